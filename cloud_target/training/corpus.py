@@ -1,0 +1,104 @@
+"""Reading text corpora: documents in, one packed array of token ids out.
+
+A corpus file holds documents separated by a line ``<|endoftext|>``; ``.xz`` files are unpacked as they are read.
+A dialogue (lines that begin ``User:`` or ``Assistant:``) is also rendered with the chat tokens, so that one
+model serves both plain prompts and chat.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from shared.chat import render_chat
+from shared.errors import InputError
+
+SEPARATOR = "<|endoftext|>"
+_TURN = re.compile(r"^(User|Assistant): (.*)$")
+
+
+def read_documents(path: str | Path) -> list[str]:
+    """The documents of one corpus file, stripped, in order.
+
+    Raises:
+        InputError: the file is missing, unreadable or holds no document.
+    """
+    path = Path(path)
+    opener = lzma.open if path.suffix == ".xz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the corpus {path}: {error}") from error
+    documents = [doc.strip() for doc in text.split(f"{SEPARATOR}\n")]
+    documents = [doc.removesuffix(SEPARATOR).strip() for doc in documents]
+    documents = [doc for doc in documents if doc]
+    if not documents:
+        raise InputError(f"the corpus {path} holds no document; separate documents by a line {SEPARATOR}")
+    return documents
+
+
+def as_chat(document: str) -> str | None:
+    """The same dialogue with chat tokens, or None if the document is not a dialogue."""
+    turns = []
+    for line in document.splitlines():
+        match = _TURN.match(line)
+        if match is None:
+            return None
+        turns.append({"role": match[1].lower(), "content": match[2]})
+    return render_chat(turns, add_generation_prompt=False)
+
+
+def encode_documents(tokenizer: Tokenizer, documents: Sequence[str]) -> list[np.ndarray]:
+    """Token ids of each document (uint16), beginning with end-of-text as a prompt does."""
+    encodings = tokenizer.encode_batch(list(documents), add_special_tokens=True)
+    return [np.asarray(encoding.ids, dtype=np.uint16) for encoding in encodings]
+
+
+def pack(documents: Iterable[np.ndarray], seed: int) -> np.ndarray:
+    """All documents in one array (uint16), in an order drawn from `seed`."""
+    documents = list(documents)
+    order = np.random.default_rng(seed).permutation(len(documents))
+    return np.concatenate([documents[i] for i in order])
+
+
+class PackedCorpus:
+    """An endless stream of batches over packed documents.
+
+    Each epoch shuffles the documents anew and shows each dialogue in one of its two forms, drawn by coin.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> None:
+        plain = [doc for path in paths for doc in read_documents(path)]
+        chat = [as_chat(doc) for doc in plain]
+        self._plain = encode_documents(tokenizer, plain)
+        rendered = iter(encode_documents(tokenizer, [doc for doc in chat if doc is not None]))
+        self._chat = [next(rendered) if doc is not None else None for doc in chat]
+        self._seed = seed
+        self.tokens_per_epoch = int(sum(map(len, self._plain)))
+
+    def epoch(self, number: int) -> np.ndarray:
+        """The packed token ids (uint16) of one epoch."""
+        coin = np.random.default_rng((self._seed, number)).random(len(self._plain)) < 0.5
+        forms = [
+            chat if chat is not None and heads else plain
+            for plain, chat, heads in zip(self._plain, self._chat, coin, strict=True)
+        ]
+        return pack(forms, seed=self._seed + number)
+
+    def batches(self, batch_tokens: int, window: int, start_epoch: int = 0) -> Iterator[np.ndarray]:
+        """Arrays ``[batch_tokens // window, window + 1]`` (int64) for ever; rows overlap by one token."""
+        rows = max(1, batch_tokens // window)
+        number = start_epoch
+        while True:
+            ids = self.epoch(number)
+            starts = np.arange(0, len(ids) - window - 1, window)
+            np.random.default_rng((self._seed, number, 1)).shuffle(starts)
+            for first in range(0, len(starts) - rows + 1, rows):
+                yield np.stack([ids[s : s + window + 1] for s in starts[first : first + rows]]).astype(np.int64)
+            number += 1

@@ -1,0 +1,157 @@
+"""A bundle: the directory that an edge device needs.
+
+    draft.onnx      the draft's graph
+    verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [2]
+    tokenizer.json
+    manifest.json   what they are, whom they were made for, and how the verifier is calibrated
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from shared.config import Criterion
+from shared.errors import BundleError
+from shared.identity import file_digest
+
+FORMAT = 1
+FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json")
+# Columns of the verifier's output: the probability that the drawn token is off-target, by each criterion.
+DOUBT_COLUMNS = (Criterion.TYPICAL, Criterion.STRICT)
+
+
+@dataclass(frozen=True)
+class DraftGraph:
+    """How to run `draft.onnx`.
+
+    Attributes:
+        kind: "shared-buffer" (GroupQueryAttention, past and present in one buffer) or "concat" (past grows).
+        layers, kv_heads, head_size, hidden: of the draft.
+        candidates: K, how many of the likeliest tokens the graph returns.
+        dtype: of the weights, "float32" or "int8".
+    """
+
+    kind: str
+    layers: int
+    kv_heads: int
+    head_size: int
+    hidden: int
+    candidates: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A prompt with the logits that the graph must give after it, to catch a wrong or damaged graph at load.
+
+    Attributes:
+        ids: the prompt's token ids.
+        top_ids, top_logits: the likeliest next tokens and their logits, best first.
+        tolerance: largest allowed difference of a logit.
+    """
+
+    ids: list[int]
+    top_ids: list[int]
+    top_logits: list[float]
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """One cell of the table from budget to threshold, measured on held-out documents.
+
+    Attributes:
+        criterion, temperature, top_p: what it holds for.
+        budget: largest allowed divergence rate.
+        threshold: ask where the verifier's doubt is above it.
+        divergence: measured divergence rate at that threshold.
+        ask_rate: share of tokens asked at that threshold.
+        tokens: how many the two rates rest on.
+    """
+
+    criterion: Criterion
+    temperature: float
+    top_p: float
+    budget: float
+    threshold: float
+    divergence: float
+    ask_rate: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything about a bundle that is not a graph.
+
+    Attributes:
+        name: of the bundle, for people.
+        target_name, target_fingerprint: the target that the verifier was trained for.
+        tokenizer_fingerprint: see `shared.identity`.
+        vocabulary: number of token ids the tokenizer defines.
+        context: longest sequence in tokens.
+        end_ids: tokens that end a text.
+        draft: how to run the draft's graph.
+        probe: checked at load.
+        calibration: table from budget to threshold.
+        digests: SHA-256 of the other files, by name.
+    """
+
+    name: str
+    target_name: str
+    target_fingerprint: str
+    tokenizer_fingerprint: str
+    vocabulary: int
+    context: int
+    end_ids: list[int]
+    draft: DraftGraph
+    probe: Probe
+    calibration: list[Calibration] = field(default_factory=list)
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+def write_manifest(directory: str | Path, manifest: Manifest) -> None:
+    """Write `manifest.json`; the digests are taken from the files that are there now."""
+    directory = Path(directory)
+    data = asdict(manifest) | {"digests": {name: file_digest(directory / name) for name in FILES}}
+    text = json.dumps({"format": FORMAT} | data, indent=1, ensure_ascii=False) + "\n"
+    scratch = directory / "manifest.json.tmp"
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(directory / "manifest.json")
+
+
+def read_manifest(directory: str | Path) -> Manifest:
+    """Read and check `manifest.json` and the digests of the files beside it.
+
+    Raises:
+        BundleError: anything missing, damaged or of another format; the message names it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise BundleError(f"there is no bundle at {directory}; give a directory that `cloud-target export` made")
+    path = directory / "manifest.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data.pop("format") != FORMAT:
+            raise BundleError(f"{path} is of another format than {FORMAT}; make the bundle again with this version")
+        manifest = Manifest(
+            **data
+            | {
+                "draft": DraftGraph(**data["draft"]),
+                "probe": Probe(**data["probe"]),
+                "calibration": [
+                    Calibration(**cell | {"criterion": Criterion(cell["criterion"])}) for cell in data["calibration"]
+                ],
+            }
+        )
+    except FileNotFoundError:
+        raise BundleError(f"{directory} has no manifest.json: it is not a bundle, or was not finished") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BundleError(f"{path} is damaged ({error}); make the bundle again") from error
+    for name in FILES:
+        if not (directory / name).is_file():
+            raise BundleError(f"the bundle {directory} lacks {name}; copy it again, whole")
+        if file_digest(directory / name) != manifest.digests.get(name):
+            raise BundleError(f"{directory / name} is not the file that the manifest describes; copy the bundle again")
+    return manifest

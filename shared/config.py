@@ -1,0 +1,66 @@
+"""The settings that both sides must understand in the same way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.errors import InputError
+
+# Typical acceptance (Cai et al., Medusa, arXiv 2401.10774): off-target iff p1(x) < min(EPS, DELTA exp(-H(p1))).
+TYPICAL_EPS = 0.09
+TYPICAL_DELTA = 0.3
+
+
+class Criterion(StrEnum):
+    """What the budget counts as an error."""
+
+    TYPICAL = "typical"
+    STRICT = "strict"
+
+
+class Mode(StrEnum):
+    """Who leads, and when the target is called."""
+
+    SPRINT = "sprint"
+    EXACT = "exact"
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+class Coupling(StrEnum):
+    """How the draft's and the target's draws hang together."""
+
+    GUMBEL = "gumbel"
+    RESIDUAL = "residual"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is drawn from a model's logits: temperature, then top-k, then top-p.
+
+    Attributes:
+        temperature: 0 is greedy; at most 10.
+        top_k: only the k likeliest tokens survive; 0 keeps all.
+        top_p: only the smallest set of likeliest tokens with this probability survives; (0, 1].
+        seed: of the noise that both sides share; unsigned 64 bits.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 0
+    top_p: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
+            raise InputError(f"temperature must be between 0 and 10, not {self.temperature}")
+        if self.top_k < 0:
+            raise InputError(f"top-k must be 0 (keep all) or more, not {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}")
+        if not 0 <= self.seed < 1 << 64:
+            raise InputError(f"the seed must be between 0 and 2**64 - 1, not {self.seed}")

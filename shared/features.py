@@ -1,0 +1,59 @@
+"""What the verifier sees of one draft step: the same function in training and on the device.
+
+Design: the verifier. Everything here is free on the edge, and unlike the paper's head it includes the drawn token.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.sampling import MARGIN_LIMIT, Draw
+
+LARGEST = 4
+NAMES = (
+    "log_probability",  # ln of the draft's probability of x at temperature 1, before truncation
+    "log_q",  # ln q(x), after temperature and truncation
+    *(f"largest_{i}" for i in range(LARGEST)),  # the largest log-probabilities at temperature 1
+    "entropy",  # of the draft at temperature 1, nats
+    "margin",  # between the two largest log-probabilities
+    "rank",  # ln(1 + rank of x)
+    "log_survivors",  # ln of how many candidates survived truncation
+    "noisy_margin",  # how close the draft's own choice was
+    "temperature",
+)
+SCALARS = len(NAMES)
+_LOG_COUNT = np.log(np.arange(1, 66, dtype=np.float64)).tolist()
+
+
+def write_features(
+    out: np.ndarray,
+    hidden: np.ndarray,
+    logits: np.ndarray,
+    log_normaliser: float,
+    entropy: float,
+    draw: Draw,
+    temperature: float,
+) -> None:
+    """Fill one row of verifier inputs in place.
+
+    Args:
+        out: ``float32 [SCALARS + hidden]``.
+        hidden: the draft's last hidden state after the final norm, ``float32 [hidden]``.
+        logits: raw logits of the candidates, descending, ``float32 [K]``, K at least `LARGEST`.
+        log_normaliser: log-sum-exp of all raw logits, nats.
+        entropy: of the draft's whole distribution at temperature 1, nats.
+        draw: the token drawn from the candidates.
+        temperature: in use.
+    """
+    first = float(logits[0])
+    out[0] = float(logits[draw.index]) - log_normaliser
+    out[1] = draw.log_q
+    out[2 : 2 + LARGEST] = logits[:LARGEST]
+    out[2 : 2 + LARGEST] -= log_normaliser
+    out[6] = entropy
+    out[7] = min(first - float(logits[1]), MARGIN_LIMIT)
+    out[8] = _LOG_COUNT[draw.index]
+    out[9] = _LOG_COUNT[draw.survivors - 1]
+    out[10] = draw.noisy_margin
+    out[11] = temperature
+    out[SCALARS:] = hidden

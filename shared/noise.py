@@ -1,0 +1,58 @@
+"""The noise that both sides share: a pure function of (seed, position, token id).
+
+Counter-based, no state: a splitmix64-style integer hash mapped to (0, 1), then to Gumbel noise. The torch twin in
+`cloud_target/engine/noise.py` gives the same integers bit for bit; golden vectors in the tests hold both to it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared.prefix import MASK, mix
+
+_POSITION = 0xD1B54A32D192ED03
+_TOKEN = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
+_SHIFT_30, _SHIFT_27, _SHIFT_31, _SHIFT_12 = (np.uint64(n) for n in (30, 27, 31, 12))
+_TO_UNIT = 2.0**-52  # 52 bits and a half: exact in float64, never 0 and never 1
+
+# Independent streams: the residual coupling needs randomness that the draft's own draw has not used.
+DRAW, ACCEPT, RESIDUAL = 0, 1, 2
+
+
+def key(seed: int, position: int, stream: int = DRAW) -> int:
+    """The hash of all but the token id, an unsigned 64-bit integer: computed once a position."""
+    return mix(mix((seed + stream * 0x632BE59BD9B4E019) & MASK) ^ (position * _POSITION & MASK))
+
+
+def bits(position_key: int, ids: np.ndarray) -> np.ndarray:
+    """The hash for token ids of any shape, ``uint64``."""
+    h = ids.astype(np.uint64)
+    h *= _TOKEN
+    h ^= np.uint64(position_key)
+    h ^= h >> _SHIFT_30
+    h *= _MULTIPLY_1
+    h ^= h >> _SHIFT_27
+    h *= _MULTIPLY_2
+    h ^= h >> _SHIFT_31
+    return h
+
+
+def uniform(position_key: int, ids: np.ndarray) -> np.ndarray:
+    """Uniform noise in the open interval (0, 1), ``float64``, for token ids of any shape."""
+    h = bits(position_key, ids)
+    h >>= _SHIFT_12
+    u = h.astype(np.float64)
+    u += 0.5
+    u *= _TO_UNIT
+    return u
+
+
+def gumbel(position_key: int, ids: np.ndarray) -> np.ndarray:
+    """Gumbel noise ``-log(-log(u))``, ``float64``, for token ids of any shape (design: coupled sampling)."""
+    u = uniform(position_key, ids)
+    np.log(u, out=u)
+    np.negative(u, out=u)
+    np.log(u, out=u)
+    return np.negative(u, out=u)

@@ -1,0 +1,84 @@
+"""Drawing a token from the draft's best candidates, with the noise that the target uses too.
+
+The draft's graph already keeps only its `K` likeliest tokens, best first, so `q` lives on a handful of them: every
+array here has at most `K` entries. Survivors of top-k and top-p are a prefix of that order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared import noise
+from shared.config import Sampling
+
+# Stands for "no second survivor": the draft's choice could not have been closer.
+MARGIN_LIMIT = 10.0
+
+
+@dataclass(slots=True)
+class Draw:
+    """One draw from q, and what it tells about how sure the draft was.
+
+    Attributes:
+        token: the drawn id, x.
+        index: its rank among the candidates, 0 for the likeliest.
+        survivors: how many candidates survived top-k and top-p.
+        log_q: ln q(x), after temperature and truncation, nats.
+        noisy_margin: gap between the best and the second best of log q + g, at most `MARGIN_LIMIT`.
+        distribution: ids and probabilities of q, ``int64 [survivors]`` and ``float64 [survivors]``.
+    """
+
+    token: int
+    index: int
+    survivors: int
+    log_q: float
+    noisy_margin: float
+    _ids: np.ndarray
+    _log_q: np.ndarray
+
+    @property
+    def distribution(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._ids[: self.survivors], np.exp(self._log_q)
+
+
+class Sampler:
+    """Draws x = argmax log q + g from candidates (design: coupled sampling)."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.sampling = sampling
+        self._inverse = 1.0 / sampling.temperature if sampling.temperature else 0.0
+
+    def draw(self, ids: np.ndarray, logits: np.ndarray, position: int) -> Draw:
+        """Draw the token for `position`.
+
+        Args:
+            ids: candidates, best first, ``int64 [K]``.
+            logits: their raw logits, descending, ``float32 [K]``.
+            position: of the token to be drawn, in the whole sequence.
+        """
+        if not self._inverse:
+            margin = min(float(logits[0] - logits[1]), MARGIN_LIMIT) if len(logits) > 1 else MARGIN_LIMIT
+            return Draw(int(ids[0]), 0, 1, 0.0, margin, ids, np.zeros(1))
+        limit = self.sampling.top_k or len(ids)
+        scaled = logits[:limit].astype(np.float64)
+        scaled -= scaled[0]
+        scaled *= self._inverse
+        cumulative = np.exp(scaled).cumsum()
+        mass = cumulative[-1]
+        survivors = len(cumulative)
+        if self.sampling.top_p < 1.0:
+            survivors = min(int(cumulative.searchsorted(self.sampling.top_p * mass)) + 1, survivors)
+            mass = cumulative[survivors - 1]
+        log_q = scaled[:survivors]
+        log_q -= np.log(mass)
+        if survivors == 1:
+            return Draw(int(ids[0]), 0, 1, 0.0, MARGIN_LIMIT, ids, log_q)
+        score = noise.gumbel(noise.key(self.sampling.seed, position), ids[:survivors])
+        score += log_q
+        best = int(score.argmax())
+        top = score[best]
+        score[best] = -np.inf
+        margin = min(float(top - score.max()), MARGIN_LIMIT)
+        return Draw(int(ids[best]), best, survivors, float(log_q[best]), margin, ids, log_q)
