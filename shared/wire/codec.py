@@ -1,0 +1,161 @@
+"""Between the wire's messages and the values that both sides work with.
+
+What is packed: audits as two bitmaps and one byte of log-likelihood a token. What is checked: everything that can be
+wrong in a message alone, without knowing the session or the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.config import Coupling, Sampling
+from shared.errors import ProtocolError
+from shared.wire.v1 import target_pb2 as wire
+
+SESSION_ID_BYTES = 16
+MAX_END_IDS = 64
+MASS_TOLERANCE = 1e-3
+_NLL_SCALE = 64.0
+
+_COUPLINGS = {Coupling.GUMBEL: wire.COUPLING_GUMBEL, Coupling.RESIDUAL: wire.COUPLING_RESIDUAL}
+
+
+@dataclass(frozen=True)
+class AuditedTokens:
+    """What the target thinks of some tokens in order of position.
+
+    Attributes:
+        off_strict: x is not the target's own choice, ``bool [n]``.
+        off_typical: x is a token that the target would hardly have written, ``bool [n]``.
+        nll: -ln p1(x), p1 at temperature 1, nats, ``float64 [n]``; on the wire at most 15.9 and in 255 steps.
+    """
+
+    off_strict: np.ndarray
+    off_typical: np.ndarray
+    nll: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.nll)
+
+
+def encode_bitmap(flags: Sequence[bool] | np.ndarray) -> bytes:
+    """Flags as bits, least significant first, padded with zeros to whole bytes."""
+    return np.packbits(np.asarray(flags, dtype=bool), bitorder="little").tobytes()
+
+
+def decode_bitmap(data: bytes, count: int) -> np.ndarray:
+    """The first `count` flags, ``bool [count]``.
+
+    Raises:
+        ProtocolError: the number of bytes is not the one that `count` flags need.
+    """
+    if len(data) != (count + 7) // 8:
+        raise ProtocolError(f"a bitmap of {count} tokens has {len(data)} bytes; both sides must run the same version")
+    return np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count, bitorder="little").astype(bool)
+
+
+def encode_nll(nats: Sequence[float] | np.ndarray) -> bytes:
+    """Negative log-likelihoods (nats, 0 or more) as one byte each: round(64 sqrt(nats)), at most 255.
+
+    The square root spends the steps where tokens are: the error is below sqrt(nats) / 64, and 15.9 nats is the top.
+    """
+    codes = np.rint(_NLL_SCALE * np.sqrt(np.maximum(np.asarray(nats, dtype=np.float64), 0.0)))
+    return np.minimum(codes, 255.0).astype(np.uint8).tobytes()
+
+
+def decode_nll(codes: bytes) -> np.ndarray:
+    """What `encode_nll` packed, nats, ``float64 [len(codes)]``."""
+    return np.square(np.frombuffer(codes, dtype=np.uint8) / _NLL_SCALE)
+
+
+def encode_audit(tokens: AuditedTokens) -> wire.Audit:
+    """The audit as a message."""
+    return wire.Audit(
+        off_strict=encode_bitmap(tokens.off_strict),
+        off_typical=encode_bitmap(tokens.off_typical),
+        nll=encode_nll(tokens.nll),
+    )
+
+
+def decode_audit(message: wire.Audit) -> AuditedTokens:
+    """The audit of a message.
+
+    Raises:
+        ProtocolError: the three fields speak of different numbers of tokens.
+    """
+    count = len(message.nll)
+    return AuditedTokens(
+        decode_bitmap(message.off_strict, count), decode_bitmap(message.off_typical, count), decode_nll(message.nll)
+    )
+
+
+def encode_session(
+    session_id: bytes, sampling: Sampling, coupling: Coupling, end_ids: Sequence[int] = ()
+) -> wire.Session:
+    """What the first request of a stream carries."""
+    return wire.Session(
+        session_id=session_id,
+        sampling=wire.Sampling(
+            seed=sampling.seed,
+            temperature=sampling.temperature,
+            top_k=sampling.top_k,
+            top_p=sampling.top_p,
+            end_ids=end_ids,
+        ),
+        coupling=_COUPLINGS[coupling],
+    )
+
+
+def decode_sampling(message: wire.Sampling) -> Sampling:
+    """The sampling parameters of a message; `end_ids` are read from the message itself.
+
+    A float32 is read as the shortest decimal that means it, so that 0.7 stays 0.7 on both sides.
+
+    Raises:
+        InputError: a value out of range.
+    """
+    return Sampling(
+        temperature=float(str(np.float32(message.temperature))),
+        top_k=message.top_k,
+        top_p=float(str(np.float32(message.top_p))),
+        seed=message.seed,
+    )
+
+
+def decode_coupling(value: int) -> Coupling:
+    """The coupling that the wire's number names.
+
+    Raises:
+        ProtocolError: none of them.
+    """
+    for coupling, number in _COUPLINGS.items():
+        if number == value:
+            return coupling
+    raise ProtocolError(f"coupling {value} is unknown; send COUPLING_GUMBEL or COUPLING_RESIDUAL")
+
+
+def encode_distribution(ids: np.ndarray, probabilities: np.ndarray) -> wire.SparseDistribution:
+    """A distribution on a few tokens, ``int64 [n]`` and ``float64 [n]``, as a message."""
+    return wire.SparseDistribution(ids=ids.tolist(), probabilities=probabilities.tolist())
+
+
+def decode_distribution(message: wire.SparseDistribution, vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
+    """A message's distribution, ``int64 [n]`` and ``float64 [n]`` with sum 1.
+
+    Raises:
+        ProtocolError: empty, lengths that differ, an id twice or outside the vocabulary, a probability that is not
+            above 0, or a sum further than 1e-3 from 1.
+    """
+    ids = np.fromiter(message.ids, dtype=np.int64, count=len(message.ids))
+    probabilities = np.fromiter(message.probabilities, dtype=np.float64, count=len(message.probabilities))
+    if len(ids) == 0 or len(ids) != len(probabilities):
+        raise ProtocolError(f"q has {len(ids)} ids and {len(probabilities)} probabilities; send one for one")
+    if len(np.unique(ids)) != len(ids) or ids.max() >= vocabulary:
+        raise ProtocolError(f"the ids of q must be distinct and below the vocabulary of {vocabulary}")
+    mass = probabilities.sum()
+    if not (np.isfinite(mass) and (probabilities > 0).all() and abs(mass - 1.0) <= MASS_TOLERANCE):
+        raise ProtocolError("the probabilities of q must be above 0 and sum to 1")
+    return ids, probabilities / mass
