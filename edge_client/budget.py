@@ -1,0 +1,73 @@
+"""The promise: how far the text may stray from the target's own, and the threshold that keeps it.
+
+The first threshold comes from the bundle's calibration table. From then on audits steer it, by adaptive conformal
+inference (Gibbs & Candès 2021): an off-target token lowers it, every other token raises it a little, and the two
+balance exactly where the divergence rate equals the budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from shared.bundle import Calibration
+from shared.config import Criterion, Sampling
+
+# In log-odds of the threshold: one off-target token halves the odds, about; so 1/budget good ones undo it.
+STEP = 0.7
+# The threshold may leave its first value by this much in log-odds, whatever the audits say.
+REACH = 4.0
+
+
+class Budget:
+    """The threshold on the verifier's doubt, steered towards a divergence rate of `limit`.
+
+    Attributes:
+        limit: largest divergence rate, off-target tokens per token shown.
+        threshold: ask where the doubt is above it.
+    """
+
+    def __init__(self, limit: float, threshold: float) -> None:
+        self.limit = limit
+        self._start = self._log_odds = _logit(threshold)
+        self.threshold = threshold
+
+    def observe(self, off_target: int, shown: int) -> None:
+        """Learn that of `shown` tokens (the target's own included) `off_target` were errors."""
+        moved = self._log_odds + STEP * (self.limit * shown - off_target)
+        self._log_odds = min(max(moved, self._start - REACH), self._start + REACH)
+        self.threshold = 1.0 / (1.0 + math.exp(-self._log_odds))
+
+
+def first_threshold(
+    table: Sequence[Calibration], criterion: Criterion, sampling: Sampling, limit: float, strictest: bool = False
+) -> float:
+    """The calibrated threshold for a budget: from the nearest sampling range, interpolated between budgets.
+
+    Args:
+        table: the bundle's; empty if its verifier was never calibrated, and then the doubt is taken at its word.
+        limit: the budget.
+        strictest: take the smallest calibrated threshold (the verifier was trained for another target).
+    """
+    cells = [cell for cell in table if cell.criterion == criterion]
+    if not cells:
+        return min(max(limit, 1e-4), 0.5)
+
+    def distance(cell: Calibration) -> float:
+        return abs(cell.temperature - sampling.temperature) + abs(cell.top_p - sampling.top_p)
+
+    nearest = min(map(distance, cells))
+    cells = sorted((cell for cell in cells if distance(cell) == nearest), key=lambda cell: cell.budget)
+    if strictest or limit <= cells[0].budget:
+        return cells[0].threshold
+    for low, high in zip(cells, cells[1:], strict=False):
+        if limit <= high.budget:
+            share = math.log(limit / low.budget) / math.log(high.budget / low.budget)
+            mean = (1 - share) * _logit(low.threshold) + share * _logit(high.threshold)
+            return 1.0 / (1.0 + math.exp(-mean))
+    return cells[-1].threshold
+
+
+def _logit(threshold: float) -> float:
+    threshold = min(max(threshold, 1e-6), 1 - 1e-6)
+    return math.log(threshold / (1 - threshold))

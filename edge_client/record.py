@@ -1,0 +1,150 @@
+"""What happened in one generation: counts, audits and times, gathered at calls and summed up at the end."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from edge_client.budget import Budget
+from edge_client.text import Origin, Text
+from shared.config import Criterion
+
+if TYPE_CHECKING:
+    from edge_client.drafter import Drafter
+    from edge_client.target import Audit, TargetSession, Verdict
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of one run; rates are None where nothing was measured.
+
+    Attributes:
+        tokens: shown, prompt not counted.
+        accepted, confirmed, target: of them, by origin.
+        asked: tokens the target was asked about.
+        calls: to the target.
+        run_length: mean number of tokens accepted between two calls.
+        audited: accepted tokens that the target has audited.
+        off_strict, off_typical: of them, off-target by each criterion.
+        divergence_strict, divergence_typical: off-target accepted tokens per token shown whose audit is known.
+        target_nll: mean negative log-likelihood under the target at temperature 1, nats a token.
+        bytes_up, bytes_down: payload (serialised messages) without the prompt's tokens.
+        bytes_prompt: payload of the prompt's tokens.
+        total_ms, draft_ms, verifier_ms, network_ms, target_ms: wall time, and its parts.
+        first_token_ms: until the first token was shown.
+        threshold: of the verifier's doubt at the end; None where it was not used.
+    """
+
+    tokens: int
+    accepted: int
+    confirmed: int
+    target: int
+    asked: int
+    calls: int
+    run_length: float | None
+    audited: int
+    off_strict: int
+    off_typical: int
+    divergence_strict: float | None
+    divergence_typical: float | None
+    target_nll: float | None
+    bytes_up: int
+    bytes_down: int
+    bytes_prompt: int
+    reconnects: int
+    total_ms: float
+    first_token_ms: float
+    draft_ms: float
+    verifier_ms: float
+    network_ms: float
+    target_ms: float
+    threshold: float | None
+
+    @property
+    def tokens_per_second(self) -> float:
+        return 1000 * self.tokens / self.total_ms if self.total_ms else 0.0
+
+    def divergence(self, criterion: Criterion) -> float | None:
+        """The divergence rate by one criterion."""
+        return self.divergence_strict if criterion is Criterion.STRICT else self.divergence_typical
+
+    def as_dict(self) -> dict:
+        return asdict(self) | {"tokens_per_second": round(self.tokens_per_second, 2)}
+
+
+class Record:
+    """Gathers what the target said, by position, and feeds the budget with it."""
+
+    def __init__(self, criterion: Criterion, budget: Budget | None = None) -> None:
+        self._criterion = criterion
+        self._budget = budget
+        self._nll: dict[int, float] = {}
+        self._off_strict: set[int] = set()
+        self._off_typical: set[int] = set()
+        self._runs: list[int] = []
+        self._own = 0
+        self.asked = 0
+
+    def wrote(self, position: int, nll: float) -> None:
+        """The target wrote the token at `position` itself."""
+        self._nll[position] = nll
+        self._own += 1
+
+    def judged(self, verdict: Verdict, run: int, asked: int) -> None:
+        """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
+        self._runs.append(run)
+        self.asked += asked
+        self.audited(verdict.audit)
+
+    def audited(self, audit: Audit) -> None:
+        """The target's opinion of tokens shown earlier, and of those that it has just confirmed."""
+        for i, nll in enumerate(audit.nll):
+            self._nll[audit.position + i] = nll
+        strict = {audit.position + i for i, off in enumerate(audit.off_strict) if off}
+        typical = {audit.position + i for i, off in enumerate(audit.off_typical) if off}
+        self._off_strict |= strict
+        self._off_typical |= typical
+        if self._budget is not None:
+            errors = strict if self._criterion is Criterion.STRICT else typical
+            self._budget.observe(len(errors), len(audit.nll) + self._own)
+            self._own = 0
+
+    def summary(
+        self, text: Text, drafter: Drafter, session: TargetSession | None, total_ms: float, first_ms: float
+    ) -> Summary:
+        """Everything counted, once the text is finished and its tail audited."""
+        accepted = {
+            text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED
+        }
+        known = [position for position in self._nll if position < text.shown]
+        audited = accepted.intersection(known)
+        off_strict, off_typical = len(self._off_strict & audited), len(self._off_typical & audited)
+        counts = {origin: text.origins.count(origin) for origin in Origin}
+        waited = session.wait_seconds if session else 0.0
+        target = session.target_seconds if session else 0.0
+        return Summary(
+            tokens=len(text.origins),
+            accepted=counts[Origin.ACCEPTED],
+            confirmed=counts[Origin.CONFIRMED],
+            target=counts[Origin.TARGET],
+            asked=self.asked,
+            calls=session.calls if session else 0,
+            run_length=sum(self._runs) / len(self._runs) if self._runs else None,
+            audited=len(audited),
+            off_strict=off_strict,
+            off_typical=off_typical,
+            divergence_strict=off_strict / len(known) if known else None,
+            divergence_typical=off_typical / len(known) if known else None,
+            target_nll=sum(self._nll[position] for position in known) / len(known) if known else None,
+            bytes_up=session.bytes_up if session else 0,
+            bytes_down=session.bytes_down if session else 0,
+            bytes_prompt=session.bytes_prompt if session else 0,
+            reconnects=session.reconnects if session else 0,
+            total_ms=total_ms,
+            first_token_ms=first_ms,
+            draft_ms=drafter.draft_ns / 1e6,
+            verifier_ms=drafter.verifier_ns / 1e6,
+            network_ms=1e3 * max(0.0, waited - target),
+            target_ms=1e3 * target,
+            threshold=self._budget.threshold if self._budget else None,
+        )
