@@ -1,0 +1,1 @@
+"""From checkpoints to the ONNX graphs of an edge bundle."""
