@@ -1,0 +1,83 @@
+"""What holds for every test: no network beyond loopback, seeded randomness, one thread."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import random
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Subprocesses of a test inherit these. A proxy would swallow gRPC's loopback connections.
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+for _name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
+    os.environ.pop(_name, None)
+    os.environ.pop(_name.upper(), None)
+
+settings.register_profile(
+    "tandem", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tandem")
+
+
+class NetworkForbidden(Exception):
+    """A test tried to leave this machine."""
+
+
+def is_local(address: Any) -> bool:
+    """Whether a socket address stays on this machine: a path, a loopback address or its usual name."""
+    if not isinstance(address, tuple):
+        return True
+    host = address[0]
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _guarded(method: Any) -> Any:
+    def guard(self: socket.socket, address: Any) -> Any:
+        if not is_local(address):
+            raise NetworkForbidden(f"tests stay on loopback; this one connects to {address}")
+        return method(self, address)
+
+    return guard
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loopback_only() -> Iterator[None]:
+    """Refuse connections from Python's sockets that leave this machine. (gRPC has its own; tests give it loopback.)"""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", _guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", _guarded(socket.socket.connect_ex))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test starts from the same global random state."""
+    random.seed(0)
+    np.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("root") and os.geteuid() != 0:
+        pytest.skip("needs root")
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")
+    # Two cores, and pytest on one of them: torch's own pool only makes small tests slower.
+    if (torch := sys.modules.get("torch")) and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)

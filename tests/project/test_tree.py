@@ -1,0 +1,62 @@
+"""What holds for every file of the project."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.project.tree import ROOT, files, is_generated, pyproject
+
+SOURCES = (".py", ".proto", ".sh", ".toml", ".yml", ".html", ".css", ".js", ".md")
+LONGEST = 400
+
+# Where one person's machine keeps things; the user that the images make is no person.
+MACHINE = re.compile(r"(?<![\w./-])/(?:work|root|Users|home(?!/tandem\b))/\w")
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def test_no_file_is_long() -> None:
+    lengths = {str(p.relative_to(ROOT)): len(read(p).splitlines()) for p in files(*SOURCES) if not is_generated(p)}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_no_path_of_one_machine() -> None:
+    found = []
+    for path in files(*SOURCES, "", ".txt", ".json", ".Dockerfile"):
+        for number, line in enumerate(read(path).splitlines(), 1):
+            if MACHINE.search(line):
+                found.append(f"{path.relative_to(ROOT)}:{number}: {line.strip()[:120]}")
+    assert found == []
+
+
+@pytest.mark.parametrize("parts", [("home", "anna", "x"), ("root", "x"), ("work", "main", "x"), ("Users", "anna")])
+def test_a_path_of_one_machine_is_seen(parts: tuple[str, ...]) -> None:
+    path = "/".join(("", *parts))
+    assert MACHINE.search(f'path = "{path}"')
+    assert MACHINE.search(f"see {path}")
+    assert not MACHINE.search(f"https://example.org{path}")
+
+
+def test_generators_are_seeded() -> None:
+    unseeded = re.compile(r"(?:default_rng|RandomState|Random|SeedSequence)\(\)")
+    assert [str(p.relative_to(ROOT)) for p in files(".py") if unseeded.search(read(p))] == []
+
+
+def test_the_scripts_exist() -> None:
+    for script in pyproject()["project"]["scripts"].values():
+        module, _, function = script.partition(":")
+        if not (ROOT / module.replace(".", "/")).with_suffix(".py").exists():
+            pytest.skip(f"{module} does not exist yet")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_the_licence_is_whole() -> None:
+    licence = read(ROOT / "LICENSE")
+    assert "Apache License" in licence
+    assert "END OF TERMS AND CONDITIONS" in licence

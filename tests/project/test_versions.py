@@ -1,0 +1,57 @@
+"""The pins in constraints.txt and the ranges in pyproject.toml agree, and leave nothing out."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, distribution
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.project.tree import ROOT, pyproject
+
+NAME = pyproject()["project"]["name"]
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    matches = [re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9][^\s;]*)", line) for line in lines if not line.startswith("#")]
+    assert None not in matches, "constraints.txt holds exact pins only, one a line"
+    return {canonicalize_name(match[1]): match[2] for match in matches if match}
+
+
+def requirements() -> list[Requirement]:
+    """Everything that the base and all extras ask for."""
+    project = pyproject()["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group if not line.startswith(NAME)]
+
+
+def test_every_pin_lies_in_its_range() -> None:
+    pinned = pins()
+    outside = [str(r) for r in requirements() if not r.specifier.contains(pinned[canonicalize_name(r.name)])]
+    assert outside == []
+
+
+def test_what_a_dependency_brings_is_pinned_too() -> None:
+    todo = [(canonicalize_name(r.name), frozenset(r.extras)) for r in requirements()]
+    seen = set(todo)
+    while todo:
+        name, extras = todo.pop()
+        try:
+            lines = distribution(name).requires or []
+        except PackageNotFoundError:
+            continue
+        for needed in map(Requirement, lines):
+            if needed.marker and not any(needed.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                continue
+            item = (canonicalize_name(needed.name), frozenset(needed.extras))
+            if item not in seen:
+                seen.add(item)
+                todo.append(item)
+    assert {name for name, _ in seen} - set(pins()) - {"setuptools"} == set()
+
+
+def test_grpc_comes_in_lockstep() -> None:
+    pinned = pins()
+    assert len({pinned[name] for name in pinned if name.startswith("grpcio")}) == 1
