@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Sequence
 
-import pytest
+from tests.project.tree import need
 
 PARSERS = {"edge-client": "edge_client.cli", "cloud-target": "cloud_target.cli"}
 
@@ -17,8 +16,7 @@ def parses(program: str, arguments: Sequence[str]) -> bool:
     Each command line offers `parse_args(arguments)`, which exits with status 2 at what it does not understand.
     """
     name = PARSERS[program]
-    if importlib.util.find_spec(name) is None:
-        pytest.skip(f"{name} does not exist yet")
+    need(f"{name.replace('.', '/')}.py")
     try:
         importlib.import_module(name).parse_args(list(arguments))
     except SystemExit as stop:

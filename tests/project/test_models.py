@@ -7,18 +7,15 @@ from pathlib import Path
 import pytest
 
 from shared.bundle import read_manifest
-from tests.project.tree import ROOT, pyproject
+from tests.project.tree import ROOT, need, pyproject
 
 MOST_BYTES = 40_000_000
-FOLDERS = {name: ROOT / name / "models" for name in ("edge_client", "cloud_target")}
+FOLDERS = ("edge_client/models", "cloud_target/models")
 
 
 @pytest.fixture(params=FOLDERS)
 def models(request: pytest.FixtureRequest) -> Path:
-    folder = FOLDERS[request.param]
-    if not folder.is_dir():
-        pytest.skip(f"{folder.relative_to(ROOT)} does not exist yet")
-    return folder
+    return need(request.param)
 
 
 def test_the_models_are_package_data(models: Path) -> None:
@@ -38,12 +35,9 @@ def test_every_model_has_a_card(models: Path) -> None:
 
 
 def test_the_embedded_bundle_is_whole() -> None:
-    folder = FOLDERS["edge_client"] / "pocket"
-    if not folder.is_dir():
-        pytest.skip("the embedded bundle does not exist yet")
-    assert read_manifest(folder).vocabulary > 0
+    assert read_manifest(need("edge_client/models/pocket")).vocabulary > 0
 
 
 def test_the_models_are_small() -> None:
-    sizes = [path.stat().st_size for folder in FOLDERS.values() for path in folder.rglob("*") if path.is_file()]
+    sizes = [path.stat().st_size for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     assert sum(sizes) <= MOST_BYTES

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge_client", "cloud_target", "shared")
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
@@ -29,6 +31,13 @@ def _walk(directory: Path) -> Iterator[Path]:
             if path.name.startswith(".") and path.name not in (".ci", ".github"):
                 continue
             yield from _walk(path)
+
+
+def need(path: str) -> Path:
+    """A part of the project that a test is about, which may still be on its way."""
+    if not (ROOT / path).exists():
+        pytest.skip(f"{path} does not exist yet")
+    return ROOT / path
 
 
 def is_generated(path: Path) -> bool:
