@@ -1,0 +1,131 @@
+"""What an engine is fed and what it gives back: the line between the protocol and the model.
+
+A feed is what one session wants from one forward pass; an engine takes several feeds at once, of different slots and
+lengths, which is what batching needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from shared.config import Coupling, Sampling
+from shared.wire.codec import AuditedTokens
+
+# A distribution on a few tokens: ids ``int64 [n]`` and probabilities ``float64 [n]``.
+Sparse = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Tokens to be read at their positions in one slot, and which of them to score.
+
+    The row of ``tokens[i]`` is the target's distribution of position ``start + i + 1``.
+
+    Attributes:
+        slot: whose cache; what it holds from `start` on is forgotten.
+        start: position of the first token; everything before it must be in the slot.
+        tokens: their ids, at least one.
+        score_from: index of the first row to score; each is scored against the token after it, and the last row
+            gives the target's own next token.
+        sampling: how the target's own tokens are drawn.
+        coupling: with `RESIDUAL`, tokens that come with a `q` are judged by the paper's rule.
+        q: the draft's distribution at each of the last ``len(q)`` tokens, in order.
+    """
+
+    slot: int
+    start: int
+    tokens: tuple[int, ...]
+    score_from: int
+    sampling: Sampling
+    coupling: Coupling = Coupling.GUMBEL
+    q: tuple[Sparse, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """Position after the last token."""
+        return self.start + len(self.tokens)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the target thinks of one feed; R rows were scored.
+
+    Attributes:
+        own: the target's own token after each row, ``int64 [R]``. With the residual coupling it is x itself where x
+            was accepted, and the residual draw where it was not; so a judged token stands iff it is the own token.
+        own_nll: -ln p1 of them, nats, ``float64 [R]``.
+        given: the tokens that were given after the first R - 1 rows, as an audit.
+        queue_us, forward_us: time the feed waited for the device and time of its forward pass, microseconds.
+    """
+
+    own: np.ndarray
+    own_nll: np.ndarray
+    given: AuditedTokens
+    queue_us: int = 0
+    forward_us: int = 0
+
+
+@dataclass(frozen=True)
+class Description:
+    """Who the target is.
+
+    Attributes:
+        name: for people.
+        fingerprint: over configuration and weights.
+        tokenizer_fingerprint: see `shared.identity`.
+        vocabulary: ids are 0 .. vocabulary - 1.
+        dtype: of the forward pass.
+    """
+
+    name: str
+    fingerprint: str
+    tokenizer_fingerprint: str
+    vocabulary: int
+    dtype: str
+
+
+class Engine(Protocol):
+    """A target that reads and scores tokens.
+
+    Attributes:
+        description: who it is.
+        slots: how many texts it can hold at once.
+        context: longest text in tokens.
+    """
+
+    description: Description
+    slots: int
+    context: int
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        """Read all feeds in one pass and score their rows.
+
+        Raises:
+            ValueError: a feed that the caller must not make (see `check_feeds`).
+        """
+        ...
+
+
+def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
+    """Refuse feeds that would read or write outside a slot: these are mistakes of the caller, never of a client.
+
+    Raises:
+        ValueError: the first rule broken.
+    """
+    if len({feed.slot for feed in feeds}) != len(feeds):
+        raise ValueError("two feeds of one pass share a slot")
+    for feed in feeds:
+        if not 0 <= feed.slot < engine.slots:
+            raise ValueError(f"slot {feed.slot} is not one of {engine.slots}")
+        if not (feed.start >= 0 and feed.tokens and feed.end <= engine.context):
+            raise ValueError(f"positions {feed.start} .. {feed.end} are empty or outside a context of {engine.context}")
+        if not 0 <= feed.score_from < len(feed.tokens):
+            raise ValueError(f"row {feed.score_from} of {len(feed.tokens)} cannot be the first to be scored")
+        if len(feed.q) > len(feed.tokens) - 1 - feed.score_from:
+            raise ValueError(f"{len(feed.q)} distributions of the draft for fewer scored tokens")
+        if not 0 <= min(feed.tokens) <= max(feed.tokens) < engine.description.vocabulary:
+            raise ValueError("a token id is outside the vocabulary")

@@ -1,0 +1,110 @@
+"""A target whose distribution is any function of the text: no torch, no model, a few microseconds a token.
+
+It stands in for the real engine wherever the protocol matters and the model does not. It is also the plain reading of
+the rules, one row at a time, that the batched engine is tested against. Like a real cache it holds what it was fed, so
+feeding it wrongly gives wrong text or an error, never silent luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from cloud_target.engine.interface import Description, Feed, Scores, Sparse, check_feeds
+from shared import noise
+from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Coupling, Sampling
+from shared.sampling import Sampler
+from shared.wire.codec import AuditedTokens
+
+# Ids of a non-empty text -> the next token's logits, ``float32 [vocabulary]``.
+Script = Callable[[Sequence[int]], np.ndarray]
+
+
+def random_script(vocabulary: int, seed: int = 0, memory: int = 3, spread: float = 2.0) -> Script:
+    """A script of logits that look random and hang on the last `memory` tokens and on whether the length is even."""
+
+    def logits(text: Sequence[int]) -> np.ndarray:
+        recent = [seed, len(text) % 2, *text[-memory:]]
+        return np.random.default_rng(recent).normal(0.0, spread, vocabulary).astype(np.float32)
+
+    return logits
+
+
+class ScriptedEngine:
+    """An `Engine` that follows a script.
+
+    Attributes:
+        passes: how often `forward` ran.
+        fed: how many tokens it has read.
+    """
+
+    def __init__(self, script: Script, vocabulary: int, slots: int = 4, context: int = 128) -> None:
+        self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32")
+        self.slots, self.context = slots, context
+        self.passes = self.fed = 0
+        self._script = script
+        self._held: list[list[int]] = [[] for _ in range(slots)]
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        """Read all feeds and score their rows.
+
+        Raises:
+            ValueError: a feed that the caller must not make, or that leaves a gap in its slot.
+        """
+        check_feeds(self, feeds)
+        for feed in feeds:
+            if feed.start > len(self._held[feed.slot]):
+                raise ValueError(f"slot {feed.slot} holds {len(self._held[feed.slot])} tokens, fed from {feed.start}")
+        self.passes += 1
+        self.fed += sum(len(feed.tokens) for feed in feeds)
+        return [self._score(feed) for feed in feeds]
+
+    def _score(self, feed: Feed) -> Scores:
+        text = self._held[feed.slot]
+        text[feed.start :] = feed.tokens
+        rows = [self._row(text, feed, index) for index in range(feed.score_from, len(feed.tokens))]
+        own, own_nll, off_typical, nll = (np.array(column) for column in zip(*rows, strict=True))
+        off_strict = own[:-1] != feed.tokens[feed.score_from + 1 :]
+        return Scores(own.astype(np.int64), own_nll, AuditedTokens(off_strict, off_typical[:-1], nll[:-1]))
+
+    def _row(self, text: list[int], feed: Feed, index: int) -> tuple[int, float, bool, float]:
+        position = feed.start + index + 1
+        logits = self._script(text[:position])
+        log_p1 = logits.astype(np.float64) - np.logaddexp.reduce(logits.astype(np.float64))
+        entropy = -float(np.exp(log_p1) @ log_p1)
+        ids = np.argsort(-logits, kind="stable")
+        draw = Sampler(feed.sampling).draw(ids, logits[ids], position)
+        own = draw.token
+        if index + 1 == len(feed.tokens):
+            return own, -log_p1[own], False, 0.0
+        x = feed.tokens[index + 1]
+        judged = index + 1 - (len(feed.tokens) - len(feed.q))
+        if feed.coupling is Coupling.RESIDUAL and judged >= 0:
+            p = np.zeros(len(logits))
+            p[draw.distribution[0]] = draw.distribution[1]
+            own = judge_residual(x, p, feed.q[judged], feed.sampling, position)
+        off_typical = bool(np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
+        return own, -log_p1[own], off_typical, -log_p1[x]
+
+
+def judge_residual(x: int, p: np.ndarray, q: Sparse, sampling: Sampling, position: int) -> int:
+    """x with probability min(1, p(x)/q(x)), else a draw from norm(max(0, p - q)): arXiv 2302.01318, algorithm 2.
+
+    Args:
+        x: the drafted token.
+        p: the target's distribution, ``float64 [vocabulary]``.
+        q: the draft's.
+        sampling: for the seed.
+        position: of x.
+    """
+    dense = np.zeros_like(p)
+    dense[q[0]] = q[1]
+    u = noise.uniform(noise.key(sampling.seed, position, noise.ACCEPT), np.array([x]))[0]
+    if u * dense[x] < p[x]:
+        return x
+    excess = np.maximum(p - dense, 0.0)
+    ids = np.flatnonzero(excess if excess.any() else p)
+    weights = excess[ids] if excess.any() else p[ids]
+    g = noise.gumbel(noise.key(sampling.seed, position, noise.RESIDUAL), ids)
+    return int(ids[np.argmax(np.log(weights) + g)])
