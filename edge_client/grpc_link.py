@@ -1,0 +1,155 @@
+"""Transport and link over gRPC. No `grpc.RpcError` leaves this file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+# The library prints its own account of broken connections on the terminal; ours goes through exceptions.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+
+from edge_client.link import LinkBroken, TargetBusy
+from shared.errors import InputError, TargetError, TargetRefused
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceStub
+
+RELEASE_WAIT = 1.0
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+_Status = grpc.StatusCode
+# What each status means to the edge. Proxies and restarts break streams in every way of the first group.
+ERRORS: dict[grpc.StatusCode, type[TargetError]] = {
+    _Status.OK: LinkBroken,  # a stream may not end by itself
+    _Status.UNAVAILABLE: LinkBroken,
+    _Status.CANCELLED: LinkBroken,
+    _Status.INTERNAL: LinkBroken,
+    _Status.UNKNOWN: LinkBroken,
+    _Status.ABORTED: LinkBroken,
+    _Status.DATA_LOSS: LinkBroken,
+    _Status.DEADLINE_EXCEEDED: LinkBroken,
+    _Status.RESOURCE_EXHAUSTED: TargetBusy,
+    _Status.INVALID_ARGUMENT: TargetRefused,
+    _Status.NOT_FOUND: TargetRefused,
+    _Status.ALREADY_EXISTS: TargetRefused,
+    _Status.PERMISSION_DENIED: TargetRefused,
+    _Status.UNAUTHENTICATED: TargetRefused,
+    _Status.FAILED_PRECONDITION: TargetRefused,
+    _Status.OUT_OF_RANGE: TargetRefused,
+    _Status.UNIMPLEMENTED: TargetRefused,
+}
+
+_OPTIONS = {
+    # A target that restarts is found again within a second.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1000,
+    # Middleboxes forget connections that are silent for minutes.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    # One connection a transport, so that closing it closes everything.
+    "grpc.use_local_subchannel_pool": 1,
+}
+
+
+def error_of(error: grpc.RpcError) -> TargetError:
+    """The exception of our tree that a gRPC error stands for."""
+    status = error.code() if isinstance(error, grpc.Call) else _Status.UNKNOWN
+    details = " ".join((error.details() or "").split()) if isinstance(error, grpc.Call) else ""
+    kind = ERRORS.get(status, LinkBroken)
+    if kind is TargetRefused:
+        if status is _Status.UNIMPLEMENTED:
+            return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
+        return TargetRefused(f"the target refused the request: {details or status.name}")
+    return kind(f"{status.name.lower().replace('_', ' ')}: {details[:200]}" if details else status.name.lower())
+
+
+class GrpcTransport:
+    """Reaches the target at `address`, "host:port", without encryption.
+
+    Raises:
+        InputError: that is no address.
+    """
+
+    def __init__(self, address: str) -> None:
+        match = _ADDRESS.fullmatch(address)
+        if not match or not 0 < int(match[2]) < 1 << 16:
+            raise InputError(f"{address!r} is not an address; give the target as host:port, like 127.0.0.1:50051")
+        # A proxy of the environment cannot reach the target on this machine.
+        options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if match[1] in _LOOPBACK else {})
+        self._channel = grpc.insecure_channel(address, options=list(options.items()))
+        self._stub = TargetServiceStub(self._channel)
+        self._releases: list[grpc.Future] = []
+
+    def describe(self, timeout: float) -> wire.DescribeResponse:
+        try:
+            return self._stub.Describe(wire.DescribeRequest(), timeout=timeout)
+        except grpc.RpcError as error:
+            raise error_of(error) from None
+
+    def open(self) -> GrpcLink:
+        return GrpcLink(self._stub)
+
+    def release(self, session_id: bytes) -> None:
+        with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
+            self._releases.append(
+                self._stub.Release.future(wire.ReleaseRequest(session_id=session_id), timeout=RELEASE_WAIT)
+            )
+        self._releases = [release for release in self._releases if not release.done()]
+
+    def close(self) -> None:
+        end = monotonic() + RELEASE_WAIT
+        for release in self._releases:
+            with suppress(grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError):
+                release.result(timeout=max(0.0, end - monotonic()))
+        self._releases.clear()
+        self._channel.close()
+
+
+class GrpcLink:
+    """One stream of `Decode`. A thread reads ahead, so that several requests can be under way."""
+
+    def __init__(self, stub: TargetServiceStub) -> None:
+        self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
+        self._answers: SimpleQueue[wire.DecodeResponse | TargetError] = SimpleQueue()
+        self._closed = False
+        try:
+            self._call = stub.Decode(iter(self._requests.get, None))
+        except ValueError:
+            raise LinkBroken("the connection was closed") from None
+        Thread(target=self._read, args=(self._call,), name="tandem-link", daemon=True).start()
+
+    def send(self, request: wire.DecodeRequest) -> None:
+        if self._closed:
+            raise LinkBroken("the stream was closed")
+        self._requests.put(request)
+
+    def receive(self, timeout: float) -> wire.DecodeResponse:
+        try:
+            answer = self._answers.get(timeout=max(timeout, 0.0))
+        except Empty:
+            raise LinkBroken(f"no answer within {timeout:.1f} seconds") from None
+        if isinstance(answer, TargetError):
+            self._answers.put(answer)  # whoever asks again learns the same
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self._closed = True
+        self._requests.put(None)
+        self._call.cancel()
+
+    def _read(self, call: Iterator[wire.DecodeResponse]) -> None:
+        try:
+            for answer in call:
+                self._answers.put(answer)
+            self._answers.put(LinkBroken("the target ended the stream"))
+        except grpc.RpcError as error:
+            self._answers.put(error_of(error))

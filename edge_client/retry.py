@@ -1,0 +1,88 @@
+"""How long to wait for a target, and how often to try again."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge_client.link import LinkBroken, TargetBusy
+from shared.errors import TargetUnavailable
+
+
+class Clock(Protocol):
+    """Time as the retries see it, in seconds; tests pass their own."""
+
+    def now(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's."""
+
+    now = staticmethod(time.perf_counter)
+    sleep = staticmethod(time.sleep)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How patient the edge is. All times in seconds.
+
+    Attributes:
+        attempt: the longest wait for one answer.
+        total: the longest time without any progress, over all attempts.
+        first_pause: after the first failure; doubles with each further one, and a random half of it is left out.
+        longest_pause: where the doubling ends.
+        busy_pause: the shortest pause when the target says that it has no room.
+    """
+
+    attempt: float = 10.0
+    total: float = 30.0
+    first_pause: float = 0.05
+    longest_pause: float = 1.0
+    busy_pause: float = 0.5
+
+
+@dataclass
+class Patience:
+    """The patience of one call: what is left of it, and the pauses that it takes.
+
+    Attributes:
+        address: of the target, for the message when the patience is used up.
+    """
+
+    retry: Retry
+    address: str
+    clock: Clock = field(default_factory=SystemClock)
+    chance: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Something was achieved: start again with fresh patience."""
+        self._end = self.clock.now() + self.retry.total
+        self._pause = self.retry.first_pause
+
+    def attempt(self) -> float:
+        """Seconds that the next attempt may take."""
+        return max(0.0, min(self.retry.attempt, self._end - self.clock.now()))
+
+    def after(self, error: LinkBroken) -> None:
+        """Pause after a failure.
+
+        Raises:
+            TargetUnavailable: the patience is used up.
+        """
+        pause = self._pause * (0.5 + 0.5 * self.chance.random())
+        if isinstance(error, TargetBusy):
+            pause = max(pause, self.retry.busy_pause)
+        self._pause = min(2 * self._pause, self.retry.longest_pause)
+        if self.clock.now() + pause >= self._end:
+            raise TargetUnavailable(
+                f"cannot reach the target at {self.address} ({error}); "
+                "start one with `cloud-target serve`, check the address, or write without it: --mode local"
+            ) from error
+        self.clock.sleep(pause)

@@ -1,0 +1,143 @@
+"""What the target says, read from its messages and checked against what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from shared.errors import ProtocolError
+from shared.wire import codec
+from shared.wire.v1 import target_pb2 as wire
+
+
+def nonsense(what: str) -> ProtocolError:
+    """The error for something that the contract does not allow."""
+    return ProtocolError(f"the target sent {what}; both sides must run the same version of Tandem")
+
+
+@dataclass(slots=True)
+class Audit:
+    """What the target thinks of a run of shown tokens.
+
+    Attributes:
+        position: of the first, in the whole sequence.
+        off_strict: token i is not the target's own choice.
+        off_typical: token i is one that the target would hardly have written.
+        nll: -ln p1 of token i, p1 the target's distribution at temperature 1, nats.
+    """
+
+    position: int
+    off_strict: list[bool]
+    off_typical: list[bool]
+    nll: list[float]
+
+    def __len__(self) -> int:
+        return len(self.nll)
+
+    def append(self, later: Audit) -> None:
+        """Add the audit of the tokens that follow."""
+        if not len(self):
+            self.position = later.position
+        self.off_strict += later.off_strict
+        self.off_typical += later.off_typical
+        self.nll += later.nll
+
+
+@dataclass(slots=True)
+class Verdict:
+    """The target's answer to one call.
+
+    Attributes:
+        stands: how many of the judged tokens stand, in order.
+        token: the target's own token after them; None where the text is over or the context full.
+        token_nll: of `token`, as in `Audit.nll`; 0 without one.
+        audit: of the tokens shown since the last call, and of those judged that stand.
+    """
+
+    stands: int
+    token: int | None
+    token_nll: float
+    audit: Audit
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What one request asks, in positions of the whole sequence.
+
+    Attributes:
+        ids: the text up to the last token that is sent.
+        audit_from, judge_from: where the audited and the judged tokens begin.
+        write_on: how many tokens the target may write after its own.
+        audit_only: whether a token of the target is wanted.
+    """
+
+    ids: Sequence[int]
+    audit_from: int
+    judge_from: int
+    write_on: int = 0
+    audit_only: bool = False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the answers in one session.
+
+    Attributes:
+        vocabulary: ids are below it.
+        context: longest sequence in tokens.
+        end_ids: tokens that end a text.
+    """
+
+    vocabulary: int
+    context: int
+    end_ids: Collection[int]
+
+    def verdict(self, message: wire.Verdict, question: Question) -> Verdict:
+        """The verdict on `question`.
+
+        Raises:
+            ProtocolError: it is none.
+        """
+        judged = len(question.ids) - question.judge_from
+        if message.stands > judged:
+            raise nonsense(f"{message.stands} of {judged} judged tokens stand")
+        tokens = codec.decode_audit(message.audit)
+        expected = question.judge_from - question.audit_from + message.stands
+        if len(tokens) != expected:
+            raise nonsense(f"an audit of {len(tokens)} tokens where {expected} were due")
+        audit = Audit(question.audit_from, tokens.off_strict.tolist(), tokens.off_typical.tolist(), tokens.nll.tolist())
+        following = question.judge_from + message.stands
+        if not message.HasField("token"):
+            over = following >= self.context or (following > 0 and question.ids[following - 1] in self.end_ids)
+            if not (over or question.audit_only):
+                raise nonsense("a verdict without the target's own token")
+            return Verdict(message.stands, None, 0.0, audit)
+        if question.audit_only:
+            raise nonsense("a token where only an audit was asked")
+        if message.token_nll > 255:
+            raise nonsense(f"a log-likelihood coded as {message.token_nll}")
+        nll = float(codec.decode_nll(bytes([message.token_nll]))[0])
+        return Verdict(message.stands, self._checked(message.token), nll, audit)
+
+    def continuation(self, message: wire.Continuation, position: int, room: int) -> Iterator[tuple[int, float]]:
+        """The tokens that the target wrote on from `position`, at most `room`, with their log-likelihoods.
+
+        Raises:
+            ProtocolError: they are not that.
+        """
+        if message.position != position:
+            raise nonsense(f"a continuation at position {message.position} where {position} is next")
+        if len(message.tokens) > room or len(message.nll) != len(message.tokens):
+            raise nonsense(
+                f"{len(message.tokens)} tokens with {len(message.nll)} log-likelihoods where {room} were left"
+            )
+        if not message.tokens and not message.done:
+            raise nonsense("a continuation that neither goes on nor ends")
+        if any(token in self.end_ids for token in message.tokens[:-1]):
+            raise nonsense("tokens after one that ends the text")
+        return zip(map(self._checked, message.tokens), codec.decode_nll(message.nll).tolist(), strict=True)
+
+    def _checked(self, token: int) -> int:
+        if token >= self.vocabulary:
+            raise nonsense(f"token id {token}, outside the vocabulary of {self.vocabulary}")
+        return token

@@ -1,0 +1,98 @@
+"""Nothing of a stop string is ever shown, nothing else is lost, and the outcome does not depend on the tokens."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import InputError
+from shared.stopping import FinishReason, Stopper
+
+END = 0
+bounded = settings(max_examples=50, deadline=None)
+# Few letters, so that stop strings and their beginnings abound.
+words = st.text("ab\n", max_size=12)
+stop_strings = st.lists(st.text("ab\n", min_size=1, max_size=4), max_size=3)
+
+
+def run(stopper: Stopper, parts: list[str], rest: str = "") -> list[str]:
+    """What is shown, token by token, and at last when the text is over."""
+    shown = []
+    for part in parts:
+        if stopper.finish_reason:
+            break
+        shown.append(stopper.push(1, part))
+    return [*shown, stopper.flush(rest)]
+
+
+def expected(text: str, stops: list[str]) -> tuple[str, bool]:
+    """By the definition: the shortest beginning of the text that ends in a stop string is where it stops."""
+    for end in range(len(text) + 1):
+        starts = [end - len(stop) for stop in stops if text[:end].endswith(stop)]
+        if starts:
+            return text[: min(starts)], True
+    return text, False
+
+
+@bounded
+@given(parts=st.lists(words, max_size=12), rest=words, stops=stop_strings)
+def test_any_split_shows_the_text_up_to_the_first_stop(parts, rest, stops):
+    stopper = Stopper([END], stops, max_tokens=100)
+    text, stopped = expected("".join(parts) + rest, stops)
+    assert "".join(run(stopper, parts, rest)) == text
+    assert (stopper.finish_reason is FinishReason.STOP) == stopped
+
+
+@bounded
+@given(parts=st.lists(words, max_size=12), stops=stop_strings)
+def test_no_more_is_held_back_than_could_become_a_stop(parts, stops):
+    stopper = Stopper([END], stops, max_tokens=100)
+    pushed = shown = ""
+    for part in parts:
+        shown += stopper.push(1, part)
+        pushed += part
+        if stopper.finish_reason:
+            break
+        held = pushed.removeprefix(shown)
+        assert shown + held == pushed
+        assert held == "" or any(stop.startswith(held) for stop in stops)
+
+
+def test_the_stop_that_is_complete_first_counts_whatever_the_split():
+    for parts in (["xabcd"], ["xab", "cd"], list("xabcd")):
+        stopper = Stopper([], ["abcd", "bc"], 10)
+        assert "".join(run(stopper, parts)) == "xa"
+
+
+def test_end_token_ends_and_is_not_shown():
+    stopper = Stopper([END], ["stop"], 10)
+    assert stopper.push(5, "a sto") == "a "
+    assert stopper.push(END, "<end>") == ""
+    assert stopper.finish_reason is FinishReason.END
+    assert stopper.flush() == "sto"
+
+
+@pytest.mark.parametrize(("last", "reason"), [((1, "x"), "length"), ((END, ""), "end"), ((1, "a!"), "stop")])
+def test_the_last_allowed_token(last, reason):
+    stopper = Stopper([END], ["!"], 3)
+    shown = [stopper.push(1, "a"), stopper.push(1, "b")]
+    assert (stopper.finish_reason, stopper.remaining) == (None, 1)
+    shown += [stopper.push(*last), stopper.flush()]
+    assert stopper.finish_reason == reason
+    assert (stopper.tokens, stopper.remaining) == (3, 0)
+    assert "".join(shown) == {"length": "abx", "end": "ab", "stop": "aba"}[reason]
+
+
+def test_a_stop_that_completes_in_the_last_bytes_is_not_shown():
+    stopper = Stopper([], ["a\ufffd"], 1)
+    assert stopper.push(1, "xa") == "x"
+    assert stopper.finish_reason is FinishReason.LENGTH
+    assert stopper.flush("\ufffd") == ""
+    assert stopper.finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize(("stops", "most"), [([""], 1), (["a", ""], 1), ([], 0), ([], -3)])
+def test_what_makes_no_sense_is_refused(stops, most):
+    with pytest.raises(InputError):
+        Stopper([], stops, most)
