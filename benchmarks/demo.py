@@ -1,6 +1,6 @@
 """The first thing to run: a target on loopback, a device that writes with its blessing, and what it cost.
 
-    python -m benchmarks.demo
+python -m benchmarks.demo
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def main() -> int:
             for shown in generation:
                 console.show(shown)
             console.end(generation)
-        print(f"\nThe same {len(EVERY)} prompts in every mode, {arguments.tokens} tokens each, temperature 0.7, top-p 0.9:\n")
+        print(
+            f"\nThe same {len(EVERY)} prompts in every mode, {arguments.tokens} tokens each, temperature 0.7, top-p 0.9:\n"
+        )
         print(table(compare(device, client, settings, EVERY, seeds=1)))
         print(LEGEND)
     return 0

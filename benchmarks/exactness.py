@@ -88,7 +88,9 @@ def main() -> int:
                         at = first_difference(cloud, exact)
                         if at is not None:
                             differences += 1
-                            print(f"differs: temperature {temperature} seed {sampling.seed} prompt {number} position {at}")
+                            print(
+                                f"differs: temperature {temperature} seed {sampling.seed} prompt {number} position {at}"
+                            )
                         if texts % 10 == 0:
                             print(f"{texts} texts, {tokens} tokens, {differences} differ", file=sys.stderr, flush=True)
     finally:

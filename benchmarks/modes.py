@@ -1,6 +1,6 @@
 """The same prompts in every mode, and a table of what each cost and gave.
 
-    python -m benchmarks.modes --tokens 128 --seeds 3 --temperature 0.7
+python -m benchmarks.modes --tokens 128 --seeds 3 --temperature 0.7
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from statistics import fmean
 from benchmarks.local_target import local_target
 from benchmarks.prompts import EVERY
 from edge_client.device import POCKET, Device, Settings
-from edge_client.record import Record, Summary
+from edge_client.record import Summary
 from edge_client.target import TargetClient
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.tokenizer import encode_prompt
@@ -84,7 +84,10 @@ def table(rows: Sequence[tuple[str, Sequence[Run]]]) -> str:
     cells += [[name, *(cell(runs) for _, cell in COLUMNS)] for name, runs in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
-        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in cells
     ]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
@@ -100,7 +103,9 @@ def compare(
         for seed in range(seeds):
             for prompt in prompts:
                 if sys.stderr.isatty():
-                    print(f"\r  {mode}: {len(runs) + 1} of {seeds * len(prompts)} ", end="", file=sys.stderr, flush=True)
+                    print(
+                        f"\r  {mode}: {len(runs) + 1} of {seeds * len(prompts)} ", end="", file=sys.stderr, flush=True
+                    )
                 sampling = replace(settings.sampling, seed=settings.sampling.seed + seed)
                 runs.append(run(device, client, prompt, replace(settings, mode=mode, sampling=sampling)))
         rows.append((str(mode), runs))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from shared.bundle import Calibration
 from shared.config import Criterion, Sampling
@@ -60,7 +61,7 @@ def first_threshold(
     cells = sorted((cell for cell in cells if distance(cell) == nearest), key=lambda cell: cell.budget)
     if strictest or limit <= cells[0].budget:
         return cells[0].threshold
-    for low, high in zip(cells, cells[1:], strict=False):
+    for low, high in pairwise(cells):
         if limit <= high.budget:
             share = math.log(limit / low.budget) / math.log(high.budget / low.budget)
             mean = (1 - share) * _logit(low.threshold) + share * _logit(high.threshold)

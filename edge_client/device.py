@@ -130,10 +130,11 @@ class Device:
         room = context - len(prompt_ids)
         if room < 1:
             raise ContextLengthError(
-                f"the prompt has {len(prompt_ids)} tokens and the context {context}: shorten it to {context - 1} or fewer"
+                f"the prompt has {len(prompt_ids)} tokens and the context {context}; "
+                f"shorten it to {context - 1} or fewer"
             )
         stopper = Stopper(self.manifest.end_ids, settings.stops, min(settings.max_tokens, room))
-        generation = Generation(Text(prompt_ids, StreamDecoder(self.tokenizer), stopper), mode)
+        generation = Generation(Text(prompt_ids, StreamDecoder(self.tokenizer, prompt_ids), stopper), mode)
         generation._tokens = self._write(generation, settings, client)
         return generation
 

@@ -1,8 +1,8 @@
 """The modes: each is a policy that answers the three questions of the loop in `decoder.py`.
 
-    drafts   shall the draft propose the next token?
-    accepts  may its proposal be shown without asking?
-    calls    is it time to call the target?
+drafts   shall the draft propose the next token?
+accepts  may its proposal be shown without asking?
+calls    is it time to call the target?
 """
 
 from __future__ import annotations

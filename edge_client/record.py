@@ -113,9 +113,7 @@ class Record:
         self, text: Text, drafter: Drafter, session: TargetSession | None, total_ms: float, first_ms: float
     ) -> Summary:
         """Everything counted, once the text is finished and its tail audited."""
-        accepted = {
-            text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED
-        }
+        accepted = {text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED}
         known = [position for position in self._nll if position < text.shown]
         audited = accepted.intersection(known)
         off_strict, off_typical = len(self._off_strict & audited), len(self._off_typical & audited)

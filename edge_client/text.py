@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from shared.stopping import Stopper
+from shared.stopping import FinishReason, Stopper
 from shared.tokenizer import StreamDecoder
 
 
@@ -47,8 +47,8 @@ class Text:
         return self._stopper.finish_reason is not None
 
     @property
-    def finish_reason(self) -> str | None:
-        """ "end", "stop" or "length"; None while the text is being written."""
+    def finish_reason(self) -> FinishReason | None:
+        """None while the text is being written."""
         return self._stopper.finish_reason
 
     @property
@@ -82,8 +82,7 @@ class Text:
             self.sequence.append(token)
         self.shown += 1
         self.origins.append(origin)
-        return Shown(token, self._stopper.push(token, self._decoder.push(token)), origin)
-
-    def flush(self) -> str:
-        """What was still held back of the text's characters when it ended."""
-        return self._stopper.flush(self._decoder.flush())
+        piece = self._stopper.push(token, self._decoder.push(token))
+        if self.finished:
+            piece += self._stopper.flush(self._decoder.flush())
+        return Shown(token, piece, origin)

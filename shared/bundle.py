@@ -1,9 +1,9 @@
 """A bundle: the directory that an edge device needs.
 
-    draft.onnx      the draft's graph
-    verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [2]
-    tokenizer.json
-    manifest.json   what they are, whom they were made for, and how the verifier is calibrated
+draft.onnx      the draft's graph
+verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [2]
+tokenizer.json
+manifest.json   what they are, whom they were made for, and how the verifier is calibrated
 """
 
 from __future__ import annotations
