@@ -39,9 +39,7 @@ def main() -> int:
             for shown in generation:
                 console.show(shown)
             console.end(generation)
-        print(
-            f"\nThe same {len(EVERY)} prompts in every mode, {arguments.tokens} tokens each, temperature 0.7, top-p 0.9:\n"
-        )
+        print(f"\nThe same {len(EVERY)} prompts in every mode, up to {arguments.tokens} tokens each:\n")
         print(table(compare(device, client, settings, EVERY, seeds=1)))
         print(LEGEND)
     return 0
