@@ -32,9 +32,9 @@ class Known:
             del self._ids[length:]
             self.hash = prefix.extend(0, self._ids)
 
-    def align(self, ids: Sequence[int], limit: int) -> None:
-        """Keep what begins `ids[:limit]`."""
-        length = min(len(self._ids), limit)
+    def align(self, ids: Sequence[int]) -> None:
+        """Keep what `ids` begins with."""
+        length = min(len(self._ids), len(ids))
         if self._ids[:length] != list(ids[:length]):
             length = next(i for i in range(length) if self._ids[i] != ids[i])
         self.keep(length)

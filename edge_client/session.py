@@ -45,7 +45,7 @@ class TargetSession(Meter):
         self._retry = retry
         self._patience = patience
         self._known = Known()
-        self._audited = prompt_length
+        self._prompt_length = self._audited = prompt_length
 
     def judge(self, ids: Sequence[int], judge_from: int, q: Sequence[Distribution] = ()) -> Verdict:
         """Have `ids[judge_from:]` judged, and audit what was shown since the last call.
@@ -59,7 +59,7 @@ class TargetSession(Meter):
             TargetError: the target cannot be reached in time, or refuses.
             ProtocolError: it answers nonsense.
         """
-        self._audited = min(self._audited, judge_from)
+        self._align(ids[:judge_from])
         return self._exchange(Question(ids, self._audited, judge_from), self._patience(self._retry), q)
 
     def write_on(self, ids: Sequence[int], count: int) -> Iterator[tuple[int, float]]:
@@ -77,6 +77,7 @@ class TargetSession(Meter):
         end = len(text) + count
         patience = self._patience(self._retry)
         while len(text) < end:
+            self._align(text)
             self._audited = len(text)
             question = Question(text, len(text), len(text), write_on=end - len(text) - 1)
             verdict = self._exchange(question, patience)
@@ -101,7 +102,8 @@ class TargetSession(Meter):
         Raises:
             ProtocolError: the target answers nonsense.
         """
-        if len(ids) <= self._audited:
+        self._align(ids)
+        if len(ids) == self._audited:
             return None
         question = Question(ids, self._audited, len(ids), audit_only=True)
         try:
@@ -119,12 +121,19 @@ class TargetSession(Meter):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _align(self, shown: Sequence[int]) -> None:
+        """Forget what was said about tokens that the text does not have; prompt tokens are never audited."""
+        before = len(self._known)
+        self._known.align(shown)
+        if len(self._known) < before:
+            self._audited = min(self._audited, max(len(self._known), self._prompt_length))
+        self._audited = min(self._audited, len(shown))
+
     def _exchange(self, question: Question, patience: Patience, q: Sequence[Distribution] = ()) -> Verdict:
         """Ask until there is a verdict, in several requests if one cannot hold all tokens."""
         audit = Audit(question.audit_from, [], [], [])
         missed = False
         while True:
-            self._known.align(question.ids, question.judge_from)
             position = len(self._known)
             part = self._part(question, position)
             last = len(part.ids) == len(question.ids)
@@ -154,7 +163,7 @@ class TargetSession(Meter):
 
     def _part(self, question: Question, position: int) -> Question:
         """The question itself, or, if it is too long, as many of its first tokens as one request holds."""
-        audit_from = max(question.audit_from, min(self._audited, question.judge_from))
+        audit_from = max(question.audit_from, self._audited)
         if len(question.ids) - position <= self._limit:
             return replace(question, audit_from=audit_from)
         end = min(position + self._limit, question.judge_from)
