@@ -16,7 +16,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
 from edge_client.link import LinkBroken, TargetBusy
-from shared.errors import InputError, TargetError, TargetRefused
+from shared.errors import InputError, TargetError, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
@@ -71,6 +71,11 @@ def error_of(error: grpc.RpcError) -> TargetError:
     return kind(f"{status.name.lower().replace('_', ' ')}: {details[:200]}" if details else status.name.lower())
 
 
+def _closed() -> TargetUnavailable:
+    """What to raise where the library says ValueError; opening another stream would not help."""
+    return TargetUnavailable("the connection to the target was closed; connect again")
+
+
 class GrpcTransport:
     """Reaches the target at `address`, "host:port", without encryption.
 
@@ -93,6 +98,8 @@ class GrpcTransport:
             return self._stub.Describe(wire.DescribeRequest(), timeout=timeout)
         except grpc.RpcError as error:
             raise error_of(error) from None
+        except ValueError:
+            raise _closed() from None
 
     def open(self) -> GrpcLink:
         return GrpcLink(self._stub)
@@ -123,7 +130,7 @@ class GrpcLink:
         try:
             self._call = stub.Decode(iter(self._requests.get, None))
         except ValueError:
-            raise LinkBroken("the connection was closed") from None
+            raise _closed() from None
         Thread(target=self._read, args=(self._call,), name="tandem-link", daemon=True).start()
 
     def send(self, request: wire.DecodeRequest) -> None:

@@ -50,10 +50,15 @@ class Transport(Protocol):
 
         Raises:
             LinkBroken, TargetRefused: as for `Link.receive`.
+            TargetUnavailable: the transport is closed.
         """
 
     def open(self) -> Link:
-        """A new stream. Does not wait for the connection: a target that is not there shows at the first receive."""
+        """A new stream. Does not wait for the connection: a target that is not there shows at the first receive.
+
+        Raises:
+            TargetUnavailable: the transport is closed.
+        """
 
     def release(self, session_id: bytes) -> None:
         """Ask the target to forget a session. Never raises, never blocks, and may fail unnoticed."""
