@@ -1,0 +1,141 @@
+"""What the command line of the device understands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from shared.config import Coupling, Criterion, Mode
+from shared.errors import InputError
+
+TARGET = "127.0.0.1:50051"
+POCKET = Path(__file__).parent / "models" / "pocket"
+
+_EXAMPLES = """
+examples:
+  edge-client "Once upon a time"
+  echo "The little robot" | edge-client --max-tokens 200
+  edge-client --chat "I would like to book a table for two."
+  edge-client --budget 0.002 "Once upon a time"        fewer mistakes, more calls
+  edge-client --criterion strict --budget 0.05 "Tom"   count every token that is not the target's own
+  edge-client --mode local "Once upon a time"          without a target
+  edge-client --mode exact --temperature 0 "Tom"       the target's own text, token for token
+  edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
+  edge-client --json "Once upon a time" | python -m json.tool
+  edge-client info                                     what the bundle is and how it is calibrated
+
+exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 1 any other error.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence, as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(InputError.exit_status, f"edge-client: {message}; see `edge-client --help`\n")
+
+
+def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; ends the process with status 2 if it makes no sense."""
+    match arguments:
+        case ["info", *rest]:
+            return _info_parser().parse_args(rest)
+        case ["generate", *rest]:
+            return _generate_parser().parse_args(rest)
+    return _generate_parser().parse_args(arguments)
+
+
+def _generate_parser() -> _Parser:
+    parser = _Parser(
+        prog="edge-client",
+        usage='edge-client [generate] [options] "PROMPT"\n       edge-client info [--bundle DIR] [--json]',
+        description="Write a text on this device, and have a large model in the cloud judge what a small one doubts.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command="generate")
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to go on from; absent or -: standard input")
+    parser.add_argument("--chat", action="store_true", help="the prompt is what a user says; write the answer")
+    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="most tokens to write (%(default)s)")
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+    )
+    group = parser.add_argument_group("who writes")
+    group.add_argument(
+        "--mode",
+        choices=[mode.value for mode in Mode],
+        metavar="MODE",
+        default=Mode.SPRINT.value,
+        help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
+        "device; local: the device alone; cloud: the target alone",
+    )
+    group.add_argument(
+        "--budget",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="most off-target tokens per token shown; 0 is --mode exact (%(default)s)",
+    )
+    group.add_argument(
+        "--criterion",
+        choices=[criterion.value for criterion in Criterion],
+        metavar="RULE",
+        default=Criterion.TYPICAL.value,
+        help="what is off-target: typical, a token that the target would hardly have written (default); strict, any "
+        "other than the target's own",
+    )
+    group.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="sprint: most tokens between two calls (32); exact: guesses a call (8)",
+    )
+    group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
+    group = parser.add_argument_group("how tokens are drawn")
+    group.add_argument("--temperature", type=float, default=0.7, metavar="T", help="0 is greedy (%(default)s)")
+    group.add_argument("--top-p", type=float, default=0.9, metavar="P", help="1 keeps all (%(default)s)")
+    group.add_argument("--top-k", type=int, default=0, metavar="K", help="0 keeps all (%(default)s)")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same text (%(default)s)")
+    group.add_argument(
+        "--coupling",
+        choices=[coupling.value for coupling in Coupling],
+        metavar="KIND",
+        default=Coupling.GUMBEL.value,
+        help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw",
+    )
+    group = parser.add_argument_group("where things are")
+    target = os.environ.get("TANDEM_TARGET") or TARGET
+    group.add_argument(
+        "--target",
+        default=target,
+        metavar="HOST:PORT",
+        help=f"of `cloud-target serve` ({TARGET}; environment: TANDEM_TARGET)",
+    )
+    _add_bundle(group)
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="one line of JSON about the run instead of the text")
+    group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="by origin (%(default)s)")
+    return parser
+
+
+def _info_parser() -> _Parser:
+    parser = _Parser(prog="edge-client info", description="What a bundle is and how it is calibrated.")
+    parser.set_defaults(command="info")
+    _add_bundle(parser)
+    parser.add_argument("--json", action="store_true", help="as one line of JSON")
+    return parser
+
+
+def _add_bundle(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        default=Path(os.environ.get("TANDEM_BUNDLE") or POCKET),
+        metavar="DIR",
+        help="the device's models (the embedded ones; environment: TANDEM_BUNDLE)",
+    )
