@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from shared.errors import InputError
+
 OPSET = 20
 IR_VERSION = 10
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators
@@ -26,36 +28,50 @@ class GraphBuilder:
     """Collects a graph; every method that adds something returns its name, to be given to the next node."""
 
     def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
+        self.nodes: list[onnx.NodeProto] = []
         self._weights: dict[str, onnx.TensorProto] = {}
+
+    @property
+    def weights(self) -> list[onnx.TensorProto]:
+        """The constants added so far."""
+        return list(self._weights.values())
 
     def weight(self, name: str, array: np.ndarray) -> str:
         """Add a constant; the same name again means the same constant."""
         if name not in self._weights:
-            self._weights[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
+            self._weights[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
-    def add(self, op: str, *inputs: str, to: str | None = None, domain: str = "", **attributes: object) -> str:
-        """Add a node with one output, which is called `to` if given."""
-        return self.add_many(op, *inputs, to=[to or f"{op}_{len(self._nodes)}"], domain=domain, **attributes)[0]
+    def add(self, op: str, *inputs: str, out: str | None = None, domain: str = "", **attributes: object) -> str:
+        """Add a node with one output, which is called `out` if given."""
+        return self.add_many(op, *inputs, out=[out or f"{op}_{len(self.nodes)}"], domain=domain, **attributes)[0]
 
     def add_many(
-        self, op: str, *inputs: str, to: Sequence[str], domain: str = "", **attributes: object
+        self, op: str, *inputs: str, out: Sequence[str], domain: str = "", **attributes: object
     ) -> Sequence[str]:
-        """Add a node with the outputs `to`; an empty name stands for an output or input that is not wanted."""
-        name = f"{op}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(op, list(inputs), list(to), name=name, domain=domain, **attributes))
-        return to
+        """Add a node with the outputs `out`; an empty name stands for an output or input that is not wanted."""
+        name = f"{op}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), list(out), name=name, domain=domain, **attributes))
+        return out
 
     def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
         """The model made of everything added so far."""
-        graph = helper.make_graph(self._nodes, "tandem", list(inputs), list(outputs), list(self._weights.values()))
+        graph = helper.make_graph(self.nodes, "tandem", list(inputs), list(outputs), self.weights)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
 
 
 def write_model(model: onnx.ModelProto, path: str | Path) -> None:
-    """Write a model so that a reader sees either the whole file or none."""
+    """Write a model so that a reader sees either the whole file or none.
+
+    Raises:
+        InputError: it is too large for one file.
+    """
+    if model.ByteSize() > LARGEST_MODEL:
+        raise InputError(
+            f"{path} would have {model.ByteSize() / 1e9:.1f} GB, and an ONNX file cannot have more than 2; "
+            "take a smaller draft, or --dtype int8"
+        )
     path = Path(path)
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -1,0 +1,145 @@
+"""Does a draft graph compute what the checkpoint computes? And the probe by which a device sees that it still does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import torch
+from transformers import PreTrainedModel
+
+from cloud_target.export.runner import Runner
+from shared.bundle import Probe
+from shared.errors import BundleError
+
+# Errors are measured in standard deviations of the values themselves: float32 sums in another order, nothing more.
+ALLOWED = 2e-3
+_CHUNKS = (1, 2, 3, 5, 7)
+_REWINDS = 4
+_PROBE_LENGTH = 48
+_PROBE_CANDIDATES = 8
+# Another processor rounds otherwise. A wrong rotary base or a damaged weight moves logits by whole deviations.
+_PROBE_TOLERANCE = {"float32": 0.02, "int8": 0.2}
+
+
+@dataclass(frozen=True)
+class Differences:
+    """The largest differences between a graph and torch, each over the standard deviation of the true values.
+
+    Attributes:
+        logits: of the candidates.
+        normaliser, entropy: of the two summaries of the distribution, in deviations of the logits.
+        hidden: of the hidden state after the final norm.
+    """
+
+    logits: float = 0.0
+    normaliser: float = 0.0
+    entropy: float = 0.0
+    hidden: float = 0.0
+
+    @property
+    def largest(self) -> float:
+        return max(self.logits, self.normaliser, self.entropy, self.hidden)
+
+    def worst(self, other: Differences) -> Differences:
+        """Of each kind, the larger one."""
+        return Differences(*(max(getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__))
+
+
+def compare(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
+    """Feed `ids` whole, in chunks of several sizes, and after going back to several places, against torch.
+
+    Args:
+        graph: a float32 draft graph of either kind.
+        model: the checkpoint it was made from, its head cut to the vocabulary.
+        context: of the graph, at least as long as `ids`.
+    """
+    truth = reference(model, ids)
+    runner = Runner(graph, context)
+    worst = _difference(runner.feed(ids), truth, 0)
+    rng = np.random.default_rng(0)
+    for start in (0, *rng.integers(0, len(ids), _REWINDS).tolist()):
+        for size in _CHUNKS:
+            if start > runner.length:
+                runner.feed(ids[runner.length : start])
+            runner.rewind(start)
+            for first in range(start, min(start + 4 * size, len(ids)), size):
+                worst = worst.worst(_difference(runner.feed(ids[first : first + size]), truth, first))
+    return worst
+
+
+def check(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
+    """As `compare`, but a graph that differs is refused.
+
+    Raises:
+        BundleError: it differs from torch by more than rounding.
+    """
+    differences = compare(graph, model, context, ids)
+    if not differences.largest <= ALLOWED:  # also true of NaN
+        raise BundleError(
+            f"the exported graph does not compute what the checkpoint computes: {differences}, at most {ALLOWED} is "
+            "allowed; try the other --kind, and report this model"
+        )
+    return differences
+
+
+@torch.inference_mode()
+def reference(model: PreTrainedModel, ids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Torch's logits ``[n, vocabulary]`` and the input of its head ``[n, hidden]``, float32."""
+    hidden: list[torch.Tensor] = []
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
+    try:
+        logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False).logits
+    finally:
+        hook.remove()
+    return logits[0].float().numpy(), hidden[-1][0].float().numpy()
+
+
+def probe_ids(vocabulary: int, context: int) -> list[int]:
+    """A prompt that needs no tokenizer: ids from all over the vocabulary, long enough for positions to matter."""
+    count = min(_PROBE_LENGTH, context)
+    return [(17 + 7919 * i * i) % vocabulary for i in range(count)]
+
+
+def make_probe(runner: Runner, ids: Sequence[int], spread: float, dtype: str) -> Probe:
+    """What the graph says now, to be compared with what it says on a device.
+
+    Args:
+        runner: of the finished graph.
+        ids: the prompt.
+        spread: standard deviation of the logits.
+        dtype: of the graph's weights, "float32" or "int8".
+    """
+    runner.rewind(0)
+    step = runner.feed(ids, [len(ids) - 1])
+    return Probe(
+        ids=list(ids),
+        top_ids=step["top_ids"][0, :_PROBE_CANDIDATES].tolist(),
+        top_logits=step["top_logits"][0, :_PROBE_CANDIDATES].tolist(),
+        tolerance=_PROBE_TOLERANCE[dtype] * spread,
+    )
+
+
+def _difference(step: dict[str, np.ndarray], truth: tuple[np.ndarray, np.ndarray], first: int) -> Differences:
+    rows = slice(first, first + len(step["hidden"]))
+    logits, hidden = (values[rows].astype(np.float64) for values in truth)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    normaliser = np.log(np.exp(shifted).sum(axis=1)) + logits.max(axis=1)
+    log_p = logits - normaliser[:, None]
+    entropy = -(np.exp(log_p) * log_p).sum(axis=1)
+    likeliest = -np.sort(-logits, axis=1)[:, : step["top_ids"].shape[1]]
+    at_ids = np.take_along_axis(logits, step["top_ids"], axis=1)
+    spread = logits.std() + 1e-12
+    return Differences(
+        # Candidates must have their own logits, and these must be the largest there are.
+        logits=max(_largest(step["top_logits"], values, spread) for values in (at_ids, likeliest)),
+        normaliser=_largest(step["log_normaliser"], normaliser, spread),
+        entropy=_largest(step["entropy"], entropy, spread),
+        hidden=_largest(step["hidden"], hidden, hidden.std() + 1e-12),
+    )
+
+
+def _largest(values: np.ndarray, truth: np.ndarray, unit: float) -> float:
+    return float(np.abs(values - truth).max() / unit)

@@ -1,0 +1,144 @@
+"""Reading a checkpoint for export: the model in float32, its tokenizer, and what the two must agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
+
+from shared.chat import END_OF_TEXT, END_OF_TURN
+from shared.errors import InputError
+
+# A key-value buffer is as long as the context; more than this must be asked for.
+DEFAULT_CONTEXT = 4096
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A causal language model with its tokenizer.
+
+    Attributes:
+        name: the last part of the directory or of the hub id.
+        model: float32 on the CPU, in evaluation mode; its head has one row for each id of the tokenizer.
+        tokenizer: of the draft, and of the target it is paired with.
+        vocabulary: number of token ids.
+        end_ids: tokens that end a text.
+        context: the longest sequence in tokens that the model was made for.
+    """
+
+    name: str
+    model: PreTrainedModel
+    tokenizer: Tokenizer
+    vocabulary: int
+    end_ids: list[int]
+    context: int
+
+
+def load_checkpoint(source: str | Path) -> Checkpoint:
+    """Load a directory or a Hugging Face hub id.
+
+    Raises:
+        InputError: it cannot be read, is no causal language model, or has no tokenizer of its own.
+    """
+    tokenizer = load_checkpoint_tokenizer(source)
+    try:
+        config = AutoConfig.from_pretrained(source)
+        set_rope(config)
+        model = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=torch.float32)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise InputError(f"cannot load a causal language model from {source}: {_first_line(error)}") from error
+    vocabulary = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+    cut_vocabulary(model, vocabulary)
+    return Checkpoint(
+        name=Path(source).resolve().name if Path(source).is_dir() else str(source).split("/")[-1],
+        model=model.eval().requires_grad_(False),
+        tokenizer=tokenizer,
+        vocabulary=vocabulary,
+        end_ids=_end_ids(model, tokenizer),
+        context=int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT),
+    )
+
+
+def load_checkpoint_tokenizer(source: str | Path) -> Tokenizer:
+    """The tokenizer of a directory or of a Hugging Face hub id.
+
+    Raises:
+        InputError: there is none that the `tokenizers` library can run.
+    """
+    try:
+        if (Path(source) / "tokenizer.json").is_file():
+            return Tokenizer.from_file(str(Path(source) / "tokenizer.json"))
+        return AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
+    except Exception as error:  # `tokenizers` raises nothing more specific
+        raise InputError(f"cannot load a tokenizer from {source}: {_first_line(error)}") from error
+
+
+def set_rope(config: PretrainedConfig) -> None:
+    """Make transformers 4 obey `rope_parameters`, which transformers 5 writes and transformers 4 ignores silently."""
+    parameters = getattr(config, "rope_parameters", None)
+    if not isinstance(parameters, dict) or "rope_theta" not in parameters or not hasattr(config, "rope_theta"):
+        return
+    config.rope_theta = parameters["rope_theta"]
+    if parameters.get("rope_type", "default") != "default":
+        config.rope_scaling = {key: value for key, value in parameters.items() if key != "rope_theta"}
+
+
+def cut_vocabulary(model: PreTrainedModel, vocabulary: int) -> None:
+    """Keep only the rows of the output head that stand for a token; checkpoints pad them to a round number.
+
+    Raises:
+        InputError: the head has fewer rows than the tokenizer has ids.
+    """
+    head = model.get_output_embeddings()
+    rows = head.weight.shape[0]
+    if rows < vocabulary:
+        raise InputError(
+            f"the model knows {rows} tokens, its tokenizer {vocabulary}; export a model with the tokenizer it was "
+            "trained with"
+        )
+    if rows > vocabulary:
+        cut = nn.Linear(head.in_features, vocabulary, bias=head.bias is not None)
+        cut.weight = nn.Parameter(head.weight[:vocabulary].detach().clone())
+        if head.bias is not None:
+            cut.bias = nn.Parameter(head.bias[:vocabulary].detach().clone())
+        model.set_output_embeddings(cut)
+
+
+def check_same_tokens(draft: Tokenizer, target: Tokenizer) -> None:
+    """Let pass only a pair whose ids mean the same tokens; padding of the vocabulary does not count.
+
+    Raises:
+        InputError: they differ; the message names the first id that does.
+    """
+    ours, theirs = (
+        {id: token for token, id in tokenizer.get_vocab(with_added_tokens=True).items()}
+        for tokenizer in (draft, target)
+    )
+    for id in sorted(ours.keys() | theirs.keys()):
+        if ours.get(id) != theirs.get(id):
+            raise InputError(
+                f"draft and target have different tokenizers: token {id} is {_shown(ours.get(id))} for the draft and "
+                f"{_shown(theirs.get(id))} for the target; a pair must share its tokens"
+            )
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
+    """What the checkpoint says ends a text, and the tokens that do so by their name."""
+    ends: set[int] = set()
+    for config in (model.generation_config, model.config):
+        declared = getattr(config, "eos_token_id", None)
+        ends.update([] if declared is None else [declared] if isinstance(declared, int) else declared)
+    ends.update(id for id in map(tokenizer.token_to_id, (END_OF_TEXT, END_OF_TURN)) if id is not None)
+    return sorted(id for id in ends if tokenizer.id_to_token(id) is not None)
+
+
+def _shown(token: str | None) -> str:
+    return "missing" if token is None else repr(token)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,72 @@
+"""The fast path: a draft graph built by hand from a checkpoint's weights, with fused operators.
+
+Past and present share one buffer per layer that is as long as the context, so going back in the text is a smaller
+integer and copies nothing. Inputs besides `rows` (see `candidates.py`):
+
+    ids            int64 [1, n]    the new tokens
+    last           int32 [1]       position of the last of them
+    total          int32 [1]       tokens in the buffers after them, last + 1
+    past.i.key, past.i.value       float32 [1, kv_heads, context, head_size]; bound to the same memory as present.i.*
+
+`last` and `total` come from outside because deriving them in the graph costs two per cent of a small draft's step.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from transformers import PreTrainedModel
+
+from cloud_target.export import candidates, gpt2, llama
+from cloud_target.export.blocks import array, buffers, embedding, shape_of
+from cloud_target.export.builder import GraphBuilder, tensor
+from shared.errors import InputError
+
+_ARCHITECTURES = {"llama": llama, "qwen2": llama, "gpt2": gpt2}
+
+
+def obstacle(model: PreTrainedModel, context: int) -> str | None:
+    """Why the fast path cannot take this model, or None if it can."""
+    architecture = _ARCHITECTURES.get(model.config.model_type)
+    if architecture is None:
+        return f"it is a {model.config.model_type}, and the fast path knows {', '.join(_ARCHITECTURES)}"
+    head_size = shape_of(model, context).head_size
+    if head_size % 16:
+        return f"its attention heads have {head_size} dimensions, and onnxruntime's operator wants a multiple of 16"
+    return architecture.obstacle(model, context)
+
+
+def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candidates.CANDIDATES) -> onnx.ModelProto:
+    """Build the graph, float32.
+
+    Args:
+        model: a Llama, Qwen2 or GPT-2, its head cut to the tokenizer's vocabulary.
+        context: length of the buffers in tokens.
+        count: how many candidates to return; fewer if the vocabulary is smaller.
+
+    Raises:
+        InputError: the fast path cannot take this model; the message says why.
+    """
+    reason = obstacle(model, context)
+    if reason is not None:
+        raise InputError(f"no shared-buffer graph can be built from this draft: {reason}; use --kind concat")
+    head = model.get_output_embeddings()
+    count = min(count, head.out_features)
+    shape = shape_of(model, context)
+    state = {name: array(weight) for name, weight in model.state_dict().items()}
+
+    graph = GraphBuilder()
+    body = _ARCHITECTURES[model.config.model_type].body(graph, model, state, shape)
+    hidden = candidates.take_rows(graph, body, "hidden")
+    # Tied weights stay one tensor: the head multiplies by the transpose of the embedding.
+    weight = embedding(graph, model) if model.config.tie_word_embeddings else graph.weight("head", array(head.weight))
+    logits = graph.add("Gemm", hidden, weight, transB=1)
+    candidates.summarise(graph, logits, count)
+    inputs = [
+        tensor("ids", np.int64, [1, "n"]),
+        tensor("rows", np.int64, ["r"]),
+        tensor("last", np.int32, [1]),
+        tensor("total", np.int32, [1]),
+    ]
+    outputs = candidates.outputs(count, shape.hidden)
+    return graph.model([*inputs, *buffers(shape, "past")], [*outputs, *buffers(shape, "present")])

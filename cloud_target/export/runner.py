@@ -1,0 +1,72 @@
+"""Running a draft graph here, to check it; the edge has its own, faster way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from cloud_target.export.candidates import OUTPUTS
+
+
+class Runner:
+    """A draft graph with its key-value cache.
+
+    Args:
+        graph: of either kind.
+        context: longest sequence in tokens.
+    """
+
+    def __init__(self, graph: onnx.ModelProto, context: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        providers = ["CPUExecutionProvider"]
+        self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
+        names = {node.name: node.shape for node in self._session.get_inputs()}
+        self._shared = "total" in names
+        self._context = context
+        self._past = {
+            name: np.zeros((1, shape[1], context if self._shared else 0, shape[3]), np.float32)
+            for name, shape in names.items()
+            if name.startswith("past.")
+        }
+        self.length = 0
+
+    def feed(self, ids: Sequence[int] | np.ndarray, rows: Sequence[int] | None = None) -> dict[str, np.ndarray]:
+        """Append tokens; returns the outputs of the wanted rows (default: all), see `candidates.py`."""
+        count = len(ids)
+        inputs = {
+            "ids": np.asarray(ids, np.int64)[None],
+            "rows": np.arange(count) if rows is None else np.asarray(rows, np.int64),
+        }
+        if self._shared:
+            inputs |= {
+                "last": np.array([self.length + count - 1], np.int32),
+                "total": np.array([self.length + count], np.int32),
+            }
+        binding = self._session.io_binding()
+        for name, array in (inputs | self._past).items():
+            binding.bind_cpu_input(name, array)
+        for name in OUTPUTS:
+            binding.bind_output(name)
+        for name, array in self._past.items():
+            present = name.replace("past", "present")
+            if self._shared:
+                binding.bind_output(present, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+            else:
+                binding.bind_output(present)
+        self._session.run_with_iobinding(binding)
+        results = binding.copy_outputs_to_cpu()
+        if not self._shared:
+            self._past = dict(zip(self._past, results[len(OUTPUTS) :], strict=True))
+        self.length += count
+        return dict(zip(OUTPUTS, results, strict=False))
+
+    def rewind(self, length: int) -> None:
+        """Forget everything from position `length` on."""
+        self.length = length
+        if not self._shared:
+            self._past = {name: np.ascontiguousarray(past[:, :, :length]) for name, past in self._past.items()}

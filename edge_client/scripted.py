@@ -1,0 +1,59 @@
+"""A draft and a verifier that are functions: the loop runs anywhere, in microseconds, with no model at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from edge_client.draft import Draft, Step
+from shared.sampling import Draw
+
+_SMALLEST = 1e-30
+_CANDIDATES = 64
+
+
+class ScriptedDraft(Draft):
+    """A draft whose distribution is a pure function of the text.
+
+    Args:
+        distribution: from the ids read so far to the probabilities of the next one, ``[vocabulary]``, which sum to 1.
+        vocabulary: number of token ids.
+        context: longest sequence in tokens.
+        hidden: size of the hidden state, which is all zeros.
+        candidates: K, how many of the likeliest tokens a step gives; fewer if the vocabulary is smaller.
+    """
+
+    def __init__(
+        self,
+        distribution: Callable[[tuple[int, ...]], Sequence[float] | np.ndarray],
+        vocabulary: int,
+        context: int = 4096,
+        hidden: int = 8,
+        candidates: int = _CANDIDATES,
+    ) -> None:
+        super().__init__(vocabulary, context)
+        self._distribution = distribution
+        self._text: list[int] = []
+        self._hidden = np.zeros(hidden, np.float32)
+        self._candidates = candidates
+
+    def _read(self, ids: Sequence[int]) -> Step:
+        del self._text[self.length :]
+        self._text.extend(ids)
+        self.length = len(self._text)
+        p = np.maximum(np.asarray(self._distribution(tuple(self._text)), np.float64), _SMALLEST)
+        order = np.argsort(-p, kind="stable")[: self._candidates]
+        log_p = np.log(p)
+        return Step(order, log_p[order].astype(np.float32), 0.0, float(-(p * log_p).sum()), self._hidden)
+
+
+class ScriptedVerifier:
+    """A verifier that is a function of the draft's step and the draw."""
+
+    def __init__(self, doubt: Callable[[Step, Draw], float]) -> None:
+        self._function = doubt
+
+    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
+        """See `edge_client.verifier.Verifier.doubt`."""
+        return self._function(step, draw)
