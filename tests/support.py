@@ -1,11 +1,16 @@
-"""Both sides in one process: a target without sockets, links that break on demand, and a clock that costs no time."""
+"""Both sides in one process: a target with and without sockets, links that break on demand, a clock without waiting."""
 
 from __future__ import annotations
 
 import random
+import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
 from enum import Enum, auto
+
+import grpc
 
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.service.decoding import answer
@@ -16,6 +21,7 @@ from edge_client.retry import Retry
 from edge_client.target import TargetClient
 from shared.errors import InputError, ProtocolError, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1 import target_pb2_grpc
 
 
 class FakeClock:
@@ -209,3 +215,62 @@ class LossyLink:
 def client_of(transport: LoopbackTransport | LossyTransport, clock: FakeClock | None = None) -> TargetClient:
     """A client on a fake transport, with a clock that costs no time and pauses that are always the same."""
     return TargetClient(transport, "loopback:0", Retry(), clock or FakeClock(), random.Random(0))
+
+
+class Servicer(target_pb2_grpc.TargetServiceServicer):
+    """A `Cloud` behind gRPC.
+
+    Attributes:
+        abort: ends every call with that status, unless None.
+        ends: `Decode` ends without an answer.
+        is_silent: `Decode` never answers.
+    """
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.transport = LoopbackTransport(cloud)
+        self.abort: grpc.StatusCode | None = None
+        self.ends = self.is_silent = False
+
+    def Describe(self, request, context):
+        self._trouble(context)
+        return self.transport.describe(1.0)
+
+    def Decode(self, requests, context):
+        self._trouble(context)
+        link = self.transport.open()
+        for request in requests:
+            if self.ends:
+                return
+            try:
+                if not self.is_silent:
+                    yield from link.serve(request)
+            except TargetRefused as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    def Release(self, request, context):
+        self.transport.release(request.session_id)
+        return wire.ReleaseResponse()
+
+    def _trouble(self, context) -> None:
+        if self.abort is not None:
+            context.abort(self.abort, "for a\n  test")
+
+
+@contextmanager
+def serving(servicer: Servicer, port: int = 0) -> Iterator[int]:
+    """A gRPC server on loopback for the length of a `with` block; gives its port."""
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    target_pb2_grpc.add_TargetServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(None).wait()
+
+
+def unused_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

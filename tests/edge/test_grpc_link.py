@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from concurrent import futures
-from contextlib import contextmanager
 
 import grpc
 import pytest
@@ -18,8 +16,7 @@ from edge_client.target import TargetClient
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetError, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
-from shared.wire.v1 import target_pb2_grpc
-from tests.support import Cloud, LoopbackTransport
+from tests.support import Cloud, LoopbackTransport, Servicer, serving, unused_port
 
 PROMPT = [1, 2, 3]
 SAMPLING = Sampling(seed=3)
@@ -27,51 +24,6 @@ SAMPLING = Sampling(seed=3)
 
 def make_cloud() -> Cloud:
     return Cloud(lambda: ScriptedEngine(random_script(50), 50, context=256))
-
-
-class Servicer(target_pb2_grpc.TargetServiceServicer):
-    """A `Cloud` behind gRPC; `abort` ends every call with that status."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.transport = LoopbackTransport(cloud)
-        self.abort: grpc.StatusCode | None = None
-        self.ends = self.is_silent = False
-
-    def Describe(self, request, context):
-        self._trouble(context)
-        return self.transport.describe(1.0)
-
-    def Decode(self, requests, context):
-        self._trouble(context)
-        link = self.transport.open()
-        for request in requests:
-            if self.ends:
-                return
-            try:
-                if not self.is_silent:
-                    yield from link.serve(request)
-            except TargetRefused as error:
-                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-
-    def Release(self, request, context):
-        self.transport.release(request.session_id)
-        return wire.ReleaseResponse()
-
-    def _trouble(self, context) -> None:
-        if self.abort is not None:
-            context.abort(self.abort, "for a\n  test")
-
-
-@contextmanager
-def serving(servicer: Servicer, port: int = 0) -> Iterator[int]:
-    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-    target_pb2_grpc.add_TargetServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    try:
-        yield port
-    finally:
-        server.stop(None).wait()
 
 
 @pytest.fixture
@@ -191,12 +143,6 @@ def test_releasing_at_a_dead_target_takes_no_time():
     transport.release(bytes(16))
     transport.close()
     assert time.monotonic() - begin < 1.5
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_nobody_at_the_port():

@@ -1,0 +1,423 @@
+"""The command line: what it writes where, and that everything that can go wrong is one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_client import cli
+from edge_client.arguments import parse_args
+from edge_client.console import Console, Silent
+from edge_client.device import Device, Settings
+from edge_client.target import TargetClient
+from edge_client.text import Origin, Shown
+from shared.bundle import Calibration, write_manifest
+from shared.config import Criterion, Sampling
+from shared.errors import TargetUnavailable
+from tests.fakes import fake_cloud, fake_device, manifest
+from tests.support import LoopbackTransport, Servicer, client_of, serving, unused_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def transport(monkeypatch) -> LoopbackTransport:
+    """The command line with a fake device, and a fake target at every address."""
+    transport = LoopbackTransport(fake_cloud())
+    monkeypatch.setattr(Device, "load", lambda bundle: fake_device())
+    monkeypatch.setattr(TargetClient, "connect", lambda address: client_of(transport))
+    return transport
+
+
+@pytest.fixture
+def edge(transport, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line; gives the exit status, and what it wrote to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = cli.main(arguments)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def start(*arguments: str, module: str = "edge_client", **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+# What it understands.
+
+
+def test_generate_is_what_it_does_if_not_told_otherwise():
+    assert parse_args(["Tom", "--seed", "3"]) == parse_args(["generate", "--seed", "3", "Tom"])
+    assert parse_args(["info"]).command == "info"
+    assert parse_args(["generate", "info"]).prompt == "info"
+    assert parse_args(["--stop", "a", "--stop", "b"]).stop == ["a", "b"]
+
+
+def test_its_defaults_are_those_of_the_settings():
+    options, defaults = parse_args([]), Settings()
+    for name in ("mode", "budget", "criterion", "coupling", "max_tokens", "window"):
+        assert getattr(options, name) == getattr(defaults, name)
+    given = Sampling(options.temperature, options.top_k, options.top_p, options.seed)
+    assert given == defaults.sampling
+    assert options.target == "127.0.0.1:50051"
+
+
+def test_target_and_bundle_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TANDEM_TARGET", "elsewhere:1")
+    monkeypatch.setenv("TANDEM_BUNDLE", "/some/bundle")
+    assert (parse_args([]).target, parse_args(["info"]).bundle) == ("elsewhere:1", Path("/some/bundle"))
+    assert parse_args(["--target", "here:2"]).target == "here:2"
+
+
+def test_help_is_quick_and_its_examples_parse():
+    program = (
+        "import sys\nfrom edge_client.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"numpy", "grpc", "onnxruntime", "tokenizers", "google.protobuf"} & set(run.stderr.split())
+    examples = re.findall(r"^  (?:echo .* \| )?(edge-client .*?)(?:  +.*| \|.*)?$", run.stdout, re.MULTILINE)
+    assert len(examples) >= 8
+    for example in examples:
+        assert parse_args(shlex.split(example)[1:])
+
+
+# What it writes.
+
+
+def test_the_text_goes_to_stdout_and_one_line_about_it_to_stderr(edge, transport):
+    status, out, err = edge("Once upon a time", "--max-tokens", "40")
+    assert status == 0
+    assert len(out) > 40
+    assert out.endswith("\n")
+    assert re.fullmatch(
+        r"sprint: 40 tokens; \d+ tokens/s; 0\.\d+ calls/token; off-target \d+\.\d % typical, \d+\.\d % strict "
+        r"\(audited: 40 tokens\); \d+\.\d bytes/token\n",
+        err,
+    )
+    assert len(transport.released) == 1
+    assert transport.closed
+
+
+@pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
+def test_json_is_one_line_with_everything(edge, mode):
+    arguments = ("Once upon a time", "--max-tokens", "50", "--mode", mode, "--seed", "5")
+    status, out, err = edge("--json", *arguments)
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    report = json.loads(out)
+    assert (report["mode"], report["finish_reason"]) == (mode, "length")
+    assert len(report["token_ids"]) == len(report["origins"]) == report["tokens"] == 50
+    assert set(report["origins"]) <= {"accepted", "confirmed", "target"}
+    wanted = {"accepted", "confirmed", "target", "asked", "calls", "audited", "divergence_strict"}
+    wanted |= {"divergence_typical", "bytes_up", "bytes_down", "total_ms", "draft_ms", "verifier_ms"}
+    wanted |= {"network_ms", "target_ms", "target_nll"}
+    assert wanted <= report.keys()
+    assert edge(*arguments)[1] in (report["text"] + "\n", report["text"])
+
+
+def test_exact_is_cloud(edge):
+    texts = {
+        edge("Tom", "--mode", mode, "--window", window, "--max-tokens", "60", "-q")[1]
+        for mode, window in [("cloud", "8"), ("exact", "8"), ("exact", "3"), ("sprint", "8")]
+        if mode != "sprint"
+    }
+    assert len(texts) == 1
+    assert edge("Tom", "--budget", "0", "--max-tokens", "60", "-q")[1] in texts
+
+
+def test_a_stop_string_ends_the_text_and_is_not_shown(edge):
+    whole = json.loads(edge("Tom", "--json", "--max-tokens", "60")[1])["text"]
+    stop = whole[30:34]
+    report = json.loads(edge("Tom", "--json", "--max-tokens", "60", "--stop", stop, "--stop", "never")[1])
+    assert report["text"] == whole[: whole.index(stop)]
+    assert report["finish_reason"] == "stop"
+
+
+def test_the_prompt_may_come_from_stdin(edge, monkeypatch):
+    expected = edge("Tom 😀", "-q", "--max-tokens", "20")[1]
+    for arguments in ((), ("-",)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Tom 😀\n".encode())))
+        assert edge(*arguments, "-q", "--max-tokens", "20") == (0, expected, "")
+
+
+def test_chat_renders_the_prompt_as_a_user_says_it(edge):
+    plain = edge("<|user|>Hello<|end|><|assistant|>", "-q", "--max-tokens", "20")
+    assert edge("--chat", "Hello", "-q", "--max-tokens", "20") == plain
+
+
+def test_local_never_connects(edge, monkeypatch):
+    def fail(address):
+        raise AssertionError
+
+    monkeypatch.setattr(TargetClient, "connect", fail)
+    status, out, err = edge("Tom", "--mode", "local", "--max-tokens", "20")
+    assert (status, bool(out)) == (0, True)
+    assert "target was not asked" in err
+
+
+def test_without_an_audit_it_says_so(edge):
+    line = edge("Tom", "--no-audit", "--max-tokens", "40", "--budget", "1")[2]
+    assert re.search(r"\d+ accepted tokens not audited", line)
+
+
+def test_a_bundle_for_another_target_is_worth_a_warning(edge, monkeypatch):
+    other = fake_device()
+    other.manifest = replace(other.manifest, target_fingerprint="another")
+    monkeypatch.setattr(Device, "load", lambda bundle: other)
+    status, _, err = edge("Tom", "--max-tokens", "5")
+    assert status == 0
+    assert err.startswith("edge-client: warning: the verifier of the bundle fake was trained for scripted")
+    assert "warning" not in edge("Tom", "--max-tokens", "5", "-q")[2]
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--temperature", "-1", "x"], "temperature"),
+        (["--temperature", "nan", "x"], "temperature"),
+        (["--top-p", "0", "x"], "top-p"),
+        (["--top-k", "-1", "x"], "top-k"),
+        (["--seed", "-1", "x"], "seed"),
+        (["--budget", "2", "x"], "budget"),
+        (["--max-tokens", "0", "x"], "max-tokens"),
+        (["--window", "0", "x"], "window"),
+        (["--stop", "", "x"], "stop string"),
+        ([""], "prompt is empty"),
+        (["--chat", ""], "prompt is empty"),
+        (["\udcff"], "not valid Unicode"),
+        (["word " * 600], "the context"),
+        (["info", "--bundle", "/nowhere"], "no bundle at /nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence(edge, arguments, sentence):
+    status, out, err = edge(*arguments)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--mode", "warp"], ["--frobnicate"], ["--seed", "x"], ["a", "b"], ["--max", "3"]]
+)
+def test_what_it_does_not_understand_is_one_sentence(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert re.fullmatch(r"edge-client: .*; see `edge-client --help`\n", capsys.readouterr().err)
+
+
+def test_no_prompt_at_a_terminal(edge, monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    status, _, err = edge()
+    assert status == 2
+    assert "there is no prompt" in err
+
+
+def test_stdin_that_is_no_text(edge, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    assert edge()[::2] == (2, "edge-client: standard input is not UTF-8 text; convert it first\n")
+
+
+def test_another_models_bundle(edge, monkeypatch):
+    other = fake_device()
+    other.manifest = replace(other.manifest, tokenizer_fingerprint="another")
+    monkeypatch.setattr(Device, "load", lambda bundle: other)
+    status, out, err = edge("Tom")
+    assert (status, out, err.count("\n")) == (3, "", 1)
+    assert "has another tokenizer" in err
+
+
+def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
+    class Mortal(LoopbackTransport):
+        def open(self):
+            link = super().open()
+            receive, left = link.receive, iter(range(4))
+
+            def until_death(timeout):
+                if next(left, None) is None:
+                    raise TargetUnavailable("cannot reach the target")
+                return receive(timeout)
+
+            link.receive = until_death
+            return link
+
+    monkeypatch.setattr(TargetClient, "connect", lambda address: client_of(Mortal(fake_cloud())))
+    status, out, err = edge("Tom", "--max-tokens", "100")
+    assert (status, err) == (3, "edge-client: cannot reach the target\n")
+    assert out.endswith("\n")  # what there was stays, on a line of its own
+    assert edge("Tom", "--max-tokens", "100", "--json")[:2] == (3, "")
+
+
+def test_a_dead_target_and_a_wrong_address():
+    runs = [
+        start("Tom", "--target", address, module="tests.fakes") for address in (f"127.0.0.1:{unused_port()}", "nowhere")
+    ]
+    for run, status, sentence in zip(
+        runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
+    ):
+        out, err = run.communicate(timeout=30)
+        assert (run.returncode, out) == (status, b"")
+        assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err.decode())
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, Servicer]]:
+    servicer = Servicer(fake_cloud())
+    with serving(servicer) as port:
+        yield f"127.0.0.1:{port}", servicer
+
+
+def test_ctrl_c_ends_quietly_and_releases_the_session(served):
+    address, servicer = served
+    run = start("Tom", "--target", address, "--max-tokens", "400", module="tests.fakes", TANDEM_TEST_PAUSE="0.02")
+    assert run.stdout.read(20)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (130, b"\n")
+    assert len(servicer.transport.released) == 1
+    assert len(servicer.transport.cloud.table) == 0
+
+
+def test_a_reader_that_leaves_is_no_error(served):
+    address, servicer = served
+    run = start("Tom", "--target", address, "--max-tokens", "400", module="tests.fakes", TANDEM_TEST_PAUSE="0.005")
+    assert run.stdout.read(20)
+    run.stdout.close()
+    assert run.wait(timeout=30) == 141
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert len(servicer.transport.released) == 1
+
+
+def test_a_text_over_grpc_is_the_one_without(edge, served):
+    run = start("Tom", "--target", served[0], "--json", module="tests.fakes")
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (0, b"")
+    assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]
+
+
+# info.
+
+
+def test_info(tmp_path, capsys):
+    for name in ("draft.onnx", "verifier.onnx", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"x" * 1_500_000)
+    cell = Calibration(Criterion.TYPICAL, 0.7, 0.9, 0.01, 0.25, 0.0093, 0.11, 65000)
+    write_manifest(tmp_path, replace(manifest(), calibration=[cell]))
+    assert cli.main(["info", "--bundle", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    for fact in ("fake", "scripted", "512 tokens", "1.5 MB", "0.2500", "0.0093", "0.110"):
+        assert fact in out
+    assert cli.main(["info", "--json", "--bundle", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["calibration"][0]["criterion"] == "typical"
+
+
+# The console.
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(*pieces: tuple[str, Origin]) -> list[Shown]:
+    return [Shown(1, text, origin) for text, origin in pieces]
+
+
+def written(stream: io.StringIO, *pieces: tuple[str, Origin], color: str = "auto") -> str:
+    console = Console(stream, color)
+    for piece in shown(*pieces):
+        console.show(piece)
+    console.stop()
+    console.stop()
+    return stream.getvalue()
+
+
+A, C, T = Origin.ACCEPTED, Origin.CONFIRMED, Origin.TARGET
+
+
+def test_colours_change_with_the_origin_only(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    text = written(Terminal(), ("a", A), ("b", A), ("", T), ("c", T), ("d", C))
+    styles = re.findall(r"\033\[[\d;]*m", text)
+    assert len(set(styles)) == 4
+    assert re.sub(r"\033\[[\d;]*m", "|", text) == "||ab||c||d|\n"
+
+
+@pytest.mark.parametrize(
+    ("stream", "color", "environment", "colored"),
+    [
+        (Terminal, "auto", {}, True),
+        (Terminal, "auto", {"NO_COLOR": "1"}, False),
+        (Terminal, "auto", {"TERM": "dumb"}, False),
+        (Terminal, "never", {}, False),
+        (io.StringIO, "auto", {}, False),
+        (io.StringIO, "always", {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_when_there_are_colours(monkeypatch, stream, color, environment, colored):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in ({"TERM": "xterm"} | environment).items():
+        monkeypatch.setenv(name, value)
+    assert ("\033" in written(stream(), ("a", A), color=color)) == colored
+    legend = stream()
+    Console(legend, color).legend()
+    assert bool(legend.getvalue()) == colored
+
+
+def test_a_model_cannot_command_the_terminal(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert written(Terminal(), ("a\033[2Jb\tc\r\n", A)) == "a\ufffd[2Jb\tc\ufffd\n"
+    assert written(io.StringIO(), ("a\033[2J\n", A)) == "a\033[2J\n"  # a file gets the text as it is
+
+
+def test_a_terminal_shows_the_prompt_and_others_do_not(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    for stream, expected in ((Terminal(), "Once"), (io.StringIO(), "")):
+        Console(stream).prompt("Once")
+        assert stream.getvalue() == expected
+
+
+def test_a_token_is_on_its_way_at_once():
+    class Watched(io.StringIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    stream = Watched()
+    console = Console(stream)
+    for count, piece in enumerate(shown(("a", A), ("b", T)), 1):
+        console.show(piece)
+        assert stream.flushed == count
+
+
+def test_the_silent_twin_has_every_method():
+    names = {name for name in vars(Silent) if not name.startswith("_")}
+    assert names == {"prompt", "show", "stop", "end"}
+    assert all(callable(getattr(Console, name)) for name in names)

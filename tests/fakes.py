@@ -1,0 +1,107 @@
+"""A device whose models are a few lines of Python, for tests of what is around the models.
+
+`python -m tests.fakes ARGUMENTS` is `edge-client` with it; TANDEM_TEST_PAUSE slows its draft down (seconds a token).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from cloud_target.engine.scripted import ScriptedEngine
+from edge_client.cli import main
+from edge_client.device import Device
+from edge_client.scripted import ScriptedDraft, ScriptedVerifier
+from shared.bundle import DraftGraph, Manifest, Probe
+from shared.chat import SPECIAL_TOKENS
+from tests.support import Cloud
+
+CONTEXT = 512
+CANDIDATES = 32
+_TEXT = """The little robot went to the big park and saw a girl. She was happy, and she sat in the café 😀.
+Then the robot said: 你好 to the girl and the little girl went in. And then the park was big and happy."""
+
+
+@cache
+def tokenizer() -> Tokenizer:
+    """A byte-level BPE of some 300 tokens, with the special tokens of the pocket models."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=340,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    made.train_from_iterator([_TEXT, _TEXT.lower()], trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single=f"{SPECIAL_TOKENS[0]} $A", special_tokens=[(SPECIAL_TOKENS[0], 0)]
+    )
+    return made
+
+
+def script(who: str) -> Callable[[Sequence[int]], np.ndarray]:
+    """Logits over whole words and half characters; the draft's and the target's are alike, but not the same."""
+    vocabulary = tokenizer().get_vocab_size()
+    base = np.random.default_rng(0).normal(0.0, 1.0, vocabulary)
+    base[261:] += 3.0  # merged tokens, rather than single bytes
+    base[: len(SPECIAL_TOKENS)] = -20.0
+
+    def logits(text: Sequence[int]) -> np.ndarray:
+        recent = [int(token) for token in text[-2:]]
+        shared = np.random.default_rng(recent).normal(0.0, 1.0, vocabulary)
+        own = np.random.default_rng([*recent, sum(who.encode())]).normal(0.0, 0.4, vocabulary)
+        return (base + shared + own).astype(np.float32)
+
+    return logits
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    return weights / weights.sum()
+
+
+def manifest() -> Manifest:
+    return Manifest(
+        name="fake",
+        target_name="scripted",
+        target_fingerprint="scripted",
+        tokenizer_fingerprint="scripted",
+        vocabulary=tokenizer().get_vocab_size(),
+        context=CONTEXT,
+        end_ids=[0, 1],
+        draft=DraftGraph("concat", 1, 1, 8, 8, CANDIDATES, "float32"),
+        probe=Probe([1], [1], [0.0], 0.1),
+    )
+
+
+def fake_device(pause: float = 0.0) -> Device:
+    """A device that writes nonsense; its draft takes `pause` seconds a token."""
+    logits = script("draft")
+
+    def distribution(text: Sequence[int]) -> np.ndarray:
+        time.sleep(pause)
+        return _probabilities(logits(text))
+
+    draft = ScriptedDraft(distribution, tokenizer().get_vocab_size(), CONTEXT, candidates=CANDIDATES)
+    # Doubts what the draft thought unlikely.
+    verifier = ScriptedVerifier(lambda step, draw: 0.05 * (1.0 - float(np.exp(draw.log_q))))
+    return Device(manifest(), tokenizer(), draft, verifier)
+
+
+def fake_cloud() -> Cloud:
+    """The target that the fake device's bundle is made for."""
+    size = tokenizer().get_vocab_size()
+    return Cloud(lambda: ScriptedEngine(script("target"), size, context=CONTEXT))
+
+
+if __name__ == "__main__":
+    Device.load = lambda bundle: fake_device(float(os.environ.get("TANDEM_TEST_PAUSE", "0")))
+    sys.exit(main())
