@@ -96,7 +96,6 @@ def _write_on(session: Session, request: Request, allowed: int) -> Answer:
         yield wire.DecodeResponse(request_id=request.request_id, continuation=nothing)
     while not done:
         position = len(session.ids)
-        session.forget_cache(position - 1)
         scores = yield Feed(session.slot, position - 1, (session.ids[-1],), 0, terms.sampling)
         own = int(scores.own[0])
         session.rewrite(position, (own,), cached=position)

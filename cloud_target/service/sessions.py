@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from cloud_target.service.statuses import TargetBusy
 from shared import prefix
-from shared.errors import TargetUnavailable
 
 
 class Session:
@@ -69,7 +69,7 @@ class SessionTable:
         """The session, made if unknown, kept from eviction until `put_back`.
 
         Raises:
-            TargetUnavailable: every slot is in use at this moment.
+            TargetBusy: every slot is in use at this moment.
         """
         if session_id in self._in_use:
             raise ValueError("the session is taken already")
@@ -95,7 +95,7 @@ class SessionTable:
         if not self._free:
             idle = next((session_id for session_id in self._sessions if session_id not in self._in_use), None)
             if idle is None:
-                raise TargetUnavailable(f"all {self.slots} slots of the target are busy; try again in a moment")
+                raise TargetBusy(f"all {self.slots} slots of the target are busy; try again in a moment")
             self.release(idle)
         return self._free.pop()
 
