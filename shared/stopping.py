@@ -56,8 +56,10 @@ class Stopper:
     def push(self, token: int, text: str) -> str:
         """Take the next token and the text that it made certain; returns the text that may be shown now.
 
-        When `finish_reason` is set afterwards, the token was the last; call `flush` then.
+        When `finish_reason` is set afterwards, the token was the last: call `flush`. Tokens after it are ignored.
         """
+        if self.finish_reason is not None:
+            return ""
         self.tokens += 1
         if token in self._end_ids:
             self.finish_reason = FinishReason.END

@@ -18,10 +18,8 @@ import pytest
 
 from edge_client import cli
 from edge_client.arguments import parse_args
-from edge_client.console import Console, Silent
 from edge_client.device import Device, Settings
 from edge_client.target import TargetClient
-from edge_client.text import Origin, Shown
 from shared.bundle import Calibration, write_manifest
 from shared.config import Criterion, Sampling
 from shared.errors import TargetUnavailable
@@ -145,12 +143,16 @@ def test_exact_is_cloud(edge):
     assert edge("Tom", "--budget", "0", "--max-tokens", "60", "-q")[1] in texts
 
 
-def test_a_stop_string_ends_the_text_and_is_not_shown(edge):
-    whole = json.loads(edge("Tom", "--json", "--max-tokens", "60")[1])["text"]
-    stop = whole[30:34]
-    report = json.loads(edge("Tom", "--json", "--max-tokens", "60", "--stop", stop, "--stop", "never")[1])
-    assert report["text"] == whole[: whole.index(stop)]
+@pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
+def test_a_stop_string_ends_the_text_and_is_not_shown(edge, mode):
+    arguments = ("Tom", "--json", "--max-tokens", "60", "--mode", mode)
+    whole = json.loads(edge(*arguments)[1])
+    stop = whole["text"][30:34]
+    report = json.loads(edge(*arguments, "--stop", stop, "--stop", "never")[1])
+    assert report["text"] == whole["text"][: whole["text"].index(stop)]
     assert report["finish_reason"] == "stop"
+    assert report["tokens"] < 60
+    assert report["token_ids"] == whole["token_ids"][: report["tokens"]]
 
 
 def test_the_prompt_may_come_from_stdin(edge, monkeypatch):
@@ -334,90 +336,3 @@ def test_info(tmp_path, capsys):
         assert fact in out
     assert cli.main(["info", "--json", "--bundle", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)["calibration"][0]["criterion"] == "typical"
-
-
-# The console.
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def shown(*pieces: tuple[str, Origin]) -> list[Shown]:
-    return [Shown(1, text, origin) for text, origin in pieces]
-
-
-def written(stream: io.StringIO, *pieces: tuple[str, Origin], color: str = "auto") -> str:
-    console = Console(stream, color)
-    for piece in shown(*pieces):
-        console.show(piece)
-    console.stop()
-    console.stop()
-    return stream.getvalue()
-
-
-A, C, T = Origin.ACCEPTED, Origin.CONFIRMED, Origin.TARGET
-
-
-def test_colours_change_with_the_origin_only(monkeypatch):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
-    text = written(Terminal(), ("a", A), ("b", A), ("", T), ("c", T), ("d", C))
-    styles = re.findall(r"\033\[[\d;]*m", text)
-    assert len(set(styles)) == 4
-    assert re.sub(r"\033\[[\d;]*m", "|", text) == "||ab||c||d|\n"
-
-
-@pytest.mark.parametrize(
-    ("stream", "color", "environment", "colored"),
-    [
-        (Terminal, "auto", {}, True),
-        (Terminal, "auto", {"NO_COLOR": "1"}, False),
-        (Terminal, "auto", {"TERM": "dumb"}, False),
-        (Terminal, "never", {}, False),
-        (io.StringIO, "auto", {}, False),
-        (io.StringIO, "always", {"NO_COLOR": "1"}, True),
-    ],
-)
-def test_when_there_are_colours(monkeypatch, stream, color, environment, colored):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    for name, value in ({"TERM": "xterm"} | environment).items():
-        monkeypatch.setenv(name, value)
-    assert ("\033" in written(stream(), ("a", A), color=color)) == colored
-    legend = stream()
-    Console(legend, color).legend()
-    assert bool(legend.getvalue()) == colored
-
-
-def test_a_model_cannot_command_the_terminal(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert written(Terminal(), ("a\033[2Jb\tc\r\n", A)) == "a\ufffd[2Jb\tc\ufffd\n"
-    assert written(io.StringIO(), ("a\033[2J\n", A)) == "a\033[2J\n"  # a file gets the text as it is
-
-
-def test_a_terminal_shows_the_prompt_and_others_do_not(monkeypatch):
-    monkeypatch.setenv("NO_COLOR", "1")
-    for stream, expected in ((Terminal(), "Once"), (io.StringIO(), "")):
-        Console(stream).prompt("Once")
-        assert stream.getvalue() == expected
-
-
-def test_a_token_is_on_its_way_at_once():
-    class Watched(io.StringIO):
-        flushed = 0
-
-        def flush(self) -> None:
-            self.flushed += 1
-
-    stream = Watched()
-    console = Console(stream)
-    for count, piece in enumerate(shown(("a", A), ("b", T)), 1):
-        console.show(piece)
-        assert stream.flushed == count
-
-
-def test_the_silent_twin_has_every_method():
-    names = {name for name in vars(Silent) if not name.startswith("_")}
-    assert names == {"prompt", "show", "stop", "end"}
-    assert all(callable(getattr(Console, name)) for name in names)

@@ -70,6 +70,7 @@ def test_end_token_ends_and_is_not_shown():
     assert stopper.push(5, "a sto") == "a "
     assert stopper.push(END, "<end>") == ""
     assert stopper.finish_reason is FinishReason.END
+    assert stopper.push(5, "p and more") == ""
     assert stopper.flush() == "sto"
 
 
