@@ -48,8 +48,11 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     try:
         config = AutoConfig.from_pretrained(source)
         set_rope(config)
-        model = AutoModelForCausalLM.from_pretrained(source, config=config, dtype=torch.float32)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
+        model = AutoModelForCausalLM.from_pretrained(
+            source, config=config, dtype=torch.float32, attn_implementation="eager"
+        )
+    except Exception as error:  # the hub's, safetensors' and transformers' own errors have no common base
         raise InputError(f"cannot load a causal language model from {source}: {_first_line(error)}") from error
     vocabulary = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
     cut_vocabulary(model, vocabulary)

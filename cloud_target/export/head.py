@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 
 from cloud_target.export.builder import GraphBuilder, tensor, write_model
 from shared.bundle import DOUBT_COLUMNS
@@ -93,6 +94,32 @@ def baseline_head(hidden: int) -> onnx.ModelProto:
     return graph.model(
         [tensor("features", np.float32, [1, SCALARS + hidden])], [tensor("doubt", np.float32, [1, _COLUMNS])]
     )
+
+
+def read_head(path: str | Path, hidden: int) -> onnx.ModelProto:
+    """A head from a file, seen to fit a draft with a hidden state of `hidden`.
+
+    Raises:
+        InputError: it cannot be read, was made for another draft, or gives no probabilities.
+    """
+    features = SCALARS + hidden
+    try:
+        model = onnx.load(path)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # protobuf's, onnxruntime's and the file system's errors have no common base
+        raise InputError(f"cannot read a verifier's head from {path} ({error}); train it again") from error
+    inputs, outputs = ([(x.name, x.shape) for x in found] for found in (session.get_inputs(), session.get_outputs()))
+    if inputs != [("features", [1, features])] or outputs != [("doubt", [1, _COLUMNS])]:
+        raise InputError(
+            f"the verifier's head {path} takes {inputs} and gives {outputs}, but this draft needs [1, {features}] to "
+            f"[1, {_COLUMNS}]; train it for this draft"
+        )
+    doubt = session.run(None, {"features": np.zeros((1, features), np.float32)})[0]
+    if not ((doubt >= 0) & (doubt <= 1)).all():
+        raise InputError(
+            f"the verifier's head {path} gives {doubt.tolist()}, which are no probabilities; train it again"
+        )
+    return model
 
 
 def _fold(mean: np.ndarray, std: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
