@@ -33,6 +33,8 @@ def decode(
             for y, nll in target.write_on(text.sequence, text.remaining):
                 record.wrote(text.shown, nll)
                 yield text.show(y, Origin.TARGET)
+                if text.finished:
+                    break
             continue
 
         if policy.drafts(text):

@@ -73,21 +73,25 @@ class Summary:
 
 
 class Record:
-    """Gathers what the target said, by position, and feeds the budget with it."""
+    """Gathers what the target said, by position, and feeds the budget with it.
+
+    Attributes:
+        known: negative log-likelihood under the target, nats, of each position that it has seen.
+        off_target: the accepted positions that are errors, by criterion.
+    """
 
     def __init__(self, criterion: Criterion, budget: Budget | None = None) -> None:
         self._criterion = criterion
         self._budget = budget
-        self._nll: dict[int, float] = {}
-        self._off_strict: set[int] = set()
-        self._off_typical: set[int] = set()
+        self.known: dict[int, float] = {}
+        self.off_target: dict[Criterion, set[int]] = {criterion: set() for criterion in Criterion}
         self._runs: list[int] = []
         self._own = 0
         self.asked = 0
 
     def wrote(self, position: int, nll: float) -> None:
         """The target wrote the token at `position` itself."""
-        self._nll[position] = nll
+        self.known[position] = nll
         self._own += 1
 
     def judged(self, verdict: Verdict, run: int, asked: int) -> None:
@@ -99,14 +103,12 @@ class Record:
     def audited(self, audit: Audit) -> None:
         """The target's opinion of tokens shown earlier, and of those that it has just confirmed."""
         for i, nll in enumerate(audit.nll):
-            self._nll[audit.position + i] = nll
-        strict = {audit.position + i for i, off in enumerate(audit.off_strict) if off}
-        typical = {audit.position + i for i, off in enumerate(audit.off_typical) if off}
-        self._off_strict |= strict
-        self._off_typical |= typical
+            self.known[audit.position + i] = nll
+        flags = {Criterion.STRICT: audit.off_strict, Criterion.TYPICAL: audit.off_typical}
+        for criterion, off in flags.items():
+            self.off_target[criterion].update(audit.position + i for i, is_off in enumerate(off) if is_off)
         if self._budget is not None:
-            errors = strict if self._criterion is Criterion.STRICT else typical
-            self._budget.observe(len(errors), len(audit.nll) + self._own)
+            self._budget.observe(sum(flags[self._criterion]), len(audit) + self._own)
             self._own = 0
 
     def summary(
@@ -114,9 +116,10 @@ class Record:
     ) -> Summary:
         """Everything counted, once the text is finished and its tail audited."""
         accepted = {text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED}
-        known = [position for position in self._nll if position < text.shown]
+        known = [position for position in self.known if position < text.shown]
         audited = accepted.intersection(known)
-        off_strict, off_typical = len(self._off_strict & audited), len(self._off_typical & audited)
+        off_strict = len(self.off_target[Criterion.STRICT] & audited)
+        off_typical = len(self.off_target[Criterion.TYPICAL] & audited)
         counts = {origin: text.origins.count(origin) for origin in Origin}
         waited = session.wait_seconds if session else 0.0
         target = session.target_seconds if session else 0.0
@@ -133,7 +136,7 @@ class Record:
             off_typical=off_typical,
             divergence_strict=off_strict / len(known) if known else None,
             divergence_typical=off_typical / len(known) if known else None,
-            target_nll=sum(self._nll[position] for position in known) / len(known) if known else None,
+            target_nll=sum(self.known[position] for position in known) / len(known) if known else None,
             bytes_up=session.bytes_up if session else 0,
             bytes_down=session.bytes_down if session else 0,
             bytes_prompt=session.bytes_prompt if session else 0,

@@ -40,7 +40,8 @@ class Draw:
 
     @property
     def distribution(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._ids[: self.survivors], np.exp(self._log_q)
+        # The candidates are a view of memory that the next step overwrites.
+        return self._ids[: self.survivors].copy(), np.exp(self._log_q)
 
 
 class Sampler:
