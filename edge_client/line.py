@@ -15,8 +15,8 @@ class Meter:
     """What one generation's conversation with the target took.
 
     Attributes:
-        calls: requests that the target answered with a verdict.
-        written: tokens that it wrote on by itself after a verdict, each a forward pass of its own.
+        calls: what the target was made to compute, in forward passes that were answered: one for each verdict, and one
+            for each token that it wrote on by itself. So a text in mode `cloud` takes a call a token.
         bytes_up, bytes_down: payload: the serialised messages of the session (every request, repeated ones too, and
             the final release; every answer), without `bytes_prompt`, and without framing, HTTP headers and TLS.
         bytes_prompt: what the ids of the prompt took of the requests.
@@ -26,7 +26,6 @@ class Meter:
     """
 
     calls: int = 0
-    written: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
     bytes_prompt: int = 0

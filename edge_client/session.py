@@ -88,7 +88,7 @@ class TargetSession(Meter):
             for token, nll in self._continuation(text, end, patience):
                 text.append(token)
                 self._learn(text)
-                self.written += 1
+                self.calls += 1
                 yield token, nll
             if text[-1] in self._reader.end_ids:
                 return

@@ -70,7 +70,8 @@ def test_generate_is_what_it_does_if_not_told_otherwise():
     assert parse_args(["--stop", "a", "--stop", "b"]).stop == ["a", "b"]
 
 
-def test_its_defaults_are_those_of_the_settings():
+def test_its_defaults_are_those_of_the_settings(monkeypatch):
+    monkeypatch.delenv("TANDEM_TARGET", raising=False)
     options, defaults = parse_args([]), Settings()
     for name in ("mode", "budget", "criterion", "coupling", "max_tokens", "window"):
         assert getattr(options, name) == getattr(defaults, name)

@@ -46,8 +46,8 @@ def byte_level() -> Tokenizer:
 def sentence_piece() -> Tokenizer:
     """As Llama 2 has it: metaspace, byte tokens for what is unknown, and the first space of a text dropped."""
     normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
-    trainer = trainers.BpeTrainer(vocab_size=150, limit_alphabet=45, show_progress=False)
-    learnt = json.loads(_trained(models.BPE(), trainer, decoders.Fuse(), normalizer, None).to_str())["model"]
+    trainer = trainers.BpeTrainer(vocab_size=100, show_progress=False)
+    learnt = json.loads(_trained(models.BPE(), trainer, decoders.Fuse(), normalizer, None, TEXTS[:1]).to_str())["model"]
     byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
     words = ["<unk>", *byte_tokens, *learnt["vocab"]]
     merges = [tuple(pair) for pair in learnt["merges"]]
@@ -74,37 +74,57 @@ def metaspace() -> Tokenizer:
 
 @cache
 def word_piece() -> Tokenizer:
-    return _trained(
-        models.WordPiece(unk_token="[UNK]"),
-        trainers.WordPieceTrainer(vocab_size=220, special_tokens=["[UNK]", "[CLS]"], show_progress=False),
-        decoders.WordPiece(),
-        None,
-        pre_tokenizers.Whitespace(),
-    )
+    """As BERT has it. (Its trainer is not reproducible, so here is no training.)"""
+    words = [
+        "[UNK]",
+        "[CLS]",
+        "Once",
+        "upon",
+        "a",
+        "time",
+        "girl",
+        ".",
+        ",",
+        "?",
+        "'",
+        "n't",
+        "12",
+        "€",
+        "你",
+        "好",
+        "😀",
+    ]
+    words += [f"##{part}" for part in [*"abcdefghijklmnopqrstuvwxyz'", "ing", "好", "€"]]
+    tokenizer = Tokenizer(models.WordPiece({word: id for id, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(["[CLS]"])
+    return tokenizer
 
 
 @cache
 def end_of_word() -> Tokenizer:
-    """The original BPE: a space after a word shows only with the next token."""
-    return _trained(
-        models.BPE(unk_token="<unk>"),
-        trainers.BpeTrainer(
-            vocab_size=220, special_tokens=["<unk>", "<s>"], end_of_word_suffix="</w>", show_progress=False
-        ),
-        decoders.BPEDecoder(),
-        None,
-        pre_tokenizers.Whitespace(),
+    """The original BPE: the space after a word shows only with the next token. (Not trained, for the same reason.)"""
+    letters = "Onceupatimrwslgk.,你好😀"
+    words = ["<unk>", "<s>", *letters, *(f"{letter}</w>" for letter in letters), "On", "ce</w>", "Once</w>"]
+    merges = [("O", "n"), ("c", "e</w>"), ("On", "ce</w>")]
+    tokenizer = Tokenizer(
+        models.BPE({word: id for id, word in enumerate(words)}, merges, unk_token="<unk>", end_of_word_suffix="</w>")
     )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.decoder = decoders.BPEDecoder()
+    tokenizer.add_special_tokens(["<s>"])
+    return tokenizer
 
 
-def _trained(model, trainer, decoder, normalizer, pre_tokenizer) -> Tokenizer:
+def _trained(model, trainer, decoder, normalizer, pre_tokenizer, texts=TEXTS) -> Tokenizer:
     tokenizer = Tokenizer(model)
     if normalizer:
         tokenizer.normalizer = normalizer
     if pre_tokenizer:
         tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoder
-    tokenizer.train_from_iterator(TEXTS * 3, trainer)
+    tokenizer.train_from_iterator(texts * 3, trainer)
     return tokenizer
 
 
