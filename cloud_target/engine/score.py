@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +34,7 @@ class Row:
     q: Sparse | None = None
 
 
-@dataclass(frozen=True)
-class RowScores:
+class RowScores(NamedTuple):
     """Answers for N rows as host arrays; those about x mean nothing in rows without one.
 
     Attributes:

@@ -1,0 +1,120 @@
+"""A target's files: where they are, what they must hold, and the fingerprint over them. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from shared.errors import InputError
+from shared.identity import file_digest, weights_fingerprint
+
+POCKET = "pocket"
+POCKET_DIRECTORY = Path(__file__).resolve().parents[1] / "models" / "pocket_target"
+
+# What a configuration says about files, tools and generation, rather than about the function that the model computes.
+_INCIDENTAL = {
+    *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version", "use_cache"),
+    *("bos_token_id", "eos_token_id", "pad_token_id", "_attn_implementation_autoset"),
+}
+
+
+def find_directory(name: str, fetch: Callable[[str, str], str | None] | None = None) -> Path:
+    """The directory of a target given as "pocket", a path, or a Hugging Face id.
+
+    Args:
+        fetch: gets one file (id, file name) from the hub and returns its path; by default transformers' own way.
+
+    Raises:
+        InputError: it is nowhere, or has no config.json.
+    """
+    path = POCKET_DIRECTORY if name == POCKET else Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
+        return path
+    if name == POCKET:
+        raise InputError(f"the embedded target is missing from this installation ({path}); install Tandem again")
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        raise InputError(f"there is no directory {path}; give a model's directory, a Hugging Face id, or {POCKET}")
+    try:
+        # config.json last: what it lies beside is the snapshot that the other files are in.
+        for file in ("tokenizer.json", "config.json"):
+            found = (fetch or _fetch)(name, file)
+    except OSError as error:
+        raise InputError(
+            f"{name} is neither a directory here nor to be had from the Hugging Face hub "
+            f"({str(error).strip().splitlines()[0]}); check the name and the network, or use --target {POCKET}"
+        ) from error
+    return Path(found).parent
+
+
+def _fetch(name: str, file: str) -> str | None:
+    from transformers.utils import cached_file
+
+    return cached_file(name, file)
+
+
+def read_config(directory: Path) -> dict[str, Any]:
+    """The model's configuration as it is in the file.
+
+    Raises:
+        InputError: damaged.
+    """
+    try:
+        return dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{directory / 'config.json'} cannot be read ({error}); get the model again") from error
+
+
+def read_tokenizer(directory: Path) -> Tokenizer:
+    """The fast tokenizer.
+
+    Raises:
+        InputError: absent or damaged.
+    """
+    path = directory / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(
+            f"{directory} has no tokenizer.json; Tandem needs the fast tokenizer: load the old one with transformers' "
+            "AutoTokenizer and save it there with save_pretrained"
+        )
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise InputError(f"{path} cannot be read ({error}); get the model again") from error
+
+
+def vocabulary_size(tokenizer: Tokenizer) -> int:
+    """Ids are below this; it counts gaps too."""
+    return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files that hold the weights, in order of name.
+
+    Raises:
+        InputError: there are none.
+    """
+    for pattern in ("*.safetensors", "pytorch_model*.bin"):
+        if found := sorted(directory.glob(pattern)):
+            return found
+    raise InputError(f"{directory} has no weights (*.safetensors); get the model again")
+
+
+def target_fingerprint(directory: str | Path) -> str:
+    """Digest of the architecture and of the weight files' bytes: the same on every device and in every dtype.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    directory = Path(directory)
+    config = {key: value for key, value in read_config(directory).items() if key not in _INCIDENTAL}
+    files = weight_files(directory)
+    with ThreadPoolExecutor() as pool:  # hashing lets other threads run, and big models come in many files
+        digests = [digest.encode() for digest in pool.map(file_digest, files)]
+    return weights_fingerprint(json.dumps(config, sort_keys=True), zip((f.name for f in files), digests, strict=True))
