@@ -60,6 +60,44 @@ def encode_documents(tokenizer: Tokenizer, documents: Sequence[str]) -> list[np.
     return [np.asarray(encoding.ids, dtype=np.uint16) for encoding in encodings]
 
 
+def encode_corpus(tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> list[np.ndarray]:
+    """All documents of `paths` in an order drawn from `seed`, each dialogue in one of its two forms, drawn by coin."""
+    texts = [doc for path in paths for doc in read_documents(path)]
+    generator = np.random.default_rng(seed)
+    heads = generator.random(len(texts)) < 0.5
+    texts = [(as_chat(doc) or doc) if coin else doc for doc, coin in zip(texts, heads, strict=True)]
+    documents = encode_documents(tokenizer, texts)
+    return [documents[i] for i in generator.permutation(len(documents))]
+
+
+def hold_out(documents: Sequence[np.ndarray], share: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Documents for the draft, and the last `share` of them (0 to 1), which the draft never sees, for the verifier."""
+    cut = len(documents) - round(share * len(documents))
+    return list(documents[:cut]), list(documents[cut:])
+
+
+def padded_batches(
+    documents: Sequence[np.ndarray], batch_tokens: int, context: int
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Documents of like length together, about `batch_tokens` ids a batch.
+
+    Yields:
+        The documents' indices, and their ids, cut to `context` and padded with 0 at the end, ``int64 [b, n]``.
+    """
+    order = sorted(range(len(documents)), key=lambda i: len(documents[i]))
+    group: list[int] = []
+    for place, index in enumerate(order):
+        group.append(index)
+        width = min(len(documents[index]), context)
+        if (len(group) + 1) * width > batch_tokens or place == len(order) - 1:
+            ids = np.zeros((len(group), width), np.int64)
+            for row, member in enumerate(group):
+                document = documents[member][:context]
+                ids[row, : len(document)] = document
+            yield group, ids
+            group = []
+
+
 def pack(documents: Iterable[np.ndarray], seed: int) -> np.ndarray:
     """All documents in one array (uint16), in an order drawn from `seed`."""
     documents = list(documents)

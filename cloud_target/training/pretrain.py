@@ -102,7 +102,9 @@ def pretrain(
                 bar.update(schedule.progress - bar.n)
     save(model, tokenizer, out)
     for path in dev:
-        print(f"{Path(path).name}: {bits_per_byte(model, tokenizer, path, settings.device, limit=200):.3f} bits per byte")
+        print(
+            f"{Path(path).name}: {bits_per_byte(model, tokenizer, path, settings.device, limit=200):.3f} bits per byte"
+        )
     return model
 
 

@@ -1,0 +1,190 @@
+"""The commands `cloud-target train ...` and `cloud-target evaluate`.
+
+Nothing heavy is imported until a command runs, so `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+
+_EXAMPLES = """\
+A pair from nothing, in order (the pocket pair was made so, on two CPU cores in about two hours):
+
+  cloud-target train tokenizer stories.txt dialogues.txt --out runs/tokenizer
+  cloud-target train target stories.txt dialogues.txt --tokenizer runs/tokenizer --dev dev.txt --minutes 60 \\
+      --out runs/target
+  cloud-target train own-text stories.txt dialogues.txt --target runs/target --tokens 700000 --out runs/own_draft.npz
+  cloud-target train own-text stories.txt dialogues.txt --target runs/target --tokens 120000 --part verifier \\
+      --out runs/own_verifier.npz
+  cloud-target train draft stories.txt dialogues.txt --target runs/target --own-text runs/own_draft.npz --dev dev.txt \\
+      --minutes 30 --out runs/draft
+  cloud-target train verifier stories.txt dialogues.txt --target runs/target --draft runs/draft \\
+      --own-text runs/own_verifier.npz --dev dev.txt --out runs/verifier
+
+For a target that exists already, begin with own-text. A corpus file holds documents separated by a line <|endoftext|>,
+and may be packed with xz.
+"""
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `train` and `evaluate`; each sets `run`, a function from the parsed arguments to an exit status."""
+    train = subparsers.add_parser(
+        "train",
+        help="train a tokenizer, a target, a draft or a verifier",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    steps = train.add_subparsers(metavar="STEP", required=True)
+    _add_tokenizer(steps)
+    _add_target(steps)
+    _add_own_text(steps)
+    _add_draft(steps)
+    _add_verifier(steps)
+    _add_evaluate(subparsers)
+
+
+def _step(steps: argparse._SubParsersAction, name: str, text: str, example: str, run) -> argparse.ArgumentParser:
+    parser = steps.add_parser(
+        name,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=lambda args: _prepared(run, args))
+    return parser
+
+
+def _prepared(run, args: argparse.Namespace) -> int:
+    """Set up the process before torch is imported, then run."""
+    # Threads that spin while they wait cost a tenfold slowdown as soon as anything else wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if getattr(args, "threads", None):
+        import torch
+
+        torch.set_num_threads(args.threads)
+    from cloud_target.training import commands
+
+    getattr(commands, run)(args)
+    return 0
+
+
+def _corpus(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("corpus", nargs="+", metavar="CORPUS", help="text files to train on")
+
+
+def _dev(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    parser.add_argument("--dev", nargs="+", default=[], required=required, metavar="FILE", help="held-out text files")
+
+
+def _common(parser: argparse.ArgumentParser, device: bool = True) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default %(default)s)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: as many as torch takes)")
+    if device:
+        parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default %(default)s)")
+
+
+def _length(parser: argparse.ArgumentParser, tokens: int) -> None:
+    parser.add_argument("--tokens", type=int, default=tokens, help="stop after so many (default %(default)s)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="or after so many minutes (default: no limit)")
+
+
+def _training(parser: argparse.ArgumentParser, tokens: int, batch_tokens: int) -> None:
+    _length(parser, tokens)
+    parser.add_argument("--batch-tokens", type=int, default=batch_tokens, help="a step (default %(default)s)")
+    parser.add_argument("--peak", type=float, default=3e-3, help="largest learning rate (default %(default)s)")
+    for name, text in (("hidden", "width"), ("layers", "number of layers"), ("feed-forward", "feed-forward width")):
+        parser.add_argument(f"--{name}", type=int, help=f"{text} (default: the pocket model's)")
+    parser.add_argument("--kv-heads", type=int, help="key-value heads of 64 dimensions (default: the pocket model's)")
+
+
+def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
+    example = "cloud-target train tokenizer stories.txt dialogues.txt --out runs/tokenizer"
+    parser = _step(steps, "tokenizer", "train a byte-level BPE tokenizer", example, "train_tokenizer_command")
+    _corpus(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="where tokenizer.json goes")
+    parser.add_argument("--vocabulary", type=int, default=4096, help="number of tokens (default %(default)s)")
+    parser.add_argument("--context", type=int, default=1024, help="longest text of the models (default %(default)s)")
+
+
+def _add_target(steps: argparse._SubParsersAction) -> None:
+    example = "cloud-target train target stories.txt --tokenizer runs/tokenizer --minutes 60 --out runs/target"
+    parser = _step(steps, "target", "pretrain a small target from nothing", example, "train_target_command")
+    _corpus(parser)
+    parser.add_argument("--tokenizer", required=True, metavar="DIR", help="directory with tokenizer.json")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the model goes")
+    _dev(parser)
+    _training(parser, 25_000_000, 8192)
+    _common(parser)
+
+
+def _add_own_text(steps: argparse._SubParsersAction) -> None:
+    example = "cloud-target train own-text stories.txt --target runs/target --tokens 700000 --out runs/own_draft.npz"
+    text = "let the target continue openings of the corpus, for the draft or the verifier to learn from"
+    parser = _step(steps, "own-text", text, example, "own_text_command")
+    _corpus(parser)
+    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the texts go (.npz)")
+    parser.add_argument(
+        "--part",
+        choices=("draft", "verifier"),
+        default="draft",
+        help="whose part of the corpus the openings come from; the two never mix (default %(default)s)",
+    )
+    parser.add_argument("--run-length", type=int, default=160, help="tokens a text, at most (default %(default)s)")
+    parser.add_argument("--batch", type=int, default=128, help="texts at once (default %(default)s)")
+    _length(parser, 700_000)
+    _common(parser)
+
+
+def _add_draft(steps: argparse._SubParsersAction) -> None:
+    example = (
+        "cloud-target train draft stories.txt --target runs/target --own-text runs/own_draft.npz --dev dev.txt "
+        "--minutes 30 --out runs/draft"
+    )
+    parser = _step(steps, "draft", "distil a draft from a target", example, "train_draft_command")
+    _corpus(parser)
+    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument("--own-text", nargs="*", default=[], metavar="FILE", help="made by train own-text")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where the draft goes")
+    parser.add_argument(
+        "--corpus-tokens", type=int, default=2_500_000, help="corpus text to ask the target about (default %(default)s)"
+    )
+    _dev(parser, required=True)
+    _training(parser, 50_000_000, 4096)
+    _common(parser)
+
+
+def _add_verifier(steps: argparse._SubParsersAction) -> None:
+    example = (
+        "cloud-target train verifier stories.txt --target runs/target --draft runs/draft --own-text "
+        "runs/own_verifier.npz --dev dev.txt --out runs/verifier"
+    )
+    text = "label the draft's steps, fit the accept/ask head, and calibrate it on held-out text"
+    parser = _step(steps, "verifier", text, example, "train_verifier_command")
+    _corpus(parser)
+    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument(
+        "--draft", required=True, metavar="PATH", help="the draft's checkpoint, or better its draft.onnx"
+    )
+    parser.add_argument("--own-text", nargs="*", default=[], metavar="FILE", help="made by own-text --part verifier")
+    parser.add_argument("--out", required=True, metavar="DIR", help="where head, calibration, rows and report go")
+    parser.add_argument("--rows", type=int, default=300_000, help="to train on, about (default %(default)s)")
+    parser.add_argument("--reuse-rows", action="store_true", help="take the rows that an earlier run left in DIR")
+    _dev(parser, required=True)
+    _common(parser, device=False)
+
+
+def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
+    example = "cloud-target evaluate --target runs/target --draft runs/draft --dev dev.txt"
+    text = "measure how often a draft writes what its target would, on held-out text"
+    parser = _step(subparsers, "evaluate", text, example, "evaluate_command")
+    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument("--draft", required=True, metavar="PATH", help="the draft's checkpoint, or its draft.onnx")
+    parser.add_argument("--documents", type=int, default=280, help="of each file, at most (default %(default)s)")
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers here")
+    _dev(parser, required=True)
+    _common(parser, device=False)

@@ -1,0 +1,69 @@
+"""Every way of doubting a token that we compare: our heads, the paper's, and scalars that cost nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cloud_target.training.label import Rows
+from cloud_target.training.verifier import FitSettings, Head, fit
+from shared.bundle import DOUBT_COLUMNS
+from shared.config import Criterion
+from shared.features import NAMES, SCALARS
+
+BUDGETS = (0.01, 0.02, 0.05, 0.10)
+
+
+def free_doubts(rows: Rows, seed: int = 0) -> dict[str, np.ndarray]:
+    """Scores without training, higher is more doubtful, ``[N]`` each."""
+
+    def feature(name: str) -> np.ndarray:
+        return rows.features[:, NAMES.index(name)]
+
+    return {
+        "log q(x)": -feature("log_q"),
+        "log-probability of x": -feature("log_probability"),
+        "noisy margin": -feature("noisy_margin"),
+        "largest probability": -feature("largest_0"),
+        "entropy": feature("entropy"),
+        "random": np.random.default_rng(seed).random(len(rows)),
+    }
+
+
+def fit_comparison_heads(rows: Rows, seed: int = 0) -> dict[str, Head]:
+    """The heads that ours must beat: the paper's (linear, blind to the drawn token), and a linear one that sees all."""
+    features = rows.features.shape[1]
+    settings = FitSettings(units=0, seed=seed)
+    return {
+        "the paper's head": fit(rows, settings, visible=np.arange(features) >= SCALARS)[0],
+        "linear, all inputs": fit(rows, settings)[0],
+    }
+
+
+def off_target(rows: Rows, criterion: Criterion) -> np.ndarray:
+    """Which rows are errors by the criterion, ``bool [N]``."""
+    return rows.off_typical if criterion is Criterion.TYPICAL else rows.off_strict
+
+
+def ask_rate(doubt: np.ndarray, off: np.ndarray, budget: float) -> float:
+    """The smallest share of tokens to ask about so that accepted errors are at most `budget` of all tokens.
+
+    The most doubtful are asked first; tokens of equal doubt are asked together, as a threshold does.
+    """
+    order = np.argsort(doubt, kind="stable")
+    kept_errors = off[order].cumsum()
+    edge = np.append(np.diff(doubt[order]) > 0, True)
+    allowed = np.flatnonzero(edge & (kept_errors <= budget * len(off)))
+    return 1.0 - (allowed[-1] + 1) / len(off) if len(allowed) else 1.0
+
+
+def compare(rows: Rows, head: Head, others: dict[str, Head], budgets: tuple[float, ...] = BUDGETS) -> dict:
+    """Ask rates of every doubt by both criteria: ``{criterion: {"never": rate, "asks": {name: [per budget]}}}``."""
+    free = free_doubts(rows)
+    trained = {name: other.doubt(rows.features) for name, other in (others | {"our head": head}).items()}
+    report = {}
+    for column, criterion in enumerate(DOUBT_COLUMNS):
+        off = off_target(rows, criterion)
+        scores = free | {name: doubt[:, column] for name, doubt in trained.items()} | {"oracle": off.astype(float)}
+        asks = {name: [round(float(ask_rate(score, off, b)), 4) for b in budgets] for name, score in scores.items()}
+        report[str(criterion)] = {"never asking": round(float(off.mean()), 4), "budgets": list(budgets), "asks": asks}
+    return report

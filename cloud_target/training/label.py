@@ -1,0 +1,162 @@
+"""Rows for the verifier: what the edge would see at a token, and whether the target would object.
+
+A row is made by the functions that serve: the edge's sampler and features, and the target's scoring. The text before
+the token is given (a corpus document, or the target's own text), as it is on the target's own path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from cloud_target.engine.score import Row, score
+from cloud_target.training.corpus import padded_batches
+from cloud_target.training.models import run
+from cloud_target.training.steps import Steps
+from shared.config import Sampling
+from shared.errors import InputError
+from shared.features import SCALARS, write_features
+from shared.sampling import Sampler
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labelled draft steps, N of them.
+
+    Attributes:
+        features: verifier inputs, ``float32 [N, SCALARS + hidden]``.
+        off_typical, off_strict: is the drawn token an error by each criterion, ``bool [N]``.
+        document: index of the document, ``int32 [N]``; rows are split by it.
+        position: of the token, ``int32 [N]``.
+        temperature, top_p: in use, ``float32 [N]``.
+        nll, own_nll: -ln p1 of the drawn and of the target's own token, nats, ``float32 [N]``.
+        tv: total variation between p and q at temperature 1, where all but the draft's candidates count as one token,
+            ``float32 [N]``.
+    """
+
+    features: np.ndarray
+    off_typical: np.ndarray
+    off_strict: np.ndarray
+    document: np.ndarray
+    position: np.ndarray
+    temperature: np.ndarray
+    top_p: np.ndarray
+    nll: np.ndarray
+    own_nll: np.ndarray
+    tv: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def where(self, mask: np.ndarray) -> Rows:
+        """The rows that `mask` (bool or indices) chooses."""
+        return Rows(*(getattr(self, field.name)[mask] for field in fields(self)))
+
+    def save(self, path: str | Path) -> None:
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Rows:
+        try:
+            with np.load(path) as file:
+                return cls(*(file[field.name] for field in fields(cls)))
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"cannot read the verifier's rows from {path}: {error}") from error
+
+    @classmethod
+    def join(cls, parts: Sequence[Rows]) -> Rows:
+        """All rows of `parts`; their documents must be numbered apart already."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+
+@torch.inference_mode()
+def label(
+    draft: Steps,
+    target: PreTrainedModel,
+    documents: Sequence[np.ndarray],
+    samplings: Sequence[Sequence[Sampling]],
+    starts: Sequence[int] | np.ndarray | None = None,
+    first_document: int = 0,
+    seed: int = 0,
+    batch_tokens: int = 4096,
+) -> Rows:
+    """Label a draft step at every token of `documents` from `starts` on.
+
+    Args:
+        draft: how the draft's steps are read.
+        target: of the draft's vocabulary.
+        documents: token ids, ``uint16 [length]`` each.
+        samplings: those each document is labelled with, one row a token for each; their seeds are replaced by one of
+            the document's own.
+        starts: first position to label in each, at least 1; 1 if not given.
+        first_document: number of the first document in `Rows.document`.
+        seed: of the noise.
+        batch_tokens: how much text the target reads at once.
+    """
+    starts = np.ones(len(documents), int) if starts is None else np.maximum(starts, 1)
+    context = min(draft.context, target.config.max_position_embeddings)
+    parts = []
+    with tqdm(total=sum(map(len, documents)), unit=" tokens", unit_scale=True, mininterval=5, desc="label") as bar:
+        for indices, ids in padded_batches(documents, batch_tokens, context):
+            target_logits = run(target, ids)[1].cpu()
+            for place, index in enumerate(indices):
+                length = min(len(documents[index]), context)
+                steps = slice(int(starts[index]) - 1, length - 1)
+                if steps.stop > steps.start:
+                    outputs = {name: array[steps] for name, array in draft.read(ids[place, :length]).items()}
+                    for number, sampling in enumerate(samplings[index]):
+                        own = replace(sampling, seed=seed * 1_000_003 + (first_document + index) * 16 + number)
+                        logits = target_logits[place, steps]
+                        parts.append(_label_document(outputs, logits, steps.start + 1, own, first_document + index))
+            bar.update(sum(len(documents[i]) for i in indices))
+    return Rows.join(parts)
+
+
+def _label_document(
+    outputs: dict[str, np.ndarray],
+    target_logits: torch.Tensor,
+    first_position: int,
+    sampling: Sampling,
+    document: int,
+) -> Rows:
+    """Rows of one document under one sampling.
+
+    Args:
+        outputs: the draft's, n steps of each, see `steps.py`.
+        target_logits: ``float32 [n, vocabulary]``.
+        first_position: of the first token drawn.
+        sampling, document: of the rows.
+    """
+    ids, values, hidden = outputs["top_ids"], outputs["top_logits"], outputs["hidden"]
+    normaliser, entropy = outputs["log_normaliser"].tolist(), outputs["entropy"].tolist()
+    count = len(ids)
+    features = np.empty((count, SCALARS + hidden.shape[1]), np.float32)
+    sampler = Sampler(sampling)
+    questions = []
+    for i in range(count):
+        draw = sampler.draw(ids[i], values[i], first_position + i)
+        write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
+        questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
+    scores = score(target_logits, questions)
+
+    q = np.exp(values - outputs["log_normaliser"][:, None])
+    p = target_logits.softmax(1).gather(1, torch.from_numpy(ids)).numpy()
+    tv = (np.abs(p - q).sum(1) + np.abs(p.sum(1) - q.sum(1))) / 2
+    return Rows(
+        features=features,
+        off_typical=scores.off_typical,
+        off_strict=scores.off_strict,
+        document=np.full(count, document, np.int32),
+        position=np.arange(first_position, first_position + count, dtype=np.int32),
+        temperature=np.full(count, sampling.temperature, np.float32),
+        top_p=np.full(count, sampling.top_p, np.float32),
+        nll=scores.nll.astype(np.float32),
+        own_nll=scores.own_nll.astype(np.float32),
+        tv=tv.astype(np.float32),
+    )

@@ -1,0 +1,41 @@
+"""Loading a causal model, and running it over whole documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from shared.errors import InputError
+from shared.tokenizer import load_tokenizer
+
+
+def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
+    """The model of a directory in float32, ready to be read, not trained.
+
+    Raises:
+        InputError: there is no model that transformers can load.
+    """
+    try:
+        model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot load a model from {directory}: {error}") from error
+    return model.to(device).eval().requires_grad_(False)
+
+
+def load_model_tokenizer(directory: str | Path) -> Tokenizer:
+    """The tokenizer beside a model."""
+    return load_tokenizer(Path(directory) / "tokenizer.json")
+
+
+def run(model: PreTrainedModel, ids: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Hidden states after the final norm ``[b, n, hidden]`` and logits ``[b, n, vocabulary]``, float32.
+
+    Documents are padded at their end only, so causal attention needs no mask.
+    """
+    ids = torch.as_tensor(ids, device=model.device)
+    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+    return hidden.float(), model.get_output_embeddings()(hidden).float()

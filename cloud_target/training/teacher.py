@@ -1,0 +1,71 @@
+"""The target's distributions over a set of documents, once, so that distillation can pass over them many times."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from cloud_target.training.corpus import padded_batches
+from cloud_target.training.models import run
+
+
+@dataclass(frozen=True)
+class SoftTargets:
+    """What the target expects after each token of some documents.
+
+    Attributes:
+        ids: the tokens themselves, all documents one after the other, ``uint16 [N]``.
+        lengths: of the documents, ``int64 [documents]``, N in all.
+        top_ids: the likeliest next tokens, best first, ``uint16 [N, K]``.
+        top_log_p: their log-probabilities at temperature 1, nats, ``float16 [N, K]``; the rest is the tail.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    top_ids: np.ndarray
+    top_log_p: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each document begins, ``int64 [documents]``."""
+        return self.lengths.cumsum() - self.lengths
+
+
+@torch.inference_mode()
+def ask_teacher(
+    target: PreTrainedModel,
+    documents: Sequence[np.ndarray],
+    top: int = 64,
+    minutes: float = math.inf,
+    batch_tokens: int = 8192,
+) -> SoftTargets:
+    """Run the target over whole documents, each from its own beginning.
+
+    If `minutes` are over first, the documents of the batches that are done are what is returned.
+    """
+    context = target.config.max_position_embeddings
+    top = min(top, target.config.vocab_size)
+    batches = list(padded_batches(documents, batch_tokens, context))
+    np.random.default_rng(0).shuffle(batches)  # so that an early end favours no length
+    started, parts = time.monotonic(), []
+    total = sum(min(len(document), context) for document in documents)
+    with tqdm(total=total, unit=" tokens", unit_scale=True, mininterval=5, desc="teacher") as bar:
+        for indices, ids in batches:
+            if time.monotonic() - started > 60 * minutes:
+                break
+            lengths = np.array([min(len(documents[i]), context) for i in indices])
+            inside = torch.from_numpy(np.arange(ids.shape[1]) < lengths[:, None]).to(target.device)
+            logits = run(target, ids)[1][inside]
+            values, best = logits.topk(top, dim=1)
+            values = values - logits.logsumexp(1, keepdim=True)
+            ids_inside = ids[inside.cpu().numpy()].astype(np.uint16)
+            parts.append((ids_inside, lengths, best.cpu().numpy().astype(np.uint16), values.half().cpu().numpy()))
+            bar.update(int(lengths.sum()))
+    return SoftTargets(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
