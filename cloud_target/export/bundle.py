@@ -12,11 +12,13 @@ from pathlib import Path
 import onnx
 from tokenizers import Tokenizer
 
+from cloud_target.engine.files import POCKET, find_directory, read_tokenizer, target_fingerprint
 from cloud_target.export.builder import write_model
 from cloud_target.export.check import Differences, check, make_probe, probe_ids, reference
 from cloud_target.export.checkpoint import DEFAULT_CONTEXT, Checkpoint, check_same_tokens, load_checkpoint
 from cloud_target.export.graph import obstacle, shared_buffer_graph
 from cloud_target.export.head import baseline_head, read_head
+from cloud_target.export.names import DTYPES, KINDS
 from cloud_target.export.quantise import Agreement, agreement, quantise, write_texts
 from cloud_target.export.runner import Runner
 from shared.bundle import Calibration, DraftGraph, Manifest, write_manifest
@@ -25,8 +27,6 @@ from shared.errors import InputError
 from shared.features import LARGEST
 from shared.identity import tokenizer_fingerprint
 
-KINDS = ("auto", "shared-buffer", "concat")
-DTYPES = ("float32", "int8")
 # An 8-bit draft must draw the same token as the float32 one in this share of positions.
 LEAST_AGREEMENT = 0.95
 _TEXTS, _TEXT_LENGTH = 4, 128
@@ -95,6 +95,8 @@ def make_bundle(
     """
     out = Path(out)
     _check_place(out)
+    if dtype not in DTYPES or kind not in KINDS:
+        raise InputError(f"no draft can be {dtype} and {kind}; choose from {', '.join((*DTYPES, *KINDS))}")
     if verifier is None and calibration:
         raise InputError("a calibration holds for one trained verifier only; give that verifier as well")
     checkpoint = load_checkpoint(draft)
@@ -144,6 +146,18 @@ def make_bundle(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return BundleReport(manifest, differences, agreed, verifier is not None, graph.ByteSize() / 1e6)
+
+
+def identify_target(source: str) -> Target:
+    """The identity of a target that is "pocket", a directory, or a hub id, as its server would give it.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    directory = find_directory(source)
+    local = Path(source).expanduser().is_dir()
+    name = "pocket-target" if source == POCKET else directory.resolve().name if local else source
+    return Target(name, target_fingerprint(directory), read_tokenizer(directory))
 
 
 def describe(graph: onnx.ModelProto, kind: str, dtype: str) -> DraftGraph:

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
+from cloud_target.engine.files import vocabulary_size
 from shared.chat import END_OF_TEXT, END_OF_TURN
 from shared.errors import InputError
 
@@ -49,12 +50,17 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         config = AutoConfig.from_pretrained(source)
         set_rope(config)
         # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
-        model = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=torch.float32, attn_implementation="eager"
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            source, config=config, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
         )
     except Exception as error:  # the hub's, safetensors' and transformers' own errors have no common base
         raise InputError(f"cannot load a causal language model from {source}: {_first_line(error)}") from error
-    vocabulary = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+    missing = sorted(loading["missing_keys"])
+    if missing:  # transformers only warns, and fills them with noise
+        raise InputError(
+            f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"
+        )
+    vocabulary = vocabulary_size(tokenizer)
     cut_vocabulary(model, vocabulary)
     return Checkpoint(
         name=Path(source).resolve().name if Path(source).is_dir() else str(source).split("/")[-1],
