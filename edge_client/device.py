@@ -121,10 +121,13 @@ class Device:
         Raises:
             InputError: an empty prompt, or ids outside the vocabulary.
             ContextLengthError: a prompt that leaves no room for a token.
+            TargetMismatch: the target has another tokenizer than the bundle.
         """
         mode = settings.effective_mode
         if client is None and mode is not Mode.LOCAL:
             raise InputError(f"mode {mode} needs a target; start one with `cloud-target serve`, or use --mode local")
+        if client is not None:
+            client.check(self.manifest)
         self._check_prompt(prompt_ids)
         context = self.manifest.context if client is None else min(self.manifest.context, client.description.context)
         room = context - len(prompt_ids)
