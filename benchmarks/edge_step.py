@@ -1,0 +1,159 @@
+"""What a token costs on the device, beside the bare onnxruntime run of the draft's graph: medians, one thread.
+
+python -m benchmarks.edge_step                                    # the embedded draft
+python -m benchmarks.edge_step --bundle my-bundle
+python -m benchmarks.edge_step --shape 256x2x640 256x3x640 320x2x768 --dtype int8    # random weights, to choose a size
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter_ns
+
+import numpy as np
+from onnxruntime import InferenceSession, OrtValue
+
+from edge_client.device import POCKET, Device, Settings
+from edge_client.draft import Draft
+from edge_client.runtime import open_session
+from shared.bundle import Manifest
+from shared.config import Mode, Sampling
+from shared.sampling import Sampler
+
+PARTS = ("bare", "feed", "draw", "verify")
+START = 64  # tokens read before the clock runs
+
+
+class Bare:
+    """Nothing but onnxruntime's own work: everything is bound and written before the clock starts.
+
+    Args:
+        session: of the draft's graph.
+        length: tokens in the cache of a concat graph, whose cost hangs on it; a shared buffer takes any.
+    """
+
+    def __init__(self, session: InferenceSession, manifest: Manifest, length: int) -> None:
+        sizes = {"n": 1, "r": 1, "context": manifest.context, "length": length}
+        kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32}
+        self.inputs = {
+            node.name: np.zeros([sizes.get(size, size) for size in node.shape], kinds[node.type])
+            for node in session.get_inputs()
+        }
+        self.run = lambda: session.run(None, self.inputs)
+        if manifest.draft.kind == "concat":
+            return
+        binding = session.io_binding()
+        values = {name: OrtValue.ortvalue_from_numpy(array) for name, array in self.inputs.items()}
+        for name, value in values.items():
+            binding.bind_ortvalue_input(name, value)
+        for node in session.get_outputs():
+            array = np.zeros([sizes.get(size, size) for size in node.shape], kinds[node.type])
+            value = values.get(node.name.replace("present", "past"))
+            binding.bind_ortvalue_output(node.name, value or OrtValue.ortvalue_from_numpy(array))
+        self.run = lambda: session.run_with_iobinding(binding)
+
+    def replay(self, text: list[int], start: int) -> list[int]:
+        """Nanoseconds for each token of `text` from position `start` on: the same work as when it was written."""
+        spans = []
+        for position, token in enumerate(text):
+            self.inputs["ids"].fill(token)
+            if "total" in self.inputs:
+                self.inputs["last"].fill(position)
+                self.inputs["total"].fill(position + 1)
+            begin = perf_counter_ns()
+            self.run()
+            spans.append(perf_counter_ns() - begin)
+        return spans[start:]
+
+
+def measure(bundle: Path, tokens: int, rounds: int) -> dict[str, float]:
+    """Medians in microseconds of `PARTS`, and of a whole token of `local`."""
+    device = Device.load(bundle)
+    bare = Bare(open_session(bundle / "draft.onnx", 1), device.manifest, START + tokens // 2)
+    times: dict[str, list[int]] = {part: [] for part in PARTS}
+    whole = []
+    for seed in range(rounds):
+        text = write_timed(device.draft, device.verifier, tokens, seed, times)
+        times["bare"] += bare.replay(text, START)
+        whole.append(local_token(device, tokens, seed))
+    return {part: median(spans) / 1e3 for part, spans in times.items()} | {"local": median(whole)}
+
+
+def write_timed(draft: Draft, verifier, tokens: int, seed: int, times: dict[str, list[int]]) -> list[int]:
+    """Write `tokens` tokens, each part of each timed; returns all that the draft has read."""
+    sampling = Sampling(seed=seed)
+    sampler = Sampler(sampling)
+    draft.rewind(0)
+    text = prompt(draft.vocabulary)
+    draft.feed(text[:-1])
+    token = text.pop()
+    for _ in range(tokens):
+        begin = perf_counter_ns()
+        step = draft.feed([token])
+        fed = perf_counter_ns()
+        draw = sampler.draw(step.ids, step.logits, draft.length)
+        drawn = perf_counter_ns()
+        verifier.doubt(step, draw, sampling.temperature, 0)
+        times["verify"].append(perf_counter_ns() - drawn)
+        times["draw"].append(drawn - fed)
+        times["feed"].append(fed - begin)
+        text.append(token)
+        token = draw.token
+    return text
+
+
+def prompt(vocabulary: int) -> list[int]:
+    """`START` ids from all over the vocabulary."""
+    return [7919 * i % vocabulary for i in range(1, START + 1)]
+
+
+def local_token(device: Device, tokens: int, seed: int) -> float:
+    """Microseconds a token of `local` mode, everything included, on from a prompt of `START` tokens."""
+    settings = Settings(mode=Mode.LOCAL, sampling=Sampling(seed=seed), max_tokens=tokens)
+    generation = device.generate(prompt(device.manifest.vocabulary), settings)
+    clock = iter(generation)
+    next(clock)  # the prompt is another matter
+    begin = perf_counter_ns()
+    count = sum(1 for _ in clock)
+    return (perf_counter_ns() - begin) / 1e3 / max(count, 1)
+
+
+def random_bundle(shape: str, dtype: str, directory: Path) -> Path:
+    """A bundle with a random Llama of a shape such as "256x2x640": hidden, layers, feed-forward."""
+    from cloud_target.export.bundle import make_bundle
+    from cloud_target.training.pretrain import Shape
+
+    hidden, layers, feed_forward = map(int, shape.split("x"))
+    heads = hidden // 64
+    kv_heads = next(n for n in range(max(heads // 2, 1), 0, -1) if heads % n == 0)
+    source, out = directory / f"{shape}-{dtype}", directory / f"{shape}-{dtype}.bundle"
+    model = Shape(hidden, layers, feed_forward, kv_heads).build(4096)
+    model.save_pretrained(source)
+    (source / "tokenizer.json").write_bytes((POCKET / "tokenizer.json").read_bytes())
+    make_bundle(source, out, dtype=dtype, end_ids=[])
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, default=POCKET, help="bundle to measure (default: the embedded one)")
+    parser.add_argument("--shape", nargs="+", default=[], help="random drafts instead: HIDDENxLAYERSxFEED_FORWARD")
+    parser.add_argument("--dtype", nargs="+", default=["float32", "int8"], help="of the random drafts")
+    parser.add_argument("--tokens", type=int, default=200, help="a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
+    arguments = parser.parse_args()
+    print(f"{'µs a token':28}" + "".join(f"{part:>9}" for part in (*PARTS, "local", "ratio")))
+    with tempfile.TemporaryDirectory() as scratch:
+        bundles = [random_bundle(shape, dtype, Path(scratch)) for shape in arguments.shape for dtype in arguments.dtype]
+        for bundle in bundles or [arguments.bundle]:
+            found = measure(bundle, arguments.tokens, arguments.rounds)
+            found["ratio"] = found["local"] / found["bare"]
+            row = "".join(f"{value:9.2f}" if part == "ratio" else f"{value:9.1f}" for part, value in found.items())
+            print(f"{bundle.name.removesuffix('.bundle'):28}{row}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
