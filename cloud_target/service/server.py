@@ -39,11 +39,15 @@ _OPTIONS = [
 ]
 
 
-def check_host(host: str, insecure_bind: bool = False) -> None:
-    """Refuse to listen beyond this machine: the link is not encrypted and asks nobody who they are.
+def check_address(host: str, port: int, insecure_bind: bool = False) -> None:
+    """Refuse addresses that cannot or must not be listened on; worth asking before a large model is loaded.
+
+    Args:
+        host: without brackets.
+        insecure_bind: allow a host beyond loopback. The link is not encrypted and asks nobody who they are.
 
     Raises:
-        InputError: the host is not this machine's loopback, and `insecure_bind` is false.
+        InputError: the host is not this machine's loopback, or the port is taken.
     """
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -54,6 +58,14 @@ def check_host(host: str, insecure_bind: bool = False) -> None:
             f"refusing to listen on {host}: without encryption, whoever reaches that address can read and ask; "
             "use --host 127.0.0.1, or --insecure-bind inside a network that you trust"
         )
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        # Name lookups fail with negative numbers and say what happened themselves.
+        why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {why}; choose another --port (0 for any), or --host"
+        ) from None
 
 
 class TargetServer:
@@ -69,11 +81,11 @@ class TargetServer:
         address: "host:port" once started.
 
     Raises:
-        InputError: the host is not allowed.
+        InputError: see `check_address`.
     """
 
     def __init__(self, engine: Engine, host: str = "127.0.0.1", port: int = 50051, insecure_bind: bool = False) -> None:
-        check_host(host, insecure_bind)
+        check_address(host, port, insecure_bind)
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
         self._servicer = TargetServicer(engine)
@@ -82,16 +94,11 @@ class TargetServer:
         self.address = ""
 
     async def start(self) -> None:
-        """Listen, and report SERVING.
-
-        Raises:
-            InputError: the port is taken, or the host is not this machine's.
-        """
+        """Listen, and report SERVING."""
         add_TargetServiceServicer_to_server(self._servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
-        self._check_free()
         port = self._server.add_insecure_port(f"{self._host}:{self._port}")
         await self._server.start()
         self.address = f"{self._host}:{port}"
@@ -107,17 +114,6 @@ class TargetServer:
     async def _report(self, status: int) -> None:
         for name in ("", SERVICE):
             await self._health.set(name, status)
-
-    def _check_free(self) -> None:
-        """gRPC does not say why it could not bind, and complains on the terminal: ask the system first."""
-        host = self._host.strip("[]")
-        try:
-            socket.create_server((host, self._port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-        except OSError as error:
-            why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
-            raise InputError(
-                f"cannot listen on {self._host}:{self._port}: {why}; choose another --port (0 for any), or --host"
-            ) from None
 
 
 async def serve(server: TargetServer, ready: Callable[[str], None]) -> signal.Signals:

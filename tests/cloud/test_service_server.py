@@ -15,9 +15,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.service import server as service_server
 from cloud_target.service import statuses, turns
-from cloud_target.service.server import SERVICE, TargetServer, running
+from cloud_target.service.server import SERVICE, TargetServer, check_address, running
 from shared import errors
 from shared.config import Sampling
 from shared.errors import InputError
@@ -293,12 +292,16 @@ def test_a_taken_port_is_one_sentence(engine):
 def test_only_loopback_unless_told(engine, host):
     with pytest.raises(InputError, match="refusing to listen"):
         TargetServer(engine, host)
-    service_server.check_host(host, insecure_bind=True)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_is_allowed(host):
-    assert service_server.check_host(host) is None
+@pytest.mark.parametrize(("host", "insecure"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
+def test_hosts_that_may_be_listened_on(host, insecure):
+    assert check_address(host, 0, insecure) is None
+
+
+def test_a_host_that_is_not_this_machines():
+    with pytest.raises(InputError, match=r"cannot listen on 192\.0\.2\.7, port 0: cannot assign requested address"):
+        check_address("192.0.2.7", 0, insecure_bind=True)
 
 
 def every_error(kind: type[errors.TandemError]) -> set[type[errors.TandemError]]:

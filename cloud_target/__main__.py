@@ -1,0 +1,5 @@
+import sys
+
+from cloud_target.cli import main
+
+sys.exit(main())

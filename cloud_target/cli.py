@@ -1,0 +1,62 @@
+"""The command line of the cloud: `cloud-target serve`, and what makes models for both sides."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from shared.errors import InputError, TandemError
+
+INTERRUPTED = 130  # as shells report SIGINT
+
+# Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
+# imports anything heavy before it runs.
+COMMANDS = ("cloud_target.service.cli", "cloud_target.training.cli", "cloud_target.export.cli")
+
+_EXAMPLES = """
+examples:
+  cloud-target serve                                      the target that ships with Tandem, on 127.0.0.1:50051
+  cloud-target serve --target ./my-model --device cuda    a model of your own
+  cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --slots 16 --context 1024
+  cloud-target train --help                               make a target, a draft and a verifier
+  cloud-target export --help                              make the bundle that an edge device needs
+
+exit status: 0 done; 2 something given cannot be used; 1 any other error.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence, as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(InputError.exit_status, f"cloud-target: {message}; see `{self.prog} --help`\n")
+
+
+def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; ends the process with status 2 if it makes no sense."""
+    parser = _Parser(
+        prog="cloud-target",
+        description="Host the target, the large model of an edge-cloud pair; train pairs; make bundles for the edge.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(name).add_commands(subparsers)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    try:
+        options = parse_args(sys.argv[1:] if arguments is None else arguments)
+        return options.run(options)
+    except TandemError as error:
+        print(f"cloud-target: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
