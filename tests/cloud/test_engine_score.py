@@ -84,8 +84,10 @@ def chi_square(tokens: np.ndarray, p: np.ndarray) -> float:
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_residual_output_follows_p(temperature):
-    """Chi-square: drafts from q, judged against p, are distributed as p. A fresh draw from p where x falls would not be:
-    the same test tells it apart."""
+    """Chi-square: drafts from q, judged against p, are distributed as p.
+
+    A fresh draw from p where x falls is not, and the same test tells it apart.
+    """
     count, position = 12_000, 30
     p_logits, q_logits = random_logits(2, 11, 1.2)
     q_rows = np.argsort(-q_logits, kind="stable")
