@@ -62,6 +62,9 @@ def _prepared(run, args: argparse.Namespace) -> int:
     # Threads that spin while they wait cost a tenfold slowdown as soon as anything else wants a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from cloud_target.engine.cpu import guard_bfloat16
+
+    guard_bfloat16()
     if getattr(args, "threads", None):
         import torch
 

@@ -84,18 +84,21 @@ def padded_batches(
     Yields:
         The documents' indices, and their ids, cut to `context` and padded with 0 at the end, ``int64 [b, n]``.
     """
-    order = sorted(range(len(documents)), key=lambda i: len(documents[i]))
     group: list[int] = []
-    for place, index in enumerate(order):
-        group.append(index)
-        width = min(len(documents[index]), context)
-        if (len(group) + 1) * width > batch_tokens or place == len(order) - 1:
-            ids = np.zeros((len(group), width), np.int64)
-            for row, member in enumerate(group):
-                document = documents[member][:context]
-                ids[row, : len(document)] = document
-            yield group, ids
+    for index in sorted(range(len(documents)), key=lambda i: len(documents[i])):
+        if group and (len(group) + 1) * min(len(documents[index]), context) > batch_tokens:
+            yield group, _padded([documents[i][:context] for i in group])
             group = []
+        group.append(index)
+    if group:
+        yield group, _padded([documents[i][:context] for i in group])
+
+
+def _padded(documents: Sequence[np.ndarray]) -> np.ndarray:
+    ids = np.zeros((len(documents), max(map(len, documents))), np.int64)
+    for row, document in zip(ids, documents, strict=True):
+        row[: len(document)] = document
+    return ids
 
 
 def pack(documents: Iterable[np.ndarray], seed: int) -> np.ndarray:

@@ -63,7 +63,9 @@ def compare(rows: Rows, head: Head, others: dict[str, Head], budgets: tuple[floa
     report = {}
     for column, criterion in enumerate(DOUBT_COLUMNS):
         off = off_target(rows, criterion)
-        scores = free | {name: doubt[:, column] for name, doubt in trained.items()} | {"oracle": off.astype(float)}
+        scores = (
+            free | {name: doubt[:, column] for name, doubt in trained.items()} | {"oracle": off + 0.5 * free["random"]}
+        )
         asks = {name: [round(float(ask_rate(score, off, b)), 4) for b in budgets] for name, score in scores.items()}
         report[str(criterion)] = {"never asking": round(float(off.mean()), 4), "budgets": list(budgets), "asks": asks}
     return report

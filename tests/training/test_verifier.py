@@ -1,0 +1,150 @@
+"""Fitting a head, comparing it, and thresholds that keep their budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloud_target.training.calibrate import Curve, calibrate, check, read_calibration, write_calibration
+from cloud_target.training.doubts import ask_rate, compare, fit_comparison_heads, off_target
+from cloud_target.training.evaluate import DevText
+from cloud_target.training.label import Rows
+from cloud_target.training.report import head_report, write_report
+from cloud_target.training.verifier import FitSettings, Head, fit
+from shared.bundle import DOUBT_COLUMNS
+from shared.config import Criterion
+from shared.features import NAMES, SCALARS
+
+HIDDEN = 8
+
+
+def made_up_rows(documents: int, each: int, seed: int) -> Rows:
+    """Rows whose errors follow from the entropy and one hidden feature, each document being harder or easier."""
+    random = np.random.default_rng(seed)
+    count = documents * each
+    document = np.repeat(np.arange(documents, dtype=np.int32), each)
+    features = random.normal(size=(count, SCALARS + HIDDEN)).astype(np.float32)
+    logit = (
+        2 * features[:, NAMES.index("entropy")] + features[:, SCALARS] ** 2 + random.normal(size=documents)[document]
+    )
+    strict = random.random(count) < 1 / (1 + np.exp(2.5 - logit))
+    zeros = np.zeros(count, np.float32)
+    return Rows(
+        features=features,
+        off_typical=strict & (random.random(count) < 0.3),
+        off_strict=strict,
+        document=document,
+        position=np.tile(np.arange(each, dtype=np.int32), documents),
+        temperature=zeros + np.float32(0.7),
+        top_p=zeros + np.float32(0.9),
+        nll=zeros,
+        own_nll=zeros,
+        tv=zeros,
+    )
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return made_up_rows(60, 100, seed=0)
+
+
+@pytest.fixture(scope="module")
+def head(rows: Rows) -> Head:
+    return fit(rows, FitSettings(units=8, epochs=12, batch=128, peak=1e-2))[0]
+
+
+def test_head_learns_and_is_calibrated_enough(rows: Rows, head: Head) -> None:
+    fresh = made_up_rows(60, 100, seed=1)
+    for column, criterion in enumerate(DOUBT_COLUMNS):
+        off, doubt = off_target(fresh, criterion), head.doubt(fresh.features)[:, column]
+        asks = ask_rate(doubt, off, off.mean() / 4)
+        assert asks < 0.6  # random asking needs 0.75
+        assert doubt.mean() == pytest.approx(off.mean(), abs=0.05)
+
+
+def test_exported_head_equals_the_fitted_one(rows: Rows, head: Head, tmp_path: Path) -> None:
+    head.export(tmp_path / "verifier.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "verifier.onnx", providers=["CPUExecutionProvider"])
+    found = [session.run(None, {"features": row[None]})[0][0] for row in rows.features[:50]]
+    np.testing.assert_allclose(found, head.doubt(rows.features[:50]), atol=1e-5)
+
+
+def test_a_hidden_feature_cannot_move_a_blind_head(rows: Rows) -> None:
+    visible = np.arange(SCALARS + HIDDEN) >= SCALARS
+    blind, _ = fit(rows, FitSettings(units=0, epochs=2), visible=visible)
+    moved = rows.features.copy()
+    moved[:, :SCALARS] += 5
+    np.testing.assert_allclose(blind.doubt(moved), blind.doubt(rows.features), atol=1e-6)
+
+
+@given(
+    errors=st.lists(st.booleans(), min_size=1, max_size=40),
+    levels=st.integers(1, 6),
+    budget=st.floats(0, 0.5),
+    seed=st.integers(0, 99),
+)
+def test_ask_rate_is_that_of_the_best_threshold(errors: list[bool], levels: int, budget: float, seed: int) -> None:
+    off = np.array(errors)
+    doubt = np.random.default_rng(seed).integers(levels, size=len(off)) / levels
+    thresholds = [-1.0, *doubt]
+    rates = [(doubt > t).mean() for t in thresholds if (off & (doubt <= t)).sum() <= budget * len(off)]
+    assert ask_rate(doubt, off, budget) == pytest.approx(min(rates))
+
+
+@given(seed=st.integers(0, 10_000), documents=st.integers(1, 12), rate=st.floats(0, 1), budget=st.floats(0.001, 0.3))
+def test_a_threshold_keeps_its_budget_on_its_own_rows(seed: int, documents: int, rate: float, budget: float) -> None:
+    random = np.random.default_rng(seed)
+    count = 20 * documents
+    doubt = random.random(count).astype(np.float32) ** random.integers(1, 5)
+    off, document = random.random(count) < rate * doubt, random.integers(documents, size=count)
+    curve = Curve.of(doubt, off, document)
+    threshold = curve.thresholds[curve.choose(budget)]
+    assert (off & (doubt <= threshold)).mean() <= budget
+    assert (np.diff(curve.divergence) >= 0).all()
+    np.testing.assert_allclose(curve.ask_rate, [(doubt > t).mean() for t in curve.thresholds], atol=1e-12)
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+def test_calibration_is_measured_as_it_says_and_survives_a_file(
+    rows: Rows, head: Head, criterion: Criterion, tmp_path: Path
+) -> None:
+    cells = calibrate(head, rows, criterion, 0.7, 0.9)
+    doubt = head.doubt(rows.features)[:, DOUBT_COLUMNS.index(criterion)]
+    for cell in cells:
+        accepted = doubt <= cell.threshold
+        assert cell.divergence == pytest.approx((accepted & off_target(rows, criterion)).mean())
+        assert cell.divergence <= cell.budget
+        assert cell.ask_rate == pytest.approx(1 - accepted.mean())
+    assert [cell.threshold for cell in cells] == sorted(cell.threshold for cell in cells)
+    write_calibration(tmp_path / "calibration.json", cells)
+    assert read_calibration(tmp_path / "calibration.json") == cells
+
+
+def test_thresholds_mostly_hold_on_other_documents(head: Head) -> None:
+    kept = [
+        result["divergence"] <= budget
+        for seed in range(10)
+        for budget in (0.05,)
+        for result in check(head, made_up_rows(80, 50, seed=seed + 10), Criterion.STRICT, [budget], seed)
+    ]
+    assert sum(kept) >= 7
+
+
+def test_report_compares_every_doubt_with_the_oracle_first(rows: Rows, head: Head, tmp_path: Path) -> None:
+    dev = [
+        (DevText("a.txt", kind, 0.7, 0.9), replace(made_up_rows(20, 50, seed), document=np.repeat(np.arange(20), 50)))
+        for seed, kind in ((4, "documents"), (5, "own text"))
+    ]
+    compared = compare(dev[0][1], head, fit_comparison_heads(rows))
+    for criterion in Criterion:
+        asks = compared[criterion]["asks"]
+        assert all(asks["oracle"][i] <= other[i] for other in asks.values() for i in range(4))
+    write_report(tmp_path, head_report(head, rows, dev))
+    assert len(read_calibration(tmp_path / "calibration.json")) == 2 * 5
+    assert "our head" in (tmp_path / "report.md").read_text()
