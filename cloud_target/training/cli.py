@@ -42,6 +42,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_own_text(steps)
     _add_draft(steps)
     _add_verifier(steps)
+    _add_card(steps)
     _add_evaluate(subparsers)
 
 
@@ -179,6 +180,22 @@ def _add_verifier(steps: argparse._SubParsersAction) -> None:
     parser.add_argument("--reuse-rows", action="store_true", help="take the rows that an earlier run left in DIR")
     _dev(parser, required=True)
     _common(parser, device=False)
+
+
+def _add_card(steps: argparse._SubParsersAction) -> None:
+    example = (
+        "cloud-target train card --name pocket --target runs/target --draft runs/draft "
+        "--evaluation runs/evaluation.json --report runs/verifier/report.json --out runs/README.md"
+    )
+    parser = _step(
+        steps, "card", "write the model card of a pair trained on the pocket corpora", example, "card_command"
+    )
+    parser.add_argument("--name", default="pocket", help="of the pair (default %(default)s)")
+    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument("--draft", required=True, metavar="DIR", help="the draft's checkpoint")
+    parser.add_argument("--evaluation", required=True, metavar="FILE", help="made by evaluate --json")
+    parser.add_argument("--report", required=True, metavar="FILE", help="report.json, made by train verifier")
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the card goes (Markdown)")
 
 
 def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:

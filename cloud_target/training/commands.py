@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from cloud_target.training.card import write_card
 from cloud_target.training.corpus import encode_corpus, hold_out
 from cloud_target.training.distil import distil
 from cloud_target.training.evaluate import agreement, as_table, bits_per_byte, label_dev, load_dev, save_dev
@@ -95,6 +96,11 @@ def train_verifier_command(args: Namespace) -> None:
     head.export(out / "verifier.onnx")
     print(f"{len(rows)} rows, held-out loss {loss:.4f} nats")
     write_report(out, head_report(head, rows, dev, args.seed))
+
+
+def card_command(args: Namespace) -> None:
+    write_card(args.out, args.name, args.target, args.draft, args.evaluation, args.report)
+    print(f"wrote {args.out}")
 
 
 def evaluate_command(args: Namespace) -> None:

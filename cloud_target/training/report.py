@@ -51,33 +51,31 @@ def write_report(directory: str | Path, report: dict[str, Any]) -> None:
 
 def describe(report: dict[str, Any]) -> str:
     """The report as Markdown."""
-    parts = ["## Agreement on held-out text", as_table(report["agreement"]), *_doubts(report["doubts"])]
-    parts += ["## Thresholds on documents that they were not chosen on", _checks(report["checks"])]
+    parts = ["## Agreement on held-out text", as_table(report["agreement"]), "## Ask rates"]
+    parts += [doubts_table(entry, str(criterion)) for entry in report["doubts"] for criterion in DOUBT_COLUMNS]
+    parts += ["## Thresholds on documents that they were not chosen on", check_table(report["checks"])]
     parts += ["## Calibration", _calibration(report["calibration"])]
     return "\n\n".join(parts) + "\n"
 
 
-def _doubts(entries: Sequence[dict[str, Any]]) -> list[str]:
-    parts = []
-    for entry in entries:
-        for criterion in map(str, DOUBT_COLUMNS):
-            found = entry[criterion]
-            title = f"{entry['kind']}, temperature {entry['temperature']:g}, top-p {entry['top_p']:g}, {criterion}"
-            budgets = found["budgets"]
-            lines = [
-                f"## Ask rates: {title}",
-                "",
-                f"Never asking diverges in {found['never asking']:.3f} of {entry['tokens']:,} tokens.",
-                "",
-                "| doubt | " + " | ".join(f"at {b:.0%}" for b in budgets) + " |",
-                "|---|" + "---|" * len(budgets),
-                *(f"| {name} | " + " | ".join(f"{a:.3f}" for a in asks) + " |" for name, asks in found["asks"].items()),
-            ]
-            parts.append("\n".join(lines))
-    return parts
+def doubts_table(entry: dict[str, Any], criterion: str) -> str:
+    """One comparison of `head_report` as Markdown, with what it was measured on."""
+    found = entry[criterion]
+    budgets = found["budgets"]
+    lines = [
+        f"By the {criterion} criterion, {entry['kind']}, temperature {entry['temperature']:g}, "
+        f"top-p {entry['top_p']:g}: never asking diverges in {found['never asking']:.3f} of "
+        f"{entry['tokens']:,} tokens.",
+        "",
+        "| doubt | " + " | ".join(f"at {b:.0%}" for b in budgets) + " |",
+        "|---|" + "---|" * len(budgets),
+        *(f"| {name} | " + " | ".join(f"{a:.3f}" for a in asks) + " |" for name, asks in found["asks"].items()),
+    ]
+    return "\n".join(lines)
 
 
-def _checks(entries: Sequence[dict[str, Any]]) -> str:
+def check_table(entries: Sequence[dict[str, Any]]) -> str:
+    """The checks of `head_report` as Markdown."""
     lines = ["| text | temperature, top-p | criterion | budget | divergence | ask rate |", "|---|---|---|---|---|---|"]
     for entry in entries:
         where = f"| {entry['kind']} | {entry['temperature']:g}, {entry['top_p']:g} | {entry['criterion']} "

@@ -1,0 +1,106 @@
+"""The model card of a trained pair, written from what was measured, so that the two cannot drift."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from cloud_target.training.evaluate import as_table
+from cloud_target.training.report import check_table, doubts_table
+from shared.bundle import DOUBT_COLUMNS
+from shared.errors import InputError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus that weights were trained on.
+
+    Attributes:
+        name, licence: as its authors give them.
+        source: who made it, and where it is described.
+        note: what part of it was used, in a sentence without its full stop.
+    """
+
+    name: str
+    licence: str
+    source: str
+    note: str
+
+
+POCKET_CORPORA = (
+    Corpus(
+        name="TinyStories",
+        licence="CDLA-Sharing-1.0",
+        source="Eldan and Li, arXiv 2305.07759",
+        note="a subset of its stories",
+    ),
+    Corpus(
+        name="Schema-Guided Dialogue",
+        licence="CC BY-SA 4.0",
+        source="Rastogi et al., arXiv 1909.05855",
+        note="the dialogues' text, as plain lines and in the chat form of `shared/chat.py`",
+    ),
+)
+
+
+def write_card(
+    path: str | Path, name: str, target: str | Path, draft: str | Path, evaluation: str | Path, report: str | Path
+) -> None:
+    """Write a Markdown card.
+
+    Args:
+        path: of the card.
+        name: of the pair.
+        target, draft: their checkpoints.
+        evaluation: what `cloud-target evaluate --json` wrote.
+        report: the `report.json` of `cloud-target train verifier`.
+
+    Raises:
+        InputError: one of the files cannot be read.
+    """
+    try:
+        measured = json.loads(Path(evaluation).read_text(encoding="utf-8"))
+        heads = json.loads(Path(report).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write the card of {name}: {error}") from error
+    parts = [
+        f"# {name}",
+        "A target, a draft distilled from it, and a verifier that tells where the draft would leave the target's path. "
+        "Small enough to try Tandem without a network; good for short stories in simple English and for booking "
+        "dialogues, and for nothing else. What they write is made up.",
+        _shapes(target, draft),
+        "## Trained on",
+        "\n".join(f"- {c.name} ({c.source}; {c.licence}): {c.note}." for c in POCKET_CORPORA),
+        "The weights derive from these texts, and from text that the target wrote itself; whoever passes them on "
+        "should name the corpora and heed their licences. No held-out document was trained on.",
+        "## Bits per byte on held-out documents",
+        _bits(measured["bits_per_byte"]),
+        "## Agreement on held-out text",
+        "Own text is the target's, after openings of held-out documents; documents are read as they stand.",
+        as_table(measured["agreement"]),
+        "## Whom to ask: share of tokens asked at a divergence",
+        *(doubts_table(entry, str(criterion)) for entry in heads["doubts"] for criterion in DOUBT_COLUMNS),
+        "## Calibrated thresholds on documents that they were not chosen on",
+        check_table(heads["checks"]),
+    ]
+    Path(path).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _shapes(target: str | Path, draft: str | Path) -> str:
+    lines = ["| | layers | width | heads | key-value heads | vocabulary | context |", "|---|---|---|---|---|---|---|"]
+    for role, directory in (("target", target), ("draft", draft)):
+        c = AutoConfig.from_pretrained(directory, local_files_only=True)
+        lines.append(
+            f"| {role} | {c.num_hidden_layers} | {c.hidden_size} | {c.num_attention_heads} | {c.num_key_value_heads} "
+            f"| {c.vocab_size} | {c.max_position_embeddings} |"
+        )
+    return "\n".join(lines)
+
+
+def _bits(measured: dict[str, dict[str, Any]]) -> str:
+    lines = [f"- {file}: " + ", ".join(f"{role} {v:.3f}" for role, v in by.items()) for file, by in measured.items()]
+    return "\n".join(lines)
