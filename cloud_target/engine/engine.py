@@ -109,6 +109,7 @@ class TargetEngine:
             scored[piece.feed.slot].append(RowScores(*(column[first : first + len(part)] for column in result)))
             first += len(part)
 
+    @torch.inference_mode()
     def run(self, texts: Sequence[tuple[int, int, Sequence[int]]], keep: Sequence[int]) -> torch.Tensor:
         """One pass over (slot, start, tokens) of different slots.
 

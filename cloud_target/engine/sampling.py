@@ -1,8 +1,8 @@
 """The target's distribution p after temperature, top-k and top-p, for many rows at once, on the device.
 
 Truncation means what it means in `shared/sampling.py`: survivors are the shortest prefix of the sorted order (highest
-logit first, lowest id on ties) that holds top_p of the top-k mass. Sorting a whole vocabulary is the dear part, so a
-few hundred candidates are tried first, and a row is sorted in full only where they provably do not settle it.
+logit first, lowest id on ties) that holds top_p of the top-k mass. Sorting a whole vocabulary is the dear part, so few
+candidates are tried first, and more only for the rows that they provably do not settle.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from cloud_target.engine import noise
 from shared.config import Sampling
 
-CANDIDATES = 256
+# How many of the likeliest tokens are tried; after the last of these, all.
+CANDIDATES = (128, 2048)
 
 
 @dataclass(frozen=True)
@@ -74,22 +75,33 @@ def supports(logits: torch.Tensor, samplings: Sequence[Sampling]) -> Iterator[Su
 
 
 def _cut(logits: torch.Tensor, rows: torch.Tensor, terms: torch.Tensor) -> Iterator[Support]:
-    width = min(CANDIDATES, logits.shape[1])
-    # topk leaves the order of ties open: sort by id, then stably by value.
-    ids = logits.topk(width).indices.sort(dim=1).values
-    values, order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True)
-    ids = ids.gather(1, order)
-    log_p, settled = _truncate(logits, values, terms)
-    if settled.all():
-        yield Support(rows, ids, log_p)
-        return
-    if settled.any():
-        yield Support(rows[settled], ids[settled], log_p[settled])
-    logits, rows, terms = logits[~settled], rows[~settled], terms[~settled]
-    values, ids = logits.sort(dim=1, descending=True, stable=True)
-    log_p, _ = _truncate(logits, values, terms)
-    longest = int(log_p.isfinite().sum(1).max())
-    yield Support(rows, ids[:, :longest], log_p[:, :longest])
+    vocabulary = logits.shape[1]
+    for width in (*(width for width in CANDIDATES if width < vocabulary), vocabulary):
+        values, ids = _best(logits, width)
+        log_p, settled = _truncate(logits, values, terms)
+        if settled.all():
+            yield _trimmed(rows, ids, log_p)
+            return
+        if settled.any():
+            yield _trimmed(rows[settled], ids[settled], log_p[settled])
+            logits, rows, terms = logits[~settled], rows[~settled], terms[~settled]
+
+
+def _best(logits: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The `width` largest logits of each row and their ids, in order; the lowest id comes first on ties."""
+    if width == logits.shape[1]:
+        return logits.sort(dim=1, descending=True, stable=True)
+    values, ids = logits.topk(width)
+    if (values[:, 1:] == values[:, :-1]).any():  # topk leaves their order open: sort by id, then stably by value
+        ids = ids.sort(dim=1).values
+        values, order = logits.gather(1, ids).sort(dim=1, descending=True, stable=True)
+        ids = ids.gather(1, order)
+    return values, ids
+
+
+def _trimmed(rows: torch.Tensor, ids: torch.Tensor, log_p: torch.Tensor) -> Support:
+    longest = max(int(log_p.isfinite().sum(1).max()), 1)
+    return Support(rows, ids[:, :longest], log_p[:, :longest])
 
 
 def _truncate(logits: torch.Tensor, values: torch.Tensor, terms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,7 +118,7 @@ def _truncate(logits: torch.Tensor, values: torch.Tensor, terms: torch.Tensor) -
     rank = torch.arange(width, device=values.device)
     scaled = ((values.double() - first) * inverse).masked_fill(rank >= top_k, -torch.inf)
     cumulative = scaled.exp().cumsum(1)
-    everything = ((logits.double() - first) * inverse).exp().sum(1, keepdim=True)
+    everything = ((logits - values[:, :1]) * inverse.float()).exp().sum(1, keepdim=True, dtype=torch.float64)
     # With every token among the candidates the running sum itself is the mass: no second rounding to disagree with.
     mass = torch.where(top_k <= width, cumulative[:, -1:], everything)
     wanted = torch.where(top_p < 1, (cumulative < top_p * mass).sum(1, keepdim=True) + 1, vocabulary)

@@ -66,11 +66,13 @@ def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
                     own[index] = _judge_residual(
                         support.ids[place], support.log_p[place].exp(), rows[index], logits.shape[1]
                     )
-    log_p1 = torch.log_softmax(logits, 1)
-    p1 = log_p1.exp()
-    entropy = torch.special.entr(p1).sum(1)
-    nll = -log_p1.gather(1, torch.stack((given, own), 1))
-    off_typical = p1.gather(1, given[:, None]).squeeze(1) < (TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS)
+    # One exponential a logit is all that ln p1 and the entropy need: H = ln Z - E[l], l the shifted logits.
+    shifted = logits - logits.amax(1, keepdim=True)
+    weights = shifted.exp()
+    total = weights.sum(1)
+    entropy = total.log() - (weights * shifted).sum(1) / total
+    nll = total.log()[:, None] - shifted.gather(1, torch.stack((given, own), 1))
+    off_typical = -nll[:, 0] < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))
     # One transfer: ids are exact in float64.
     packed = (
         torch.stack((own.double(), nll[:, 1].double(), own != given, off_typical, nll[:, 0].double())).cpu().numpy()
