@@ -1,9 +1,9 @@
 """8-bit weights for a draft graph, and whether it still writes the same text.
 
 Every product with a constant matrix, the output head included, becomes onnxruntime's MatMulNBits: weights in 8 bits
-with a scale for each 32 of them, activations in 8 bits as they come. Measured on the shape of the pocket draft this
-takes a third of the time of float32, is as fast as onnxruntime's dynamic quantisation, and leaves a third of its
-error (its scales are per matrix or per column). Token embeddings are stored in the same way.
+with a scale for each 64 of them, activations in 8 bits as they come; token embeddings are stored in the same way.
+Measured: it takes less than half of float32's time, as onnxruntime's dynamic quantisation does, but leaves a third of
+that one's error. Blocks of 32 take 7 % longer, blocks of 128 save 2 %; 4 bits save nothing at the size of a draft.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cloud_target.export.runner import Runner
 from shared.config import Sampling
 from shared.sampling import Sampler
 
-BITS, BLOCK = 8, 32
+BITS, BLOCK = 8, 64
 _MIDDLE = 1 << (BITS - 1)
 _INT8_ACTIVATIONS = 4  # the operator's name for them: "accuracy level"
 

@@ -33,7 +33,7 @@ def root(tmp_path_factory):
     for architecture, kind in BUNDLES.items():
         save(build(architecture), root / architecture)
         make_bundle(root / architecture, root / f"{architecture}.bundle", kind=kind)
-    make_bundle(root / "llama", root / "int8.bundle", dtype="int8")
+    make_bundle(root / "gpt2", root / "int8.bundle", dtype="int8")
     return root
 
 
@@ -86,7 +86,7 @@ def test_long_prompt_is_read_in_pieces(root, monkeypatch):
 @settings(max_examples=20, deadline=None)
 @given(text=st.lists(TOKENS, min_size=1, max_size=CONTEXT))
 def test_eight_bits_stay_close(root, text):
-    exact, near = (load(root / name) for name in ("llama.bundle", "int8.bundle"))
+    exact, near = (load(root / name) for name in ("gpt2.bundle", "int8.bundle"))
     a, b = exact.feed(text), near.feed(text)
     shared = set(a.ids.tolist()) & set(b.ids.tolist())
     theirs = dict(zip(b.ids.tolist(), b.logits.tolist(), strict=True))

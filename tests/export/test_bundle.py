@@ -149,7 +149,7 @@ def test_verifier_of_another_draft_is_refused(checkpoints, tmp_path):
 
 
 def test_draft_without_an_end_token_still_makes_a_bundle(tmp_path):
-    model = build("llama", eos_token_id=None, bos_token_id=None)
+    model = build("gpt2", eos_token_id=None, bos_token_id=None)
     words = tiny_tokenizer().get_vocab()
     renamed = {("w0" if token == "<|endoftext|>" else token): id for token, id in words.items()}
     tokenizer = tiny_tokenizer()

@@ -22,13 +22,13 @@ def run(*arguments: str) -> int:
 
 
 def test_export_makes_a_bundle_and_says_what_is_in_it(checkpoints, tmp_path, capsys):
-    pair = ["--draft", str(checkpoints["llama"]), "--target", str(checkpoints["gpt2"])]
+    pair = ["--draft", str(checkpoints["gpt2"]), "--target", str(checkpoints["llama"])]
     assert run(*pair, "--out", str(tmp_path / "b"), "--dtype", "int8", "--context", "32") == 0
     shown = capsys.readouterr()
-    assert "llama for gpt2, 83 tokens, context 32, shared-buffer, int8" in shown.out
+    assert "gpt2 for llama, 83 tokens, context 32, shared-buffer, int8" in shown.out
     assert "int8 draws the same token" in shown.err
     assert "no trained verifier" in shown.err
-    assert read_manifest(tmp_path / "b").target_name == "gpt2"
+    assert read_manifest(tmp_path / "b").target_name == "llama"
 
 
 def test_pair_with_different_tokenizers_is_refused(checkpoints, tmp_path):

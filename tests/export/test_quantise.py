@@ -60,8 +60,8 @@ def test_quantised_draft_draws_nearly_the_same_tokens(kind):
     agreed = agreement(exact, Runner(small, CONTEXT), texts, Sampling())
     assert agreed.tokens == 3 * CONTEXT
     # Random weights give flat distributions, the worst case; a trained draft agrees more.
-    assert agreed.sampled > 0.9
-    assert agreed.greedy > 0.9
+    assert agreed.sampled > 0.85
+    assert agreed.greedy > 0.85
 
 
 def test_concat_graph_can_be_quantised_too():
