@@ -35,17 +35,21 @@ class ScriptedDraft(Draft):
         super().__init__(vocabulary, context)
         self._distribution = distribution
         self._text: list[int] = []
-        self._hidden = np.zeros(hidden, np.float32)
-        self._candidates = candidates
+        count = min(candidates, vocabulary)
+        nothing = np.zeros(hidden, np.float32)
+        self._step = Step(np.zeros(count, np.int64), np.zeros(count, np.float32), 0.0, 0.0, nothing)
 
     def _read(self, ids: Sequence[int]) -> Step:
         del self._text[self.length :]
         self._text.extend(ids)
         self.length = len(self._text)
         p = np.maximum(np.asarray(self._distribution(tuple(self._text)), np.float64), _SMALLEST)
-        order = np.argsort(-p, kind="stable")[: self._candidates]
         log_p = np.log(p)
-        return Step(order, log_p[order].astype(np.float32), 0.0, float(-(p * log_p).sum()), self._hidden)
+        step = self._step  # overwritten by each call, as a real draft's is
+        step.ids[:] = np.argsort(-p, kind="stable")[: len(step.ids)]
+        step.logits[:] = log_p[step.ids]
+        step.entropy = float(-(p * log_p).sum())
+        return step
 
 
 class ScriptedVerifier:
