@@ -65,10 +65,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         InputError: damaged.
     """
-    try:
-        return dict(json.loads((directory / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{directory / 'config.json'} cannot be read ({error}); get the model again") from error
+    return _read_json(directory / "config.json")
 
 
 def read_tokenizer(directory: Path) -> Tokenizer:
@@ -95,15 +92,24 @@ def vocabulary_size(tokenizer: Tokenizer) -> int:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files that hold the weights, in order of name.
+    """The files that transformers reads the weights from, in order of name; variants lying beside them do not count.
 
     Raises:
         InputError: there are none.
     """
-    for pattern in ("*.safetensors", "pytorch_model*.bin"):
-        if found := sorted(directory.glob(pattern)):
-            return found
-    raise InputError(f"{directory} has no weights (*.safetensors); get the model again")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (directory / name).is_file():
+            return [directory / name]
+        if (index := directory / f"{name}.index.json").is_file():
+            return [directory / part for part in sorted(set(_read_json(index)["weight_map"].values()))]
+    raise InputError(f"{directory} has no weights (model.safetensors); get the model again")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); get the model again") from error
 
 
 def target_fingerprint(directory: str | Path) -> str:

@@ -12,7 +12,7 @@ from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCau
 
 from cloud_target.engine import cpu, files
 from cloud_target.engine.engine import TargetEngine
-from cloud_target.engine.files import find_directory, target_fingerprint
+from cloud_target.engine.files import find_directory, target_fingerprint, weight_files
 from cloud_target.engine.model import choose_device, load_target
 from shared.errors import InputError
 from tests.cloud.checkpoints import make_tokenizer, write_checkpoint
@@ -33,6 +33,21 @@ def test_the_fingerprint_follows_weights_and_architecture_only(tmp_path):
     assert target_fingerprint(again) == fingerprint
     edit_config(again, rms_norm_eps=0.5)
     assert target_fingerprint(again) != fingerprint
+
+
+def test_the_fingerprint_covers_what_is_loaded_and_nothing_beside_it(tmp_path):
+    directory = write_checkpoint(tmp_path)
+    fingerprint = target_fingerprint(directory)
+    (directory / "model.fp16.safetensors").write_bytes(b"a variant")
+    assert target_fingerprint(directory) == fingerprint
+    parts = {"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-1.safetensors"}
+    (directory / "model.safetensors").rename(directory / "model-1.safetensors")
+    (directory / "model-2.safetensors").write_bytes(b"more")
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": parts}))
+    assert [path.name for path in weight_files(directory)] == ["model-1.safetensors", "model-2.safetensors"]
+    whole = target_fingerprint(directory)
+    (directory / "model-2.safetensors").write_bytes(b"else")
+    assert len({fingerprint, whole, target_fingerprint(directory)}) == 3
 
 
 def test_names(tmp_path):
