@@ -143,6 +143,8 @@ def make_bundle(
         checkpoint.tokenizer.save(str(scratch / "tokenizer.json"))
         write_manifest(scratch, manifest)
         _publish(scratch, out)
+    except OSError as error:
+        raise InputError(f"cannot write the bundle {out} ({error}); what was there is as it was") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return BundleReport(manifest, differences, agreed, verifier is not None, graph.ByteSize() / 1e6)

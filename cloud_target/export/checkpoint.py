@@ -46,6 +46,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         InputError: it cannot be read, is no causal language model, or has no tokenizer of its own.
     """
     tokenizer = load_checkpoint_tokenizer(source)
+    source = Path(source).expanduser() if Path(source).expanduser().is_dir() else str(source)
     try:
         config = AutoConfig.from_pretrained(source)
         set_rope(config)
@@ -54,7 +55,9 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
             source, config=config, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
         )
     except Exception as error:  # the hub's, safetensors' and transformers' own errors have no common base
-        raise InputError(f"cannot load a causal language model from {source}: {_first_line(error)}") from error
+        raise InputError(
+            f"cannot load a causal language model from {source} ({_first_line(error)}); get it again, whole"
+        ) from error
     missing = sorted(loading["missing_keys"])
     if missing:  # transformers only warns, and fills them with noise
         raise InputError(
@@ -63,7 +66,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     vocabulary = vocabulary_size(tokenizer)
     cut_vocabulary(model, vocabulary)
     return Checkpoint(
-        name=Path(source).resolve().name if Path(source).is_dir() else str(source).split("/")[-1],
+        name=Path(source).resolve().name,
         model=model.eval().requires_grad_(False),
         tokenizer=tokenizer,
         vocabulary=vocabulary,
@@ -78,12 +81,18 @@ def load_checkpoint_tokenizer(source: str | Path) -> Tokenizer:
     Raises:
         InputError: there is none that the `tokenizers` library can run.
     """
+    path = Path(source).expanduser()
+    if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
+        raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
     try:
-        if (Path(source) / "tokenizer.json").is_file():
+        if (path / "tokenizer.json").is_file():
             return Tokenizer.from_file(str(Path(source) / "tokenizer.json"))
         return AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
     except Exception as error:  # `tokenizers` raises nothing more specific
-        raise InputError(f"cannot load a tokenizer from {source}: {_first_line(error)}") from error
+        raise InputError(
+            f"cannot load a tokenizer from {source} ({_first_line(error)}); give a directory, or a Hugging Face "
+            "id that can be reached"
+        ) from error
 
 
 def set_rope(config: PretrainedConfig) -> None:

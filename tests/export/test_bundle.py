@@ -98,7 +98,7 @@ def test_nothing_is_left_half_written(checkpoints, tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(bundle_module, "write_manifest", fail)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(InputError, match="no space left"):
         make_bundle(checkpoints["gpt2"], tmp_path / "b")
     assert {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["b"]

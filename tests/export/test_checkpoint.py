@@ -64,8 +64,10 @@ def test_tokenizer_with_more_ids_than_the_model_is_refused(tmp_path):
 
 
 def test_missing_and_damaged_checkpoints_are_refused(tmp_path, checkpoints):
-    with pytest.raises(InputError, match="tokenizer"):
+    with pytest.raises(InputError, match="there is no directory"):
         load_checkpoint(tmp_path / "nothing")
+    with pytest.raises(InputError, match="cannot load a tokenizer"):
+        load_checkpoint(tmp_path)
     tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="cannot load a causal language model"):
         load_checkpoint(tmp_path)
