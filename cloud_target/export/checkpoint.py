@@ -84,6 +84,8 @@ def load_checkpoint_tokenizer(source: str | Path) -> Tokenizer:
     path = Path(source).expanduser()
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
     try:
         if (path / "tokenizer.json").is_file():
             return Tokenizer.from_file(str(Path(source) / "tokenizer.json"))
@@ -159,4 +161,4 @@ def _shown(token: str | None) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

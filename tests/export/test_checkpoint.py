@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from cloud_target.export.check import probe_ids, reference
 from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint
@@ -66,12 +68,23 @@ def test_tokenizer_with_more_ids_than_the_model_is_refused(tmp_path):
 def test_missing_and_damaged_checkpoints_are_refused(tmp_path, checkpoints):
     with pytest.raises(InputError, match="there is no directory"):
         load_checkpoint(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"no config\.json"):
+        load_checkpoint(tmp_path)
+    (tmp_path / "config.json").write_text((checkpoints["llama"] / "config.json").read_text())
     with pytest.raises(InputError, match="cannot load a tokenizer"):
         load_checkpoint(tmp_path)
     tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="cannot load a causal language model"):
         load_checkpoint(tmp_path)
-    (tmp_path / "config.json").write_text((checkpoints["llama"] / "config.json").read_text())
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(InputError, match="cannot load a causal language model"):
         load_checkpoint(tmp_path)
+
+
+def test_missing_weights_are_not_filled_with_noise(tmp_path, checkpoints):
+    shutil.copytree(checkpoints["qwen2"], tmp_path / "model")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    del weights["model.layers.1.mlp.down_proj.weight"]
+    save_file(weights, tmp_path / "model" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks 1 of the model's weights \(model\.layers\.1\.mlp\.down_proj"):
+        load_checkpoint(tmp_path / "model")
