@@ -1,7 +1,7 @@
 """A bundle: the directory that an edge device needs.
 
 draft.onnx      the draft's graph
-verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [2]
+verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [1, 2]
 tokenizer.json
 manifest.json   what they are, whom they were made for, and how the verifier is calibrated
 """
