@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 
 _EXAMPLES = """\
 A pair from nothing, in order (the pocket pair was made so, on two CPU cores in about two hours):
@@ -60,16 +59,9 @@ def _step(steps: argparse._SubParsersAction, name: str, text: str, example: str,
 
 def _prepared(run, args: argparse.Namespace) -> int:
     """Set up the process before torch is imported, then run."""
-    # Threads that spin while they wait cost a tenfold slowdown as soon as anything else wants a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from cloud_target.engine.cpu import guard_bfloat16
+    from cloud_target.training.process import prepare
 
-    guard_bfloat16()
-    if getattr(args, "threads", None):
-        import torch
-
-        torch.set_num_threads(args.threads)
+    prepare(getattr(args, "threads", None))
     from cloud_target.training import commands
 
     getattr(commands, run)(args)

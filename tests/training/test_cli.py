@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import re
 import shlex
 from pathlib import Path
@@ -16,6 +17,7 @@ from cloud_target.training import commands
 from cloud_target.training.card import POCKET_CORPORA, write_card
 from cloud_target.training.cli import _EXAMPLES, add_commands
 from cloud_target.training.pretrain import save
+from cloud_target.training.process import keep_memory
 from shared.errors import InputError
 
 
@@ -87,3 +89,7 @@ def test_the_card_names_corpora_licences_and_numbers(
         assert number in text
     with pytest.raises(InputError, match="cannot write the card"):
         write_card(tmp_path / "card.md", "pocket", *places[:2], tmp_path / "nowhere.json", places[3])
+
+
+def test_memory_is_kept_where_the_c_library_can() -> None:
+    assert keep_memory() is (platform.libc_ver()[0] == "glibc")
