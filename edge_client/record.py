@@ -98,13 +98,17 @@ class Record:
         """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
         self._runs.append(run)
         self.asked += asked
-        self.audited(verdict.audit)
+        self.audited(verdict.audit, confirmed=verdict.stands)
 
-    def audited(self, audit: Audit) -> None:
-        """The target's opinion of tokens shown earlier, and of those that it has just confirmed."""
+    def audited(self, audit: Audit, confirmed: int = 0) -> None:
+        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed.
+
+        What it confirmed is its own choice, and no error even where it would hardly have made it.
+        """
         for i, nll in enumerate(audit.nll):
             self.known[audit.position + i] = nll
-        flags = {Criterion.STRICT: audit.off_strict, Criterion.TYPICAL: audit.off_typical}
+        accepted = len(audit) - confirmed
+        flags = {Criterion.STRICT: audit.off_strict[:accepted], Criterion.TYPICAL: audit.off_typical[:accepted]}
         for criterion, off in flags.items():
             self.off_target[criterion].update(audit.position + i for i, is_off in enumerate(off) if is_off)
         if self._budget is not None:

@@ -90,8 +90,12 @@ class Pair:
         coupling: Coupling = Coupling.GUMBEL,
         end_ids: Iterable[int] = (),
         stops: Iterable[str] = (),
+        ledger: Budget | None = None,
     ) -> Text:
-        """Write one text; `doubt` is the verifier's function, against a threshold of one half."""
+        """Write one text; `doubt` is the verifier's function, against a threshold of one half.
+
+        `ledger` is told of the audits in the budget's place, and steers nothing.
+        """
         text = Text(list(prompt), Letters(), Stopper(end_ids, stops, tokens))
 
         def q(ids: tuple[int, ...]) -> np.ndarray:
@@ -109,7 +113,7 @@ class Pair:
         session = None
         if mode is not Mode.LOCAL:
             session = self.client.session(sampling, coupling, end_ids, text.prompt_length)
-        self.record = Record(Criterion.TYPICAL)
+        self.record = Record(Criterion.TYPICAL, ledger)
         self.pieces = []
         with session or nullcontext():
             for shown in decode(text, drafter, policies[mode], session, self.record, coupling is Coupling.RESIDUAL):
