@@ -16,8 +16,11 @@ from shared.config import Criterion, Sampling
 
 # In log-odds of the threshold: one off-target token halves the odds, about; so 1/budget good ones undo it.
 STEP = 0.7
-# The threshold may leave its first value by this much in log-odds, whatever the audits say.
+# The threshold may rise above its first value by this much in log-odds, whatever the audits say.
 REACH = 4.0
+# It may fall below any doubt, for the promise must hold even with a verifier that is sure of everything; where every token
+# is asked there are no more errors, so it does not fall on. From here on, in log-odds, it is 0.
+LOWEST = -30.0
 
 
 class Budget:
@@ -36,8 +39,8 @@ class Budget:
     def observe(self, off_target: int, shown: int) -> None:
         """Learn that of `shown` tokens (the target's own included) `off_target` were errors."""
         moved = self._log_odds + STEP * (self.limit * shown - off_target)
-        self._log_odds = min(max(moved, self._start - REACH), self._start + REACH)
-        self.threshold = 1.0 / (1.0 + math.exp(-self._log_odds))
+        self._log_odds = min(max(moved, LOWEST), self._start + REACH)
+        self.threshold = 1.0 / (1.0 + math.exp(-self._log_odds)) if self._log_odds > LOWEST else 0.0
 
 
 def first_threshold(
