@@ -57,11 +57,13 @@ def first_threshold(
     if not cells:
         return min(max(limit, 1e-4), 0.5)
 
-    def distance(cell: Calibration) -> float:
-        return abs(cell.temperature - sampling.temperature) + abs(cell.top_p - sampling.top_p)
+    def distance(cell: Calibration) -> tuple[float, float]:
+        # Of two ranges as near as each other, the stricter.
+        return abs(cell.temperature - sampling.temperature) + abs(cell.top_p - sampling.top_p), cell.threshold
 
-    nearest = min(map(distance, cells))
-    cells = sorted((cell for cell in cells if distance(cell) == nearest), key=lambda cell: cell.budget)
+    nearest = min(cells, key=distance)
+    cells = [cell for cell in cells if (cell.temperature, cell.top_p) == (nearest.temperature, nearest.top_p)]
+    cells.sort(key=lambda cell: cell.budget)
     if strictest or limit <= cells[0].budget:
         return cells[0].threshold
     for low, high in pairwise(cells):

@@ -62,6 +62,7 @@ TABLE = cells((0.5, 0.75, 0.01, 0.2), (0.5, 0.75, 0.05, 0.4), (1.0, 1.0, 0.01, 0
         (0.02, 0.5, 0.75, 0.2, 0.4),
         (0.5, 0.5, 0.75, 0.4, 0.4),
         (0.05, 1.0, 0.75, 0.08, 0.08),
+        (0.02, 0.75, 0.875, 0.02, 0.08),  # as far from the one as from the other: the stricter
     ],
 )
 def test_the_first_threshold_is_of_the_nearest_sampling(limit, temperature, top_p, least, most):
