@@ -18,8 +18,8 @@ from shared.config import Criterion, Sampling
 STEP = 0.7
 # The threshold may rise above its first value by this much in log-odds, whatever the audits say.
 REACH = 4.0
-# It may fall below any doubt, for the promise must hold even with a verifier that is sure of everything; where every token
-# is asked there are no more errors, so it does not fall on. From here on, in log-odds, it is 0.
+# It may fall below any doubt, for the promise must hold even with a verifier that is sure of everything; where every
+# token is asked there are no more errors, so it does not fall on. From here on, in log-odds, it is 0.
 LOWEST = -30.0
 
 
