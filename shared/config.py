@@ -42,7 +42,7 @@ class Sampling:
 
     Attributes:
         temperature: 0 is greedy; at most 10.
-        top_k: only the k likeliest tokens survive; 0 keeps all.
+        top_k: only the k likeliest tokens survive; 0 keeps all; below 2**32.
         top_p: only the smallest set of likeliest tokens with this probability survives; (0, 1].
         seed: of the noise that both sides share; unsigned 64 bits.
 
@@ -58,8 +58,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
             raise InputError(f"temperature must be between 0 and 10, not {self.temperature}")
-        if self.top_k < 0:
-            raise InputError(f"top-k must be 0 (keep all) or more, not {self.top_k}")
+        if not 0 <= self.top_k < 1 << 32:
+            raise InputError(f"top-k must be between 0 (keep all) and 2**32 - 1, not {self.top_k}")
         if not 0 < self.top_p <= 1:
             raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}")
         if not 0 <= self.seed < 1 << 64:

@@ -203,6 +203,7 @@ def test_a_bundle_for_another_target_is_worth_a_warning(edge, monkeypatch):
         (["--temperature", "nan", "x"], "temperature"),
         (["--top-p", "0", "x"], "top-p"),
         (["--top-k", "-1", "x"], "top-k"),
+        (["--top-k", "4294967296", "x"], "top-k"),
         (["--seed", "-1", "x"], "seed"),
         (["--budget", "2", "x"], "budget"),
         (["--max-tokens", "0", "x"], "max-tokens"),
