@@ -138,8 +138,12 @@ def decode_coupling(value: int) -> Coupling:
 
 
 def encode_distribution(ids: np.ndarray, probabilities: np.ndarray) -> wire.SparseDistribution:
-    """A distribution on a few tokens, ``int64 [n]`` and ``float64 [n]``, as a message."""
-    return wire.SparseDistribution(ids=ids.tolist(), probabilities=probabilities.tolist())
+    """A distribution on a few tokens, ``int64 [n]`` and ``float64 [n]``, as a message.
+
+    Probabilities too small for a float32 (below 1e-45) are left out: no token is ever drawn with them.
+    """
+    sent = probabilities.astype(np.float32) > 0
+    return wire.SparseDistribution(ids=ids[sent].tolist(), probabilities=probabilities[sent].tolist())
 
 
 def decode_distribution(message: wire.SparseDistribution, vocabulary: int) -> tuple[np.ndarray, np.ndarray]:

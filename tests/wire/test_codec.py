@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, ProtocolError
+from shared.sampling import Sampler
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
@@ -109,6 +110,16 @@ def test_distribution_round_trip(weights):
     assert decoded_ids.tolist() == ids.tolist()
     assert np.allclose(decoded, probabilities, atol=1e-6)
     assert decoded.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.01, 0.1, 10.0])
+def test_whatever_the_draft_draws_from_can_be_sent(temperature):
+    """At low temperatures most probabilities are smaller than a float32 can say."""
+    logits = np.linspace(20.0, -20.0, 64, dtype=np.float32)
+    draw = Sampler(Sampling(temperature=temperature, top_p=1.0)).draw(np.arange(64), logits, 5)
+    ids, probabilities = codec.decode_distribution(codec.encode_distribution(*draw.distribution), vocabulary=64)
+    assert draw.token in ids
+    assert np.allclose(probabilities, draw.distribution[1][: len(ids)], atol=1e-6)
 
 
 @pytest.mark.parametrize(
