@@ -25,6 +25,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells report SIGINT and SIGPIPE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    _open_closed_streams()
     try:
         options = parse_args(sys.argv[1:] if arguments is None else arguments)
         status = _info(options) if options.command == "info" else _generate(options)
@@ -43,6 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"edge-client: {error}; check the disk or whatever the text is written to", file=sys.stderr)
         return TandemError.exit_status
+
+
+def _open_closed_streams() -> None:
+    """Whoever starts a program may have closed its streams (`<&-`); then there is nothing to read, and nobody reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -246,6 +246,14 @@ def test_stdin_that_is_no_text(edge, monkeypatch):
     assert edge()[::2] == (2, "edge-client: standard input is not UTF-8 text; convert it first\n")
 
 
+@pytest.mark.parametrize(("closed", "status"), [("stdin", 2), ("stdout", 0), ("stderr", 0)])
+def test_a_stream_may_be_closed(edge, monkeypatch, closed, status):
+    monkeypatch.setattr(sys, closed, None)
+    found = edge(*([] if closed == "stdin" else ["Tom"]), "--max-tokens", "3")[0]
+    getattr(sys, closed).close()
+    assert found == status
+
+
 def test_another_models_bundle(edge, monkeypatch):
     other = fake_device()
     other.manifest = replace(other.manifest, tokenizer_fingerprint="another")
