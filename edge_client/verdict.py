@@ -108,7 +108,9 @@ class Reader:
         audit = Audit(question.audit_from, tokens.off_strict.tolist(), tokens.off_typical.tolist(), tokens.nll.tolist())
         following = question.judge_from + message.stands
         if not message.HasField("token"):
-            over = following >= self.context or (following > 0 and question.ids[following - 1] in self.end_ids)
+            # Only a token that has just been found to stand ends the text: so every verdict gets it further.
+            ends = message.stands > 0 and question.ids[following - 1] in self.end_ids
+            over = ends or following >= self.context
             if not (over or question.audit_only):
                 raise nonsense("a verdict without the target's own token")
             return Verdict(message.stands, None, 0.0, audit)

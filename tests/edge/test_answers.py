@@ -42,6 +42,15 @@ def test_nonsense_is_refused_in_one_sentence(lie):
     session.close()
 
 
+def test_a_target_that_gives_nothing_after_a_prompt_is_refused():
+    """Even if the prompt ends with a token that ends texts; else the edge would ask for ever."""
+    nothing = respond(verdict=wire.Verdict(audit=verdict_of(0).audit))
+    session = open_session(client_of(Liar([nothing] * 2)), (END,))
+    with pytest.raises(ProtocolError, match="without the target's own token"):
+        list(session.write_on([*PROMPT[:-1], END], 3))
+    session.close()
+
+
 def continuation(position: int = 6, tokens=(1,), nll: bytes | None = None, done: bool = False, request_id: int = 1):
     nll = bytes(len(tokens)) if nll is None else nll
     return respond(request_id, continuation=wire.Continuation(position=position, tokens=tokens, nll=nll, done=done))
