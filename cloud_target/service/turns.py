@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from cloud_target.service.sessions import Session, SessionTable
 from cloud_target.service.statuses import TargetBusy
 
-# How long a request waits for a slot, seconds. Longer than most texts take to write, shorter than patience.
-PATIENCE = 10.0
+# How long a request waits for a slot, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
+PATIENCE = 5.0
 
 
 class Turn:

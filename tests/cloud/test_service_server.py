@@ -17,6 +17,7 @@ from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.service import statuses, turns
 from cloud_target.service.server import SERVICE, TargetServer, check_address, running
+from edge_client.retry import Retry
 from shared import errors
 from shared.config import Sampling
 from shared.errors import InputError
@@ -224,6 +225,10 @@ def test_who_finds_no_slot_waits_and_is_then_told(stub, engine, monkeypatch):
     for stream in streams:
         tokens = [t for r in stream.end() for t in (*r.continuation.tokens, r.verdict.token)[:1]]
         assert tokens == TRUTH[2:23]
+
+
+def test_the_edge_is_still_there_to_be_told():
+    assert turns.PATIENCE <= Retry().attempt / 2
 
 
 def test_busy():
