@@ -16,8 +16,11 @@ from shared.config import Criterion, Sampling
 
 # In log-odds of the threshold: one off-target token halves the odds, about; so 1/budget good ones undo it.
 STEP = 0.7
-# The threshold may rise above its first value by this much in log-odds, whatever the audits say.
+# The threshold may rise above its first value by this much in log-odds, whatever the audits say, and not above the
+# highest at all: hardly any doubt is found there (a table may say "never ask"), and it would take many errors to come
+# back from beyond to where it matters.
 REACH = 4.0
+HIGHEST = 0.9
 # It may fall below any doubt, for the promise must hold even with a verifier that is sure of everything; where every
 # token is asked there are no more errors, so it does not fall on. From here on, in log-odds, it is 0.
 LOWEST = -30.0
@@ -33,13 +36,14 @@ class Budget:
 
     def __init__(self, limit: float, threshold: float) -> None:
         self.limit = limit
-        self._start = self._log_odds = _logit(threshold)
-        self.threshold = threshold
+        self.threshold = min(threshold, HIGHEST)
+        self._log_odds = _logit(self.threshold)
+        self._limit_above = min(self._log_odds + REACH, _logit(HIGHEST))
 
     def observe(self, off_target: int, shown: int) -> None:
         """Learn that of `shown` tokens (the target's own included) `off_target` were errors."""
         moved = self._log_odds + STEP * (self.limit * shown - off_target)
-        self._log_odds = min(max(moved, LOWEST), self._start + REACH)
+        self._log_odds = min(max(moved, LOWEST), self._limit_above)
         self.threshold = 1.0 / (1.0 + math.exp(-self._log_odds)) if self._log_odds > LOWEST else 0.0
 
 

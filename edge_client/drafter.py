@@ -38,7 +38,7 @@ class Drafter:
         begin = perf_counter_ns()
         draft = self._draft
         step = draft.feed(sequence[draft.length :])
-        draw = self._sampler.draw(step.ids, step.logits, len(sequence))
+        draw = self._sampler.draw(step.ids, step.logits, len(sequence), step.log_normaliser)
         drafted = perf_counter_ns()
         doubt = 0.0
         if self._verifier is not None:

@@ -6,6 +6,7 @@ array here has at most `K` entries. Survivors of top-k and top-p are a prefix of
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from shared.config import Sampling
 
 # Stands for "no second survivor": the draft's choice could not have been closer.
 MARGIN_LIMIT = 10.0
+_CERTAIN = np.zeros(1)  # ln q where one token survives
 
 
 @dataclass(slots=True)
@@ -50,18 +52,23 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
         self._inverse = 1.0 / sampling.temperature if sampling.temperature else 0.0
+        # At temperatures up to 1 the likeliest token's share only grows, so above this ln p it survives alone.
+        self._certain = math.log(sampling.top_p) + 1e-6 if sampling.temperature <= 1 else math.inf
 
-    def draw(self, ids: np.ndarray, logits: np.ndarray, position: int) -> Draw:
+    def draw(self, ids: np.ndarray, logits: np.ndarray, position: int, log_normaliser: float = math.inf) -> Draw:
         """Draw the token for `position`.
 
         Args:
             ids: candidates, best first, ``int64 [K]``.
             logits: their raw logits, descending, ``float32 [K]``.
             position: of the token to be drawn, in the whole sequence.
+            log_normaliser: log-sum-exp of all raw logits, if known; it changes nothing but the time this takes.
         """
         if not self._inverse:
             margin = min(float(logits[0] - logits[1]), MARGIN_LIMIT) if len(logits) > 1 else MARGIN_LIMIT
-            return Draw(int(ids[0]), 0, 1, 0.0, margin, ids, np.zeros(1))
+            return Draw(int(ids[0]), 0, 1, 0.0, margin, ids, _CERTAIN)
+        if logits.item(0) - log_normaliser > self._certain:
+            return Draw(int(ids[0]), 0, 1, 0.0, MARGIN_LIMIT, ids, _CERTAIN)
         limit = self.sampling.top_k or len(ids)
         scaled = logits[:limit].astype(np.float64)
         scaled -= scaled[0]

@@ -1,0 +1,71 @@
+"""The draft's draw: truncation the plain way, exactness of the shortcut, and the distribution itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.config import Sampling
+from shared.sampling import MARGIN_LIMIT, Sampler
+
+LOGITS = st.lists(st.floats(-12, 12, width=32), min_size=2, max_size=16).map(
+    lambda values: np.sort(np.array(values, np.float32))[::-1].copy()
+)
+SAMPLINGS = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0.0, 0.3, 0.7, 1.0, 1.5]),
+    top_k=st.sampled_from([0, 1, 3]),
+    top_p=st.sampled_from([0.5, 0.9, 1.0]),
+    seed=st.integers(0, 2**64 - 1),
+)
+
+
+def plain(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
+    """q over the candidates, ``float64 [K]``, one rule after the other."""
+    if sampling.temperature == 0:
+        return np.eye(len(logits))[0]
+    q = np.exp((logits.astype(np.float64) - logits[0]) / sampling.temperature)
+    if sampling.top_k:
+        q[sampling.top_k :] = 0
+    q /= q.sum()
+    before = q.cumsum() - q
+    q[before >= sampling.top_p] = 0
+    return q / q.sum()
+
+
+@given(LOGITS, SAMPLINGS, st.integers(0, 5000))
+def test_truncation_is_temperature_then_top_k_then_top_p(logits, sampling, position):
+    ids = np.arange(len(logits))[::-1] * 7
+    draw = Sampler(sampling).draw(ids, logits, position)
+    expected = plain(logits, sampling)
+    kept, q = draw.distribution
+    # A sum that meets top-p to the last bit may fall on either side.
+    assert abs(draw.survivors - np.count_nonzero(expected)) <= 1
+    np.testing.assert_array_equal(kept, ids[: draw.survivors])
+    assert abs(q.sum() - 1) < 1e-9
+    if draw.survivors == np.count_nonzero(expected):
+        np.testing.assert_allclose(q, expected[: draw.survivors], atol=1e-9)
+    assert ids[draw.index] == draw.token
+    assert np.isclose(np.exp(draw.log_q), q[draw.index])
+    assert 0 <= draw.noisy_margin <= MARGIN_LIMIT
+
+
+@given(LOGITS, SAMPLINGS, st.integers(0, 5000), st.floats(0, 2))
+def test_knowing_the_normaliser_changes_nothing(logits, sampling, position, tail):
+    """`tail` is what the candidates lack of the whole vocabulary's mass."""
+    log_normaliser = float(np.log(np.exp(logits.astype(np.float64)).sum()) + tail)
+    ids = np.arange(len(logits))
+    slow = Sampler(sampling).draw(ids, logits, position)
+    fast = Sampler(sampling).draw(ids, logits, position, log_normaliser)
+    for name in ("token", "index", "survivors", "log_q", "noisy_margin"):
+        assert getattr(fast, name) == getattr(slow, name)
+
+
+def test_draws_are_distributed_as_q():
+    logits = np.array([2.0, 1.5, 0.5, 0.0, -1.0], np.float32)
+    sampling = Sampling(1.0, 0, 1.0, seed=5)
+    sampler, ids, runs = Sampler(sampling), np.arange(5) * 100, 8000
+    seen = np.bincount([sampler.draw(ids, logits, position).index for position in range(runs)], minlength=5)
+    due = plain(logits, sampling) * runs
+    assert ((seen - due) ** 2 / due).sum() < 25  # four degrees of freedom
