@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def write_card(
         "Own text is the target's, after openings of held-out documents; documents are read as they stand.",
         as_table(measured["agreement"]),
         "## Whom to ask: share of tokens asked at a divergence",
-        *(doubts_table(entry, str(criterion)) for entry in heads["doubts"] for criterion in DOUBT_COLUMNS),
+        "Where never asking diverges less than the smallest of these budgets, there is no table.",
+        *_doubts(heads["doubts"]),
         "## Calibrated thresholds on documents that they were not chosen on",
         check_table(heads["checks"]),
     ]
@@ -99,6 +101,13 @@ def _shapes(target: str | Path, draft: str | Path) -> str:
             f"| {c.vocab_size} | {c.max_position_embeddings} |"
         )
     return "\n".join(lines)
+
+
+def _doubts(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for entry in entries:
+        for criterion in map(str, DOUBT_COLUMNS):
+            if entry[criterion]["never asking"] > min(entry[criterion]["budgets"]):
+                yield doubts_table(entry, criterion)
 
 
 def _bits(measured: dict[str, dict[str, Any]]) -> str:
