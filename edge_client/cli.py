@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except TandemError as error:
-        print(f"edge-client: {error}", file=sys.stderr)
+        _say(str(error))
         return error.exit_status
     except KeyboardInterrupt:
         print(file=sys.stderr)
@@ -140,7 +140,14 @@ def _read_prompt(given: str | None) -> str:
 def _warn(client: TargetClient, device: Device, quiet: bool) -> None:
     for warning in client.check(device.manifest):
         if not quiet:
-            print(f"edge-client: warning: {warning}", file=sys.stderr)
+            _say(f"warning: {warning}")
+
+
+def _say(sentence: str) -> None:
+    """Tell the user; a part of it may be what the target said."""
+    from edge_client.console import CONTROLS
+
+    print(f"edge-client: {sentence.translate(CONTROLS)}", file=sys.stderr)
 
 
 def _info(options: argparse.Namespace) -> int:

@@ -22,8 +22,8 @@ _MEANINGS = {
     Origin.CONFIRMED: "confirmed by the target",
     Origin.TARGET: "written by the target",
 }
-# What a model writes is text, not commands to the terminal.
-_CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+# What a model writes, or a target says of itself, is text, not commands to the terminal.
+CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 
 
 class Output(Protocol):
@@ -83,7 +83,7 @@ class Console:
 
     def prompt(self, prompt: str) -> None:
         if self._is_terminal:
-            text = prompt.translate(_CONTROLS)
+            text = prompt.translate(CONTROLS)
             self._stream.write(f"{_DIM}{text}{_RESET}" if self._colored else text)
             self._stream.flush()
             self._at_start = False
@@ -94,7 +94,7 @@ class Console:
             return
         self._at_start = text[-1] == "\n"
         if self._is_terminal:
-            text = text.translate(_CONTROLS)
+            text = text.translate(CONTROLS)
         if self._colored and (style := _STYLES[shown.origin]) != self._style:
             text = _RESET + style + text
             self._style = style
