@@ -36,6 +36,16 @@ def test_the_divergence_rate_meets_the_budget(limit, doubt):
     assert asked < tokens
 
 
+def test_a_table_that_says_never_ask_is_soon_corrected():
+    """Of the text's 128 tokens 13 would be errors, and the verifier knows which."""
+    budget, errors = Budget(0.02, 1.0), 0
+    for position in range(128):
+        is_error = position % 10 == 0 and budget.threshold >= 0.8
+        errors += is_error
+        budget.observe(is_error, 1)
+    assert errors <= 4
+
+
 @given(st.lists(st.tuples(st.integers(0, 32), st.integers(0, 32)), max_size=400), st.floats(0, 1), st.floats(1e-4, 1))
 def test_the_threshold_stays_a_probability(audits, threshold, limit):
     budget = Budget(limit, threshold)
