@@ -47,6 +47,22 @@ POCKET_CORPORA = (
     ),
 )
 
+POCKET_STEPS = """\
+These steps, on two CPU cores that other work shared, with the corpora's two training files as CORPUS and their two
+held-out files as DEV; the target saw 6.2 M tokens. The target's own texts and the verifier's rows were made by the same
+functions in several processes at a time.
+
+    cloud-target train tokenizer CORPUS --out runs/tokenizer
+    cloud-target train target CORPUS --tokenizer runs/tokenizer --dev DEV --minutes 60 --out runs/target
+    cloud-target train own-text CORPUS --target runs/target --tokens 500000 --out runs/own_draft.npz
+    cloud-target train own-text CORPUS --target runs/target --tokens 110000 --part verifier --out runs/own_verifier.npz
+    cloud-target train draft CORPUS --target runs/target --own-text runs/own_draft.npz --dev DEV \\
+        --corpus-tokens 1600000 --minutes 28 --out runs/draft
+    cloud-target train verifier CORPUS --target runs/target --draft runs/draft --own-text runs/own_verifier.npz \\
+        --dev DEV --rows 330000 --out runs/verifier
+    cloud-target export --draft runs/draft --target runs/target --dtype int8 --name pocket --out pocket \\
+        --verifier runs/verifier/verifier.onnx --calibration runs/verifier/calibration.json"""
+
 
 def write_card(
     path: str | Path, name: str, target: str | Path, draft: str | Path, evaluation: str | Path, report: str | Path
@@ -78,6 +94,8 @@ def write_card(
         "\n".join(f"- {c.name} ({c.source}; {c.licence}): {c.note}." for c in POCKET_CORPORA),
         "The weights derive from these texts, and from text that the target wrote itself; whoever passes them on "
         "should name the corpora and heed their licences. No held-out document was trained on.",
+        "## How it was made",
+        POCKET_STEPS,
         "## Bits per byte on held-out documents",
         _bits(measured["bits_per_byte"]),
         "## Agreement on held-out text",

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge_client", "cloud_target", "shared")
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
@@ -34,9 +32,8 @@ def _walk(directory: Path) -> Iterator[Path]:
 
 
 def need(path: str) -> Path:
-    """A part of the project that a test is about, which may still be on its way."""
-    if not (ROOT / path).exists():
-        pytest.skip(f"{path} does not exist yet")
+    """A part of the project that a test is about."""
+    assert (ROOT / path).exists(), f"{path} is missing"
     return ROOT / path
 
 
