@@ -17,8 +17,9 @@ from time import perf_counter_ns
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
-from edge_client.device import POCKET, Device, Settings
+from edge_client.device import Device, Settings
 from edge_client.draft import Draft
+from edge_client.pocket import POCKET
 from edge_client.runtime import open_session
 from shared.bundle import Manifest
 from shared.config import Mode, Sampling

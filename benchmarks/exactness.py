@@ -12,9 +12,10 @@ import argparse
 import sys
 from collections.abc import Iterator
 
-from benchmarks.local_target import TargetProcess
+from benchmarks.local_target import TargetProcess, run_main
 from benchmarks.prompts import EVERY
-from edge_client.device import POCKET, Device, Settings
+from edge_client.device import Device, Settings
+from edge_client.pocket import POCKET
 from edge_client.target import TargetClient
 from shared.config import Mode, Sampling
 from shared.tokenizer import encode_prompt
@@ -100,4 +101,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_main(main))

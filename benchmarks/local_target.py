@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+
+from shared.errors import TandemError
 
 
 class TargetProcess:
@@ -56,3 +58,15 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
         yield process
     finally:
         process.stop()
+
+
+def run_main(main: Callable[[], int]) -> int:
+    """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C is quiet."""
+    try:
+        return main()
+    except TandemError as error:
+        print(error, file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print()
+        return 130

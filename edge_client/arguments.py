@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from edge_client.pocket import POCKET
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
 
 TARGET = "127.0.0.1:50051"
-POCKET = Path(__file__).parent / "models" / "pocket"
 
 _EXAMPLES = """
 examples:

@@ -128,15 +128,14 @@ def describe(summary: Summary, mode: Mode) -> str:
     """One line about a run."""
     parts = [f"{mode}: {summary.tokens} tokens", f"{summary.tokens_per_second:.0f} tokens/s"]
     if mode is Mode.LOCAL:
+        parts.append(f"the verifier doubted {summary.doubted} of them")
         parts.append("the target was not asked, so nothing is known of how far this is from its own text")
         return "; ".join(parts)
     tokens = max(summary.tokens, 1)
     parts.append(f"{summary.calls / tokens:.2f} calls/token")
     if summary.divergence_typical is not None:
-        # What the target wrote or confirmed is on target by itself.
-        known = summary.audited + summary.confirmed + summary.target
         rates = f"{100 * summary.divergence_typical:.1f} % typical, {100 * summary.divergence_strict:.1f} % strict"
-        parts.append(f"off-target {rates} (audited: {known} tokens)")
+        parts.append(f"off-target {rates} (audited: {summary.known} tokens)")
     if summary.audited < summary.accepted:
         parts.append(f"{summary.accepted - summary.audited} accepted tokens not audited")
     parts.append(f"{(summary.bytes_up + summary.bytes_down) / tokens:.1f} bytes/token")

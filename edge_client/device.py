@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -11,8 +11,9 @@ from edge_client.budget import Budget, first_threshold
 from edge_client.decoder import decode
 from edge_client.draft import load_draft
 from edge_client.drafter import Drafter
+from edge_client.pocket import POCKET
 from edge_client.policy import Cloud, Exact, Local, Policy, Sprint
-from edge_client.record import Record, Summary
+from edge_client.record import Record, Summary, Times
 from edge_client.target import TargetClient, TargetSession
 from edge_client.text import Shown, Text
 from edge_client.verifier import Verifier
@@ -23,7 +24,6 @@ from shared.sampling import Sampler
 from shared.stopping import Stopper
 from shared.tokenizer import StreamDecoder, load_tokenizer
 
-POCKET = Path(__file__).parent / "models" / "pocket"
 # The tail audit is worth this much patience, in seconds, once the text is on the screen.
 TAIL_WAIT = 2.0
 
@@ -75,7 +75,10 @@ class Settings:
 
 
 class Generation:
-    """One text being written: iterate over it to get the tokens; `summary` is there afterwards."""
+    """One text being written: iterate over it to get the tokens; `summary` is there afterwards.
+
+    Whoever stops before the end closes it, or uses it as a context manager, so that the target forgets the session.
+    """
 
     def __init__(self, text: Text, mode: Mode) -> None:
         self.text = text
@@ -86,6 +89,17 @@ class Generation:
     def __iter__(self) -> Iterator[Shown]:
         return self._tokens
 
+    def close(self) -> None:
+        """Write no more. Twice is once, and after the end it does nothing."""
+        if isinstance(self._tokens, Generator):
+            self._tokens.close()
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 class Device:
     """A draft, a verifier and a tokenizer, ready to write. One text at a time."""
@@ -95,6 +109,7 @@ class Device:
         self.tokenizer = tokenizer
         self.draft = draft
         self.verifier = verifier
+        self._current: Generation | None = None
 
     @classmethod
     def load(cls, bundle: str | Path = POCKET, threads: int = 1) -> Device:
@@ -144,6 +159,7 @@ class Device:
     def _write(self, generation: Generation, settings: Settings, client: TargetClient | None) -> Iterator[Shown]:
         begin = perf_counter()
         text, mode = generation.text, generation.mode
+        self._current = generation
         policy, budget = self._policy(mode, settings, client)
         self.draft.rewind(0)
         verifier = self.verifier if policy.uses_verifier else None
@@ -155,34 +171,36 @@ class Device:
             for shown in decode(text, drafter, policy, session, record, settings.coupling is Coupling.RESIDUAL):
                 first_ms = first_ms or 1e3 * (perf_counter() - begin)
                 yield shown
-            total_ms = 1e3 * (perf_counter() - begin)
+                if self._current is not generation:
+                    raise InputError("this device has begun another text; it writes one at a time")
+            times = Times.of(1e3 * (perf_counter() - begin), first_ms, drafter, session)
             if mode is Mode.SPRINT and settings.audit:
                 tail = session.audit(text.sequence, TAIL_WAIT)
                 if tail is not None:
                     record.audited(tail)
-            generation.summary = record.summary(text, drafter, session, total_ms, first_ms)
+            doubted = policy.doubted if isinstance(policy, Local) else None
+            generation.summary = record.summary(text, times, session, doubted)
         finally:
             if session is not None:
                 session.close()
 
     def _policy(self, mode: Mode, settings: Settings, client: TargetClient | None) -> tuple[Policy, Budget | None]:
         match mode:
-            case Mode.LOCAL:
-                return Local(), None
             case Mode.CLOUD:
                 return Cloud(), None
             case Mode.EXACT:
                 return Exact(settings.window or 8), None
-            case Mode.SPRINT:
-                threshold = first_threshold(
-                    self.manifest.calibration,
-                    settings.criterion,
-                    settings.sampling,
-                    settings.budget,
-                    strictest=client.description.fingerprint != self.manifest.target_fingerprint,
-                )
-                budget = Budget(settings.budget, threshold)
-                return Sprint(budget, settings.window or 32), budget
+        threshold = first_threshold(
+            self.manifest.calibration,
+            settings.criterion,
+            settings.sampling,
+            settings.budget,
+            strictest=client is not None and client.description.fingerprint != self.manifest.target_fingerprint,
+        )
+        budget = Budget(settings.budget, threshold)
+        if mode is Mode.LOCAL:
+            return Local(budget.threshold), None
+        return Sprint(budget, settings.window or 32), budget
 
     def _session(self, settings: Settings, client: TargetClient, prompt_length: int) -> TargetSession:
         return client.session(settings.sampling, settings.coupling, self.manifest.end_ids, prompt_length)

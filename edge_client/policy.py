@@ -28,10 +28,17 @@ class Policy(Protocol):
     def calls(self, text: Text, run: int) -> bool: ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class Local:
-    """Never ask. The verifier still looks on, so that a run can tell what it would have asked."""
+    """Never ask. The verifier still looks on, so that a run can tell what it would have asked.
 
+    Attributes:
+        threshold: what `sprint` would begin with.
+        doubted: tokens shown although their doubt was above it.
+    """
+
+    threshold: float = 1.0
+    doubted: int = 0
     uses_verifier = True
     target_leads = False
 
@@ -39,6 +46,7 @@ class Local:
         return True
 
     def accepts(self, proposal: Proposal) -> bool:
+        self.doubted += proposal.doubt > self.threshold
         return True
 
     def calls(self, text: Text, run: int) -> bool:

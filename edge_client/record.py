@@ -15,23 +15,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Times:
+    """Wall time until the last token was shown, and its parts, milliseconds; the tail audit is not in it."""
+
+    total_ms: float
+    first_token_ms: float
+    draft_ms: float
+    verifier_ms: float
+    network_ms: float
+    target_ms: float
+
+    @classmethod
+    def of(cls, total_ms: float, first_token_ms: float, drafter: Drafter, session: TargetSession | None) -> Times:
+        """The times of a text that has just been finished."""
+        waited, target = (session.wait_seconds, session.target_seconds) if session else (0.0, 0.0)
+        return cls(
+            total_ms,
+            first_token_ms,
+            drafter.draft_ns / 1e6,
+            drafter.verifier_ns / 1e6,
+            1e3 * max(0.0, waited - target),
+            1e3 * target,
+        )
+
+
+@dataclass(frozen=True)
+class Summary(Times):
     """The figures of one run; rates are None where nothing was measured.
 
     Attributes:
         tokens: shown, prompt not counted.
         accepted, confirmed, target: of them, by origin.
         asked: tokens the target was asked about.
-        calls: to the target.
+        calls: to the target, the tail audit's included.
         run_length: mean number of tokens accepted between two calls.
-        audited: accepted tokens that the target has audited.
+        known: tokens shown that the target has seen; the rates below rest on them.
+        audited: of them, those accepted on the device.
         off_strict, off_typical: of them, off-target by each criterion.
         divergence_strict, divergence_typical: off-target accepted tokens per token shown whose audit is known.
         target_nll: mean negative log-likelihood under the target at temperature 1, nats a token.
         bytes_up, bytes_down: payload (serialised messages) without the prompt's tokens.
         bytes_prompt: payload of the prompt's tokens.
-        total_ms, draft_ms, verifier_ms, network_ms, target_ms: wall time, and its parts.
-        first_token_ms: until the first token was shown.
+        doubted: in `local`, tokens that `sprint` would have begun by asking about.
         threshold: of the verifier's doubt at the end; None where it was not used.
     """
 
@@ -42,6 +67,7 @@ class Summary:
     asked: int
     calls: int
     run_length: float | None
+    known: int
     audited: int
     off_strict: int
     off_typical: int
@@ -52,13 +78,8 @@ class Summary:
     bytes_down: int
     bytes_prompt: int
     reconnects: int
-    total_ms: float
-    first_token_ms: float
-    draft_ms: float
-    verifier_ms: float
-    network_ms: float
-    target_ms: float
     threshold: float | None
+    doubted: int | None
 
     @property
     def tokens_per_second(self) -> float:
@@ -115,9 +136,7 @@ class Record:
             self._budget.observe(sum(flags[self._criterion]), len(audit) + self._own)
             self._own = 0
 
-    def summary(
-        self, text: Text, drafter: Drafter, session: TargetSession | None, total_ms: float, first_ms: float
-    ) -> Summary:
+    def summary(self, text: Text, times: Times, session: TargetSession | None, doubted: int | None = None) -> Summary:
         """Everything counted, once the text is finished and its tail audited."""
         accepted = {text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED}
         known = [position for position in self.known if position < text.shown]
@@ -125,8 +144,6 @@ class Record:
         off_strict = len(self.off_target[Criterion.STRICT] & audited)
         off_typical = len(self.off_target[Criterion.TYPICAL] & audited)
         counts = {origin: text.origins.count(origin) for origin in Origin}
-        waited = session.wait_seconds if session else 0.0
-        target = session.target_seconds if session else 0.0
         return Summary(
             tokens=len(text.origins),
             accepted=counts[Origin.ACCEPTED],
@@ -135,6 +152,7 @@ class Record:
             asked=self.asked,
             calls=session.calls if session else 0,
             run_length=sum(self._runs) / len(self._runs) if self._runs else None,
+            known=len(known),
             audited=len(audited),
             off_strict=off_strict,
             off_typical=off_typical,
@@ -145,11 +163,7 @@ class Record:
             bytes_down=session.bytes_down if session else 0,
             bytes_prompt=session.bytes_prompt if session else 0,
             reconnects=session.reconnects if session else 0,
-            total_ms=total_ms,
-            first_token_ms=first_ms,
-            draft_ms=drafter.draft_ns / 1e6,
-            verifier_ms=drafter.verifier_ns / 1e6,
-            network_ms=1e3 * max(0.0, waited - target),
-            target_ms=1e3 * target,
             threshold=self._budget.threshold if self._budget else None,
+            doubted=doubted,
+            **asdict(times),
         )

@@ -38,8 +38,8 @@ class Retry:
         busy_pause: the shortest pause when the target says that it has no room.
     """
 
-    attempt: float = 10.0
-    total: float = 30.0
+    attempt: float = 30.0
+    total: float = 60.0
     first_pause: float = 0.05
     longest_pause: float = 1.0
     busy_pause: float = 0.5

@@ -17,6 +17,7 @@ from shared.errors import BundleError
 from shared.identity import file_digest
 
 FORMAT = 1
+MOST_CANDIDATES = 4096
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json")
 # Columns of the verifier's output: the probability that the drawn token is off-target, by each criterion.
 DOUBT_COLUMNS = (Criterion.TYPICAL, Criterion.STRICT)
@@ -145,6 +146,7 @@ def read_manifest(directory: str | Path) -> Manifest:
                 ],
             }
         )
+        _check(manifest)
     except FileNotFoundError:
         raise BundleError(f"{directory} has no manifest.json: it is not a bundle, or was not finished") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -155,3 +157,17 @@ def read_manifest(directory: str | Path) -> Manifest:
         if file_digest(directory / name) != manifest.digests.get(name):
             raise BundleError(f"{directory / name} is not the file that the manifest describes; copy the bundle again")
     return manifest
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError for a field that the edge could not work with."""
+    draft = manifest.draft
+    sizes = (manifest.vocabulary, manifest.context, draft.layers, draft.kv_heads, draft.head_size, draft.hidden)
+    if not all(type(size) is int and size > 0 for size in (*sizes, draft.candidates)):
+        raise ValueError("sizes must be whole numbers above 0")
+    if draft.candidates > MOST_CANDIDATES:
+        raise ValueError(f"a draft may return at most {MOST_CANDIDATES} candidates")
+    if not all(
+        type(token) is int and 0 <= token < manifest.vocabulary for token in (*manifest.end_ids, *manifest.probe.ids)
+    ):
+        raise ValueError("a token id is outside the vocabulary")

@@ -22,7 +22,7 @@ NAMES = (
     "temperature",
 )
 SCALARS = len(NAMES)
-_LOG_COUNT = np.log(np.arange(1, 66, dtype=np.float64)).tolist()
+_LOG_COUNT = np.log(np.arange(1, 4097, dtype=np.float64)).tolist()  # as many candidates as a bundle may have
 
 
 def write_features(
