@@ -17,7 +17,7 @@ class Origin(StrEnum):
     TARGET = "target"  # written by the target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shown:
     """One token on its way to the user; `text` may be empty while a character or a stop string is incomplete."""
 

@@ -45,15 +45,17 @@ def write_features(
         draw: the token drawn from the candidates.
         temperature: in use.
     """
-    first = float(logits[0])
-    out[0] = float(logits[draw.index]) - log_normaliser
-    out[1] = draw.log_q
-    out[2 : 2 + LARGEST] = logits[:LARGEST]
-    out[2 : 2 + LARGEST] -= log_normaliser
-    out[6] = entropy
-    out[7] = min(first - float(logits[1]), MARGIN_LIMIT)
-    out[8] = _LOG_COUNT[draw.index]
-    out[9] = _LOG_COUNT[draw.survivors - 1]
-    out[10] = draw.noisy_margin
-    out[11] = temperature
+    largest = [logit - log_normaliser for logit in logits[:LARGEST].tolist()]
+    # One write of all scalars: each small write costs about as much as all of them.
+    out[:SCALARS] = (
+        logits.item(draw.index) - log_normaliser,
+        draw.log_q,
+        *largest,
+        entropy,
+        min(largest[0] - largest[1], MARGIN_LIMIT),
+        _LOG_COUNT[draw.index],
+        _LOG_COUNT[draw.survivors - 1],
+        draw.noisy_margin,
+        temperature,
+    )
     out[SCALARS:] = hidden

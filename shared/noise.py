@@ -6,12 +6,15 @@ Counter-based, no state: a splitmix64-style integer hash mapped to (0, 1), then 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from shared.prefix import MASK, mix
 
 _POSITION = 0xD1B54A32D192ED03
-_TOKEN = np.uint64(0x9E3779B97F4A7C15)
+_TOKEN_INT = 0x9E3779B97F4A7C15
+_TOKEN = np.uint64(_TOKEN_INT)
 _MULTIPLY_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MULTIPLY_2 = np.uint64(0x94D049BB133111EB)
 _SHIFT_30, _SHIFT_27, _SHIFT_31, _SHIFT_12 = (np.uint64(n) for n in (30, 27, 31, 12))
@@ -56,3 +59,9 @@ def gumbel(position_key: int, ids: np.ndarray) -> np.ndarray:
     np.negative(u, out=u)
     np.log(u, out=u)
     return np.negative(u, out=u)
+
+
+def gumbel_of(position_key: int, token: int) -> float:
+    """`gumbel` for one token id, without arrays: cheaper for a handful of them, and the same number."""
+    h = mix((token * _TOKEN_INT & MASK) ^ position_key)
+    return -math.log(-math.log(((h >> 12) + 0.5) * _TO_UNIT))

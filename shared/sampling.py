@@ -1,7 +1,7 @@
 """Drawing a token from the draft's best candidates, with the noise that the target uses too.
 
 The draft's graph already keeps only its `K` likeliest tokens, best first, so `q` lives on a handful of them: every
-array here has at most `K` entries. Survivors of top-k and top-p are a prefix of that order.
+list here has at most `K` entries. Survivors of top-k and top-p are a prefix of that order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from shared.config import Sampling
 
 # Stands for "no second survivor": the draft's choice could not have been closer.
 MARGIN_LIMIT = 10.0
-_CERTAIN = np.zeros(1)  # ln q where one token survives
+_FEW = 16
+_CERTAIN = [0.0]  # ln q where one token survives
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Draw:
     log_q: float
     noisy_margin: float
     _ids: np.ndarray
-    _log_q: np.ndarray
+    _log_q: list[float]
 
     @property
     def distribution(self) -> tuple[np.ndarray, np.ndarray]:
@@ -69,24 +70,31 @@ class Sampler:
             return Draw(int(ids[0]), 0, 1, 0.0, margin, ids, _CERTAIN)
         if logits.item(0) - log_normaliser > self._certain:
             return Draw(int(ids[0]), 0, 1, 0.0, MARGIN_LIMIT, ids, _CERTAIN)
-        limit = self.sampling.top_k or len(ids)
-        scaled = logits[:limit].astype(np.float64)
-        scaled -= scaled[0]
-        scaled *= self._inverse
-        cumulative = np.exp(scaled).cumsum()
-        mass = cumulative[-1]
-        survivors = len(cumulative)
+        # Plain floats, not arrays: after a model has run, its weights have pushed NumPy's code out of the cache, and a
+        # dozen small calls cost more than these loops.
+        first = logits.item(0)
+        scaled = [(logit - first) * self._inverse for logit in logits[: self.sampling.top_k or None].tolist()]
+        weights = [math.exp(value) for value in scaled]
+        mass = sum(weights)
         if self.sampling.top_p < 1.0:
-            survivors = min(int(cumulative.searchsorted(self.sampling.top_p * mass)) + 1, survivors)
-            mass = cumulative[survivors - 1]
-        log_q = scaled[:survivors]
-        log_q -= np.log(mass)
+            enough, mass, survivors = self.sampling.top_p * mass, 0.0, 0
+            for weight in weights:
+                mass += weight
+                survivors += 1
+                if mass >= enough:
+                    break
+            del scaled[survivors:]
+        survivors, log_mass = len(scaled), math.log(mass)
+        log_q = [value - log_mass for value in scaled]
         if survivors == 1:
             return Draw(int(ids[0]), 0, 1, 0.0, MARGIN_LIMIT, ids, log_q)
-        score = noise.gumbel(noise.key(self.sampling.seed, position), ids[:survivors])
-        score += log_q
-        best = int(score.argmax())
-        top = score[best]
-        score[best] = -np.inf
-        margin = min(float(top - score.max()), MARGIN_LIMIT)
-        return Draw(int(ids[best]), best, survivors, float(log_q[best]), margin, ids, log_q)
+        key = noise.key(self.sampling.seed, position)
+        if survivors <= _FEW:
+            g = [noise.gumbel_of(key, token) for token in ids[:survivors].tolist()]
+        else:
+            g = noise.gumbel(key, ids[:survivors]).tolist()
+        score = [a + b for a, b in zip(log_q, g, strict=True)]
+        top = max(score)
+        best = score.index(top)
+        score[best] = -math.inf
+        return Draw(int(ids[best]), best, survivors, log_q[best], min(top - max(score), MARGIN_LIMIT), ids, log_q)

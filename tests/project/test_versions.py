@@ -34,10 +34,10 @@ def test_every_pin_lies_in_its_range() -> None:
 
 
 def test_what_a_dependency_brings_is_pinned_too() -> None:
-    todo = [(canonicalize_name(r.name), frozenset(r.extras)) for r in requirements()]
-    seen = set(todo)
-    while todo:
-        name, extras = todo.pop()
+    waiting = [(canonicalize_name(r.name), frozenset(r.extras)) for r in requirements()]
+    seen = set(waiting)
+    while waiting:
+        name, extras = waiting.pop()
         try:
             lines = distribution(name).requires or []
         except PackageNotFoundError:
@@ -48,7 +48,7 @@ def test_what_a_dependency_brings_is_pinned_too() -> None:
             item = (canonicalize_name(needed.name), frozenset(needed.extras))
             if item not in seen:
                 seen.add(item)
-                todo.append(item)
+                waiting.append(item)
     assert {name for name, _ in seen} - set(pins()) - {"setuptools"} == set()
 
 

@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import noise
+from shared import sampling as sampling_module
 from shared.config import Sampling
 from shared.sampling import MARGIN_LIMIT, Sampler
 
@@ -70,3 +72,24 @@ def test_draws_are_distributed_as_q():
     seen = np.bincount([sampler.draw(ids, logits, position).index for position in range(runs)], minlength=5)
     due = plain(logits, sampling) * runs
     assert ((seen - due) ** 2 / due).sum() < 25  # four degrees of freedom
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 10**6), st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=8))
+def test_noise_of_one_token_is_the_same_number(seed, position, tokens):
+    key = noise.key(seed, position)
+    one_by_one = [noise.gumbel_of(key, token) for token in tokens]
+    np.testing.assert_allclose(one_by_one, noise.gumbel(key, np.array(tokens)), rtol=1e-13, atol=1e-13)
+
+
+def test_few_and_many_survivors_are_drawn_alike(monkeypatch):
+    random = np.random.default_rng(0)
+    ids = random.permutation(4096)[:12]
+    for position in range(300):
+        logits = np.sort(random.normal(0, 2, 12).astype(np.float32))[::-1].copy()
+        sampler = Sampler(Sampling(1.0, 0, 1.0, seed=9))
+        few = sampler.draw(ids, logits, position)
+        with monkeypatch.context() as patch:
+            patch.setattr(sampling_module, "_FEW", 0)
+            many = sampler.draw(ids, logits, position)
+        assert few.token == many.token
+        assert np.isclose(few.noisy_margin, many.noisy_margin)
