@@ -127,9 +127,3 @@ def check(
 def write_calibration(path: str | Path, cells: Sequence[Calibration]) -> None:
     """The table as JSON, in the form in which the manifest keeps it."""
     Path(path).write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
-
-
-def read_calibration(path: str | Path) -> list[Calibration]:
-    """The table that `write_calibration` wrote."""
-    cells = json.loads(Path(path).read_text(encoding="utf-8"))
-    return [Calibration(**cell | {"criterion": Criterion(cell["criterion"])}) for cell in cells]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_target.training.calibrate import Curve, calibrate, check, read_calibration, write_calibration
+from cloud_target.export.bundle import read_calibration
+from cloud_target.training.calibrate import Curve, calibrate, check, write_calibration
 from cloud_target.training.doubts import ask_rate, compare, fit_comparison_heads, off_target
 from cloud_target.training.evaluate import DevText
 from cloud_target.training.label import Rows
