@@ -8,6 +8,7 @@ manifest.json   what they are, whom they were made for, and how the verifier is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -69,7 +70,9 @@ class Calibration:
         threshold: ask where the verifier's doubt is above it.
         divergence: measured divergence rate at that threshold.
         ask_rate: share of tokens asked at that threshold.
-        tokens: how many the two rates rest on.
+        tokens, documents: how many the two rates rest on.
+        upper: upper confidence bound on a document's expected divergence rate at that threshold.
+        confidence: of that bound.
     """
 
     criterion: Criterion
@@ -80,6 +83,40 @@ class Calibration:
     divergence: float
     ask_rate: float
     tokens: int
+    documents: int = 0
+    upper: float = 1.0
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True)
+class Familiar:
+    """How the kind of text looks to the draft that the calibration was measured on.
+
+    Attributes:
+        temperature, top_p: what it holds for.
+        window: tokens that each mean is taken over.
+        low, high: within which the mean entropy of the draft over a window lies in 99 of 100 windows, nats.
+    """
+
+    temperature: float
+    top_p: float
+    window: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How the kind of text is worded that the calibration was measured on.
+
+    Attributes:
+        window: tokens that each mean is taken over.
+        low, high: within which the bytes per token of a window lie in 99 of 100.
+    """
+
+    window: int
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -96,6 +133,9 @@ class Manifest:
         draft: how to run the draft's graph.
         probe: checked at load.
         calibration: table from budget to threshold.
+        calibrated_draft: SHA-256 of the draft's graph that the table was measured with.
+        familiar: how calibrated text looks to the draft, for each way of sampling.
+        wording: of the documents that its openings were taken from; None if there were none.
         digests: SHA-256 of the other files, by name.
     """
 
@@ -109,7 +149,16 @@ class Manifest:
     draft: DraftGraph
     probe: Probe
     calibration: list[Calibration] = field(default_factory=list)
+    calibrated_draft: str = ""
+    familiar: list[Familiar] = field(default_factory=list)
+    wording: Wording | None = None
     digests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """A name for the bundle that no other one has: its own, and a digest of its files."""
+        named = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.name)[:40]
+        return f"{named}-{hashlib.sha256(repr(sorted(self.digests.items())).encode()).hexdigest()[:12]}"
 
 
 def write_manifest(directory: str | Path, manifest: Manifest) -> None:
@@ -144,6 +193,8 @@ def read_manifest(directory: str | Path) -> Manifest:
                 "calibration": [
                     Calibration(**cell | {"criterion": Criterion(cell["criterion"])}) for cell in data["calibration"]
                 ],
+                "familiar": [Familiar(**text) for text in data.get("familiar", [])],
+                "wording": Wording(**data["wording"]) if data.get("wording") else None,
             }
         )
         _check(manifest)
@@ -171,3 +222,20 @@ def _check(manifest: Manifest) -> None:
         type(token) is int and 0 <= token < manifest.vocabulary for token in (*manifest.end_ids, *manifest.probe.ids)
     ):
         raise ValueError("a token id is outside the vocabulary")
+    for cell in manifest.calibration:
+        shares = (cell.threshold, cell.divergence, cell.ask_rate, cell.upper, cell.confidence)
+        if not (all(_within(share, 0, 1) for share in shares) and _within(cell.budget, 1e-9, 1)):
+            raise ValueError("a share in the calibration is not between 0 and 1")
+        if not (_within(cell.temperature, 0, 10) and _within(cell.top_p, 0, 1)):
+            raise ValueError("a way of sampling in the calibration does not exist")
+        if not all(type(count) is int and count >= 0 for count in (cell.tokens, cell.documents)):
+            raise ValueError("a count in the calibration is no whole number")
+    seen = [*manifest.familiar, *([manifest.wording] if manifest.wording else [])]
+    if not all(type(s.window) is int and s.window > 0 and _within(s.low, 0, s.high) for s in seen):
+        raise ValueError("a range of calibrated text is none")
+
+
+def _within(value: object, low: float, high: object) -> bool:
+    """Whether both are numbers in order; NaN is not."""
+    numbers = isinstance(value, int | float) and isinstance(high, int | float)
+    return numbers and low <= value <= high < float("inf")

@@ -8,6 +8,7 @@
     └── TargetError             the target could not be asked
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
         ├── TargetRefused       the target understood and said no
+        │   └── AccessDenied    it does not know who asks: no token, or one that it does not take
         └── TargetMismatch      it serves another vocabulary or tokenizer than the bundle's
 
 Each has a `reason` (for machines), a sentence (for people) that says what to do, and an exit status.
@@ -65,6 +66,12 @@ class TargetRefused(TargetError):
     """The target understood the request and refused it."""
 
     reason = "REFUSED"
+
+
+class AccessDenied(TargetRefused):
+    """The target does not know who asks: there was no token, or one that it does not take."""
+
+    reason = "UNAUTHENTICATED"
 
 
 class TargetMismatch(TargetError):

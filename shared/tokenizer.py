@@ -51,6 +51,16 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     return ids
 
 
+def bytes_per_token(tokenizer: Tokenizer, ids: Sequence[int]) -> float:
+    """UTF-8 bytes that a token of these stands for, in the mean; special tokens, which stand for none, do not count.
+
+    Few bytes mean words that the tokenizer has no tokens for, so text unlike that which it was made for.
+    """
+    hidden = _hidden_ids(tokenizer)
+    words = [token for token in ids if token not in hidden]
+    return len(tokenizer.decode(words).encode()) / max(len(words), 1)
+
+
 class StreamDecoder:
     """Turns token ids into text as they come, each piece as soon as nothing can change it any more.
 

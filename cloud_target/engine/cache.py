@@ -1,104 +1,28 @@
-"""The slot cache: keys and values of several texts side by side, where the index of a token is its position.
-
-Rolling back is writing over, forgetting a text is reusing its slot, and texts of different lengths run in one pass,
-because an explicit mask says what each token may see.
-"""
+"""The store as transformers' models see it: something that takes a layer's new keys and values and gives back all."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from transformers import Cache, PreTrainedModel
 
-from shared.errors import InputError
+from cloud_target.engine.padded import Padded
+from cloud_target.engine.store import KvStore, Shape
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where the tokens of one forward pass go; B rows of T tokens, shorter ones padded on the left.
+class _Bare(Cache):
+    """What some models ask a cache for masks of their own, which an explicit 4-D mask makes needless."""
 
-    Attributes:
-        slots: of each row.
-        starts: position of each row's first token.
-        lengths: how many tokens each row has; T is the largest.
-        positions: of each token, ``int64 [B, T]``; padding is given the spare index `context`.
-        end: as many positions as any row may look at.
-    """
-
-    slots: tuple[int, ...]
-    starts: tuple[int, ...]
-    lengths: tuple[int, ...]
-    positions: torch.Tensor
-    end: int
-
-    @classmethod
-    def of(cls, rows: Sequence[tuple[int, int, int]], context: int, device: torch.device) -> Placement:
-        """The placement of rows given as (slot, start, length)."""
-        slots, starts, lengths = zip(*rows, strict=True)
-        width = max(lengths)
-        positions = torch.full((len(rows), width), context)
-        for row, (_, start, length) in enumerate(rows):
-            positions[row, width - length :] = torch.arange(start, start + length)
-        end = max(start + length for _, start, length in rows)
-        return cls(slots, starts, lengths, positions.to(device), end)
-
-
-class SlotCache(Cache):
-    """Keys and values ``[slots, heads, context + 1, head size]`` a layer, as transformers' models write and read them.
-
-    Set `placement` before each pass. The last index is spare: padding is written there and nobody looks.
-    """
-
-    def __init__(self, slots: int, context: int) -> None:
+    def __init__(self) -> None:
         super().__init__(layers=[])
-        self.slots, self.context = slots, context
-        self._keys: dict[int, torch.Tensor] = {}
-        self._values: dict[int, torch.Tensor] = {}
-        self.placement: Placement | None = None
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object):
-        """Write the new keys and values ``[B, heads, T, head size]``; give back all that the rows may look at."""
-        if layer_idx not in self._keys:
-            self._keys[layer_idx] = self._allocate(key_states)
-            self._values[layer_idx] = self._allocate(value_states)
-        return self._place(self._keys[layer_idx], key_states), self._place(self._values[layer_idx], value_states)
-
-    def _place(self, held: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
-        at = self.placement
-        if len(at.slots) == 1:
-            slot, start = at.slots[0], at.starts[0]
-            held[slot, :, start : at.end] = new[0]
-            return held[slot : slot + 1, :, : at.end]
-        slots = torch.tensor(at.slots, device=held.device)
-        held[slots[:, None], :, at.positions] = new.transpose(1, 2)
-        first, last = at.slots[0], at.slots[-1]
-        if at.slots == tuple(range(first, last + 1)):
-            return held[first : last + 1, :, : at.end]
-        return held[slots, :, : at.end]
-
-    def _allocate(self, states: torch.Tensor) -> torch.Tensor:
-        _, heads, _, size = states.shape
-        shape = (self.slots, heads, self.context + 1, size)
-        try:
-            return torch.zeros(shape, dtype=states.dtype, device=states.device)
-        except RuntimeError as error:
-            raise InputError(
-                f"no room on {states.device} for the cache of {self.slots} texts of {self.context} tokens; "
-                "use fewer --slots or a shorter --context"
-            ) from error
-
-    # The rest is asked by some models for masks of their own, which an explicit 4-D mask makes needless.
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0
 
     def get_mask_sizes(self, *_: object) -> tuple[int, int]:
-        return self.placement.end, 0
+        return 1, 0
 
     def get_max_cache_shape(self, layer_idx: int = 0) -> int:
-        return self.context
+        return -1
 
     get_max_length = get_max_cache_shape
 
@@ -115,36 +39,53 @@ class SlotCache(Cache):
         return True
 
 
-class MaskMaker:
-    """Says which index each token may look at, in the form that a model takes.
+class StoreCache(_Bare):
+    """Writes to the store, and gives back the arenas themselves, or what rows see of them side by side.
 
-    Layers with a sliding window see the last tokens only; the cache holds all the same, so cutting back still works.
+    Set `where`, the arena index of each new token, ``int64 [N]``, and, for a padded pass, `padded`, before each pass.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        config = model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ())
-        window = getattr(config, "sliding_window", None)
-        self._window = window if not kinds or "sliding_attention" in kinds else None
-        self._mixed = len(kinds) > 1
-        # Eager attention adds the mask to the scores; the others take it as it is.
-        self._additive = model.dtype if model.config._attn_implementation == "eager" else None
+    def __init__(self, store: KvStore, layers: dict[int, int]) -> None:
+        super().__init__()
+        self._store, self._layers = store, layers
+        self.where: torch.Tensor | None = None
+        self.padded: Padded | None = None
 
-    def make(self, cache: SlotCache) -> torch.Tensor | dict[str, torch.Tensor]:
-        """The mask for the cache's present placement, ``[B, 1, T, end]``, or one for each kind of layer."""
-        if self._mixed:
-            return {"full_attention": self._mask(cache, None), "sliding_attention": self._mask(cache, self._window)}
-        return self._mask(cache, self._window)
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object):
+        """Write the new keys and values ``[B, heads, T, head size]``."""
+        layer = self._layers[layer_idx]
+        return (
+            self._place(self._store.keys[layer], key_states),
+            self._place(self._store.values[layer], value_states),
+        )
 
-    def _mask(self, cache: SlotCache, window: int | None) -> torch.Tensor:
-        at = cache.placement
-        positions = at.positions[:, None, :, None]
-        index = torch.arange(at.end, device=at.positions.device)
-        seen = index <= positions
-        if window is not None:
-            # Padding sits at the spare index, where its window may hold nothing: let it see something.
-            seen &= (index > positions - window) | (positions == cache.context)
-        if self._additive is None:
-            return seen
-        lowest = torch.finfo(self._additive).min
-        return torch.zeros(seen.shape, dtype=self._additive, device=seen.device).masked_fill(~seen, lowest)
+    def _place(self, arena: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+        new = new.transpose(1, 2).flatten(0, 1)
+        if self.padded is None:
+            arena.index_copy_(0, self.where, new)
+            return arena
+        arena.index_copy_(0, self.where, new.index_select(0, self.padded.new))
+        return arena[self.padded.seen].transpose(1, 2)
+
+
+class _Probe(_Bare):
+    """Takes note of what a model wants kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: dict[int, tuple[Shape, Shape]] = {}
+        self.dtype: torch.dtype | None = None
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object):
+        self.dtype = key_states.dtype
+        self.shapes[layer_idx] = tuple((states.shape[1], states.shape[3]) for states in (key_states, value_states))
+        return key_states, value_states
+
+
+def probe(model: PreTrainedModel) -> tuple[dict[int, tuple[Shape, Shape]], torch.dtype]:
+    """Heads and head size of keys and of values by layer, and their dtype: found out by reading one token."""
+    cache = _Probe()
+    one = torch.zeros(1, 1, dtype=torch.int64, device=model.device)
+    with torch.inference_mode():
+        model(input_ids=one, position_ids=one, past_key_values=cache, use_cache=True)
+    return cache.shapes, cache.dtype

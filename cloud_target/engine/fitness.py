@@ -1,7 +1,7 @@
 """Whether a model can be served: by what it says about itself, and by trying.
 
-The slot cache needs a model that remembers nothing but keys and values, and that takes positions and a mask from
-outside. Architectures that say otherwise are refused by name; all others must show it on a few tokens.
+The cache needs a model that remembers nothing but keys and values, and that takes positions and a mask from outside.
+Architectures that say otherwise are refused by name; all others must show it on a few tokens.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PreTrainedModel
 
+from cloud_target.engine import packed
 from shared.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ _TRIMMABLE = {"full_attention", "sliding_attention"}
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
 
 
-def refuse_unfit(model: PreTrainedModel) -> None:
-    """Refuse models whose memory cannot be cut back to an earlier position.
+def refuse_unfit(model: PreTrainedModel, context: int) -> None:
+    """Refuse models whose memory cannot be cut back to an earlier position, or whose texts are not their own.
 
     Raises:
         InputError: with the reason.
@@ -38,39 +39,72 @@ def refuse_unfit(model: PreTrainedModel) -> None:
         _refuse(model, "it is an encoder and a decoder")
     if "position_ids" not in inspect.signature(model.forward).parameters:
         _refuse(model, "it counts positions by itself")
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    usual = getattr(config, "original_max_position_embeddings", None) or rope.get("original_max_position_embeddings")
+    if rope.get("rope_type", rope.get("type")) == "longrope" and usual and context > usual:
+        _refuse(
+            model,
+            f"beyond {usual} tokens it turns positions in another way, so texts of one pass would disturb each other; "
+            f"give --context {usual}",
+        )
 
 
-def refuse_unlike(engine: TargetEngine) -> None:
-    """Refuse a model that says something else with the slot cache than without any.
+def settle(engine: TargetEngine) -> bool:
+    """How the model runs: packed if it can (returns True), else padded.
 
     Raises:
-        InputError: it does, or it fails.
+        InputError: either way it says something else with the cache than without any, or fails.
     """
+    model, usual = engine.model, engine.model.config._attn_implementation
     count = min(12, engine.context)
     tokens = [(7 * i + 1) % engine.description.vocabulary for i in range(count)]
     try:
         with torch.inference_mode():
-            ids = torch.tensor([tokens], device=engine.device)
-            alone = engine.model(input_ids=ids, use_cache=False).logits[0, :, : engine.description.vocabulary].float()
-            cached = _read_with_detours(engine, tokens)
+            alone = model(input_ids=torch.tensor([tokens], device=engine.device), use_cache=False).logits[0].float()
+    except Exception as error:
+        _refuse(model, f"it does not run ({type(error).__name__}: {error})")
+    if usual == "sdpa" and getattr(model, "_supports_attention_backend", False):
+        engine.packs = True
+        model.set_attn_implementation(packed.NAME)
+        if _trouble(engine, tokens, alone) is None:
+            return True
+        model.set_attn_implementation(usual)
+    engine.packs = False
+    if (trouble := _trouble(engine, tokens, alone)) is not None:
+        _refuse(model, trouble)
+    return False
+
+
+def _trouble(engine: TargetEngine, tokens: list[int], alone: torch.Tensor) -> str | None:
+    """Why the engine may not run as it is set now, None if it may."""
+    try:
+        cached = _read_with_detours(engine, tokens)
     except InputError:
         raise
     except Exception as error:
-        _refuse(engine.model, f"it does not run with a cache of ours ({type(error).__name__}: {error})")
+        return f"it does not run with a cache of ours ({type(error).__name__}: {error})"
+    finally:
+        for slot in (0, 1):
+            engine.trim(slot)
+    alone = alone[:, : engine.description.vocabulary]
     distance = 0.5 * (alone.softmax(-1) - cached.softmax(-1)).abs().sum(-1).mean().item()
     if not distance <= _TOLERANCE.get(engine.model.dtype, 0.1):
-        _refuse(engine.model, f"it says something else with a cache than without (distance {distance:.3f})")
+        return f"it says something else with a cache than without (distance {distance:.3f})"
+    # A window is longer than these few tokens, so only what the model asks for shows that its layers have one.
+    if engine.packs and engine.windows != engine.expected_windows:
+        return "its layers do not say how far they look back"
+    return None
 
 
 def _read_with_detours(engine: TargetEngine, tokens: list[int]) -> torch.Tensor:
     """Read a text in two parts, with a wrong turn that is cut back, and another text beside it; its logits."""
-    half, last = len(tokens) // 2, engine.slots - 1
+    half = len(tokens) // 2
     wrong = [tokens[-1]] * (len(tokens) - half)
-    begin = engine.run([(last, 0, tokens[:half] + wrong)], [len(tokens)])[:half]
-    texts, keep = [(last, half, tokens[half:])], [len(tokens) - half]
-    if last:
-        texts, keep = [(0, 0, tokens[: half + 1]), *texts], [0, *keep]
-    return torch.cat((begin, engine.run(texts, keep)))
+    begin = engine.run([(1, 0, tokens[:half] + wrong)], [len(tokens)])[:half]
+    if engine.room < 2 * engine.block:
+        return torch.cat((begin, engine.run([(1, half, tokens[half:])], [len(tokens) - half])))
+    texts = [(0, 0, tokens[: half + 1]), (1, half, tokens[half:])]
+    return torch.cat((begin, engine.run(texts, [0, len(tokens) - half])))
 
 
 def _refuse(model: PreTrainedModel, why: str) -> None:

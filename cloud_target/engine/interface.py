@@ -6,8 +6,8 @@ lengths, which is what batching needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +26,7 @@ class Feed:
     The row of ``tokens[i]`` is the target's distribution of position ``start + i + 1``.
 
     Attributes:
-        slot: whose cache; what it holds from `start` on is forgotten.
+        slot: whose cache, any number from 0; what it holds from `start` on is forgotten.
         start: position of the first token; everything before it must be in the slot.
         tokens: their ids, at least one.
         score_from: index of the first row to score; each is scored against the token after it, and the last row
@@ -34,6 +34,7 @@ class Feed:
         sampling: how the target's own tokens are drawn.
         coupling: with `RESIDUAL`, tokens that come with a `q` are judged by the paper's rule.
         q: the draft's distribution at each of the last ``len(q)`` tokens, in order.
+        read: is told how much of the text the slot holds now, tokens, whenever a part of the feed has been read.
     """
 
     slot: int
@@ -43,6 +44,7 @@ class Feed:
     sampling: Sampling
     coupling: Coupling = Coupling.GUMBEL
     q: tuple[Sparse, ...] = ()
+    read: Callable[[int], None] | None = field(default=None, compare=False)
 
     @property
     def end(self) -> int:
@@ -89,29 +91,51 @@ class Description:
 
 
 class Engine(Protocol):
-    """A target that reads and scores tokens.
+    """A target that reads and scores tokens. Its methods are called from one thread at a time.
 
     Attributes:
         description: who it is.
-        slots: how many texts it can hold at once.
         context: longest text in tokens.
+        room: tokens that all its slots together can hold; at least `context`.
+        block: a slot takes room in whole blocks of so many tokens.
+        token_bytes: memory that a token takes.
+        part: so many tokens cost about as much as a pass costs anyway; long feeds are read in parts of that size.
     """
 
     description: Description
-    slots: int
     context: int
+    room: int
+    block: int
+    token_bytes: int
+    part: int
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
-        """Read all feeds in one pass and score their rows.
+        """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them.
 
         Raises:
-            ValueError: a feed that the caller must not make (see `check_feeds`).
+            ValueError: a feed that the caller must not make (see `check_feeds`), or more than there is room for.
         """
+        ...
+
+    def trim(self, slot: int, tokens: int = 0) -> None:
+        """Keep only the first tokens of a slot, and nothing of a slot with 0; unknown slots are no error."""
+        ...
+
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Let a slot begin with the first `count` tokens of another.
+
+        Raises:
+            ValueError: the other holds less.
+        """
+        ...
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if what is kept of slots contradicts itself."""
         ...
 
 
 def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
-    """Refuse feeds that would read or write outside a slot: these are mistakes of the caller, never of a client.
+    """Refuse feeds that would read or write outside a text: these are mistakes of the caller, never of a client.
 
     Raises:
         ValueError: the first rule broken.
@@ -119,8 +143,8 @@ def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
     if len({feed.slot for feed in feeds}) != len(feeds):
         raise ValueError("two feeds of one pass share a slot")
     for feed in feeds:
-        if not 0 <= feed.slot < engine.slots:
-            raise ValueError(f"slot {feed.slot} is not one of {engine.slots}")
+        if feed.slot < 0:
+            raise ValueError(f"slot {feed.slot} is below 0")
         if not (feed.start >= 0 and feed.tokens and feed.end <= engine.context):
             raise ValueError(f"positions {feed.start} .. {feed.end} are empty or outside a context of {engine.context}")
         if not 0 <= feed.score_from < len(feed.tokens):

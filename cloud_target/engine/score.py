@@ -58,7 +58,8 @@ def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
     given = torch.tensor([0 if row.given is None else row.given for row in rows], device=device)
     own = torch.empty(len(rows), dtype=torch.int64, device=device)
     keys = _keys(rows, DRAW, device)
-    for support in supports(logits, [row.sampling for row in rows]):
+    shifted = logits - logits.amax(1, keepdim=True)
+    for support in supports(shifted, [row.sampling for row in rows]):
         own[support.rows] = support.draw(keys)
         if any(row.q is not None for row in rows):
             for place, index in enumerate(support.rows.tolist()):
@@ -67,10 +68,9 @@ def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
                         support.ids[place], support.log_p[place].exp(), rows[index], logits.shape[1]
                     )
     # One exponential a logit is all that ln p1 and the entropy need: H = ln Z - E[l], l the shifted logits.
-    shifted = logits - logits.amax(1, keepdim=True)
     weights = shifted.exp()
     total = weights.sum(1)
-    entropy = total.log() - (weights * shifted).sum(1) / total
+    entropy = total.log() - weights.mul_(shifted).sum(1) / total
     nll = total.log()[:, None] - shifted.gather(1, torch.stack((given, own), 1))
     off_typical = -nll[:, 0] < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))
     # One transfer: ids are exact in float64.

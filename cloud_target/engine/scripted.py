@@ -34,35 +34,78 @@ def random_script(vocabulary: int, seed: int = 0, memory: int = 3, spread: float
 class ScriptedEngine:
     """An `Engine` that follows a script.
 
+    Args:
+        script: says what it thinks.
+        vocabulary: ids are below it.
+        slots: so many texts of full length have room.
+        context: longest text in tokens.
+        block: see `Engine`.
+
     Attributes:
         passes: how often `forward` ran.
         fed: how many tokens it has read.
     """
 
-    def __init__(self, script: Script, vocabulary: int, slots: int = 4, context: int = 128) -> None:
+    token_bytes = 8
+    part = 64
+
+    def __init__(self, script: Script, vocabulary: int, slots: int = 4, context: int = 128, block: int = 8) -> None:
         self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32")
-        self.slots, self.context = slots, context
+        self.context, self.block = context, block
+        self.room = slots * self._blocks(context)
         self.passes = self.fed = 0
         self._script = script
-        self._held: list[list[int]] = [[] for _ in range(slots)]
+        self._held: dict[int, list[int]] = {}
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self.block) * self.block
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """Read all feeds and score their rows.
 
         Raises:
-            ValueError: a feed that the caller must not make, or that leaves a gap in its slot.
+            ValueError: a feed that the caller must not make, that leaves a gap in its slot, or that finds no room.
         """
         check_feeds(self, feeds)
         for feed in feeds:
-            if feed.start > len(self._held[feed.slot]):
-                raise ValueError(f"slot {feed.slot} holds {len(self._held[feed.slot])} tokens, fed from {feed.start}")
+            held = self._held.setdefault(feed.slot, [])
+            if feed.start > len(held):
+                raise ValueError(f"slot {feed.slot} holds {len(held)} tokens, fed from {feed.start}")
+            held[feed.start :] = feed.tokens
+        if (used := sum(map(self._blocks, map(len, self._held.values())))) > self.room:
+            raise ValueError(f"{used} tokens do not fit in a cache of {self.room}")
         self.passes += 1
         self.fed += sum(len(feed.tokens) for feed in feeds)
         return [self._score(feed) for feed in feeds]
 
+    def trim(self, slot: int, tokens: int = 0) -> None:
+        """Keep only the first tokens of a slot, and nothing of a slot with 0."""
+        text = self._held.pop(slot, [])[:tokens]
+        if text:
+            self._held[slot] = text
+
+    def copy(self, source: int, target: int, count: int) -> None:
+        """Let a slot begin with the first `count` tokens of another.
+
+        Raises:
+            ValueError: the other holds less.
+        """
+        if len(self._held.get(source, ())) < count:
+            raise ValueError(f"slot {source} cannot lend {count} tokens")
+        self._held[target] = self._held[source][:count]
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if slots hold more than there is room for."""
+        if sum(map(self._blocks, map(len, self._held.values()))) > self.room:
+            raise AssertionError(f"more than {self.room} tokens held")
+
+    @property
+    def held(self) -> dict[int, int]:
+        """How many tokens each slot holds."""
+        return {slot: len(text) for slot, text in self._held.items()}
+
     def _score(self, feed: Feed) -> Scores:
         text = self._held[feed.slot]
-        text[feed.start :] = feed.tokens
         rows = [self._row(text, feed, index) for index in range(feed.score_from, len(feed.tokens))]
         own, own_nll, off_typical, nll = (np.array(column) for column in zip(*rows, strict=True))
         off_strict = own[:-1] != feed.tokens[feed.score_from + 1 :]

@@ -11,6 +11,8 @@ from transformers import (
     Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -44,6 +46,13 @@ def _gpt2() -> PreTrainedModel:
     return GPT2LMHeadModel(config)
 
 
+def _gptj() -> PreTrainedModel:
+    config = GPTJConfig(
+        vocab_size=PADDED, n_positions=CONTEXT, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, initializer_range=0.4
+    )
+    return GPTJForCausalLM(config)
+
+
 def _gemma3() -> PreTrainedModel:
     kinds = ["sliding_attention", "full_attention"]
     return Gemma3ForCausalLM(Gemma3TextConfig(**_WIDTHS, sliding_window=6, layer_types=kinds, query_pre_attn_scalar=8))
@@ -51,6 +60,7 @@ def _gemma3() -> PreTrainedModel:
 
 MAKERS = {
     "gpt2": _gpt2,
+    "gptj": _gptj,
     "llama": lambda: LlamaForCausalLM(LlamaConfig(**_WIDTHS)),
     "qwen2": lambda: Qwen2ForCausalLM(Qwen2Config(**{k: v for k, v in _WIDTHS.items() if k != "head_dim"})),
     "mistral": lambda: MistralForCausalLM(MistralConfig(**_WIDTHS, sliding_window=6)),

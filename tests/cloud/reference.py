@@ -11,6 +11,7 @@ from cloud_target.engine.scripted import Script, ScriptedEngine
 from cloud_target.service.decoding import answer
 from cloud_target.service.requests import Limits, Request, parse_request, parse_terms
 from cloud_target.service.sessions import SessionTable
+from cloud_target.service.turns import begin
 from shared import prefix
 from shared.config import Coupling, Sampling
 from shared.sampling import Sampler
@@ -37,16 +38,16 @@ def alone(
 class Cloud:
     """The service without I/O: a table, an engine and the protocol."""
 
-    def __init__(self, engine: ScriptedEngine) -> None:
-        self.engine, self.table, self.limits = engine, SessionTable(engine.slots), Limits.of(engine)
+    def __init__(self, engine: ScriptedEngine, share: bool = True) -> None:
+        self.engine, self.table, self.limits = engine, SessionTable(engine, share=share), Limits.of(engine)
 
-    def parse(self, message: wire.DecodeRequest) -> Request:
-        return parse_request(message, parse_terms(message, self.limits), self.limits)
+    def parse(self, message: wire.DecodeRequest, tenant: str = "") -> Request:
+        return parse_request(message, parse_terms(message, self.limits, tenant), self.limits)
 
-    def stream(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
+    def stream(self, message: wire.DecodeRequest, tenant: str = "") -> Iterator[wire.DecodeResponse]:
         """Responses as they come; stop iterating to cut the answer short."""
-        request = self.parse(message)
-        session = self.table.take(request.terms.session_id)
+        request = self.parse(message, tenant)
+        session = begin(self.table, request, self.engine.context)
         steps = answer(session, request, self.engine.context)
         try:
             step = next(steps)
@@ -60,11 +61,12 @@ class Cloud:
             pass
         finally:
             steps.close()
-            self.table.put_back(request.terms.session_id)
+            self.table.put_back(request.terms.key)
             self.table.check_integrity()
+            self.engine.check_integrity()
 
-    def ask(self, message: wire.DecodeRequest) -> list[wire.DecodeResponse]:
-        return list(self.stream(message))
+    def ask(self, message: wire.DecodeRequest, tenant: str = "") -> list[wire.DecodeResponse]:
+        return list(self.stream(message, tenant))
 
 
 def request(

@@ -27,7 +27,7 @@ def test_noise_is_bit_equal():
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("bfloat16", 0.5)])
 def test_logits_and_scores(tmp_path, dtype, tolerance):
     directory = str(write_checkpoint(tmp_path))
-    here, there = (TargetEngine(load_target(directory, *how), 3) for how in (("cpu", "float32"), ("cuda", dtype)))
+    here, there = (TargetEngine(load_target(directory, *how)) for how in (("cpu", "float32"), ("cuda", dtype)))
     texts = [(0, 0, [1, 2, 3, 4, 5]), (2, 0, [6, 7])]
     expected, found = here.run(texts, [5, 1]), there.run(texts, [5, 1]).cpu()
     assert found.dtype is torch.float32

@@ -151,14 +151,14 @@ def test_a_state_space_model_is_refused(tmp_path):
     MambaForCausalLM(config).save_pretrained(tmp_path)
     make_tokenizer().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="MambaForCausalLM cannot be a target: it keeps a recurrent state"):
-        TargetEngine(load_target(str(tmp_path), "cpu"), 1)
+        TargetEngine(load_target(str(tmp_path), "cpu"))
 
 
 def test_a_model_that_counts_positions_itself_is_refused(tmp_path):
     BloomForCausalLM(BloomConfig(vocab_size=48, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
     make_tokenizer().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="counts positions by itself"):
-        TargetEngine(load_target(str(tmp_path), "cpu"), 1)
+        TargetEngine(load_target(str(tmp_path), "cpu"))
 
 
 def test_a_model_that_differs_with_a_cache_is_refused(tmp_path):
@@ -170,7 +170,7 @@ def test_a_model_that_differs_with_a_cache_is_refused(tmp_path):
 
     target.model.model.forward = forgetful
     with pytest.raises(InputError, match=r"something else with a cache|does not run with a cache"):
-        TargetEngine(target, 2)
+        TargetEngine(target)
 
 
 def test_cuda_where_there_is_none(monkeypatch):

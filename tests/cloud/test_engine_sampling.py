@@ -27,7 +27,7 @@ def draw_all(logits: torch.Tensor, rows: list[Sampling], positions: list[int]) -
     """Own tokens and distributions (id -> probability) by the batched code."""
     keys = noise.keys(((s.seed, position) for s, position in zip(rows, positions, strict=True)), DRAW, CPU)
     tokens, distributions = [-1] * len(rows), [{}] * len(rows)
-    for support in sampling.supports(logits, rows):
+    for support in sampling.supports(logits - logits.amax(1, keepdim=True), rows):
         drawn = support.draw(keys)
         for place, row in enumerate(support.rows.tolist()):
             tokens[row] = int(drawn[place])
@@ -92,3 +92,13 @@ def test_draws_follow_p(parameters):
     assert (
         statistic < 27.9
     )  # 0.0005 tail of chi-square with 8 degrees of freedom: seeds are fixed, so this never flakes
+
+
+def test_a_top_k_beyond_the_vocabulary_cuts_nothing_and_costs_nothing(monkeypatch):
+    """It is settled with as few candidates as no top-k at all."""
+    widths, best = [], sampling._best
+    monkeypatch.setattr(sampling, "_best", lambda logits, width: widths.append(width) or best(logits, width))
+    logits = torch.linspace(0, -300, 1000)[None]
+    for top_k in (0, 1000, 5000):
+        draw_all(logits, [Sampling(1.0, top_k=top_k, top_p=0.9)], [3])
+    assert widths == [sampling.CANDIDATES[0]] * 3

@@ -11,11 +11,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_target.engine import engine as engine_module
 from cloud_target.engine.engine import TargetEngine
-from cloud_target.engine.interface import Feed
+from cloud_target.engine.grouping import Costs
+from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.model import load_target
 from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.service.parts import Parts
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetError
 from tests.cloud.checkpoints import CONTEXT, MAKERS, VOCABULARY, write_checkpoint
@@ -38,7 +39,7 @@ def make(tmp_path_factory) -> Make:
     @cache
     def make(kind: str) -> TargetEngine:
         directory = write_checkpoint(tmp_path_factory.mktemp("checkpoint") / kind, kind)
-        return TargetEngine(load_target(str(directory), "cpu"), slots=SLOTS)
+        return TargetEngine(load_target(str(directory), "cpu"))
 
     return make
 
@@ -48,12 +49,26 @@ def without_cache(engine: TargetEngine, text: list[int]) -> torch.Tensor:
         return engine.model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
 
 
-@pytest.mark.parametrize("kind", MAKERS)
+def test_which_models_need_no_padding(make):
+    assert {kind: make(kind).packs for kind in MAKERS} == {kind: kind != "gptj" for kind in MAKERS}
+
+
+# Calls cost nothing, so every row has its own; calls cost everything, so all rows share one.
+ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "costs"),
+    [*((kind, ALONE) for kind in MAKERS), *((kind, TOGETHER) for kind in ("llama", "mistral", "gptj"))],
+)
 @quick
 @given(data=st.data())
-def test_cached_logits_are_those_without_a_cache(make, kind, data):
+def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
     """Texts in several slots grow and are cut back in pieces of any size, alone and side by side, in any order."""
     engine, texts = make(kind), [[] for _ in range(SLOTS)]
+    engine._costs = engine._whole_costs = costs
+    for slot in range(SLOTS):
+        engine.trim(slot)
     for _ in range(data.draw(st.integers(1, 5))):
         rows, keep = [], []
         for slot in data.draw(st.permutations(range(SLOTS)))[: data.draw(st.integers(1, SLOTS))]:
@@ -64,6 +79,7 @@ def test_cached_logits_are_those_without_a_cache(make, kind, data):
             keep.append(data.draw(st.integers(0, len(new))))
         with torch.inference_mode():
             found = engine.run(rows, keep)
+        engine.check_integrity()
         expected = [
             without_cache(engine, texts[slot])[len(texts[slot]) - n :]
             for (slot, _, _), n in zip(rows, keep, strict=True)
@@ -88,10 +104,20 @@ def plain_twin(engine: TargetEngine) -> ScriptedEngine:
     return twin
 
 
-@pytest.mark.parametrize("chunk", [4, 512])
+def in_parts(engine: TargetEngine, feed: Feed, most: int) -> Scores:
+    parts = Parts(feed)
+    while parts.read < len(feed.tokens):
+        part = parts.next(most)
+        assert len(part.tokens) <= most
+        parts.add(part, engine.forward([part])[0])
+    return parts.scores()
+
+
+@pytest.mark.parametrize("most", [2, 4, None])
 @quick
 @given(data=st.data())
-def test_scores_are_those_of_the_plain_reading(make, chunk, data):
+def test_scores_are_those_of_the_plain_reading(make, most, data):
+    """Of feeds in one pass, and of feeds that are read in parts."""
     engine, feeds = make("llama"), []
     twin = plain_twin(engine)
     engine.forward([Feed(slot, 0, (0,) * 12, 11, Sampling()) for slot in range(SLOTS)])
@@ -104,9 +130,7 @@ def test_scores_are_those_of_the_plain_reading(make, chunk, data):
             q = tuple((np.array([x, (x + 1) % VOCABULARY]), np.array([0.75, 0.25])) for x in text[len(text) - judged :])
         start = data.draw(st.integers(0, 12))
         feeds.append(Feed(slot, start, text, score_from, data.draw(samplings), coupling, q))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "CHUNK", chunk)
-        found = engine.forward(feeds)
+    found = [in_parts(engine, feed, most) for feed in feeds] if most else engine.forward(feeds)
     for scores, expected in zip(found, twin.forward(feeds), strict=True):
         assert scores.own.tolist() == expected.own.tolist()
         assert scores.given.off_strict.tolist() == expected.given.off_strict.tolist()
@@ -119,7 +143,7 @@ def test_ids_that_only_pad_the_vocabulary_are_never_written(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     with torch.no_grad():
         target.model.lm_head.weight[VOCABULARY:] *= 50  # the padding would win by far
-    engine = TargetEngine(target, slots=1)
+    engine = TargetEngine(target)
     feeds = [Feed(0, 0, (1, 2, 3, 4, 5), 0, Sampling(1.0, 0, 1.0, seed)) for seed in range(20)]
     assert max(engine.forward([feed])[0].own.max() for feed in feeds) < VOCABULARY
 
@@ -127,7 +151,8 @@ def test_ids_that_only_pad_the_vocabulary_are_never_written(tmp_path):
 @pytest.mark.parametrize(
     "feed",
     [
-        Feed(SLOTS, 0, (1,), 0, Sampling()),
+        Feed(-1, 0, (1,), 0, Sampling()),
+        Feed(99, 1, (1,), 0, Sampling()),
         Feed(0, 0, (), 0, Sampling()),
         Feed(0, CONTEXT, (1,), 0, Sampling()),
         Feed(0, 0, (1, 2), 2, Sampling()),
@@ -147,7 +172,7 @@ def test_two_feeds_may_not_share_a_slot(make):
 
 def test_arithmetic_without_numbers_is_an_error(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    engine = TargetEngine(target, slots=1)
+    engine = TargetEngine(target)
     with torch.no_grad():
         target.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(TargetError, match="gave no numbers; use another --dtype"):
@@ -156,7 +181,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
 
 def test_half_precision_gives_float32_logits(tmp_path):
     directory = str(write_checkpoint(tmp_path))
-    half, full = (TargetEngine(load_target(directory, "cpu", dtype), 2) for dtype in ("float16", "float32"))
+    half, full = (TargetEngine(load_target(directory, "cpu", dtype)) for dtype in ("float16", "float32"))
     text = [(0, 0, list(range(10)))]
     with torch.inference_mode():
         rough, exact = half.run(text, [10]), full.run(text, [10])
@@ -167,13 +192,38 @@ def test_half_precision_gives_float32_logits(tmp_path):
 
 def test_context(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    assert TargetEngine(target, 1).context == CONTEXT
-    assert TargetEngine(target, 1, 20).context == 20
+    assert TargetEngine(target).context == CONTEXT
+    assert TargetEngine(target, None, 20).context == 20
     with pytest.raises(InputError, match=f"at most {CONTEXT} tokens"):
-        TargetEngine(target, 1, CONTEXT + 1)
+        TargetEngine(target, None, CONTEXT + 1)
 
 
-def test_no_room_for_the_cache_is_one_sentence(tmp_path):
+def test_too_little_memory_is_one_sentence(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    with pytest.raises(InputError, match="use fewer --slots"):
-        TargetEngine(target, slots=1 << 40)
+    with pytest.raises(InputError, match=r"needs 16384 bytes .* --kv-memory allows \(16383\)"):
+        TargetEngine(target, memory=16383)
+    assert TargetEngine(target, memory=16384).room == CONTEXT
+    with pytest.raises(InputError, match="use a smaller --kv-memory"):
+        TargetEngine(target, memory=1 << 60)
+
+
+def test_more_texts_than_there_is_room_for(tmp_path):
+    engine = TargetEngine(load_target(str(write_checkpoint(tmp_path)), "cpu"), memory=2 * 16384)
+    engine.forward([Feed(slot, 0, (1,), 0, Sampling()) for slot in (5, 6)])
+    with pytest.raises(ValueError, match="do not fit in a cache of 128"):
+        engine.forward([Feed(7, 0, (1,), 0, Sampling())])
+    engine.trim(5)
+    engine.forward([Feed(7, 0, (1,), 0, Sampling())])
+
+
+def test_a_copied_beginning_is_as_good_as_one_that_was_read(make):
+    engine, text = make("llama"), [i % VOCABULARY for i in range(20)]
+    for slot in range(SLOTS):
+        engine.trim(slot)
+    with torch.inference_mode():
+        engine.run([(0, 0, text[:15])], [0])
+        engine.copy(0, 1, 12)
+        found = engine.run([(1, 12, text[12:])], [8])
+    assert torch.allclose(found, without_cache(engine, text)[12:], atol=1e-4)
+    with pytest.raises(ValueError, match="cannot lend 16 tokens"):
+        engine.copy(0, 2, 16)
