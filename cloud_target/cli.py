@@ -14,15 +14,27 @@ INTERRUPTED = 130  # as shells report SIGINT
 
 # Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
 # imports anything heavy before it runs.
-COMMANDS = ("cloud_target.service.cli", "cloud_target.training.cli", "cloud_target.export.cli")
+COMMANDS = (
+    "cloud_target.service.cli",
+    "cloud_target.service.token_cli",
+    "cloud_target.doctor.cli",
+    "cloud_target.bench.cli",
+    "cloud_target.prepare.cli",
+    "cloud_target.training.cli",
+    "cloud_target.export.cli",
+)
 
 _EXAMPLES = """
 examples:
   cloud-target serve                                      the target that ships with Tandem, on 127.0.0.1:50051
   cloud-target serve --target ./my-model --device cuda    a model of your own
-  cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --slots 16 --context 1024
-  cloud-target train --help                               make a target, a draft and a verifier
-  cloud-target export --help                              make the bundle that an edge device needs
+  cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --kv-memory 8GiB --context 1024
+  cloud-target token new acme --file tokens.txt           let a tenant call
+  cloud-target doctor                                     is this machine fit to serve?
+  cloud-target bench --sessions 32                        how much can it carry?
+  cloud-target prepare --help                             train a verifier for your pair, and make its bundle
+  cloud-target train --help                               make a target and a draft
+  cloud-target export --help                              make a bundle without a trained verifier
 
 exit status: 0 done; 2 something given cannot be used; 1 any other error.
 """

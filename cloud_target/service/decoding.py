@@ -1,8 +1,8 @@
 """The protocol, without I/O: what one request does to a session, and what is answered.
 
 `answer` is a generator. It yields feeds, to be run by whoever drives it, and responses, to be sent. It may be closed at
-any point, and a feed may fail: the session then knows less, never something false, so the same request gives the same
-answer again. Design: the wire (section 7), coupled sampling (3), the quality budget (6).
+any point, and a feed may fail: the session then knows what was read until then, never something false, so the same
+request gives the same answer again. Design: the wire (section 7), coupled sampling (3), the quality budget (6).
 """
 
 from __future__ import annotations
@@ -56,12 +56,15 @@ def _judge(session: Session, request: Request, context: int) -> Generator[Step, 
     """Ingest, audit and judge in one pass; returns whether the text goes on after the target's own token."""
     terms = request.terms
     # A token's row speaks about the next token, so the first audited one needs the row before it. If that is in the
-    # slot already, its token is fed once more.
+    # slot already, its token is fed once more. What the slot holds of the request's own tokens, because the request is
+    # repeated or another session lent them, is not read again.
     first_row = request.position + request.audit_from - 1
-    start = min(session.cached, request.position, first_row)
-    session.forget_cache(start)
-    tokens = (*session.ids[start : request.position], *request.tokens)
-    scores = yield Feed(session.slot, start, tokens, first_row - start, terms.sampling, terms.coupling, request.q)
+    start = min(session.cached, session.agrees(request.position, request.tokens), first_row)
+    session.rewrite(request.position, request.tokens, cached=start)
+    tokens = tuple(session.ids[start:])
+    scores = yield Feed(
+        session.slot, start, tokens, first_row - start, terms.sampling, terms.coupling, request.q, session.hold
+    )
     audited, judged = request.judge_from - request.audit_from, request.tokens[request.judge_from :]
     stands = sum(1 for _ in takewhile(lambda off: not off, scores.given.off_strict[audited:]))
     end = next((i for i, token in enumerate(judged[:stands]) if token in terms.end_ids), None)

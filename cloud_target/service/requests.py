@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cloud_target.engine.interface import Engine, Sparse
+from cloud_target.service.gate import session_key
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
 from shared.wire import codec
@@ -28,9 +29,14 @@ class Limits:
     max_request_tokens: int
 
     @classmethod
-    def of(cls, engine: Engine) -> Limits:
-        """A request may carry as much as the context holds, so that a prompt never needs two."""
-        return cls(engine.description.vocabulary, engine.context, engine.context)
+    def of(cls, engine: Engine, context: int | None = None) -> Limits:
+        """A request may carry as much as the context holds, so that a prompt never needs two.
+
+        Args:
+            context: a tenant's longest text, if it may not have all of the engine's.
+        """
+        context = min(engine.context, context or engine.context)
+        return cls(engine.description.vocabulary, context, context)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,12 @@ class Terms:
     sampling: Sampling
     coupling: Coupling
     end_ids: frozenset[int]
+    tenant: str = ""
+
+    @property
+    def key(self) -> bytes:
+        """What the session is known by: another tenant's with the same id is another one."""
+        return session_key(self.tenant, self.session_id)
 
 
 @dataclass(frozen=True)
@@ -75,8 +87,8 @@ def parse_session_id(session_id: bytes) -> bytes:
     return session_id
 
 
-def parse_terms(message: wire.DecodeRequest, limits: Limits) -> Terms:
-    """The terms that the first request of a stream carries.
+def parse_terms(message: wire.DecodeRequest, limits: Limits, tenant: str = "") -> Terms:
+    """The terms that the first request of a stream carries, and who sent it.
 
     Raises:
         ProtocolError, InputError: absent, or a value that the contract does not allow.
@@ -92,6 +104,7 @@ def parse_terms(message: wire.DecodeRequest, limits: Limits) -> Terms:
         codec.decode_sampling(session.sampling),
         codec.decode_coupling(session.coupling),
         frozenset(end_ids),
+        tenant,
     )
 
 
@@ -102,8 +115,7 @@ def parse_request(message: wire.DecodeRequest, terms: Terms, limits: Limits) -> 
         ContextLengthError: the text would be longer than the context.
         ProtocolError: any other rule of the contract broken; the sentence names it.
     """
-    tokens = tuple(message.tokens)
-    audit_from, judge_from, count = message.audit_from, message.judge_from, len(tokens)
+    audit_from, judge_from, count = message.audit_from, message.judge_from, len(message.tokens)
     if count > limits.max_request_tokens:
         raise ProtocolError(f"{count} tokens in one request; send at most {limits.max_request_tokens}")
     if message.position + count > limits.context:
@@ -111,6 +123,7 @@ def parse_request(message: wire.DecodeRequest, terms: Terms, limits: Limits) -> 
             f"a text of {message.position + count} tokens does not fit in the target's context of {limits.context}; "
             "shorten the prompt or ask for fewer tokens"
         )
+    tokens = tuple(message.tokens)
     if count and max(tokens) >= limits.vocabulary:
         raise ProtocolError(f"a token id is not below the vocabulary of {limits.vocabulary}; check the tokenizer")
     if not audit_from <= judge_from <= count:

@@ -6,24 +6,37 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from cloud_target.service.statuses import STOPPING
 from shared.errors import ProtocolError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
-# Requests that may wait. Beyond it the client is not read from, until its own flow control stops it.
+# Requests that may wait, and their bytes. Beyond that the client is not read from, until its own flow control stops it.
 READ_AHEAD = 64
+READ_AHEAD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A request and when it came, `perf_counter` seconds."""
+
+    message: wire.DecodeRequest
+    time: float
 
 
 class RequestStream:
     """A queue of requests that knows when it ends and when the server wants to stop."""
 
     def __init__(self) -> None:
-        self._waiting: deque[wire.DecodeRequest] = deque()
-        self._room = asyncio.Semaphore(READ_AHEAD)
+        self._waiting: deque[Arrival] = deque()
+        self._bytes = 0
         self._changed = asyncio.Event()
+        self._taken = asyncio.Event()
         self._ended = self._closing = self._garbled = False
 
     @property
@@ -43,9 +56,14 @@ class RequestStream:
     async def _read(self, requests: AsyncIterable[wire.DecodeRequest]) -> None:
         try:
             async for request in requests:
-                await self._room.acquire()
-                self._waiting.append(request)
+                if self._closing:
+                    return  # whoever sent it will hear that the server stops, and send it again elsewhere
+                self._bytes += request.ByteSize()
+                self._waiting.append(Arrival(request, perf_counter()))
                 self._changed.set()
+                while len(self._waiting) >= READ_AHEAD or self._bytes >= READ_AHEAD_BYTES:
+                    self._taken.clear()
+                    await self._taken.wait()
         except DecodeError:
             self._garbled = True
         except (grpc.aio.BaseError, grpc.RpcError):
@@ -54,19 +72,21 @@ class RequestStream:
             self._ended = True
             self._changed.set()
 
-    async def next(self) -> wire.DecodeRequest | None:
+    async def next(self) -> Arrival | None:
         """The next request, None at the end.
 
         Raises:
-            TargetUnavailable: the server stops.
+            TargetUnavailable: the server stops, and what had come before is answered.
             ProtocolError: what came is no request.
         """
         while True:
-            if self._closing:
-                raise TargetUnavailable("the target is shutting down; connect again")
             if self._waiting:
-                self._room.release()
-                return self._waiting.popleft()
+                arrival = self._waiting.popleft()
+                self._bytes -= arrival.message.ByteSize()
+                self._taken.set()
+                return arrival
+            if self._closing:
+                raise TargetUnavailable(STOPPING)
             if self._garbled:
                 raise ProtocolError("a request could not be read; both sides must run the same version of Tandem")
             if self._ended:
@@ -75,6 +95,6 @@ class RequestStream:
             await self._changed.wait()
 
     def close(self) -> None:
-        """Let the present step be the last."""
+        """Answer what has come, continue nothing, and then end."""
         self._closing = True
         self._changed.set()

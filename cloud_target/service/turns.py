@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
+from cloud_target.service.requests import Request
+from cloud_target.service.rotation import Rotation
 from cloud_target.service.sessions import Session, SessionTable
 from cloud_target.service.statuses import TargetBusy
+from shared.errors import TargetUnavailable
 
-# How long a request waits for a slot, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
+# How long a request waits for room, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
 PATIENCE = 5.0
+# How long an answer may wait for its client to read, seconds: all the while it keeps its room from others.
+UNREAD = 10.0
+# The same where someone newer waits for the session, whose edge has left the old stream most likely.
+UNREAD_UNWANTED = 1.0
 
 
 class Turn:
@@ -24,52 +31,136 @@ class Turn:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.unwanted = False
+        self._limit: asyncio.Timeout | None = None
+
+    async def write(self, sending: Awaitable[None]) -> None:
+        """Wait until an answer is on its way.
+
+        Raises:
+            TargetUnavailable: the client reads nothing; the call must end, as the answer may be lost.
+        """
+        try:
+            async with asyncio.timeout(UNREAD_UNWANTED if self.unwanted else UNREAD) as self._limit:
+                await sending
+        except TimeoutError:
+            raise TargetUnavailable("the answers were not read in time; connect again") from None
+        finally:
+            self._limit = None
+
+    def end(self) -> None:
+        """Someone newer wants the session; a write that hangs ends soon."""
+        self.unwanted = True
+        if self._limit is not None and not self._limit.expired():
+            soon = asyncio.get_running_loop().time() + UNREAD_UNWANTED
+            self._limit.reschedule(min(self._limit.when(), soon))
 
 
 class Turns:
-    """Hands sessions out. Runs inside one event loop."""
+    """Hands sessions out. Runs inside one event loop.
+
+    Args:
+        patience: see `PATIENCE`.
+    """
 
     def __init__(self, table: SessionTable, patience: float = PATIENCE) -> None:
         self._table = table
         self._patience = patience
         self._working: dict[bytes, Turn] = {}
-        self._ended = asyncio.Event()
+        self._waiting: Rotation[object] = Rotation()  # for room; the first of them gets it first
+        self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def take(self, session_id: bytes) -> AsyncIterator[Turn]:
-        """Wait for the session and for a slot, and have both until the end of the block.
+    async def take(self, request: Request, context: int) -> AsyncIterator[Turn]:
+        """Wait for the session and for all the room that its answer may need, and have both until the block ends.
+
+        A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
+        order in which they came, tenants in turn; whoever needs no more than its session has goes past them.
+
+        Args:
+            context: longest text in tokens.
 
         Raises:
-            TargetBusy: all slots were in use for the whole of the patience.
+            TargetBusy: texts at work left too little room, or the session's older request went on, for the whole of
+                the patience.
         """
-        turn = self._working[session_id] = await self._begin(session_id)
+        key = request.terms.key
+        turn = self._working[key] = await self._begin(request, context)
         try:
             yield turn
         finally:
-            del self._working[session_id]
-            self._table.put_back(session_id)
-            self._ended.set()
-            self._ended = asyncio.Event()
+            del self._working[key]
+            self._table.put_back(key)
+            self._wake()
 
-    async def _begin(self, session_id: bytes) -> Turn:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._patience
-        while True:
-            older = self._working.get(session_id)
-            try:
-                if older is None:
-                    return Turn(self._table.take(session_id))
-                older.unwanted = True
-            except TargetBusy:
-                if loop.time() >= deadline:
-                    raise
-            try:
-                await asyncio.wait_for(self._ended.wait(), deadline - loop.time() if older is None else None)
-            except TimeoutError:
-                continue
+    async def _begin(self, request: Request, context: int) -> Turn:
+        key, tenant, ticket = request.terms.key, request.terms.tenant, object()
+        deadline, queued = asyncio.get_running_loop().time() + self._patience, False
+        try:
+            while True:
+                older = self._working.get(key)
+                if older is not None:
+                    older.end()
+                    busy = TargetBusy("an older request is at work on this session; try again in a moment")
+                elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
+                    try:
+                        return Turn(begin(self._table, request, context))
+                    except TargetBusy as error:
+                        busy = error
+                else:
+                    busy = TargetBusy("others wait for room in the target's memory; try again in a moment")
+                if older is None and not queued:
+                    self._waiting.add(tenant, ticket)
+                    queued = True
+                if not await self._change(deadline):
+                    raise busy
+        finally:
+            if queued:
+                self._leave(tenant, ticket)
+
+    def _grows(self, request: Request, context: int) -> bool:
+        return self._table.grows(request.terms.key, _needed(self._table, request, context))
+
+    def _leave(self, tenant: str, ticket: object) -> None:
+        if self._waiting.peek() is ticket:
+            self._waiting.take()  # so that it is the next tenant's turn
+        else:
+            self._waiting.discard(tenant, ticket)
+        self._wake()
+
+    async def _change(self, deadline: float) -> bool:
+        """Wait until something ends or is given back; whether that was before the deadline."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def release(self, session_id: bytes) -> None:
         """Forget a session; a request at work on it ends after its present step."""
         if session_id in self._working:
-            self._working[session_id].unwanted = True
+            self._working[session_id].end()
         self._table.release(session_id)
+
+
+def begin(table: SessionTable, request: Request, context: int) -> Session:
+    """Take the session of a request, with room for its answer and with what others have read of its text.
+
+    Raises:
+        TargetBusy: there is no room now.
+    """
+    session = table.take(request.terms.key, _needed(table, request, context), request.terms.tenant)
+    if request.position == 0:
+        table.begin_like_others(session, request.tokens)
+    return session
+
+
+def _needed(table: SessionTable, request: Request, context: int) -> int:
+    """Room that the answer may take, tokens; none where it will be stale or a resync."""
+    known = table.get(request.terms.key)
+    builds_on = request.position == 0 or (known and known.matches(request.position, request.prefix_hash))
+    return min(request.end + request.write_on, context) if builds_on else 0

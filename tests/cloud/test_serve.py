@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(checkpoint) -> TargetEngine:
-    return TargetEngine(load_target(str(checkpoint), "cpu"), slots=2)
+    return TargetEngine(load_target(str(checkpoint), "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def serve_and_kill(arguments: list[str], number: signal.Signals, capfd: pytest.C
     seen = []
 
     def kill() -> None:
-        while not (found := re.search(r" on (127\.0\.0\.1:\d+)", "".join(seen))):
+        while not (found := re.search(r" on (127\.0\.0\.1:\d+)\n", "".join(seen))):
             seen.append(capfd.readouterr().out)
             stop.wait(0.02)
         with grpc.insecure_channel(found[1]) as channel:
@@ -136,7 +136,7 @@ def serve_and_kill(arguments: list[str], number: signal.Signals, capfd: pytest.C
     stop = threading.Event()
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    status = cli.main(["serve", "--port", "0", "--slots", "2", *arguments])
+    status = cli.main(["serve", "--port", "0", "--kv-memory", "1MiB", *arguments])
     killer.join()
     rest = capfd.readouterr()
     return status, "".join(seen) + rest.out, rest.err
@@ -146,7 +146,7 @@ def serve_and_kill(arguments: list[str], number: signal.Signals, capfd: pytest.C
 def test_serve_until_a_signal(checkpoint, capfd, number, expected):
     status, out, err = serve_and_kill(["--target", str(checkpoint), "--device", "cpu"], number, capfd)
     assert status == expected
-    about = r"\(\d+\.\d k parameters, float32 on cpu, 2 x 64 tokens\)"
+    about = r"\(\d+\.\d k parameters, float32 on cpu, texts of 64 tokens, 4096 in 1 MiB\)"
     assert re.fullmatch(rf"cloud-target: serving tiny-llama {about} on 127\.0\.0\.1:\d+\nhealth 1", out)
     assert "Traceback" not in err
 
@@ -206,7 +206,7 @@ def test_a_taken_port_is_known_before_the_model_is_loaded(engine, capsys):
     [
         [],
         ["serve", "--port", "99999"],
-        ["serve", "--slots", "0"],
+        ["serve", "--kv-memory", "much"],
         ["serve", "--dtype", "int3"],
         ["fly"],
         ["serve", "--por", "1"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import logging
 import socket
 import time
@@ -16,7 +18,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.service import statuses, turns
-from cloud_target.service.server import SERVICE, TargetServer, check_address, running
+from cloud_target.service.access import Access, check_address
+from cloud_target.service.server import SERVICE, TargetServer, running
 from edge_client.retry import Retry
 from shared import errors
 from shared.config import Sampling
@@ -36,10 +39,13 @@ class SlowEngine(ScriptedEngine):
 
     pause = 0.0
     broken = False
+    broken_from: int | None = None
+    passes_asked = 0
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         time.sleep(self.pause)
-        if self.broken:
+        self.passes_asked += 1
+        if self.broken or (self.broken_from and self.passes_asked >= self.broken_from):
             message = f"{feeds[0].tokens} are sec" + "ret"
             raise RuntimeError(message)
         return super().forward(feeds)
@@ -239,7 +245,7 @@ def test_busy():
         with running(engine) as address, grpc.insecure_channel(address) as channel:
             stub = TargetServiceStub(channel)
             first = Stream(stub)
-            first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=150, session_id=OTHER))
+            first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=CONTEXT, session_id=OTHER))
             first.hear()
             assert refusal(stub, good())[:2] == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
             first.call.cancel()
@@ -266,6 +272,22 @@ def test_an_edge_that_vanishes_frees_its_slot(stub, engine):
         stream.hear()
         stream.call.cancel()
     assert write_alone(stub) == TRUTH[2:22]
+
+
+def test_a_prompt_that_was_given_up_is_read_on_from_there(engine):
+    engine.pause, engine.part = 0.003, 5
+    prompt = [i * i % VOCABULARY for i in range(150)]
+    message = request(prompt, 0, SAMPLING, judge_from=150)
+    with running(engine) as address, grpc.insecure_channel(address) as channel:
+        given_up, again = (Stream(TargetServiceStub(channel)) for _ in range(2))
+        given_up.send(message)
+        while engine.fed < 50:
+            time.sleep(0.001)
+        given_up.call.cancel()
+        again.send(message)
+        [response] = again.end()
+    assert response.verdict.token == alone(SCRIPT, prompt, SAMPLING, 151)[-1]
+    assert engine.fed <= 150 + 10  # at most the part that was under way went twice
 
 
 def test_stopping_ends_streams_at_once_and_says_so(engine):
@@ -301,12 +323,12 @@ def test_only_loopback_unless_told(engine, host):
 
 @pytest.mark.parametrize(("host", "insecure"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
 def test_hosts_that_may_be_listened_on(host, insecure):
-    assert check_address(host, 0, insecure) is None
+    assert check_address(host, 0, Access(insecure_bind=insecure)) is None
 
 
 def test_a_host_that_is_not_this_machines():
     with pytest.raises(InputError, match=r"cannot listen on 192\.0\.2\.7, port 0: cannot assign requested address"):
-        check_address("192.0.2.7", 0, insecure_bind=True)
+        check_address("192.0.2.7", 0, Access(insecure_bind=True))
 
 
 def every_error(kind: type[errors.TandemError]) -> set[type[errors.TandemError]]:
@@ -323,3 +345,23 @@ def test_an_error_not_in_the_table_takes_its_parents_status():
         pass
 
     assert statuses.status_of(Special("x")) is grpc.StatusCode.OUT_OF_RANGE
+
+
+def test_a_pass_that_fails_after_the_edge_left_is_not_logged_with_its_text(stub, engine, caplog, monkeypatch):
+    async def leave(self, sending) -> None:
+        await sending
+        while engine.passes_asked < 2:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        raise errors.TargetUnavailable("gone")
+
+    monkeypatch.setattr(turns.Turn, "write", leave)
+    engine.broken_from = 2
+    with caplog.at_level(logging.DEBUG):
+        refusal(stub, request([1, 2], 0, SAMPLING, judge_from=2, write_on=5))
+        engine.broken_from = None
+        monkeypatch.undo()
+        assert write_alone(stub) == TRUTH[2:22]
+        gc.collect()
+    assert "secret" not in caplog.text
+    assert "never retrieved" not in caplog.text

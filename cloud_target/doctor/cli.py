@@ -1,0 +1,64 @@
+"""`cloud-target doctor`: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+
+from cloud_target.service import cli as serve
+from cloud_target.service import dial
+
+_DESCRIPTION = """\
+Check this machine and a configuration of `serve`, given with the same options; or, with --address, a target that runs.
+Each check is a line: ok, warn or fail, its name, and a sentence that says what to do.
+"""
+
+_EXAMPLES = """\
+examples:
+  cloud-target doctor
+  cloud-target doctor --target ./my-model --device cuda --tls-cert server.pem --tls-key server.key --tokens tokens.txt
+  cloud-target doctor --address gpu.example:50051 --ca ca.pem --token-file my.token
+
+exit status: 1 if any check fails, 0 otherwise.
+"""
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `doctor`."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="check this machine, a configuration, or a running target",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as one JSON list")
+    dial.add_options(parser)
+    serve.add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the checks and print what they found; returns the exit status.
+
+    Raises:
+        InputError: options that make no sense.
+    """
+    from cloud_target.doctor.examination import examination
+    from cloud_target.doctor.findings import Level, run_checks
+
+    findings = []
+    with examination(options) as checks:
+        for finding in run_checks(checks):
+            findings.append(finding)
+            if not options.json:
+                print(finding, flush=True)
+    counts = Counter(finding.level for finding in findings)
+    if options.json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        print(f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed")
+    return int(counts[Level.FAIL] > 0)

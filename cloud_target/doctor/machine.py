@@ -1,0 +1,107 @@
+"""The machine: versions, threads, arithmetic, memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from cloud_target.doctor.findings import Finding, fail, ok, warn
+from cloud_target.service.telemetry import DISTRIBUTION
+
+EXTRA = "cloud"
+CGROUP = Path("/sys/fs/cgroup")
+MEMINFO = Path("/proc/meminfo")
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def versions() -> Iterator[Finding]:
+    """Every package that the service needs is here, in a version that it works with."""
+    asked = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
+    needed = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": EXTRA})]
+    problems, found = [], {}
+    for requirement in needed:
+        try:
+            found[requirement.name] = version(requirement.name)
+        except PackageNotFoundError:
+            problems.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(found[requirement.name], prereleases=True):
+            problems.append(f"{requirement.name} {found[requirement.name]} is not {requirement.specifier}")
+    if problems:
+        yield fail("versions", f"{'; '.join(problems)}; install again: pip install '{DISTRIBUTION}[{EXTRA}]'")
+    else:
+        main = ", ".join(f"{name} {found[name]}" for name in ("torch", "transformers", "grpcio") if name in found)
+        yield ok("versions", f"Tandem {version(DISTRIBUTION)} on Python {platform.python_version()}, {main}")
+
+
+def threads(wanted: int | None) -> Iterator[Finding]:
+    """Threads that compute against cores that this process may use."""
+    import torch
+
+    cores, count = usable_cores(), wanted or torch.get_num_threads()
+    if count > cores + 0.5:
+        yield warn(
+            "threads",
+            f"{count} threads share {cores:g} cores, and wait for each other; use --threads {max(int(cores), 1)}",
+        )
+    else:
+        yield ok("threads", f"{count} for {cores:g} cores")
+
+
+def usable_cores() -> float:
+    """Cores that this process may use: its affinity, or less where a container's quota says so."""
+    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    try:
+        quota, period = (CGROUP / "cpu.max").read_text().split()
+        return cores if quota == "max" else min(cores, int(quota) / int(period))
+    except (OSError, ValueError):
+        return cores
+
+
+def bfloat16(device: str, dtype: str | None) -> Iterator[Finding]:
+    """Whether bf16 arithmetic runs where the target would be, and whether the configuration wants it."""
+    import torch
+
+    from cloud_target.engine.cpu import guard_bfloat16
+
+    if device == "cuda":
+        if torch.cuda.is_bf16_supported():
+            yield ok("bf16", f"{torch.cuda.get_device_name()} computes in bf16")
+        elif dtype in (None, "bfloat16"):
+            yield fail("bf16", f"{torch.cuda.get_device_name()} has no bf16; use --dtype float16")
+        return
+    if guard_bfloat16():
+        yield warn(
+            "bf16", "AMX is advertised and forbidden here, so bf16 runs without it; a newer hypervisor would help"
+        )
+    elif flags := _bf16_flags():
+        yield ok("bf16", f"the processor computes in bf16 ({', '.join(flags)})")
+    elif dtype == "bfloat16":
+        yield warn("bf16", "the processor has no bf16 instructions, so bfloat16 is slow here; leave --dtype out")
+    else:
+        yield ok("bf16", "the processor has no bf16 instructions; float32 is used")
+
+
+def _bf16_flags() -> list[str]:
+    try:
+        words = set(CPUINFO.read_text(errors="replace").split())
+    except OSError:
+        return []
+    return sorted(words & {"amx_bf16", "avx512_bf16"})
+
+
+def available_memory() -> int | None:
+    """Bytes of main memory that may still be taken: what the system has, or less where a container's limit says so."""
+    amounts = []
+    with suppress(OSError, ValueError, KeyError):
+        lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
+        amounts.append(int(lines["MemAvailable"].split()[0]) << 10)
+    with suppress(OSError, ValueError):  # "max": no limit
+        amounts.append(int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text()))
+    return min(amounts, default=None)

@@ -1,0 +1,186 @@
+"""A target that runs: reached, healthy, who it is, and how long a question takes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from queue import SimpleQueue
+from time import perf_counter
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cloud_target.doctor.files import dates
+from cloud_target.doctor.findings import Check, Finding, fail, ok, warn
+from cloud_target.service.dial import Line
+from cloud_target.service.statuses import REASON_KEY, LimitReached
+from shared import prefix
+from shared.config import Coupling, Sampling
+from shared.errors import ProtocolError
+from shared.wire import codec
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceStub
+
+TIMEOUT = 5.0
+PROMPT = (1, 2, 3, 4)
+_Status = health_pb2.HealthCheckResponse
+
+
+class Remote:
+    """The checks of one running target; later ones are skipped where earlier ones leave no hope."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._line = Line(options)
+        self._channel = self._line.channel()
+        self._stub = TargetServiceStub(self._channel)
+        self._lost = False
+
+    def checks(self) -> list[Check]:
+        """In the order in which they make sense."""
+        steps = {
+            "reach": self._reach,
+            "tls": self._tls,
+            "health": self._health,
+            "describe": self._describe,
+            "decode": self._decode,
+        }
+        return [(name, self._guarded(name, step)) for name, step in steps.items()]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _guarded(self, name: str, step: Callable[[], Iterable[Finding]]) -> Callable[[], Iterator[Finding]]:
+        def check() -> Iterator[Finding]:
+            if self._lost:
+                return
+            try:
+                yield from step()
+            except grpc.RpcError as error:
+                self._lost = True
+                # Whoever is over a limit for the moment has reached a target in good order.
+                is_limit = (REASON_KEY, LimitReached.reason) in (error.trailing_metadata() or ())
+                yield (warn if is_limit else fail)(name, self._why(error))
+
+        return check
+
+    def _reach(self) -> Iterator[Finding]:
+        begun = perf_counter()
+        try:
+            socket.create_connection((self._line.host, self._line.port), TIMEOUT).close()
+        except OSError as error:
+            self._lost = True
+            yield fail(
+                "reach",
+                f"no connection to {self._line.address} ({(error.strerror or str(error)).lower()}); check the address, "
+                "the firewall, and that `cloud-target serve` runs there with that --port",
+            )
+            return
+        yield ok("reach", f"{self._line.address} answers in {1e3 * (perf_counter() - begun):.1f} ms")
+
+    def _tls(self) -> Iterator[Finding]:
+        options = self._options
+        if not self._line.is_encrypted:
+            if self._line.is_local:
+                yield ok("tls", "not asked for, and the target is on this machine")
+            else:
+                yield warn("tls", "the link is not encrypted: whoever is between can read and change what is asked")
+            return
+        context = ssl.create_default_context(cafile=options.ca)
+        context.set_alpn_protocols(["h2"])
+        if options.client_cert:
+            context.load_cert_chain(options.client_cert, options.client_key)
+        try:
+            with (
+                socket.create_connection((self._line.host, self._line.port), TIMEOUT) as plain,
+                context.wrap_socket(plain, server_hostname=self._line.host) as encrypted,
+            ):
+                yield dates("tls", encrypted.getpeercert())
+        except ssl.SSLCertVerificationError as error:
+            self._lost = True
+            yield fail(
+                "tls", f"the certificate is not accepted ({error.verify_message}); check --ca and the host's name"
+            )
+        except OSError as error:
+            self._lost = True
+            yield fail("tls", f"no encrypted connection ({error}); does the target have --tls-cert?")
+
+    def _health(self) -> Iterator[Finding]:
+        begun = perf_counter()
+        stub = health_pb2_grpc.HealthStub(self._channel)
+        reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT, wait_for_ready=True)
+        if reply.status != _Status.SERVING:
+            yield fail(
+                "health", f"it says {_Status.ServingStatus.Name(reply.status)}: it is ending, or has not begun yet"
+            )
+        else:
+            yield ok("health", f"SERVING, in {1e3 * (perf_counter() - begun):.1f} ms")
+
+    def _describe(self) -> Iterator[Finding]:
+        who = self._stub.Describe(wire.DescribeRequest(), timeout=TIMEOUT, metadata=self._line.metadata)
+        yield ok(
+            "describe",
+            f"{who.name}, {who.dtype}, {who.context} tokens of context, vocabulary {who.vocabulary}, "
+            f"fingerprint {who.fingerprint}",
+        )
+
+    def _decode(self) -> Iterator[Finding]:
+        session = codec.encode_session(os.urandom(codec.SESSION_ID_BYTES), Sampling(0.0), Coupling.GUMBEL)
+        requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
+        call = self._stub.Decode(iter(requests.get, None), timeout=6 * TIMEOUT, metadata=self._line.metadata)
+
+        def ask(request: wire.DecodeRequest) -> tuple[wire.Verdict, float]:
+            begun = perf_counter()
+            requests.put(request)
+            answer = next(call)
+            if not answer.HasField("verdict"):
+                raise ProtocolError("it does not answer a simple question with a verdict; run the same version there")
+            return answer.verdict, 1e3 * (perf_counter() - begun)
+
+        count = len(PROMPT)
+        try:
+            first, opening = ask(
+                wire.DecodeRequest(session=session, request_id=1, tokens=PROMPT, audit_from=count, judge_from=count)
+            )
+            text = (*PROMPT, first.token)
+            second, whole = ask(
+                wire.DecodeRequest(
+                    request_id=2, position=len(text), prefix_hash=prefix.extend(0, text), tokens=PROMPT[:1]
+                )
+            )
+        finally:
+            requests.put(None)
+        for _ in call:  # until it has ended: the token may be allowed one call at a time
+            pass
+        release = wire.ReleaseRequest(session_id=session.session_id)
+        self._stub.Release(release, timeout=TIMEOUT, metadata=self._line.metadata)
+        queue, forward = second.timing.queue_us / 1e3, second.timing.forward_us / 1e3
+        yield ok(
+            "decode",
+            f"a token is judged in {whole:.1f} ms: {queue:.1f} waiting, {forward:.1f} in the forward pass, "
+            f"{max(whole - queue - forward, 0):.1f} under way; the first call took {opening:.1f}",
+        )
+
+    def _why(self, error: grpc.RpcError) -> str:
+        """What a failed call means, and what to do."""
+        code, details = error.code(), " ".join((error.details() or "").split())[:200]
+        match code:
+            case grpc.StatusCode.UNAUTHENTICATED:
+                return details or "it does not know who asks; give its token with --token-file"
+            case grpc.StatusCode.UNIMPLEMENTED:
+                return "what answers there is no Tandem target, or one of another version; check the address"
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._line.is_encrypted:
+                return f"no answer ({details or code.name}); if it was started with --tls-cert, give --ca or --tls"
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._options.client_cert:
+                return (
+                    f"no answer ({details or code.name}); if it was started with --client-ca, give --client-cert and "
+                    "--client-key"
+                )
+            case _ if ";" in details:  # the target's own sentences say what to do
+                return f"{code.name}: {details}"
+            case _:
+                return f"{code.name}: {details or 'no further words'}; see the target's log"

@@ -1,0 +1,64 @@
+"""What the service tells whoever watches it: counts and times, never text, token ids or session ids."""
+
+from __future__ import annotations
+
+
+class Observer:
+    """Hears of everything that happens, and does nothing about it; metrics are a subclass. Called from any thread."""
+
+    def queued(self, feeds: int) -> None:
+        """So many feeds wait for the device now."""
+
+    def passed(self, feeds: int, tokens: int, seconds: float) -> None:
+        """One forward pass is over: how many feeds and tokens were in it, and how long it took."""
+
+    def waited(self, seconds: float) -> None:
+        """One feed waited so long for its pass."""
+
+    def kept(self, sessions: int, used: int, budget: int) -> None:
+        """So many sessions have a cache now; bytes of it in use, and bytes there may be."""
+
+    def evicted(self, sessions: int) -> None:
+        """So many idle sessions lost their cache to others."""
+
+    def answered(self, tenant: str, kind: str, read: int, written: int, seconds: float) -> None:
+        """One request was answered.
+
+        Args:
+            tenant: who asked; "" where nobody has to say.
+            kind: of answer: "verdict", "continuation", "stale" or "resync".
+            read, written: tokens that came with it, and that the target wrote.
+            seconds: from its arrival to its last answer.
+        """
+
+    def refused(self, tenant: str, reason: str) -> None:
+        """A call ended with an error; its machine-readable reason (shared/errors.py)."""
+
+    def streams(self, tenant: str, change: int) -> None:
+        """A Decode stream was opened (1) or has ended (-1)."""
+
+
+NOBODY = Observer()
+_EVENTS = [name for name in vars(Observer) if not name.startswith("_")]
+
+
+def together(*observers: Observer) -> Observer:
+    """One observer that passes every event on to all of these that listen for it."""
+    if len(observers) < 2:
+        return observers[0] if observers else NOBODY
+    several = Observer()
+    for event in _EVENTS:
+        listeners = [getattr(one, event) for one in observers if getattr(type(one), event) is not vars(Observer)[event]]
+        if len(listeners) == 1:
+            setattr(several, event, listeners[0])
+        elif listeners:
+            setattr(several, event, _all(listeners))
+    return several
+
+
+def _all(listeners: list):
+    def tell(*values: object, **named: object) -> None:
+        for listener in listeners:
+            listener(*values, **named)
+
+    return tell

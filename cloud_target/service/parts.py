@@ -1,0 +1,70 @@
+"""A feed read in parts: which tokens come next, and the scores of all parts put together.
+
+Every part is an ordinary feed. Where a part ends among the rows to be scored, its last token is read once more by the
+next one, because a row is scored against the token after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from cloud_target.engine.interface import Feed, Scores
+from shared.wire.codec import AuditedTokens
+
+
+class Parts:
+    """Cuts one feed into parts of at most so many tokens.
+
+    Attributes:
+        feed: the whole.
+        read: how many of its tokens have been read.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.read = 0
+        self._scores: list[Scores] = []
+
+    @property
+    def left(self) -> int:
+        """How many tokens the rest takes."""
+        return len(self.feed.tokens) - self._begin
+
+    @property
+    def _begin(self) -> int:
+        return self.read - (self.read > self.feed.score_from)
+
+    def next(self, most: int) -> Feed:
+        """The next part, of at most `most` tokens, 2 or more."""
+        feed, begin, count = self.feed, self._begin, len(self.feed.tokens)
+        end = min(begin + most, count)
+        if (begin, end) == (0, count):
+            return feed
+        score_from = min(max(feed.score_from, begin), end - 1)
+        first_q = count - len(feed.q)
+        q = tuple(feed.q[i - first_q] for i in range(max(score_from + 1, first_q), end))
+        return replace(
+            feed, start=feed.start + begin, tokens=feed.tokens[begin:end], score_from=score_from - begin, q=q
+        )
+
+    def add(self, part: Feed, scores: Scores) -> None:
+        """Take note of what `part` gave."""
+        self.read = part.end - self.feed.start
+        if self.read == len(self.feed.tokens):
+            self._scores.append(scores)
+        elif rows := len(scores.own) - 1:  # the last row waits for the token after it
+            self._scores.append(replace(scores, own=scores.own[:rows], own_nll=scores.own_nll[:rows]))
+
+    def scores(self) -> Scores:
+        """The scores of the whole feed, once all of it has been read."""
+        if len(self._scores) == 1:
+            return self._scores[0]
+        parts = self._scores
+        given = zip(*((s.given.off_strict, s.given.off_typical, s.given.nll) for s in parts), strict=True)
+        return Scores(
+            np.concatenate([s.own for s in parts]),
+            np.concatenate([s.own_nll for s in parts]),
+            AuditedTokens(*map(np.concatenate, given)),
+        )

@@ -1,0 +1,61 @@
+"""A queue in which tenants take turns: one item of each, however many any of them has waiting."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Rotation(Generic[T]):
+    """Items in order of arrival within a tenant, and one after the other between tenants."""
+
+    def __init__(self) -> None:
+        self._queues: OrderedDict[str, deque[T]] = OrderedDict()  # whose turn is next stands first; none is empty
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, tenant: str, item: T) -> None:
+        """Put an item behind the others of its tenant."""
+        self._queues.setdefault(tenant, deque()).append(item)
+        self._count += 1
+
+    def add_first(self, tenant: str, item: T) -> None:
+        """Put an item before the others of its tenant, whose next turn is after that of all others."""
+        self._queues.setdefault(tenant, deque()).appendleft(item)
+        self._queues.move_to_end(tenant)
+        self._count += 1
+
+    def peek(self) -> T | None:
+        """The item whose turn it is, None if there is none."""
+        return next(iter(self._queues.values()))[0] if self._queues else None
+
+    def take(self) -> T:
+        """Remove and return the item whose turn it is; its tenant goes to the end."""
+        tenant, queue = next(iter(self._queues.items()))
+        item = queue.popleft()
+        self._count -= 1
+        if queue:
+            self._queues.move_to_end(tenant)
+        else:
+            del self._queues[tenant]
+        return item
+
+    def discard(self, tenant: str, item: T) -> bool:
+        """Remove an item wherever it stands; returns whether it was there."""
+        queue = self._queues.get(tenant)
+        if queue is None or item not in queue:
+            return False
+        queue.remove(item)
+        self._count -= 1
+        if not queue:
+            del self._queues[tenant]
+        return True
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if an empty queue was kept, or the count is wrong."""
+        if not all(self._queues.values()) or self._count != sum(map(len, self._queues.values())):
+            raise AssertionError(f"{self._count} items counted in queues of {list(map(len, self._queues.values()))}")
