@@ -1,83 +1,108 @@
 """The promise: how far the text may stray from the target's own, and the threshold that keeps it.
 
-The first threshold comes from the bundle's calibration table. From then on audits steer it, by adaptive conformal
-inference (Gibbs & Candès 2021): an off-target token lowers it, every other token raises it a little, and the two
-balance exactly where the divergence rate equals the budget.
+Adaptive conformal inference (Gibbs & Candès, arXiv 2106.00170) on the log-odds of the threshold: an off-target token
+lowers it, every other token raises it a little, and the two balance exactly where the divergence rate equals the aim.
+Steps shrink while the promise is kept (Angelopoulos, Barber, Bates, arXiv 2402.01139), because a restless threshold
+asks more than a steady one for the same divergence; they are large again as soon as the budget is overspent.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 
-from shared.bundle import Calibration
-from shared.config import Criterion, Sampling
+# Aim a little below the budget: the rate of a run ends on either side of what it is steered to.
+AIM = 0.95
+# The first step: one off-target token halves the odds, about. Later steps are no smaller than the second number.
+FIRST_STEP, LEAST_STEP = 0.7, 0.1
+# Errors beyond the aim are saved again over so many tokens; this many of them make the steps as large as the first.
+REPAY, ALARM = 2000, 10.0
+# So many errors below the aim count as credit at most, and so many beyond it as debt: neither a good past nor a bad one
+# may outlast what it says about the present.
+CREDIT, MOST_DEBT = 8.0, 50.0
+# Where a table says "never ask" or "ask about everything", a budget begins at one of these: from beyond, where hardly
+# any doubt is found, the way back is long.
+HIGHEST_START, LOWEST_START = 0.9, 0.001
+# It may rise to the first as it sees that nothing goes wrong, and fall below any doubt, for the promise must hold even
+# with a verifier that is sure of everything; where every token is asked there are no more errors, so it does not fall
+# on. At the second, in log-odds, every token is asked, one of no doubt at all too.
+HIGHEST, LOWEST = 0.99, -14.0
 
-# In log-odds of the threshold: one off-target token halves the odds, about; so 1/budget good ones undo it.
-STEP = 0.7
-# The threshold may rise above its first value by this much in log-odds, whatever the audits say, and not above the
-# highest at all: hardly any doubt is found there (a table may say "never ask"), and it would take many errors to come
-# back from beyond to where it matters.
-REACH = 4.0
-HIGHEST = 0.9
-# It may fall below any doubt, for the promise must hold even with a verifier that is sure of everything; where every
-# token is asked there are no more errors, so it does not fall on. From here on, in log-odds, it is 0.
-LOWEST = -30.0
+
+@dataclass(frozen=True)
+class Steering:
+    """What a budget has learned, enough to go on later.
+
+    Attributes:
+        log_odds: of the threshold, `LOWEST` to the log-odds of `HIGHEST`.
+        tokens: shown tokens that it has been told of.
+        debt: errors beyond the aim that are not made good yet; below 0, credit.
+    """
+
+    log_odds: float
+    tokens: int = 0
+    debt: float = 0.0
 
 
 class Budget:
     """The threshold on the verifier's doubt, steered towards a divergence rate of `limit`.
 
+    One budget may serve many texts, one after the other: the more it is told of, the closer the promise is kept.
+
     Attributes:
         limit: largest divergence rate, off-target tokens per token shown.
-        threshold: ask where the doubt is above it.
+        threshold: ask where the doubt is above it; below 0 where every token is to be asked.
     """
 
     def __init__(self, limit: float, threshold: float) -> None:
-        self.limit = limit
-        self.threshold = min(threshold, HIGHEST)
-        self._log_odds = _logit(self.threshold)
-        self._limit_above = min(self._log_odds + REACH, _logit(HIGHEST))
+        self._set(limit, Steering(_log_odds(min(max(threshold, LOWEST_START), HIGHEST_START))))
+
+    @classmethod
+    def resume(cls, limit: float, steering: Steering) -> Budget:
+        """Go on from what an earlier budget of the same limit had learned; nothing takes it beyond its bounds."""
+        budget = cls.__new__(cls)
+        budget._set(limit, steering)
+        return budget
+
+    @property
+    def steering(self) -> Steering:
+        """What has been learned so far."""
+        return Steering(self._odds, self._tokens, self._debt)
+
+    @property
+    def overspent(self) -> bool:
+        """Whether there were clearly more errors than promised, and more is asked until they are made good."""
+        return self._debt >= ALARM
 
     def observe(self, off_target: int, shown: int) -> None:
         """Learn that of `shown` tokens (the target's own included) `off_target` were errors."""
-        moved = self._log_odds + STEP * (self.limit * shown - off_target)
-        self._log_odds = min(max(moved, LOWEST), self._limit_above)
-        self.threshold = 1.0 / (1.0 + math.exp(-self._log_odds)) if self._log_odds > LOWEST else 0.0
+        aim = AIM * self.limit
+        self._tokens += shown
+        self._debt = min(max(self._debt + off_target - aim * shown, -CREDIT), MOST_DEBT)
+        debt = max(self._debt, 0.0)
+        step = max(
+            LEAST_STEP,
+            FIRST_STEP / math.sqrt(1 + self.limit * self._tokens / 2),
+            FIRST_STEP * min(debt / ALARM, 1.0),
+        )
+        if self._odds <= LOWEST and debt > 0:
+            return  # there is nothing between asking about all and what made the debt: repay it first
+        aim = max(aim - debt / REPAY, self.limit / 2)
+        self._move_to(self._odds + step * (aim * shown - off_target))
+
+    def _set(self, limit: float, steering: Steering) -> None:
+        self.limit = limit
+        self._tokens, self._debt = max(steering.tokens, 0), min(max(steering.debt, -CREDIT), MOST_DEBT)
+        self._move_to(steering.log_odds)
+
+    def _move_to(self, log_odds: float) -> None:
+        self._odds = min(max(log_odds, LOWEST), _HIGHEST_LOG_ODDS)
+        self.threshold = 1.0 / (1.0 + math.exp(-self._odds)) if self._odds > LOWEST else -1.0
 
 
-def first_threshold(
-    table: Sequence[Calibration], criterion: Criterion, sampling: Sampling, limit: float, strictest: bool = False
-) -> float:
-    """The calibrated threshold for a budget: from the nearest sampling range, interpolated between budgets.
-
-    Args:
-        table: the bundle's; empty if its verifier was never calibrated, and then the doubt is taken at its word.
-        limit: the budget.
-        strictest: take the smallest calibrated threshold (the verifier was trained for another target).
-    """
-    cells = [cell for cell in table if cell.criterion == criterion]
-    if not cells:
-        return min(max(limit, 1e-4), 0.5)
-
-    def distance(cell: Calibration) -> tuple[float, float]:
-        # Of two ranges as near as each other, the stricter.
-        return abs(cell.temperature - sampling.temperature) + abs(cell.top_p - sampling.top_p), cell.threshold
-
-    nearest = min(cells, key=distance)
-    cells = [cell for cell in cells if (cell.temperature, cell.top_p) == (nearest.temperature, nearest.top_p)]
-    cells.sort(key=lambda cell: cell.budget)
-    if strictest or limit <= cells[0].budget:
-        return cells[0].threshold
-    for low, high in pairwise(cells):
-        if limit <= high.budget:
-            share = math.log(limit / low.budget) / math.log(high.budget / low.budget)
-            mean = (1 - share) * _logit(low.threshold) + share * _logit(high.threshold)
-            return 1.0 / (1.0 + math.exp(-mean))
-    return cells[-1].threshold
-
-
-def _logit(threshold: float) -> float:
+def _log_odds(threshold: float) -> float:
     threshold = min(max(threshold, 1e-6), 1 - 1e-6)
     return math.log(threshold / (1 - threshold))
+
+
+_HIGHEST_LOG_ODDS = _log_odds(HIGHEST)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING
 
-from edge_client.arguments import parse_args
+from edge_client.arguments import parse_args, read_access
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError, TandemError
 
 if TYPE_CHECKING:
-    from edge_client.device import Device, Generation
+    from edge_client.device import Device, Generation, Settings
+    from edge_client.memory import Memory
     from edge_client.target import TargetClient
 
 # Everything else is imported when it is needed: `--help` must not wait for onnxruntime and grpc.
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     try:
         options = parse_args(sys.argv[1:] if arguments is None else arguments)
-        status = _info(options) if options.command == "info" else _generate(options)
+        status = _COMMANDS[options.command](options)
         sys.stdout.flush()
         return status
     except TandemError as error:
@@ -77,19 +78,69 @@ def _generate(options: argparse.Namespace) -> int:
         device.tokenizer, render_chat([{"role": "user", "content": prompt}]) if options.chat else prompt
     )
     is_local = settings.effective_mode is Mode.LOCAL
-    with nullcontext() if is_local else TargetClient.connect(options.target) as client:
-        if client is not None:
-            _warn(client, device, options.quiet)
+    with nullcontext() if is_local else TargetClient.connect(options.target, access=read_access(options)) as client:
+        if settings.effective_mode is not Mode.SPRINT or options.no_memory:
+            return _write(device.generate(ids, settings, client), prompt, options)
+        return _write_and_remember(device, ids, settings, client, prompt, options)
+
+
+def _write_and_remember(
+    device: Device, ids: list[int], settings: Settings, client: TargetClient, prompt: str, options: argparse.Namespace
+) -> int:
+    from edge_client.memory import Promise
+
+    memory = _memory(device)
+    if memory is None:
         return _write(device.generate(ids, settings, client), prompt, options)
+    promise = Promise.of(settings, client.description.fingerprint, options.learn)
+    budget = memory.budget(promise, device.first_threshold(settings, client))
+    learner = memory.learner(promise) if options.learn else None
+    generation = device.generate(ids, settings, client, budget, learner)
+    try:
+        return _write(generation, prompt, options)
+    finally:
+        # Also of a text that was given up: people give up on those that go wrong, so these count above all.
+        if generation.summary is not None:
+            try:
+                memory.add(promise, generation.summary, budget, learner)
+            except (OSError, InputError) as error:  # the text is on the screen: nothing else is lost
+                _say(f"warning: what the audits taught could not be kept ({error}); --no-memory does without")
+
+
+def _memory(device: Device) -> Memory | None:
+    """What is remembered; a file that cannot be used must not keep a device from writing."""
+    from edge_client.memory import Memory
+
+    try:
+        return Memory.open(device.manifest)
+    except InputError as error:
+        try:
+            memory = Memory.at(device.manifest)
+            memory.set_aside()
+            _say(f"warning: {error}; it was set aside as *.damaged, and this run begins anew")
+            return memory
+        except (OSError, InputError):
+            _say(f"warning: {error}; this run remembers nothing")
+            return None
 
 
 def _write(generation: Generation, prompt: str, options: argparse.Namespace) -> int:
     from edge_client.console import Console, Silent
 
+    warned = 0
+
+    def warn() -> None:
+        nonlocal warned
+        for warning in generation.warnings[warned:]:
+            if not options.quiet:
+                _say(f"warning: {warning}")
+        warned = len(generation.warnings)
+
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a terminal that knows fewer characters shows question marks
     output = Silent() if options.json else Console(sys.stdout, options.color, None if options.quiet else sys.stderr)
     text = []
+    warn()
     # Closing the iterator closes the session, whatever ends the loop.
     with closing(iter(generation)) as tokens:
         try:
@@ -101,12 +152,13 @@ def _write(generation: Generation, prompt: str, options: argparse.Namespace) -> 
             output.stop()
             raise
     output.end(generation)
+    warn()
     if options.json:
-        print(json.dumps(_report(generation, "".join(text))))
+        print(json.dumps(_as_json(generation, "".join(text))))
     return 0
 
 
-def _report(generation: Generation, text: str) -> dict:
+def _as_json(generation: Generation, text: str) -> dict:
     return {
         "text": text,
         "token_ids": generation.text.continuation,
@@ -114,6 +166,7 @@ def _report(generation: Generation, text: str) -> dict:
         "mode": str(generation.mode),
         "finish_reason": str(generation.text.finish_reason),
         "prompt_tokens": generation.text.prompt_length,
+        "warnings": generation.warnings,
         **generation.summary.as_dict(),
     }
 
@@ -135,12 +188,6 @@ def _read_prompt(given: str | None) -> str:
     if not prompt:
         raise InputError("the prompt is empty; give a few words to go on from")
     return prompt
-
-
-def _warn(client: TargetClient, device: Device, quiet: bool) -> None:
-    for warning in client.check(device.manifest):
-        if not quiet:
-            _say(f"warning: {warning}")
 
 
 def _say(sentence: str) -> None:
@@ -170,11 +217,32 @@ def _info(options: argparse.Namespace) -> int:
     }
     for name, fact in facts.items():
         print(f"{name:<10} {fact}")
-    if manifest.calibration:
-        print("\ncriterion  temperature  top-p  budget  threshold  divergence  ask rate  tokens")
-    for cell in manifest.calibration:
-        print(
-            f"{cell.criterion:<9}  {cell.temperature:>11g}  {cell.top_p:>5g}  {cell.budget:>6g}  {cell.threshold:>9.4f}"
-            f"  {cell.divergence:>10.4f}  {cell.ask_rate:>8.3f}  {cell.tokens:>6}"
-        )
     return 0
+
+
+def _report_verifier(options: argparse.Namespace) -> int:
+    from edge_client.memory import Memory
+    from edge_client.verifier_report import as_dict, as_text
+    from shared.bundle import read_manifest
+
+    manifest = read_manifest(options.bundle)
+    memory = Memory.open(manifest)
+    print(json.dumps(as_dict(manifest, memory)) if options.json else as_text(manifest, memory))
+    return 0
+
+
+def _reset_verifier(options: argparse.Namespace) -> int:
+    from edge_client.memory import Memory
+    from shared.bundle import read_manifest
+
+    memory = Memory.at(read_manifest(options.bundle))
+    print(f"removed {memory.path}" if memory.forget() else f"there was nothing to remove at {memory.path}")
+    return 0
+
+
+_COMMANDS = {
+    "generate": _generate,
+    "info": _info,
+    "verifier report": _report_verifier,
+    "verifier reset": _reset_verifier,
+}

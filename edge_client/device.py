@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from edge_client.budget import Budget, first_threshold
+from edge_client import drift
+from edge_client.budget import Budget
+from edge_client.calibration import first_threshold
 from edge_client.decoder import decode
 from edge_client.draft import load_draft
 from edge_client.drafter import Drafter
+from edge_client.learning import Learner
 from edge_client.pocket import POCKET
 from edge_client.policy import Cloud, Exact, Local, Policy, Sprint
 from edge_client.record import Record, Summary, Times
@@ -49,7 +52,7 @@ class Settings:
     """
 
     mode: Mode = Mode.SPRINT
-    budget: float = 0.01
+    budget: float = 0.005
     criterion: Criterion = Criterion.TYPICAL
     coupling: Coupling = Coupling.GUMBEL
     sampling: Sampling = field(default_factory=Sampling)
@@ -75,7 +78,12 @@ class Settings:
 
 
 class Generation:
-    """One text being written: iterate over it to get the tokens; `summary` is there afterwards.
+    """One text being written: iterate over it to get the tokens.
+
+    Attributes:
+        text, mode: what is written, and how.
+        summary: the figures of the run, of one that was given up too; None before its end.
+        warnings: why the calibration may not hold here, and what to do about it; complete at the end.
 
     Whoever stops before the end closes it, or uses it as a context manager, so that the target forgets the session.
     """
@@ -84,6 +92,7 @@ class Generation:
         self.text = text
         self.mode = mode
         self.summary: Summary | None = None
+        self.warnings: list[str] = []
         self._tokens: Iterator[Shown] = iter(())
 
     def __iter__(self) -> Iterator[Shown]:
@@ -127,11 +136,31 @@ class Device:
             Verifier.load(bundle, manifest.draft.hidden, threads),
         )
 
-    def generate(self, prompt_ids: list[int], settings: Settings, client: TargetClient | None = None) -> Generation:
+    def budget(self, settings: Settings, client: TargetClient | None = None) -> Budget:
+        """A budget that begins where the calibration says; strictly, if that was measured with other models."""
+        return Budget(settings.budget, self.first_threshold(settings, client))
+
+    def first_threshold(self, settings: Settings, client: TargetClient | None = None) -> float:
+        """Where a budget begins that knows nothing yet."""
+        strictest = bool(drift.mismatches(self.manifest, client.description if client else None))
+        return first_threshold(
+            self.manifest.calibration, settings.criterion, settings.sampling, settings.budget, strictest
+        )
+
+    def generate(
+        self,
+        prompt_ids: list[int],
+        settings: Settings,
+        client: TargetClient | None = None,
+        budget: Budget | None = None,
+        learner: Learner | None = None,
+    ) -> Generation:
         """Write a text after `prompt_ids`.
 
         Args:
             client: the target; may be None in `local` only.
+            budget: goes on from earlier texts, and learns from this one; a new one if None.
+            learner: corrects the verifier in `sprint`, and learns from this text; None for the verifier as it is.
 
         Raises:
             InputError: an empty prompt, or ids outside the vocabulary.
@@ -153,20 +182,35 @@ class Device:
             )
         stopper = Stopper(self.manifest.end_ids, settings.stops, min(settings.max_tokens, room))
         generation = Generation(Text(prompt_ids, StreamDecoder(self.tokenizer, prompt_ids), stopper), mode)
-        generation._tokens = self._write(generation, settings, client)
+        if mode is Mode.SPRINT:
+            generation.warnings += drift.mismatches(self.manifest, client.description)
+            generation.warnings += drift.unfamiliar_prompt(self.manifest, self.tokenizer, prompt_ids)
+        budget = budget or self.budget(settings, client)
+        generation._tokens = self._write(generation, settings, client, budget, learner)
         return generation
 
-    def _write(self, generation: Generation, settings: Settings, client: TargetClient | None) -> Iterator[Shown]:
+    def _write(
+        self,
+        generation: Generation,
+        settings: Settings,
+        client: TargetClient | None,
+        budget: Budget,
+        learner: Learner | None,
+    ) -> Iterator[Shown]:
         begin = perf_counter()
         text, mode = generation.text, generation.mode
         self._current = generation
-        policy, budget = self._policy(mode, settings, client)
+        policy = self._policy(mode, settings, budget)
         self.draft.rewind(0)
         verifier = self.verifier if policy.uses_verifier else None
-        drafter = Drafter(self.draft, Sampler(settings.sampling), verifier, DOUBT_COLUMNS.index(settings.criterion))
-        record = Record(settings.criterion, budget)
+        if learner is not None:
+            learner.begin()
+        steers = mode is Mode.SPRINT
+        column = DOUBT_COLUMNS.index(settings.criterion)
+        drafter = Drafter(self.draft, Sampler(settings.sampling), verifier, column, learner if steers else None)
+        record = Record(settings.criterion, budget if steers else None, learner if steers else None)
         session = self._session(settings, client, text.prompt_length) if mode is not Mode.LOCAL else None
-        first_ms = 0.0
+        first_ms, times = 0.0, None
         try:
             for shown in decode(text, drafter, policy, session, record, settings.coupling is Coupling.RESIDUAL):
                 first_ms = first_ms or 1e3 * (perf_counter() - begin)
@@ -174,33 +218,33 @@ class Device:
                 if self._current is not generation:
                     raise InputError("this device has begun another text; it writes one at a time")
             times = Times.of(1e3 * (perf_counter() - begin), first_ms, drafter, session)
-            if mode is Mode.SPRINT and settings.audit:
+            if steers and settings.audit:
                 tail = session.audit(text.sequence, TAIL_WAIT)
                 if tail is not None:
                     record.audited(tail)
-            doubted = policy.doubted if isinstance(policy, Local) else None
-            generation.summary = record.summary(text, times, session, doubted)
         finally:
             if session is not None:
                 session.close()
+            # A text that was given up has taught something, too.
+            record.finish()
+            times = times or Times.of(1e3 * (perf_counter() - begin), first_ms, drafter, session)
+            doubted = policy.doubted if isinstance(policy, Local) else None
+            generation.summary = record.summary(text, times, session, doubted)
+        if steers:
+            generation.warnings += drift.unfamiliar_text(
+                self.manifest, settings.sampling, drafter.steps, drafter.entropy / max(drafter.steps, 1)
+            )
+        generation.warnings += drift.advice(mode, generation.summary, steers and budget.overspent)
 
-    def _policy(self, mode: Mode, settings: Settings, client: TargetClient | None) -> tuple[Policy, Budget | None]:
+    def _policy(self, mode: Mode, settings: Settings, budget: Budget) -> Policy:
         match mode:
             case Mode.CLOUD:
-                return Cloud(), None
+                return Cloud()
             case Mode.EXACT:
-                return Exact(settings.window or 8), None
-        threshold = first_threshold(
-            self.manifest.calibration,
-            settings.criterion,
-            settings.sampling,
-            settings.budget,
-            strictest=client is not None and client.description.fingerprint != self.manifest.target_fingerprint,
-        )
-        budget = Budget(settings.budget, threshold)
-        if mode is Mode.LOCAL:
-            return Local(budget.threshold), None
-        return Sprint(budget, settings.window or 32), budget
+                return Exact(settings.window or 8)
+            case Mode.LOCAL:
+                return Local(budget.threshold)
+        return Sprint(budget, settings.window or 32)
 
     def _session(self, settings: Settings, client: TargetClient, prompt_length: int) -> TargetSession:
         return client.session(settings.sampling, settings.coupling, self.manifest.end_ids, prompt_length)

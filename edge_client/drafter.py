@@ -10,6 +10,7 @@ from shared.sampling import Draw, Sampler
 
 if TYPE_CHECKING:
     from edge_client.draft import Draft
+    from edge_client.learning import Learner
     from edge_client.verifier import Verifier
 
 
@@ -23,15 +24,30 @@ class Proposal:
 
 
 class Drafter:
-    """The draft with its sampler and verifier; counts where the time goes (nanoseconds)."""
+    """The draft with its sampler and verifier.
 
-    def __init__(self, draft: Draft, sampler: Sampler, verifier: Verifier | None, column: int) -> None:
+    Attributes:
+        draft_ns, verifier_ns: where the time went, nanoseconds.
+        steps: tokens proposed.
+        entropy: of the draft over these steps, summed, nats.
+    """
+
+    def __init__(
+        self,
+        draft: Draft,
+        sampler: Sampler,
+        verifier: Verifier | None,
+        column: int,
+        learner: Learner | None = None,
+    ) -> None:
         self._draft = draft
         self._sampler = sampler
         self._verifier = verifier
         self._column = column
+        self._learner = learner
         self._temperature = sampler.sampling.temperature
         self.draft_ns = self.verifier_ns = self.steps = 0
+        self.entropy = 0.0
 
     def propose(self, sequence: list[int]) -> Proposal:
         """The draft's token for the position after `sequence`; only what is new in it is read."""
@@ -43,9 +59,12 @@ class Drafter:
         doubt = 0.0
         if self._verifier is not None:
             doubt = self._verifier.doubt(step, draw, self._temperature, self._column)
+            if self._learner is not None:
+                doubt = self._learner.correct(len(sequence), self._verifier.scalars, doubt)
             self.verifier_ns += perf_counter_ns() - drafted
         self.draft_ns += drafted - begin
         self.steps += 1
+        self.entropy += step.entropy
         return Proposal(draw.token, draw, doubt)
 
     def rewind(self, length: int) -> None:

@@ -15,14 +15,19 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
+from edge_client.access import Access, is_loopback
+from edge_client.diagnosis import why_not
 from edge_client.link import LinkBroken, TargetBusy
-from shared.errors import InputError, TargetError, TargetRefused, TargetUnavailable
+from shared.errors import AccessDenied, InputError, TargetError, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
 RELEASE_WAIT = 1.0
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+# Trailing metadata: the reason of an error that the target itself tells of, for machines.
+REASON_KEY = "tandem-reason"
+# Milliseconds after which a target that has no room may be asked again: gRPC's own key (proposal A6).
+PUSHBACK_KEY = "grpc-retry-pushback-ms"
 
 _Status = grpc.StatusCode
 # What each status means to the edge. Proxies and restarts break streams in every way of the first group.
@@ -40,7 +45,7 @@ ERRORS: dict[grpc.StatusCode, type[TargetError]] = {
     _Status.NOT_FOUND: TargetRefused,
     _Status.ALREADY_EXISTS: TargetRefused,
     _Status.PERMISSION_DENIED: TargetRefused,
-    _Status.UNAUTHENTICATED: TargetRefused,
+    _Status.UNAUTHENTICATED: AccessDenied,
     _Status.FAILED_PRECONDITION: TargetRefused,
     _Status.OUT_OF_RANGE: TargetRefused,
     _Status.UNIMPLEMENTED: TargetRefused,
@@ -64,11 +69,25 @@ def error_of(error: grpc.RpcError) -> TargetError:
     status = error.code() if isinstance(error, grpc.Call) else _Status.UNKNOWN
     details = " ".join((error.details() or "").split()) if isinstance(error, grpc.Call) else ""
     kind = ERRORS.get(status, LinkBroken)
-    if kind is TargetRefused:
-        if status is _Status.UNIMPLEMENTED:
-            return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
-        return TargetRefused(f"the target refused the request: {details or status.name}")
-    return kind(f"{status.name.lower().replace('_', ' ')}: {details[:200]}" if details else status.name.lower())
+    if status is _Status.UNIMPLEMENTED:
+        return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
+    # The library's own limit on messages has the same status as a target without room; waiting would not help.
+    if issubclass(kind, TargetRefused) or (kind is TargetBusy and "larger than max" in details):
+        what = "access" if kind is AccessDenied else "the request"
+        return (TargetRefused if kind is TargetBusy else kind)(f"the target refused {what}: {details or status.name}")
+    name = status.name.lower().replace("_", " ")
+    sentence = f"{name}: {details[:200]}" if details else name
+    return TargetBusy(sentence, _pushback(error)) if kind is TargetBusy else kind(sentence)
+
+
+def _pushback(error: grpc.Call) -> float | None:
+    """How long the target asks to be left alone, seconds; None if it does not say."""
+    value = _metadata(error, PUSHBACK_KEY)
+    return int(value) / 1e3 if re.fullmatch(r"\d{1,9}", value) else None
+
+
+def _metadata(error: grpc.Call, wanted: str) -> str:
+    return next((str(value) for key, value in error.trailing_metadata() or () if key == wanted), "")
 
 
 def _closed() -> TargetUnavailable:
@@ -77,38 +96,45 @@ def _closed() -> TargetUnavailable:
 
 
 class GrpcTransport:
-    """Reaches the target at `address`, "host:port", without encryption.
+    """Reaches the target at `address`, "host:port".
 
     Raises:
-        InputError: that is no address.
+        InputError: that is no address, a file of `access` cannot be used, or its token would travel in the clear.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, access: Access | None = None) -> None:
         match = _ADDRESS.fullmatch(address)
         if not match or not 0 < int(match[2]) < 1 << 16:
             raise InputError(f"{address!r} is not an address; give the target as host:port, like 127.0.0.1:50051")
+        self._host, self._port, self._access = match[1].strip("[]"), int(match[2]), access or Access()
+        self._access.check(match[1])
         # A proxy of the environment cannot reach the target on this machine.
-        options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if match[1] in _LOOPBACK else {})
-        self._channel = grpc.insecure_channel(address, options=list(options.items()))
+        options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if is_loopback(match[1]) else {})
+        self._channel = _channel(address, self._access, list(options.items()))
         self._stub = TargetServiceStub(self._channel)
+        token = self._access.token
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         self._releases: list[grpc.Future] = []
 
     def describe(self, timeout: float) -> wire.DescribeResponse:
         try:
-            return self._stub.Describe(wire.DescribeRequest(), timeout=timeout)
+            return self._stub.Describe(wire.DescribeRequest(), timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
+            # Where a target says itself why it is not available, there is nothing to find out.
+            is_link = error.code() is _Status.UNAVAILABLE and not _metadata(error, REASON_KEY)
+            if is_link and (why := why_not(self._host, self._port, self._access)):
+                raise TargetUnavailable(why) from None
             raise error_of(error) from None
         except ValueError:
             raise _closed() from None
 
     def open(self) -> GrpcLink:
-        return GrpcLink(self._stub)
+        return GrpcLink(self._stub, self._metadata)
 
     def release(self, session_id: bytes) -> None:
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
-            self._releases.append(
-                self._stub.Release.future(wire.ReleaseRequest(session_id=session_id), timeout=RELEASE_WAIT)
-            )
+            request = wire.ReleaseRequest(session_id=session_id)
+            self._releases.append(self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=self._metadata))
         self._releases = [release for release in self._releases if not release.done()]
 
     def close(self) -> None:
@@ -120,15 +146,21 @@ class GrpcTransport:
         self._channel.close()
 
 
+def _channel(address: str, access: Access, options: list[tuple[str, int]]) -> grpc.Channel:
+    if not access.tls:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(*access.files()), options=options)
+
+
 class GrpcLink:
     """One stream of `Decode`. A thread reads ahead, so that several requests can be under way."""
 
-    def __init__(self, stub: TargetServiceStub) -> None:
+    def __init__(self, stub: TargetServiceStub, metadata: tuple[tuple[str, str], ...] = ()) -> None:
         self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
         self._answers: SimpleQueue[wire.DecodeResponse | TargetError] = SimpleQueue()
         self._closed = False
         try:
-            self._call = stub.Decode(iter(self._requests.get, None))
+            self._call = stub.Decode(iter(self._requests.get, None), metadata=metadata)
         except ValueError:
             raise _closed() from None
         Thread(target=self._read, args=(self._call,), name="tandem-link", daemon=True).start()

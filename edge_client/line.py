@@ -21,7 +21,8 @@ class Meter:
             the final release; every answer), without `bytes_prompt`, and without framing, HTTP headers and TLS.
         bytes_prompt: what the ids of the prompt took of the requests.
         wait_seconds: wall time spent waiting for answers, reconnecting included.
-        target_seconds: of that, what the target says it queued and computed.
+        target_seconds: of `wait_seconds`, what the target says it queued and computed.
+        held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
         reconnects: how often a broken link was replaced.
     """
 
@@ -31,6 +32,7 @@ class Meter:
     bytes_prompt: int = 0
     wait_seconds: float = 0.0
     target_seconds: float = 0.0
+    held_seconds: float = 0.0
     reconnects: int = 0
 
 
@@ -110,7 +112,7 @@ class Line:
 
     def _mend(self, error: LinkBroken, patience: Patience) -> None:
         self.hang_up()
-        patience.after(error)
+        self._meter.held_seconds += patience.after(error)
         self._meter.reconnects += 1
 
     def _send(self, request: wire.DecodeRequest) -> None:

@@ -17,7 +17,15 @@ class LinkBroken(TargetUnavailable):
 
 
 class TargetBusy(LinkBroken):
-    """The target has no room just now. The same, after a while."""
+    """The target has no room just now. The same, after a while.
+
+    Attributes:
+        retry_after: how long a while, seconds; None if the target did not say.
+    """
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
 
 
 class Link(Protocol):
@@ -50,7 +58,7 @@ class Transport(Protocol):
 
         Raises:
             LinkBroken, TargetRefused: as for `Link.receive`.
-            TargetUnavailable: the transport is closed.
+            TargetUnavailable: the transport is closed, or it and the target do not agree on encryption.
         """
 
     def open(self) -> Link:

@@ -11,12 +11,16 @@ from shared.config import Criterion
 
 if TYPE_CHECKING:
     from edge_client.drafter import Drafter
+    from edge_client.learning import Learner
     from edge_client.target import Audit, TargetSession, Verdict
 
 
 @dataclass(frozen=True)
 class Times:
-    """Wall time until the last token was shown, and its parts, milliseconds; the tail audit is not in it."""
+    """Wall time until the last token was shown, and its parts, milliseconds; the tail audit is not in it.
+
+    `held_ms` went by while the target had no room, because it was busy or a limit was reached.
+    """
 
     total_ms: float
     first_token_ms: float
@@ -24,18 +28,22 @@ class Times:
     verifier_ms: float
     network_ms: float
     target_ms: float
+    held_ms: float
 
     @classmethod
     def of(cls, total_ms: float, first_token_ms: float, drafter: Drafter, session: TargetSession | None) -> Times:
         """The times of a text that has just been finished."""
-        waited, target = (session.wait_seconds, session.target_seconds) if session else (0.0, 0.0)
+        waited = target = held = 0.0
+        if session:
+            waited, target, held = session.wait_seconds, session.target_seconds, session.held_seconds
         return cls(
             total_ms,
             first_token_ms,
             drafter.draft_ns / 1e6,
             drafter.verifier_ns / 1e6,
-            1e3 * max(0.0, waited - target),
+            1e3 * max(0.0, waited - target - held),
             1e3 * target,
+            1e3 * held,
         )
 
 
@@ -94,16 +102,17 @@ class Summary(Times):
 
 
 class Record:
-    """Gathers what the target said, by position, and feeds the budget with it.
+    """Gathers what the target said, by position, and teaches the budget and the learner.
 
     Attributes:
         known: negative log-likelihood under the target, nats, of each position that it has seen.
         off_target: the accepted positions that are errors, by criterion.
     """
 
-    def __init__(self, criterion: Criterion, budget: Budget | None = None) -> None:
+    def __init__(self, criterion: Criterion, budget: Budget | None = None, learner: Learner | None = None) -> None:
         self._criterion = criterion
         self._budget = budget
+        self._learner = learner
         self.known: dict[int, float] = {}
         self.off_target: dict[Criterion, set[int]] = {criterion: set() for criterion in Criterion}
         self._runs: list[int] = []
@@ -120,6 +129,10 @@ class Record:
         self._runs.append(run)
         self.asked += asked
         self.audited(verdict.audit, confirmed=verdict.stands)
+        fallen = verdict.audit.position + len(verdict.audit)
+        # Of a token that fell only this much is known: it is not the target's own.
+        if self._learner is not None and verdict.stands < asked and self._criterion is Criterion.STRICT:
+            self._learner.audited(fallen, True)
 
     def audited(self, audit: Audit, confirmed: int = 0) -> None:
         """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed.
@@ -132,8 +145,20 @@ class Record:
         flags = {Criterion.STRICT: audit.off_strict[:accepted], Criterion.TYPICAL: audit.off_typical[:accepted]}
         for criterion, off in flags.items():
             self.off_target[criterion].update(audit.position + i for i, is_off in enumerate(off) if is_off)
+        if self._learner is not None:
+            # By `typical` nothing is known of a token that fell, so of the asked ones only harmless ones would be seen:
+            # it learns from accepted tokens alone.
+            labels = audit.off_strict if self._criterion is Criterion.STRICT else flags[Criterion.TYPICAL]
+            for i, is_off in enumerate(labels):
+                self._learner.audited(audit.position + i, is_off)
         if self._budget is not None:
             self._budget.observe(sum(flags[self._criterion]), len(audit) + self._own)
+            self._own = 0
+
+    def finish(self) -> None:
+        """The text is over: what the target wrote since the last audit counts, too."""
+        if self._budget is not None and self._own:
+            self._budget.observe(0, self._own)
             self._own = 0
 
     def summary(self, text: Text, times: Times, session: TargetSession | None, doubted: int | None = None) -> Summary:
@@ -163,7 +188,7 @@ class Record:
             bytes_down=session.bytes_down if session else 0,
             bytes_prompt=session.bytes_prompt if session else 0,
             reconnects=session.reconnects if session else 0,
-            threshold=self._budget.threshold if self._budget else None,
+            threshold=max(self._budget.threshold, 0.0) if self._budget else None,
             doubted=doubted,
             **asdict(times),
         )

@@ -35,7 +35,7 @@ class Retry:
         total: the longest time without any progress, over all attempts.
         first_pause: after the first failure; doubles with each further one, and a random half of it is left out.
         longest_pause: where the doubling ends.
-        busy_pause: the shortest pause when the target says that it has no room.
+        busy_pause: the shortest pause when the target says that it has no room, but not for how long.
     """
 
     attempt: float = 30.0
@@ -70,19 +70,30 @@ class Patience:
         """Seconds that the next attempt may take."""
         return max(0.0, min(self.retry.attempt, self._end - self.clock.now()))
 
-    def after(self, error: LinkBroken) -> None:
-        """Pause after a failure.
+    def after(self, error: LinkBroken) -> float:
+        """Pause after a failure; returns the seconds of it that the target imposed because it has no room.
 
         Raises:
             TargetUnavailable: the patience is used up.
         """
         pause = self._pause * (0.5 + 0.5 * self.chance.random())
         if isinstance(error, TargetBusy):
-            pause = max(pause, self.retry.busy_pause)
+            # What the target says, and a little chance, lest all who wait come back together.
+            wanted = error.retry_after
+            pause = max(pause, self.retry.busy_pause) if wanted is None else wanted + pause
         self._pause = min(2 * self._pause, self.retry.longest_pause)
         if self.clock.now() + pause >= self._end:
-            raise TargetUnavailable(
-                f"cannot reach the target at {self.address} ({error}); "
-                "start one with `cloud-target serve`, check the address, or write without it: --mode local"
-            ) from error
+            raise TargetUnavailable(self._given_up(error)) from error
         self.clock.sleep(pause)
+        return pause if isinstance(error, TargetBusy) else 0.0
+
+    def _given_up(self, error: LinkBroken) -> str:
+        if isinstance(error, TargetBusy):
+            return (
+                f"the target at {self.address} has no room for this ({error}); "
+                "try again later, or write without it: --mode local"
+            )
+        return (
+            f"cannot reach the target at {self.address} ({error}); "
+            "start one with `cloud-target serve`, check the address, or write without it: --mode local"
+        )

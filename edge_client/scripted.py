@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edge_client.draft import Draft, Step
+from shared.features import NAMES, SCALARS
 from shared.sampling import Draw
 
 _SMALLEST = 1e-30
@@ -53,11 +54,17 @@ class ScriptedDraft(Draft):
 
 
 class ScriptedVerifier:
-    """A verifier that is a function of the draft's step and the draw."""
+    """A verifier that is a function of the draft's step and the draw.
+
+    Attributes:
+        scalars: see `edge_client.verifier.Verifier`; of them only ln q(x) is filled in.
+    """
 
     def __init__(self, doubt: Callable[[Step, Draw], float]) -> None:
         self._function = doubt
+        self.scalars = np.zeros(SCALARS, np.float32)
 
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
         """See `edge_client.verifier.Verifier.doubt`."""
+        self.scalars[NAMES.index("log_q")] = draw.log_q
         return self._function(step, draw)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edge_client.access import Access
 from edge_client.line import Line, Meter
 from edge_client.link import LinkBroken, Transport
 from edge_client.retry import Clock, Patience, Retry, SystemClock
@@ -97,16 +98,16 @@ class TargetClient:
             raise
 
     @classmethod
-    def connect(cls, address: str, retry: Retry | None = None) -> TargetClient:
-        """Connect to `address`, "host:port", over gRPC.
+    def connect(cls, address: str, retry: Retry | None = None, access: Access | None = None) -> TargetClient:
+        """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `access` has them.
 
         Raises:
-            InputError: that is no address.
+            InputError: that is no address, or `access` cannot be used.
             TargetUnavailable, TargetRefused: as the class.
         """
         from edge_client.grpc_link import GrpcTransport  # `local` and --help never need it
 
-        return cls(GrpcTransport(address), address, retry)
+        return cls(GrpcTransport(address, access), address, retry)
 
     def describe(self) -> Description:
         """Ask the target what it serves.
@@ -121,11 +122,8 @@ class TargetClient:
             except LinkBroken as error:
                 patience.after(error)
 
-    def check(self, manifest: Manifest) -> list[str]:
-        """Whether this target can judge the tokens of a bundle.
-
-        Returns:
-            What the user should know, one sentence each.
+    def check(self, manifest: Manifest) -> None:
+        """See that this target can judge the tokens of a bundle.
 
         Raises:
             TargetMismatch: another tokenizer, so that the same ids mean other words.
@@ -136,12 +134,6 @@ class TargetClient:
                 f"{theirs.name} at {self.address} has another tokenizer ({theirs.vocabulary} tokens) than the bundle "
                 f"{manifest.name} ({manifest.vocabulary}); use a bundle that was made for it, or another --target"
             )
-        if theirs.fingerprint == manifest.target_fingerprint:
-            return []
-        return [
-            f"the verifier of the bundle {manifest.name} was trained for {manifest.target_name}, and {self.address} "
-            f"serves {theirs.name} ({theirs.fingerprint[:8]}): it starts strict, and the audits will loosen it"
-        ]
 
     def session(
         self, sampling: Sampling, coupling: Coupling, end_ids: Iterable[int], prompt_length: int

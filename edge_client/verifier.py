@@ -17,12 +17,17 @@ from shared.sampling import Draw
 
 
 class Verifier:
-    """A small head over what the draft knows anyway; its memory is bound once, so that a token costs microseconds."""
+    """A small head over what the draft knows anyway; its memory is bound once, so that a token costs microseconds.
+
+    Attributes:
+        scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``; overwritten by the next.
+    """
 
     def __init__(self, session: onnxruntime.InferenceSession, hidden: int) -> None:
         features = np.zeros((1, SCALARS + hidden), np.float32)
         doubt = np.zeros((1, len(DOUBT_COLUMNS)), np.float32)
         self._features, self._doubt = features[0], doubt[0]
+        self.scalars = self._features[:SCALARS]
         self._run = session.run_with_iobinding
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input("features", OrtValue.ortvalue_from_numpy(features))

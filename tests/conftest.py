@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,9 @@ from hypothesis import HealthCheck, Phase, settings
 
 # Subprocesses of a test inherit these. A proxy would swallow gRPC's loopback connections.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+# What devices remember of one test is nobody else's business.
+_state = tempfile.TemporaryDirectory(prefix="tandem-state-")
+os.environ["TANDEM_STATE"] = _state.name
 for _name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)

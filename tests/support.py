@@ -16,6 +16,7 @@ from cloud_target.engine.interface import Engine, Feed
 from cloud_target.service.decoding import answer
 from cloud_target.service.requests import Limits, Terms, parse_request, parse_terms
 from cloud_target.service.sessions import SessionTable
+from cloud_target.service.turns import begin
 from edge_client.link import LinkBroken, TargetBusy
 from edge_client.retry import Retry
 from edge_client.target import TargetClient
@@ -40,9 +41,8 @@ class FakeClock:
 class Cloud:
     """A target process: an engine and its sessions. `restart` ends it, and with it every stream, and starts another."""
 
-    def __init__(self, make_engine: Callable[[], Engine], slots: int | None = None) -> None:
+    def __init__(self, make_engine: Callable[[], Engine]) -> None:
         self._make_engine = make_engine
-        self._slots = slots
         self.lives = 0
         self.restart()
 
@@ -50,11 +50,11 @@ class Cloud:
         self.lives += 1
         self.engine = self._make_engine()
         self.limits = Limits.of(self.engine)
-        self.evict()
+        self.table = SessionTable(self.engine)
 
     def evict(self) -> None:
         """Forget every session, as if others had needed the room."""
-        self.table = SessionTable(self._slots or self.engine.slots)
+        self.table.clear()
 
 
 class LoopbackTransport:
@@ -127,7 +127,7 @@ class LoopbackLink:
         try:
             self._terms = self._terms or parse_terms(message, cloud.limits)
             request = parse_request(message, self._terms, cloud.limits)
-            session = cloud.table.take(self._terms.session_id)
+            session = begin(cloud.table, request, cloud.engine.context)
         except (ProtocolError, InputError) as error:
             raise TargetRefused(str(error)) from None
         except TargetUnavailable as error:
@@ -146,7 +146,7 @@ class LoopbackLink:
             pass
         finally:
             steps.close()
-            table.put_back(self._terms.session_id)
+            table.put_back(self._terms.key)
             table.check_integrity()
 
 

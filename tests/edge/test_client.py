@@ -57,8 +57,21 @@ def test_a_dead_target_is_given_up_in_time():
     assert 25 < clock.time <= Retry().total
     assert 20 < transport.attempts < 100
     assert session.wait_seconds == pytest.approx(clock.time)
+    assert session.held_seconds == 0
     transport.dead = False
     assert session.judge([*PROMPT, token], 6).token == own([*PROMPT, token])
+
+
+def test_a_pause_that_the_target_wants_is_counted_apart():
+    clock = FakeClock()
+    transport = Dead(lambda: TargetBusy("the tokens of this minute are used up", 2.0), clock)
+    session = open_session(client_of(transport, clock))
+    assert session.judge(PROMPT, 5).token == own(PROMPT)
+    assert session.held_seconds == 0
+    transport.dead = True
+    with pytest.raises(TargetUnavailable, match="used up"):
+        session.judge([*PROMPT, own(PROMPT)], 6)
+    assert 0 < session.held_seconds <= session.wait_seconds
 
 
 def test_a_wrong_address_is_given_up_at_once():
@@ -101,6 +114,16 @@ def test_pauses_grow_and_end(seed, busy):
         assert max(full / 2, least) - 1e-9 <= pause <= max(full, least) + 1e-9
 
 
+def test_a_target_without_room_is_asked_again_when_it_says():
+    clock = FakeClock()
+    patience = Patience(Retry(), "x:1", clock, random.Random(0))
+    assert patience.after(TargetBusy("busy", 7.0)) == clock.time
+    assert 7.0 < clock.time < 7.0 + Retry().first_pause
+    with pytest.raises(TargetUnavailable, match=r"the target at x:1 has no room for this \(busy\).*try again later"):
+        patience.after(TargetBusy("busy", 60.0))
+    assert clock.time < 8.0  # longer than the patience that is left: known at once
+
+
 def test_closing_releases_once_and_only_what_was_used():
     transport = LoopbackTransport(make_cloud())
     client = client_of(transport)
@@ -137,9 +160,7 @@ def manifest(**changes) -> Manifest:
 def test_check_knows_friend_from_foe():
     client = client_of(LoopbackTransport(make_cloud()))
     assert client.description.context == CONTEXT
-    assert client.check(manifest()) == []
-    (warning,) = client.check(manifest(target_fingerprint="another", target_name="larger"))
-    assert "trained for larger" in warning
+    client.check(manifest(target_fingerprint="another", target_name="larger"))
     for change in ({"tokenizer_fingerprint": "another"}, {"vocabulary": VOCABULARY + 1}):
         with pytest.raises(TargetMismatch, match="another tokenizer"):
             client.check(manifest(**change))

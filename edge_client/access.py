@@ -1,0 +1,85 @@
+"""How a device proves who it is to a target, and how it knows that the target is the right one."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.errors import InputError
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, brackets or not, is this machine under its usual name or a loopback address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a connection is protected with; by default nothing.
+
+    Attributes:
+        tls: encrypt, and check that the target's certificate is valid for its host name; any file below implies it.
+        ca: authorities that may have signed the target's certificate, PEM; None for the well-known ones.
+        client_cert, client_key: this device's own certificate and key, PEM; both or neither.
+        token: what the target's operator gave out.
+
+    Raises:
+        InputError: half a pair, or a token that cannot be one.
+    """
+
+    tls: bool = False
+    ca: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.client_cert is None) != (self.client_key is None):
+            raise InputError("a client certificate needs both --client-cert and --client-key")
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            raise InputError("the token is empty or holds spaces or other signs; keep it on one line, exactly as given")
+        if self.ca or self.client_cert:
+            object.__setattr__(self, "tls", True)
+
+    def check(self, host: str) -> None:
+        """See that nothing secret travels in the clear.
+
+        Raises:
+            InputError: a token, no encryption, and a host beyond loopback.
+        """
+        if self.token is not None and not self.tls and not is_loopback(host):
+            raise InputError(
+                f"the token would travel to {host} where others can read it; add --tls, or --ca FILE with the "
+                "authority of the target's certificate"
+            )
+
+    def files(self) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """The bytes of the authorities, the client's key and its certificate, None where there is no such file.
+
+        Raises:
+            InputError: one cannot be read.
+        """
+        return tuple(path and _read(path) for path in (self.ca, self.client_key, self.client_cert))
+
+
+def read_token(path: Path) -> str:
+    """The token in a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return _read(path).decode(errors="replace").strip()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {(error.strerror or 'failed').lower()}") from None
