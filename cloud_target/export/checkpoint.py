@@ -70,7 +70,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         model=model.eval().requires_grad_(False),
         tokenizer=tokenizer,
         vocabulary=vocabulary,
-        end_ids=_end_ids(model, tokenizer),
+        end_ids=end_ids(model, tokenizer),
         context=int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT),
     )
 
@@ -146,8 +146,8 @@ def check_same_tokens(draft: Tokenizer, target: Tokenizer) -> None:
             )
 
 
-def _end_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
-    """What the checkpoint says ends a text, and the tokens that do so by their name."""
+def end_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
+    """Tokens that end a text: what the checkpoint says does, and those that do so by their name."""
     ends: set[int] = set()
     for config in (model.generation_config, model.config):
         declared = getattr(config, "eos_token_id", None)

@@ -11,14 +11,14 @@ _DESCRIPTION = """\
 Make the bundle that an edge device needs: the draft as an ONNX graph, the verifier, the tokenizer, and a manifest.
 
 The graph is compared with PyTorch before anything is written. Without --verifier the bundle gets a baseline that
-needs no training (it doubts what the draft itself found unlikely), and no table from budget to threshold.
+needs no training (it doubts what the draft itself found unlikely), and no table from budget to threshold;
+`cloud-target prepare` trains and calibrates one.
 """
 
 _EXAMPLES = """\
 examples:
-  # the pocket draft with its trained verifier, in 8 bits
-  cloud-target export --draft runs/draft --target runs/target --out bundle --dtype int8 \\
-      --verifier runs/verifier/verifier.onnx --calibration runs/verifier/calibration.json
+  # a draft of your own in 8 bits
+  cloud-target export --draft runs/draft --target runs/target --out bundle --dtype int8
 
   # any pair from the hub that shares a tokenizer
   cloud-target export --draft Qwen/Qwen2-0.5B --target Qwen/Qwen2-7B --out qwen-bundle --context 2048
@@ -38,7 +38,10 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--draft", required=True, metavar="DIR|HUB_ID", help="the draft, a Hugging Face causal language model"
+        "--draft",
+        required=True,
+        metavar="DIR|HUB_ID|BUNDLE",
+        help="the draft, a Hugging Face causal language model; or a bundle, whose draft is kept byte for byte",
     )
     parser.add_argument("--out", required=True, metavar="BUNDLE", help="directory to make; an older bundle is replaced")
     parser.add_argument(
@@ -51,15 +54,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
-        default="float32",
-        help="of the draft's weights; int8 is refused where it would write other tokens (default: %(default)s)",
+        help="of the draft's weights; int8 is refused where it would write other tokens (default: float32)",
     )
     parser.add_argument(
         "--kind",
         choices=KINDS,
-        default="auto",
         help="shared-buffer: Llama, Qwen2 and GPT-2, several times faster a step; concat: all that optimum can "
-        "export; auto: the first where it can be (default: %(default)s)",
+        "export; auto: the first where it can be (default: auto)",
     )
     parser.add_argument(
         "--context", type=int, metavar="N", help="longest sequence in tokens (default: the draft's own, at most 4096)"

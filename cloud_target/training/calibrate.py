@@ -1,28 +1,34 @@
 """From a budget to a threshold, on held-out documents (design: the quality budget).
 
 With threshold theta the edge asks iff doubt > theta. The divergence rate is the share of all tokens that are accepted
-and off-target. The threshold of a budget is the largest whose divergence rate stays within it, and whose one-sided
-upper confidence bound, by resampling documents, does so too.
+and off-target. The threshold of a budget is the largest one up to which two upper bounds stay within it:
+
+- conformal risk control (Angelopoulos et al., arXiv 2208.02814): with n documents of mean divergence rate R, a new
+  document of the same kind is expected to diverge in at most (n R + 1) / (n + 1) of its tokens, whatever the
+  distribution;
+- the divergence rate of all tokens, resampled by document, is below the bound with confidence `CONFIDENCE`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from cloud_target.training.doubts import off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Head
-from shared.bundle import DOUBT_COLUMNS, Calibration
+from shared.bundle import DOUBT_COLUMNS, Calibration, Familiar, Wording
 from shared.config import Criterion
+from shared.features import NAMES
+from shared.tokenizer import bytes_per_token
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)
 CONFIDENCE = 0.9
 RESAMPLES = 400
+WINDOW, OPENING = 64, 24  # tokens of a text, and of a prompt, that are enough to tell
 _GRID = 1000
 
 
@@ -68,15 +74,19 @@ class Curve:
         return 1 - self.accepted.sum(0) / self.tokens.sum()
 
     def upper_divergence(self, seed: int = 0) -> np.ndarray:
-        """Upper bound of the divergence rate with `CONFIDENCE`, by bootstrap over documents, ``float64 [G]``."""
+        """The larger of the two upper bounds on the divergence rate at each threshold, ``float64 [G]``."""
         count = len(self.tokens)
         weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-        rates = (weights @ self.errors) / (weights @ self.tokens)[:, None]
-        return np.maximum(np.quantile(rates, CONFIDENCE, axis=0), self.divergence)
+        resampled = (weights @ self.errors) / (weights @ self.tokens)[:, None]
+        confident = np.maximum(np.quantile(resampled, CONFIDENCE, axis=0), self.divergence)
+        conformal = ((self.errors / self.tokens[:, None]).sum(0) + 1) / (count + 1)
+        # Where every token is asked there are no errors, and nothing is left to chance.
+        return np.where(self.accepted.sum(0) > 0, np.maximum(confident, conformal), 0.0)
 
     def choose(self, budget: float) -> int:
-        """Index of the largest threshold whose upper divergence rate stays within the budget."""
-        return int(np.flatnonzero(self.upper_divergence() <= budget)[-1])
+        """Index of the largest threshold up to which the upper bound stays within the budget; 0 if there is none."""
+        too_much = np.flatnonzero(self.upper_divergence() > budget)
+        return max(int(too_much[0]) - 1, 0) if len(too_much) else len(self.thresholds) - 1
 
 
 def calibrate(
@@ -85,6 +95,7 @@ def calibrate(
     """The cells of the table for one criterion and one way of sampling, all of `rows` being sampled so."""
     doubt = head.doubt(rows.features)[:, DOUBT_COLUMNS.index(criterion)]
     curve = Curve.of(doubt, off_target(rows, criterion), rows.document)
+    upper = curve.upper_divergence()
     cells = []
     for budget in budgets:
         chosen = curve.choose(budget)
@@ -98,32 +109,33 @@ def calibrate(
                 divergence=float(curve.divergence[chosen]),
                 ask_rate=float(curve.ask_rate[chosen]),
                 tokens=int(curve.tokens.sum()),
+                documents=len(curve.tokens),
+                upper=float(upper[chosen]),
+                confidence=CONFIDENCE,
             )
         )
     return cells
 
 
-def check(
-    head: Head, rows: Rows, criterion: Criterion, budgets: Sequence[float] = BUDGETS, seed: int = 0
-) -> list[dict[str, float]]:
-    """Thresholds on documents that they were not chosen on: two halves, each judged by the other's thresholds."""
-    doubt = head.doubt(rows.features)[:, DOUBT_COLUMNS.index(criterion)]
-    off = off_target(rows, criterion)
-    documents = np.random.default_rng(seed).permutation(np.unique(rows.document))
-    first = np.isin(rows.document, documents[: len(documents) // 2])
-    results = []
-    for budget in budgets:
-        errors = asked = 0
-        for chosen_on, judged_on in ((first, ~first), (~first, first)):
-            curve = Curve.of(doubt[chosen_on], off[chosen_on], rows.document[chosen_on])
-            threshold = curve.thresholds[curve.choose(budget)]
-            asks = doubt[judged_on] > threshold
-            errors += int((off[judged_on] & ~asks).sum())
-            asked += int(asks.sum())
-        results.append({"budget": budget, "divergence": errors / len(off), "ask_rate": asked / len(off)})
-    return results
+def familiar(rows: Rows, temperature: float, top_p: float) -> Familiar:
+    """How these texts look to the draft, all of `rows` being sampled so: its mean entropy over windows of a text."""
+    window = int(min(WINDOW, np.bincount(np.unique(rows.document, return_inverse=True)[1]).max()))
+    entropy = rows.features[:, NAMES.index("entropy")].astype(np.float64)
+    means = []
+    for document in np.unique(rows.document):
+        of_one = entropy[rows.document == document]
+        means += [of_one[i : i + window].mean() for i in range(0, len(of_one) - window + 1, window)]
+    low, high = np.quantile(means, (0.005, 0.995))
+    return Familiar(temperature, top_p, window, float(low), float(high))
 
 
-def write_calibration(path: str | Path, cells: Sequence[Calibration]) -> None:
-    """The table as JSON, in the form in which the manifest keeps it."""
-    Path(path).write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
+def wording(tokenizer: Tokenizer, documents: Sequence[np.ndarray]) -> Wording:
+    """How these documents are worded: bytes per token over windows of their tokens."""
+    window = min(OPENING, max(map(len, documents)))
+    means = [
+        bytes_per_token(tokenizer, document[i : i + window].tolist())
+        for document in documents
+        for i in range(0, len(document) - window + 1, window)
+    ]
+    low, high = np.quantile(means, (0.005, 0.995))
+    return Wording(window, float(low), float(high))

@@ -15,15 +15,13 @@ A pair from nothing, in order (the pocket pair was made so, on two CPU cores in 
   cloud-target train target stories.txt dialogues.txt --tokenizer runs/tokenizer --dev dev.txt --minutes 60 \\
       --out runs/target
   cloud-target train own-text stories.txt dialogues.txt --target runs/target --tokens 700000 --out runs/own_draft.npz
-  cloud-target train own-text stories.txt dialogues.txt --target runs/target --tokens 120000 --part verifier \\
-      --out runs/own_verifier.npz
   cloud-target train draft stories.txt dialogues.txt --target runs/target --own-text runs/own_draft.npz --dev dev.txt \\
       --minutes 30 --out runs/draft
-  cloud-target train verifier stories.txt dialogues.txt --target runs/target --draft runs/draft \\
-      --own-text runs/own_verifier.npz --dev dev.txt --out runs/verifier
+  cloud-target prepare --target runs/target --draft runs/draft --corpus stories.txt dialogues.txt --unseen \\
+      --dev dev.txt --dtype int8 --out bundle
 
-For a target that exists already, begin with own-text. A corpus file holds documents separated by a line <|endoftext|>,
-and may be packed with xz.
+For a target that exists already, begin with own-text; for a draft that exists as well, prepare is all you need.
+A corpus file holds documents separated by a line <|endoftext|>, and may be packed with xz.
 """
 
 
@@ -31,7 +29,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` and `evaluate`; each sets `run`, a function from the parsed arguments to an exit status."""
     train = subparsers.add_parser(
         "train",
-        help="train a tokenizer, a target, a draft or a verifier",
+        help="train a tokenizer, a target or a draft",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -40,7 +38,6 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_target(steps)
     _add_own_text(steps)
     _add_draft(steps)
-    _add_verifier(steps)
     _add_card(steps)
     _add_evaluate(subparsers)
 
@@ -119,17 +116,11 @@ def _add_target(steps: argparse._SubParsersAction) -> None:
 
 def _add_own_text(steps: argparse._SubParsersAction) -> None:
     example = "cloud-target train own-text stories.txt --target runs/target --tokens 700000 --out runs/own_draft.npz"
-    text = "let the target continue openings of the corpus, for the draft or the verifier to learn from"
+    text = "let the target continue openings of the corpus, for the draft to learn from"
     parser = _step(steps, "own-text", text, example, "own_text_command")
     _corpus(parser)
     parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--out", required=True, metavar="FILE", help="where the texts go (.npz)")
-    parser.add_argument(
-        "--part",
-        choices=("draft", "verifier"),
-        default="draft",
-        help="whose part of the corpus the openings come from; the two never mix (default %(default)s)",
-    )
     parser.add_argument("--run-length", type=int, default=160, help="tokens a text, at most (default %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="texts at once (default %(default)s)")
     _length(parser, 700_000)
@@ -154,30 +145,10 @@ def _add_draft(steps: argparse._SubParsersAction) -> None:
     _common(parser)
 
 
-def _add_verifier(steps: argparse._SubParsersAction) -> None:
-    example = (
-        "cloud-target train verifier stories.txt --target runs/target --draft runs/draft --own-text "
-        "runs/own_verifier.npz --dev dev.txt --out runs/verifier"
-    )
-    text = "label the draft's steps, fit the accept/ask head, and calibrate it on held-out text"
-    parser = _step(steps, "verifier", text, example, "train_verifier_command")
-    _corpus(parser)
-    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
-    parser.add_argument(
-        "--draft", required=True, metavar="PATH", help="the draft's checkpoint, or better its draft.onnx"
-    )
-    parser.add_argument("--own-text", nargs="*", default=[], metavar="FILE", help="made by own-text --part verifier")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where head, calibration, rows and report go")
-    parser.add_argument("--rows", type=int, default=300_000, help="to train on, about (default %(default)s)")
-    parser.add_argument("--reuse-rows", action="store_true", help="take the rows that an earlier run left in DIR")
-    _dev(parser, required=True)
-    _common(parser, device=False)
-
-
 def _add_card(steps: argparse._SubParsersAction) -> None:
     example = (
         "cloud-target train card --name pocket --target runs/target --draft runs/draft "
-        "--evaluation runs/evaluation.json --report runs/verifier/report.json --out runs/README.md"
+        "--evaluation runs/evaluation.json --report bundle/report.json --out runs/README.md"
     )
     parser = _step(
         steps, "card", "write the model card of a pair trained on the pocket corpora", example, "card_command"
@@ -186,7 +157,7 @@ def _add_card(steps: argparse._SubParsersAction) -> None:
     parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--draft", required=True, metavar="DIR", help="the draft's checkpoint")
     parser.add_argument("--evaluation", required=True, metavar="FILE", help="made by evaluate --json")
-    parser.add_argument("--report", required=True, metavar="FILE", help="report.json, made by train verifier")
+    parser.add_argument("--report", required=True, metavar="FILE", help="report.json, made by prepare")
     parser.add_argument("--out", required=True, metavar="FILE", help="where the card goes (Markdown)")
 
 

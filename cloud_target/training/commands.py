@@ -10,39 +10,23 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from cloud_target.export.checkpoint import end_ids
 from cloud_target.training.card import write_card
-from cloud_target.training.corpus import encode_corpus, hold_out
+from cloud_target.training.corpus import UNSEEN, encode_corpus, hold_out
 from cloud_target.training.distil import distil
-from cloud_target.training.evaluate import agreement, as_table, bits_per_byte, label_dev, load_dev, save_dev
-from cloud_target.training.label import Rows, label
+from cloud_target.training.evaluate import agreement, as_table, bits_per_byte, label_dev
 from cloud_target.training.models import load_model, load_model_tokenizer
 from cloud_target.training.own_text import OwnText, write_own_text
 from cloud_target.training.pretrain import POCKET_DRAFT, POCKET_TARGET, RunSettings, Shape, pretrain
-from cloud_target.training.report import head_report, write_report
 from cloud_target.training.steps import CheckpointSteps, open_steps
 from cloud_target.training.teacher import ask_teacher
 from cloud_target.training.tokenizer import save_tokenizer, train_tokenizer
-from cloud_target.training.verifier import FitSettings, fit
 from shared.config import Sampling
 
-VERIFIER_SHARE = 0.1
 # Mostly the two ways in which people sample; a little greedy, where texts of small models run in circles.
 OWN_SAMPLINGS = tuple(
     Sampling(temperature=t, top_p=p)
     for t, p in ((0.7, 0.9), (1.0, 1.0), (0.7, 0.9), (1.0, 1.0), (0.7, 0.9), (0.0, 1.0), (1.0, 1.0))
-)
-LABEL_SAMPLINGS = tuple(
-    Sampling(temperature=t, top_k=k, top_p=p)
-    for t, k, p in (
-        *((0.7, 0, 0.9),) * 3,
-        *((1.0, 0, 1.0),) * 2,
-        *((0.0, 0, 1.0),) * 2,
-        (0.5, 0, 0.95),
-        (0.3, 0, 1.0),
-        (0.7, 0, 1.0),
-        (1.0, 0, 0.9),
-        (0.8, 40, 0.95),
-    )
 )
 
 
@@ -58,10 +42,17 @@ def train_target_command(args: Namespace) -> None:
 
 
 def own_text_command(args: Namespace) -> None:
-    target = load_model(args.target, args.device)
-    documents = _part(args, load_model_tokenizer(args.target), args.part)
+    target, tokenizer = load_model(args.target, args.device), load_model_tokenizer(args.target)
     own = write_own_text(
-        target, documents, OWN_SAMPLINGS, args.run_length, args.tokens, args.minutes, batch=args.batch, seed=args.seed
+        target,
+        _seen(args, tokenizer),
+        OWN_SAMPLINGS,
+        args.run_length,
+        args.tokens,
+        end_ids(target, tokenizer),
+        args.minutes,
+        batch=args.batch,
+        seed=args.seed,
     )
     own.save(args.out)
     written = sum(map(len, own.documents)) - int(own.openings.sum())
@@ -71,31 +62,13 @@ def own_text_command(args: Namespace) -> None:
 def train_draft_command(args: Namespace) -> None:
     target, tokenizer = load_model(args.target, args.device), load_model_tokenizer(args.target)
     own = [document for path in args.own_text for document in OwnText.load(path).documents]
-    corpus = _up_to(_part(args, tokenizer, "draft"), args.corpus_tokens)
+    corpus = _up_to(_seen(args, tokenizer), args.corpus_tokens)
     dev = [document for path in args.dev for document in encode_corpus(tokenizer, [path], args.seed)[:40]]
     targets, dev_targets = ask_teacher(target, own + corpus), ask_teacher(target, dev)
     draft = distil(target, tokenizer, targets, dev_targets, _shape(args, POCKET_DRAFT), _settings(args), args.out)
     for path in args.dev:
         bits = bits_per_byte(draft, tokenizer, path, args.device, limit=200)
         print(f"{Path(path).name}: {bits:.3f} bits per byte")
-
-
-def train_verifier_command(args: Namespace) -> None:
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    if args.reuse_rows:
-        rows, dev = Rows.load(out / "rows.npz"), load_dev(out / "rows_dev")
-    else:
-        target, tokenizer = load_model(args.target), load_model_tokenizer(args.target)
-        draft = open_steps(args.draft, target.config.max_position_embeddings)
-        rows = _train_rows(args, draft, target, tokenizer)
-        rows.save(out / "rows.npz")
-        dev = label_dev(draft, target, tokenizer, args.dev, seed=args.seed)
-        save_dev(out / "rows_dev", dev)
-    head, loss = fit(rows, FitSettings(seed=args.seed))
-    head.export(out / "verifier.onnx")
-    print(f"{len(rows)} rows, held-out loss {loss:.4f} nats")
-    write_report(out, head_report(head, rows, dev, args.seed))
 
 
 def card_command(args: Namespace) -> None:
@@ -118,34 +91,9 @@ def evaluate_command(args: Namespace) -> None:
         Path(args.json).write_text(json.dumps({"bits_per_byte": bits, "agreement": lines}, indent=1) + "\n")
 
 
-def _train_rows(args: Namespace, draft, target, tokenizer: Tokenizer) -> Rows:
-    """Rows from the verifier's part of the corpus, and twice as many from the target's own text."""
-    random = np.random.default_rng(args.seed)
-    # Two rows a token: as it was sampled, or in the commonest way, and in one of many ways.
-    own = [OwnText.load(path) for path in args.own_text]
-    texts = [document for part in own for document in part.documents]
-    starts = [int(opening) for part in own for opening in part.openings]
-    used = [
-        Sampling(temperature=float(t), top_p=round(float(p), 6))
-        for part in own
-        for t, p in zip(part.temperature, part.top_p, strict=True)
-    ]
-    order = random.permutation(len(texts))
-    wanted = args.rows // 3 if texts else 0
-    count = int(np.searchsorted(np.cumsum([len(texts[i]) - starts[i] for i in order]), wanted)) + 1 if texts else 0
-    order = order[:count]
-    corpus = _up_to(_part(args, tokenizer, "verifier"), (args.rows - 2 * wanted) // 2)
-    documents = [texts[i] for i in order] + corpus
-    begins = [starts[i] for i in order] + [1] * len(corpus)
-    first = [used[i] for i in order] + [Sampling()] * len(corpus)
-    samplings = [[s, LABEL_SAMPLINGS[random.integers(len(LABEL_SAMPLINGS))]] for s in first]
-    return label(draft, target, documents, samplings, begins, seed=args.seed + 7)
-
-
-def _part(args: Namespace, tokenizer: Tokenizer, part: str) -> list[np.ndarray]:
-    """The draft's or the verifier's documents; the split is the same for every command and seed."""
-    mine, held = hold_out(encode_corpus(tokenizer, args.corpus), VERIFIER_SHARE)
-    return mine if part == "draft" else held
+def _seen(args: Namespace, tokenizer: Tokenizer) -> list[np.ndarray]:
+    """The documents that a draft may learn from; the split is the same for every command and seed."""
+    return hold_out(encode_corpus(tokenizer, args.corpus), UNSEEN)[0]
 
 
 def _up_to(documents: list[np.ndarray], tokens: int) -> list[np.ndarray]:

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from shared.chat import render_chat
+from cloud_target.engine.files import vocabulary_size
+from shared.chat import SPECIAL_TOKENS, render_chat
 from shared.errors import InputError
 
 SEPARATOR = "<|endoftext|>"
+UNSEEN = 0.1  # share of a corpus that no draft is trained on, so that a verifier can learn from it
 _TURN = re.compile(r"^(User|Assistant): (.*)$")
 
 
@@ -54,17 +56,32 @@ def as_chat(document: str) -> str | None:
     return render_chat(turns, add_generation_prompt=False)
 
 
+def id_type(vocabulary: int) -> type[np.unsignedinteger]:
+    """The smallest of uint16 and uint32 that holds every id of a vocabulary."""
+    return np.uint16 if vocabulary <= 1 << 16 else np.uint32
+
+
+def has_chat(tokenizer: Tokenizer) -> bool:
+    """Whether a tokenizer has the tokens of the chat form, so that a dialogue can be rendered with them."""
+    return all(tokenizer.token_to_id(token) is not None for token in SPECIAL_TOKENS)
+
+
 def encode_documents(tokenizer: Tokenizer, documents: Sequence[str]) -> list[np.ndarray]:
-    """Token ids of each document (uint16), beginning with end-of-text as a prompt does."""
+    """Token ids of each document (`id_type`), beginning as a prompt does: with end-of-text, or whatever the tokenizer
+    puts first."""
+    kind = id_type(vocabulary_size(tokenizer))
     encodings = tokenizer.encode_batch(list(documents), add_special_tokens=True)
-    return [np.asarray(encoding.ids, dtype=np.uint16) for encoding in encodings]
+    return [np.asarray(encoding.ids, dtype=kind) for encoding in encodings]
 
 
 def encode_corpus(tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> list[np.ndarray]:
-    """All documents of `paths` in an order drawn from `seed`, each dialogue in one of its two forms, drawn by coin."""
+    """All documents of `paths` in an order drawn from `seed`.
+
+    Where the tokenizer has the tokens of a chat, each dialogue comes in one of its two forms, drawn by coin.
+    """
     texts = [doc for path in paths for doc in read_documents(path)]
     generator = np.random.default_rng(seed)
-    heads = generator.random(len(texts)) < 0.5
+    heads = (generator.random(len(texts)) < 0.5) & has_chat(tokenizer)
     texts = [(as_chat(doc) or doc) if coin else doc for doc, coin in zip(texts, heads, strict=True)]
     documents = encode_documents(tokenizer, texts)
     return [documents[i] for i in generator.permutation(len(documents))]
@@ -102,7 +119,7 @@ def _padded(documents: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def pack(documents: Iterable[np.ndarray], seed: int) -> np.ndarray:
-    """All documents in one array (uint16), in an order drawn from `seed`."""
+    """All documents in one array, in an order drawn from `seed`."""
     documents = list(documents)
     order = np.random.default_rng(seed).permutation(len(documents))
     return np.concatenate([documents[i] for i in order])
@@ -116,7 +133,8 @@ class PackedCorpus:
 
     def __init__(self, tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> None:
         plain = [doc for path in paths for doc in read_documents(path)]
-        chat = [as_chat(doc) for doc in plain]
+        chats = has_chat(tokenizer)
+        chat = [as_chat(doc) if chats else None for doc in plain]
         self._plain = encode_documents(tokenizer, plain)
         rendered = iter(encode_documents(tokenizer, [doc for doc in chat if doc is not None]))
         self._chat = [next(rendered) if doc is not None else None for doc in chat]
@@ -124,7 +142,7 @@ class PackedCorpus:
         self.tokens_per_epoch = int(sum(map(len, self._plain)))
 
     def epoch(self, number: int) -> np.ndarray:
-        """The packed token ids (uint16) of one epoch."""
+        """The packed token ids of one epoch."""
         coin = np.random.default_rng((self._seed, number)).random(len(self._plain)) < 0.5
         forms = [
             chat if chat is not None and heads else plain

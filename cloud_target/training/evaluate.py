@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
+from cloud_target.export.checkpoint import end_ids
 from cloud_target.training.corpus import encode_corpus, encode_documents, padded_batches, read_documents
 from cloud_target.training.label import Rows, Steps, label
 from cloud_target.training.models import run
@@ -79,7 +79,7 @@ def label_dev(
 
     Own text is labelled with the sampling that wrote it, documents (half as many) with each of `settings`.
     """
-    found, number = [], 0
+    found, number, ends = [], 0, end_ids(target, tokenizer)
     for path in paths:
         corpus = encode_corpus(tokenizer, [path], seed)[:documents]
         name = Path(path).name
@@ -91,7 +91,7 @@ def label_dev(
         number += len(half)
         for s in settings:
             tokens = len(corpus) * run_length * 3 // 4
-            own = write_own_text(target, corpus, [s], run_length, tokens, batch=140, seed=seed + 1)
+            own = write_own_text(target, corpus, [s], run_length, tokens, ends, batch=140, seed=seed + 1)
             each = [[s]] * len(own.documents)
             rows = label(draft, target, own.documents, each, own.openings, first_document=number, seed=seed + 1)
             found.append((DevText(name, "own text", s.temperature, s.top_p), rows))
@@ -99,46 +99,32 @@ def label_dev(
     return found
 
 
-def save_dev(directory: str | Path, labelled: Sequence[tuple[DevText, Rows]]) -> None:
-    """Keep labelled dev text, so that heads can be compared without the models."""
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    for number, (_, rows) in enumerate(labelled):
-        rows.save(directory / f"{number}.npz")
-    (directory / "index.json").write_text(json.dumps([asdict(text) for text, _ in labelled], indent=1) + "\n")
-
-
-def load_dev(directory: str | Path) -> list[tuple[DevText, Rows]]:
-    """What `save_dev` kept."""
-    index = json.loads((Path(directory) / "index.json").read_text())
-    return [(DevText(**text), Rows.load(Path(directory) / f"{n}.npz")) for n, text in enumerate(index)]
-
-
-def agreement(labelled: Sequence[tuple[DevText, Rows]]) -> list[dict[str, object]]:
-    """A line for each text, then, for each kind and sampling, all files pooled by token, and the mean of the files.
+def agreement_line(text: DevText, rows: Rows) -> dict[str, object]:
+    """What `text` is, with how well the draft agrees with the target on it.
 
     `agreement` is the share of x = y, `tv` the mean total variation at temperature 1, `typical` the share that is
     off-target by the typical criterion, `nll` and `own_nll` the target's nats a token for x and for y.
     """
+    numbers = {
+        "agreement": 1 - rows.off_strict.mean(),
+        "typical": rows.off_typical.mean(),
+        "tv": rows.tv.mean(),
+        "nll": rows.nll.mean(),
+        "own_nll": rows.own_nll.mean(),
+    }
+    return asdict(text) | {"tokens": len(rows)} | {name: round(float(value), 4) for name, value in numbers.items()}
 
-    def line(text: DevText, file: str, rows: Rows) -> dict[str, object]:
-        numbers = {
-            "agreement": 1 - rows.off_strict.mean(),
-            "typical": rows.off_typical.mean(),
-            "tv": rows.tv.mean(),
-            "nll": rows.nll.mean(),
-            "own_nll": rows.own_nll.mean(),
-        }
-        return asdict(text) | {"file": file, "tokens": len(rows)} | {k: round(float(v), 4) for k, v in numbers.items()}
 
-    lines = [line(text, text.file, rows) for text, rows in labelled]
+def agreement(labelled: Sequence[tuple[DevText, Rows]]) -> list[dict[str, object]]:
+    """A line for each text, then, for each kind and sampling, all files pooled by token, and the mean of the files."""
+    lines = [agreement_line(text, rows) for text, rows in labelled]
     summaries = []
     for kind in ("documents", "own text"):
         for s in dict.fromkeys((text.temperature, text.top_p) for text, _ in labelled):
             group = [(t, r) for t, r in labelled if (t.kind, t.temperature, t.top_p) == (kind, *s)]
             if not group:
                 continue
-            pooled = line(group[0][0], "pooled", Rows.join([rows for _, rows in group]))
+            pooled = agreement_line(replace(group[0][0], file="pooled"), Rows.join([rows for _, rows in group]))
             members = [entry for entry in lines if (entry["kind"], entry["temperature"], entry["top_p"]) == (kind, *s)]
             means = {
                 key: round(float(np.mean([member[key] for member in members])), 4)

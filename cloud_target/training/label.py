@@ -19,10 +19,11 @@ from cloud_target.engine.score import Row, score
 from cloud_target.training.corpus import padded_batches
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps
+from shared import noise
 from shared.config import Sampling
 from shared.errors import InputError
 from shared.features import SCALARS, write_features
-from shared.sampling import Sampler
+from shared.sampling import Draw, Sampler
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Rows:
         off_typical, off_strict: is the drawn token an error by each criterion, ``bool [N]``.
         document: index of the document, ``int32 [N]``; rows are split by it.
         position: of the token, ``int32 [N]``.
+        token, second: the drawn token, and the one that would have been drawn without it, ``int32 [N]``.
         temperature, top_p: in use, ``float32 [N]``.
         nll, own_nll: -ln p1 of the drawn and of the target's own token, nats, ``float32 [N]``.
         tv: total variation between p and q at temperature 1, where all but the draft's candidates count as one token,
@@ -45,6 +47,8 @@ class Rows:
     off_strict: np.ndarray
     document: np.ndarray
     position: np.ndarray
+    token: np.ndarray
+    second: np.ndarray
     temperature: np.ndarray
     top_p: np.ndarray
     nll: np.ndarray
@@ -138,9 +142,10 @@ def _label_document(
     count = len(ids)
     features = np.empty((count, SCALARS + hidden.shape[1]), np.float32)
     sampler = Sampler(sampling)
-    questions = []
+    questions, second = [], np.empty(count, np.int32)
     for i in range(count):
         draw = sampler.draw(ids[i], values[i], first_position + i)
+        second[i] = _second(draw, ids[i], first_position + i, sampling)
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
         questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
     scores = score(target_logits, questions)
@@ -154,9 +159,21 @@ def _label_document(
         off_strict=scores.off_strict,
         document=np.full(count, document, np.int32),
         position=np.arange(first_position, first_position + count, dtype=np.int32),
+        token=np.array([question.given for question in questions], np.int32),
+        second=second,
         temperature=np.full(count, sampling.temperature, np.float32),
         top_p=np.full(count, sampling.top_p, np.float32),
         nll=scores.nll.astype(np.float32),
         own_nll=scores.own_nll.astype(np.float32),
         tv=tv.astype(np.float32),
     )
+
+
+def _second(draw: Draw, ids: np.ndarray, position: int, sampling: Sampling) -> int:
+    """The runner-up of a draw; where one token alone survived, the likeliest other."""
+    if draw.survivors == 1:
+        return int(ids[1])
+    survivors, q = draw.distribution
+    score = np.log(q) + noise.gumbel(noise.key(sampling.seed, position), survivors)
+    score[draw.index] = -np.inf
+    return int(survivors[score.argmax()])

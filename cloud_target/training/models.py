@@ -37,5 +37,11 @@ def run(model: PreTrainedModel, ids: np.ndarray | torch.Tensor) -> tuple[torch.T
     Documents are padded at their end only, so causal attention needs no mask.
     """
     ids = torch.as_tensor(ids, device=model.device)
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    return hidden.float(), model.get_output_embeddings()(hidden).float()
+    heard: list[torch.Tensor] = []
+    # What the output head is given is the hidden state, whatever the model does with its product afterwards.
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    try:
+        logits = model(input_ids=ids, use_cache=False).logits
+    finally:
+        hook.remove()
+    return heard[-1].float(), logits.float()

@@ -18,11 +18,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
 
-from shared.chat import END_OF_TEXT, SPECIAL_TOKENS
 from shared.config import Sampling
 from shared.errors import InputError
 
-END = SPECIAL_TOKENS.index(END_OF_TEXT)
+# An opening is at least this long: one token to begin with, and one that says something.
+SHORTEST_OPENING, LONGEST_OPENING = 2, 160
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,15 @@ class OwnText:
     """Documents that begin as a corpus document does and go on as the target would.
 
     Attributes:
-        documents: token ids, ``uint16 [length]`` each.
+        documents: token ids, ``[length]`` of `corpus.id_type` each.
         openings: how many tokens at the beginning of each are the corpus's, ``int32 [documents]``.
+        sources: index of the corpus document that each begins as, ``int32 [documents]``.
         temperature, top_p: how each was sampled, ``float32 [documents]``.
     """
 
     documents: list[np.ndarray]
     openings: np.ndarray
+    sources: np.ndarray
     temperature: np.ndarray
     top_p: np.ndarray
 
@@ -47,6 +49,7 @@ class OwnText:
             ids=np.concatenate(self.documents),
             lengths=lengths,
             openings=self.openings,
+            sources=self.sources,
             temperature=self.temperature,
             top_p=self.top_p,
         )
@@ -56,16 +59,9 @@ class OwnText:
         try:
             with np.load(path) as file:
                 documents = np.split(file["ids"], file["lengths"].cumsum()[:-1])
-                return cls(documents, file["openings"], file["temperature"], file["top_p"])
+                return cls(documents, *(file[name] for name in ("openings", "sources", "temperature", "top_p")))
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"cannot read the target's own text from {path}: {error}") from error
-
-    def part(self, indices: Sequence[int] | np.ndarray) -> OwnText:
-        """The documents with these indices."""
-        indices = np.asarray(indices, np.int64)
-        return OwnText(
-            [self.documents[i] for i in indices], self.openings[indices], self.temperature[indices], self.top_p[indices]
-        )
 
 
 class _Buffer(DynamicLayer):
@@ -75,9 +71,10 @@ class _Buffer(DynamicLayer):
         super().__init__()
         self._length, self._filled = length, 0
 
-    def update(self, key_states, value_states, cache_kwargs=None):
+    def update(self, key_states, value_states, *_, **__):
         if not self._filled:
-            self.lazy_initialization(key_states)
+            # What `lazy_initialization` would set, whose arguments differ between versions of transformers.
+            self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
             shape = (*key_states.shape[:2], self._length, key_states.shape[3])
             self._keys, self._values = key_states.new_empty(shape), value_states.new_empty(shape)
         end = self._filled + key_states.shape[2]
@@ -90,19 +87,28 @@ class _Buffer(DynamicLayer):
 
 @torch.inference_mode()
 def continue_texts(
-    model: PreTrainedModel, openings: np.ndarray, length: int, sampling: Sampling, generator: torch.Generator
+    model: PreTrainedModel,
+    openings: np.ndarray,
+    length: int,
+    sampling: Sampling,
+    ends: Sequence[int],
+    generator: torch.Generator,
 ) -> np.ndarray:
-    """Sample `length` more tokens after openings of equal length ``[b, n]``; returns ``int64 [b, n + length]``."""
+    """Sample `length` more tokens after openings of equal length ``[b, n]``; returns ``int64 [b, n + length]``.
+
+    Fewer where most texts have reached one of the tokens `ends`.
+    """
     ids = torch.as_tensor(openings.astype(np.int64), device=model.device)
     end = ids.shape[1] + length
     cache = Cache(layers=[_Buffer(end) for _ in range(model.config.num_hidden_layers)])
     text, step = [ids], ids
+    ends = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
     over = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(length):
         logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].float()
         step = _draw(logits, sampling, generator)
         text.append(step)
-        over |= step[:, 0] == END
+        over |= torch.isin(step[:, 0], ends)
         if over.float().mean() > 0.8:  # the few that are left are not worth the batch
             break
     return torch.cat(text, 1).cpu().numpy()
@@ -129,35 +135,46 @@ def write_own_text(
     samplings: Sequence[Sampling],
     length: int,
     tokens: int,
+    ends: Sequence[int],
     minutes: float = math.inf,
-    longest_opening: int = 160,
+    longest_opening: int = LONGEST_OPENING,
+    context: int | None = None,
     batch: int = 128,
     seed: int = 0,
 ) -> OwnText:
     """Continue openings of `documents`, of random length, by up to `length` tokens each, until `tokens` are written.
 
-    A batch has openings of one length, so nothing is padded, and one of `samplings`, in turn. Texts are cut after
-    the token that ends them.
+    A batch has openings of one length, so nothing is padded, and one of `samplings`, in turn. Documents take turns,
+    too: none begins two texts before all that are long enough have begun one. Texts are cut after the first of the
+    tokens `ends`, and fit in the model's context, or in `context` if that is shorter.
+
+    Raises:
+        InputError: no document is long enough to be an opening.
     """
+    context = min(getattr(model.config, "max_position_embeddings", None) or math.inf, context or math.inf)
+    longest_opening = int(min(longest_opening, context // 2))
     generator, random = torch.Generator(model.device).manual_seed(seed), np.random.default_rng(seed)
     started, done = time.monotonic(), 0
-    found: list[tuple[np.ndarray, int, Sampling]] = []
-    with tqdm(total=tokens, unit=" tokens", unit_scale=True, mininterval=5) as bar:
-        for turn, (opening, rows) in enumerate(_openings(documents, batch, longest_opening, random)):
+    found: list[tuple[np.ndarray, int, int, Sampling]] = []
+    with tqdm(total=tokens, unit=" tokens", unit_scale=True, mininterval=5, desc="own text") as bar:
+        for turn, (opening, chosen) in enumerate(_openings(documents, batch, longest_opening, random)):
             if done >= tokens or time.monotonic() - started > 60 * minutes:
                 break
             sampling = samplings[turn % len(samplings)]
             before = done
-            for text in continue_texts(model, rows, length, sampling, generator):
-                ends = np.flatnonzero(text[opening:] == END)
-                text = text[: opening + ends[0] + 1] if len(ends) else text
-                found.append((text.astype(np.uint16), opening, sampling))
+            rows = np.stack([documents[i][:opening] for i in chosen])
+            more = int(min(length, context - opening))
+            for source, text in zip(chosen, continue_texts(model, rows, more, sampling, ends, generator), strict=True):
+                over = np.flatnonzero(np.isin(text[opening:], ends))
+                text = text[: opening + over[0] + 1] if len(over) else text
+                found.append((text.astype(rows.dtype), opening, source, sampling))
                 done += len(text) - opening
             bar.update(done - before)
-    texts, openings, used = zip(*found, strict=True)
+    texts, openings, sources, used = zip(*found, strict=True)
     return OwnText(
         list(texts),
         np.array(openings, np.int32),
+        np.array(sources, np.int32),
         np.array([s.temperature for s in used], np.float32),
         np.array([s.top_p for s in used], np.float32),
     )
@@ -166,10 +183,17 @@ def write_own_text(
 def _openings(
     documents: Sequence[np.ndarray], batch: int, longest: int, random: np.random.Generator
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Batches of openings of one random length, short ones oftener, from documents that are long enough, for ever."""
+    """Random lengths of openings, short ones oftener, and documents that are longer, for ever."""
     lengths = np.array([len(document) for document in documents])
+    longest = min(longest, lengths.max(initial=0) - 1)
+    if longest < SHORTEST_OPENING:
+        raise InputError(
+            f"none of {len(lengths)} documents is longer than {SHORTEST_OPENING} tokens; give longer documents"
+        )
+    begun = np.zeros(len(lengths), int)
     while True:
-        opening = 2 + int((min(longest, lengths.max() - 1) - 2) * random.random() ** 1.5)
-        enough = np.flatnonzero(lengths > opening)
-        chosen = random.choice(enough, size=min(batch, len(enough)), replace=False)
-        yield opening, np.stack([documents[i][:opening] for i in chosen])
+        opening = SHORTEST_OPENING + int((longest - SHORTEST_OPENING) * random.random() ** 1.5)
+        enough = random.permutation(np.flatnonzero(lengths > opening))
+        chosen = enough[np.argsort(begun[enough], kind="stable")][:batch]
+        begun[chosen] += 1
+        yield opening, chosen

@@ -12,7 +12,7 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from cloud_target.training.corpus import padded_batches
+from cloud_target.training.corpus import id_type, padded_batches
 from cloud_target.training.models import run
 
 
@@ -21,9 +21,9 @@ class SoftTargets:
     """What the target expects after each token of some documents.
 
     Attributes:
-        ids: the tokens themselves, all documents one after the other, ``uint16 [N]``.
+        ids: the tokens themselves, all documents one after the other, ``[N]`` of `id_type`.
         lengths: of the documents, ``int64 [documents]``, N in all.
-        top_ids: the likeliest next tokens, best first, ``uint16 [N, K]``.
+        top_ids: the likeliest next tokens, best first, ``[N, K]`` of `id_type`.
         top_log_p: their log-probabilities at temperature 1, nats, ``float16 [N, K]``; the rest is the tail.
     """
 
@@ -51,7 +51,7 @@ def ask_teacher(
     If `minutes` are over first, the documents of the batches that are done are what is returned.
     """
     context = target.config.max_position_embeddings
-    top = min(top, target.config.vocab_size)
+    top, kind = min(top, target.config.vocab_size), id_type(target.config.vocab_size)
     batches = list(padded_batches(documents, batch_tokens, context))
     np.random.default_rng(0).shuffle(batches)  # so that an early end favours no length
     started, parts = time.monotonic(), []
@@ -65,7 +65,7 @@ def ask_teacher(
             logits = run(target, ids)[1][inside]
             values, best = logits.topk(top, dim=1)
             values = values - logits.logsumexp(1, keepdim=True)
-            ids_inside = ids[inside.cpu().numpy()].astype(np.uint16)
-            parts.append((ids_inside, lengths, best.cpu().numpy().astype(np.uint16), values.half().cpu().numpy()))
+            ids_inside = ids[inside.cpu().numpy()].astype(kind)
+            parts.append((ids_inside, lengths, best.cpu().numpy().astype(kind), values.half().cpu().numpy()))
             bar.update(int(lengths.sum()))
     return SoftTargets(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from cloud_target.export.head import export_head
 from cloud_target.training.label import Rows
 
-UNITS = 32
+UNITS = 64
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class FitSettings:
     """
 
     units: int = UNITS
-    epochs: int = 20
-    patience: int = 4
+    epochs: int = 12
+    patience: int = 3
     held_out: float = 0.1
-    batch: int = 1024
+    batch: int = 2048
     peak: float = 2e-3
     weight_decay: float = 0.02
     seed: int = 0

@@ -10,12 +10,13 @@ import pytest
 from tokenizers import Tokenizer
 
 from cloud_target.export import bundle as bundle_module
+from cloud_target.export import draft as draft_module
 from cloud_target.export.bundle import Target, identify_target, make_bundle, read_calibration
 from cloud_target.export.head import export_head
 from cloud_target.export.runner import Runner
 from edge_client.draft import load_draft
 from edge_client.verifier import Verifier
-from shared.bundle import FILES, Calibration, read_manifest
+from shared.bundle import FILES, Calibration, Familiar, read_manifest
 from shared.config import Criterion
 from shared.errors import BundleError, InputError
 from shared.features import SCALARS
@@ -75,6 +76,23 @@ def test_trained_verifier_calibration_and_target_go_into_the_bundle(checkpoints,
     assert load_draft(tmp_path / "b", manifest).context == 32
 
 
+def test_a_draft_of_a_bundle_is_kept_and_pages_are_added(checkpoints, tmp_path):
+    make_bundle(checkpoints["qwen2"], tmp_path / "a", kind="concat", context=40, name="first")
+    seen = Familiar(0.7, 0.9, 64, 1.0, 2.0)
+    options = {"verifier": head(tmp_path / "v.onnx", 64), "calibration": [CELL], "calibrated_draft": "ab"}
+    report = make_bundle(tmp_path / "a", tmp_path / "b", familiar=[seen], pages={"report.html": "<p>"}, **options)
+    old, new = (read_manifest(tmp_path / name) for name in "ab")
+    for name in ("draft.onnx", "tokenizer.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    made = {"calibration": [CELL], "calibrated_draft": "ab", "familiar": [seen], "digests": new.digests}
+    assert new == dataclasses.replace(old, **made)
+    assert (tmp_path / "b" / "report.html").read_text() == "<p>"
+    assert (report.differences, report.agreement, report.trained) == (None, None, True)
+    for option in ({"dtype": "int8"}, {"kind": "auto"}, {"context": 16}):
+        with pytest.raises(InputError, match=f"--{next(iter(option))} cannot be given"):
+            make_bundle(tmp_path / "a", tmp_path / "c", **option)
+
+
 def test_older_bundle_is_replaced_and_other_directories_are_left_alone(checkpoints, tmp_path):
     make_bundle(checkpoints["gpt2"], tmp_path / "b")
     (tmp_path / "b" / "stray").write_text("from an older bundle")
@@ -105,14 +123,14 @@ def test_nothing_is_left_half_written(checkpoints, tmp_path, monkeypatch):
 
 
 def test_eight_bits_are_refused_where_they_would_write_other_tokens(checkpoints, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle_module, "LEAST_AGREEMENT", 1.01)
+    monkeypatch.setattr(draft_module, "LEAST_AGREEMENT", 1.01)
     with pytest.raises(InputError, match="use --dtype float32"):
         make_bundle(checkpoints["llama"], tmp_path / "b", dtype="int8")
     assert not list(tmp_path.iterdir())
 
 
 def test_graph_that_differs_from_torch_is_not_shipped(checkpoints, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle_module, "shared_buffer_graph", lambda model, context: _other_graph(context))
+    monkeypatch.setattr(draft_module, "shared_buffer_graph", lambda model, context: _other_graph(context))
     with pytest.raises(BundleError, match="does not compute"):
         make_bundle(checkpoints["llama"], tmp_path / "b")
     assert not list(tmp_path.iterdir())

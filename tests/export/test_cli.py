@@ -41,11 +41,11 @@ def test_pair_with_different_tokenizers_is_refused(checkpoints, tmp_path):
 def test_help_has_examples_and_needs_no_torch():
     code = (
         "import argparse, sys; from cloud_target.export.cli import add_commands; p = argparse.ArgumentParser('x'); "
-        "add_commands(p.add_subparsers()); print(p.parse_args(['export', '--draft', 'a', '--out', 'b']).kind, "
+        "add_commands(p.add_subparsers()); print(p.parse_args(['export', '--draft', 'a', '--out', 'b']).draft, "
         "'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["auto", "False"]
+    assert done.stdout.split() == ["a", "False"]
     with pytest.raises(SystemExit) as stop:
         run("--help")
     assert stop.value.code == 0

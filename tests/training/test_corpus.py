@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 from cloud_target.training.corpus import (
     PackedCorpus,
     as_chat,
     encode_corpus,
     encode_documents,
+    has_chat,
     hold_out,
+    id_type,
     padded_batches,
     read_documents,
 )
@@ -96,6 +98,22 @@ def test_both_forms_occur_and_order_follows_the_seed(corpus: Path, tokenizer: To
     assert all(np.array_equal(a, b) for a, b in zip(documents, again, strict=True))
     mine, held = hold_out(documents, 0.25)
     assert (len(mine), len(held)) == (30, 10)
+
+
+def test_dialogues_stay_plain_where_the_tokenizer_knows_no_chat(corpus: Path) -> None:
+    words = Tokenizer(models.WordLevel({"fox": 0, "hat": 1}, unk_token="fox"))
+    assert not has_chat(words)
+    documents = encode_corpus(words, [corpus], seed=3)
+    assert len(documents) == 40
+    assert documents[0].dtype == np.uint16
+
+
+def test_large_vocabularies_have_room() -> None:
+    assert id_type(1 << 16) is np.uint16
+    assert id_type((1 << 16) + 1) is np.uint32
+    words = {f"w{i}": i for i in range(1 << 17)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="w0"))
+    assert encode_documents(tokenizer, ["w70000"])[0].tolist() == [70000]
 
 
 def test_windows_of_a_packed_corpus_are_its_text(corpus: Path, tokenizer: Tokenizer) -> None:

@@ -48,7 +48,7 @@ def test_loss_terms_are_the_divergences_they_are_named_for(seed: int) -> None:
 
 def test_greedy_own_text_is_what_the_target_writes_step_by_step(target: LlamaForCausalLM) -> None:
     openings = np.stack([document[:5] for document in random_documents(3)])
-    text = continue_texts(target, openings, 10, Sampling(temperature=0), torch.Generator())
+    text = continue_texts(target, openings, 10, Sampling(temperature=0), [0], torch.Generator())
     expected = openings.astype(np.int64)
     for _ in range(text.shape[1] - 5):
         best = run(target, expected)[1][:, -1].argmax(1)
@@ -57,7 +57,7 @@ def test_greedy_own_text_is_what_the_target_writes_step_by_step(target: LlamaFor
 
 
 def test_truncated_own_text_stays_among_the_survivors(target: LlamaForCausalLM) -> None:
-    own = write_own_text(target, random_documents(40), [Sampling(temperature=0.7, top_p=0.5)], 8, 200, batch=20)
+    own = write_own_text(target, random_documents(40), [Sampling(temperature=0.7, top_p=0.5)], 8, 200, [0], batch=20)
     for document, opening in zip(own.documents, own.openings, strict=True):
         logits = run(target, document[None].astype(np.int64))[1][0]
         p = (logits.double() / 0.7).softmax(1)
@@ -68,14 +68,42 @@ def test_truncated_own_text_stays_among_the_survivors(target: LlamaForCausalLM) 
 
 def test_own_text_survives_a_file(target: LlamaForCausalLM, tmp_path: Path) -> None:
     samplings = [Sampling(temperature=1.0, top_p=1.0), Sampling()]
-    own = write_own_text(target, random_documents(30), samplings, 6, 100, batch=10)
+    own = write_own_text(target, random_documents(30), samplings, 6, 100, [0], batch=10)
     own.save(tmp_path / "own.npz")
     again = OwnText.load(tmp_path / "own.npz")
     assert all(np.array_equal(a, b) for a, b in zip(own.documents, again.documents, strict=True))
     np.testing.assert_array_equal(own.openings, again.openings)
+    np.testing.assert_array_equal(own.sources, again.sources)
     assert set(np.round(again.top_p, 3)) == {np.float32(1.0), np.float32(0.9)}
     with pytest.raises(InputError, match="own text"):
         OwnText.load(tmp_path / "nowhere.npz")
+
+
+def test_documents_take_turns_to_begin_a_text_and_texts_fit_the_context(target: LlamaForCausalLM) -> None:
+    documents = [np.full(40, number + 5, np.uint16) for number in range(12)]
+    own = write_own_text(target, documents, [Sampling()], 100, 1, [0], batch=5)
+    more = write_own_text(target, documents, [Sampling()], 100, 300, [0], batch=5)
+    assert len(set(own.sources)) == 5
+    for document, source in zip(more.documents, more.sources, strict=True):
+        assert len(document) <= CONTEXT
+        assert document[0] == document[1] == source + 5
+    counts = np.bincount(more.sources, minlength=12)
+    assert counts.max() - counts.min() <= 1
+    with pytest.raises(InputError, match="none of 12 documents is longer"):
+        write_own_text(target, [document[:2] for document in documents], [Sampling()], 5, 10, [0])
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_own_text_ends_where_the_target_says(target: LlamaForCausalLM, count: int) -> None:
+    def written(ends: list[int]) -> list[np.ndarray]:
+        wild = Sampling(temperature=1.0, top_p=1.0)
+        own = write_own_text(target, random_documents(30), [wild], 20, 400, ends, batch=30)
+        return [document[opening:] for document, opening in zip(own.documents, own.openings, strict=True)]
+
+    ends = np.bincount(np.concatenate(written([]))).argsort()[::-1][:count].tolist()
+    texts = written(ends)
+    assert all(not np.isin(text[:-1], ends).any() for text in texts)
+    assert any(np.isin(text, ends).any() for text in texts) == bool(ends)
 
 
 @pytest.fixture(scope="module")

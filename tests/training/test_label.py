@@ -11,7 +11,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from cloud_target.export.graph import shared_buffer_graph
-from cloud_target.training.evaluate import DevText, agreement, as_table, load_dev, save_dev
+from cloud_target.training.evaluate import DevText, agreement, as_table
 from cloud_target.training.label import Rows, label
 from cloud_target.training.models import run
 from cloud_target.training.steps import CheckpointSteps, open_steps
@@ -69,6 +69,13 @@ def test_rows_equal_brute_force(draft: LlamaForCausalLM, target: LlamaForCausalL
             log_p1 = torch.from_numpy(p_logits[position - 1]).double().log_softmax(0).numpy()
             entropy = -(np.exp(log_p1) * log_p1).sum()
             assert own.off_strict[row] == (x != y)
+            assert own.token[row] == x
+            without = truncated(q_logits[position - 1], sampling, 64)
+            if (without > 0).sum() > 1:
+                without[x] = 0
+                assert own.second[row] == choose(without, seed, position)
+            else:
+                assert own.second[row] == np.argsort(-q_logits[position - 1], kind="stable")[1]
             assert own.off_typical[row] == (np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
             assert own.nll[row] == pytest.approx(-log_p1[x], abs=1e-4)
             assert own.own_nll[row] == pytest.approx(-log_p1[y], abs=1e-4)
@@ -113,8 +120,9 @@ def test_rows_survive_a_file_and_are_summed_up(
     rows = label(CheckpointSteps(draft), target, documents, [[Sampling()]] * 4)
     parts = [rows.where(rows.document < 2), rows.where(rows.document >= 2)]
     texts = [DevText("a.txt", "documents", 0.7, 0.9), DevText("b.txt", "documents", 0.7, 0.9)]
-    save_dev(tmp_path, list(zip(texts, parts, strict=True)))
-    lines = agreement(load_dev(tmp_path))
+    for number, part in enumerate(parts):
+        part.save(tmp_path / f"{number}.npz")
+    lines = agreement([(text, Rows.load(tmp_path / f"{number}.npz")) for number, text in enumerate(texts)])
     pooled, mean = lines[2:]
     assert pooled["tokens"] == len(rows)
     assert pooled["agreement"] == pytest.approx(1 - rows.off_strict.mean(), abs=1e-4)

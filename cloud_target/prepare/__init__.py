@@ -1,0 +1,1 @@
+"""From any pair of models to a finished bundle: one command, which can be interrupted."""

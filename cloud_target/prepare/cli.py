@@ -1,0 +1,128 @@
+"""`cloud-target prepare`: from a draft and a target to a bundle with a trained and calibrated verifier."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from cloud_target.export.names import DTYPES, KINDS
+from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
+
+_DESCRIPTION = """\
+Train a verifier for any draft and target that share a tokenizer, calibrate it on documents that it has not seen, and
+write the finished bundle, with a report on what it promises (report.html).
+
+A corpus file holds documents separated by a line <|endoftext|>, and may be packed with xz. Text like that which people
+will ask for, and that neither model was trained on, serves best. Finished stages are kept beside the bundle: a run that
+was interrupted goes on where it was, when the same command is given again.
+"""
+
+_EXAMPLES = """\
+examples:
+  # a draft of your own for the target that ships with Tandem
+  cloud-target prepare --target pocket --draft runs/draft --corpus stories.txt dialogues.txt --dev dev.txt \\
+      --dtype int8 --out bundle
+
+  # any pair from the hub that shares a tokenizer; held-out documents are taken from the corpus
+  cloud-target prepare --target openai-community/gpt2-large --draft openai-community/gpt2 --corpus texts.txt.xz \\
+      --device cuda --out gpt2-bundle
+
+  # another target, or other text, for a bundle that exists: its draft is kept byte for byte
+  cloud-target prepare --target runs/target --draft bundle --corpus texts.txt --out new-bundle
+"""
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `prepare` to the commands of `cloud-target`."""
+    parser = subparsers.add_parser(
+        "prepare",
+        help="train and calibrate a verifier for a pair, and make its bundle",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--target", required=True, metavar="pocket|DIR|HUB_ID", help="the target, a Hugging Face causal language model"
+    )
+    parser.add_argument(
+        "--draft", required=True, metavar="DIR|HUB_ID|BUNDLE", help="the draft: a checkpoint, or a bundle to keep it of"
+    )
+    parser.add_argument("--corpus", required=True, nargs="+", type=Path, metavar="FILE", help="text to train on")
+    parser.add_argument(
+        "--dev",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="held-out text to calibrate and to report on, half of the documents each (default: 20 and 10 %% of the "
+        "corpus)",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE", help="an older bundle there is replaced")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="of the draft's weights; int8 is refused where it would write other tokens (default: float32)",
+    )
+    parser.add_argument("--kind", choices=KINDS, help="of the draft's graph, see `export --help` (default: auto)")
+    parser.add_argument(
+        "--context", type=int, metavar="N", help="longest sequence in tokens (default: the draft's own, at most 4096)"
+    )
+    parser.add_argument("--name", help="of the bundle (default: the draft's)")
+    parser.add_argument(
+        "--rows", type=_count, default=ROWS, metavar="N", help="to train on, about (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--own-tokens",
+        type=_count,
+        default=OWN_TOKENS,
+        metavar="N",
+        help="that the target writes to train on; for calibration and report it writes 1.8 times as many again "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--unseen",
+        action="store_true",
+        help="of the corpus take only the tenth that `cloud-target train draft` leaves out",
+    )
+    parser.add_argument(
+        "--work", type=Path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"
+    )
+    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of everything random (default: 0)")
+    parser.add_argument("--device", default="cpu", help="that the target runs on: cpu, cuda or cuda:1 (default: cpu)")
+    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads (default: as many as torch takes)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the bundle; returns the exit status.
+
+    Raises:
+        TandemError: as `pipeline.prepare`.
+    """
+    from cloud_target.training.process import prepare as set_up_process
+
+    set_up_process(arguments.threads)
+    # torch and transformers take seconds to import, and `--help` does not need them.
+    from cloud_target.prepare.pipeline import prepare
+    from cloud_target.prepare.words import summary
+
+    given = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
+    settings = Settings(**given | {"corpus": tuple(arguments.corpus), "dev": tuple(arguments.dev)})
+    report = prepare(settings, lambda line: print(line, file=sys.stderr, flush=True))
+    print(summary(report, settings.out))
+    return 0
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 1 << 32:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 2**32 - 1, not {value}")
+    return value

@@ -1,0 +1,160 @@
+"""The verifier's rows: the exported draft's steps over the texts, and whether the target would object."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cloud_target.engine import score
+from cloud_target.prepare.documents import read_split
+from cloud_target.prepare.pair import Pair
+from cloud_target.prepare.settings import Settings
+from cloud_target.prepare.texts import Text
+from cloud_target.prepare.work import Stage, Work, code
+from cloud_target.training import label as label_module
+from cloud_target.training import models, steps
+from cloud_target.training.label import Rows, label
+from cloud_target.training.own_text import OwnText
+from cloud_target.training.steps import GraphSteps
+from shared import features, noise, sampling
+from shared.bundle import read_manifest
+from shared.config import Sampling
+
+# What the rows follow from besides models, text and settings: the two serving sides' own functions.
+_CODE = code(sys.modules[__name__], label_module, steps, models, features, sampling, noise, score)
+# The ways of sampling that training text is labelled with besides its own: the verifier meets them all.
+MIXED = tuple(
+    Sampling(temperature=t, top_k=k, top_p=p)
+    for t, k, p in (
+        *((0.7, 0, 0.9),) * 3,
+        *((1.0, 0, 1.0),) * 2,
+        *((0.0, 0, 1.0),) * 2,
+        (0.5, 0, 0.95),
+        (0.3, 0, 1.0),
+        (0.7, 0, 1.0),
+        (1.0, 0, 0.9),
+        (0.8, 40, 0.95),
+    )
+)
+# How documents of the report's split are read as they stand, without the target's own text.
+READ = (Sampling(temperature=0.0, top_p=1.0), Sampling(), Sampling(temperature=1.0, top_p=1.0))
+_REPORT_DOCUMENTS = 200
+# Rows a token: the models read a text once, however often it is labelled.
+_FEWEST_DRAWS, _MOST_DRAWS = 2, 8
+_CALIBRATION_DRAWS = 2
+_CORPUS_SHARE = 1 / 3  # of the rows to train on; the rest is the target's own text
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What is labelled: texts, where each begins to be, the document each comes from, and how it is sampled."""
+
+    documents: list[np.ndarray]
+    starts: np.ndarray
+    sources: np.ndarray
+    samplings: list[list[Sampling]]
+
+
+class Labeller:
+    """Labels texts with one draft's graph and one target; the draft's steps are those that the edge will see.
+
+    Args:
+        work: where the rows are kept.
+        pair: whose target judges.
+        draft: the stage with the draft's bundle.
+        settings: of the run.
+    """
+
+    def __init__(self, work: Work, pair: Pair, draft: Stage, settings: Settings) -> None:
+        self._work, self._pair, self._draft, self._settings = work, pair, draft, settings
+        self._steps: GraphSteps | None = None
+        self._number = 0
+
+    def own_text(self, text: Text, own: Stage) -> Stage:
+        """Rows of a text that the target wrote: many ways of sampling to train on, its own to measure with."""
+        wanted = round(self._settings.rows * (1 - _CORPUS_SHARE) * text.share)
+
+        def material(random: np.random.Generator) -> _Material:
+            written = OwnText.load(own / "own.npz")
+            texts, starts, sources = written.documents, np.maximum(written.openings, 1), written.sources
+            if text.split == "train":
+                order = random.permutation(len(texts))
+                texts, starts, sources = [texts[i] for i in order], starts[order], sources[order]
+                return _mixed(texts, starts, sources, text.sampling, wanted, random)
+            draws = _CALIBRATION_DRAWS if text.split == "calibrate" and text.sampling.temperature else 1
+            return _Material(texts, starts, sources, [[text.sampling] * draws] * len(texts))
+
+        rows = wanted if text.split == "train" else "all"
+        return self._label(text.name, text.words, rows, material, own)
+
+    def training_documents(self, documents: Stage) -> Stage:
+        """Rows of corpus documents to train on."""
+        wanted = round(self._settings.rows * _CORPUS_SHARE)
+
+        def material(random: np.random.Generator) -> _Material:
+            found = read_split(documents, "train")
+            return _mixed(found, np.ones(len(found), int), np.arange(len(found)), Sampling(), wanted, random)
+
+        return self._label("train-documents", "to train, documents as they stand", wanted, material, documents)
+
+    def reported_documents(self, documents: Stage) -> Stage:
+        """Rows of corpus documents to report on, in each of the ways `READ`."""
+
+        def material(_: np.random.Generator) -> _Material:
+            found = read_split(documents, "report")[:_REPORT_DOCUMENTS]
+            return _Material(found, np.ones(len(found), int), np.arange(len(found)), [list(READ)] * len(found))
+
+        return self._label("report-documents", "to report, documents as they stand", "all", material, documents)
+
+    def _label(
+        self,
+        name: str,
+        words: str,
+        rows_wanted: int | str,
+        material: Callable[[np.random.Generator], _Material],
+        text: Stage,
+    ) -> Stage:
+        self._number += 1
+        seed = 100 * self._settings.seed + self._number
+
+        def make(directory: Path) -> None:
+            if self._steps is None:
+                self._steps = GraphSteps(self._draft / "draft.onnx", read_manifest(self._draft.directory).context)
+            m = material(np.random.default_rng(seed))
+            rows = label(self._steps, self._pair.target.model, m.documents, m.samplings, m.starts, seed=seed)
+            rows.save(directory / "rows.npz")
+            np.save(directory / "sources.npy", m.sources.astype(np.int32))
+
+        key = self._pair.target_key | {"rows": rows_wanted, "seed": seed, "code": _CODE}
+        return self._work.stage(f"rows-{name}", key, make, [self._draft, text], words)
+
+
+def read_rows(stage: Stage, by_text: bool = False) -> Rows:
+    """The rows of a stage, their documents numbered as in their split, or text by text.
+
+    Two texts that begin as one document are no two witnesses, so whatever counts documents counts those of the split.
+    """
+    rows = Rows.load(stage / "rows.npz")
+    return rows if by_text else replace(rows, document=np.load(stage / "sources.npy")[rows.document])
+
+
+def _mixed(
+    texts: Sequence[np.ndarray],
+    starts: np.ndarray,
+    sources: np.ndarray,
+    own: Sampling,
+    wanted: int,
+    random: np.random.Generator,
+) -> _Material:
+    """As many of the texts as give `wanted` rows, sampled in turn in their own and in some other way."""
+    tokens = np.array([max(len(text) - start, 0) for text, start in zip(texts, starts, strict=True)])
+    draws = int(np.clip(-(-wanted // max(1, tokens.sum())), _FEWEST_DRAWS, _MOST_DRAWS))
+    count = min(int(np.searchsorted(tokens.cumsum() * draws, wanted)) + 1, len(texts))
+    samplings = [
+        [MIXED[random.integers(len(MIXED))] if draw % 2 else own for draw in range(draws)] for _ in range(count)
+    ]
+    return _Material(list(texts[:count]), starts[:count], sources[:count], samplings)

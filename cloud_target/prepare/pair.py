@@ -1,0 +1,101 @@
+"""The pair: who draft and target are, checked against each other before anything heavy is done."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, target_fingerprint, vocabulary_size
+from cloud_target.engine.model import choose_device
+from cloud_target.export.bundle import Target, draft_tokenizer, identify_target, refuse_changes
+from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokenizer
+from cloud_target.export.draft import is_bundle
+from cloud_target.prepare.settings import Settings
+from shared.bundle import read_manifest
+from shared.errors import InputError
+from shared.identity import file_digest
+
+
+class Pair:
+    """A draft and a target that share their tokens. The target's weights are loaded when they are first needed.
+
+    Attributes:
+        tokenizer: of the draft, which the edge will use.
+        vocabulary: number of token ids.
+        draft_is_bundle: whether the draft's graph exists already.
+
+    Raises:
+        InputError: one of them cannot be read, their tokens differ, or there is no such device.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._device = _device(settings.device)
+        self.draft_is_bundle = is_bundle(settings.draft)
+        if self.draft_is_bundle:
+            refuse_changes(settings.dtype, settings.kind, settings.context)
+        self._target = str(POCKET_DIRECTORY) if settings.target == POCKET else settings.target
+        self.tokenizer: Tokenizer = draft_tokenizer(settings.draft)
+        check_same_tokens(self.tokenizer, load_checkpoint_tokenizer(self._target))
+        self.vocabulary = vocabulary_size(self.tokenizer)
+
+    @cached_property
+    def target(self) -> Checkpoint:
+        """The target's model, on the device asked for."""
+        checkpoint = load_checkpoint(self._target)
+        # As it is served, and several times faster than the plain attention that an export needs.
+        if checkpoint.model._supports_sdpa:
+            checkpoint.model.set_attn_implementation("sdpa")
+        checkpoint.model.to(self._device)
+        config = checkpoint.model.config
+        if getattr(config, "max_position_embeddings", None) is None:  # models without learned or rotary positions
+            config.max_position_embeddings = checkpoint.context
+        return checkpoint
+
+    @cached_property
+    def identity(self) -> Target:
+        """The target as its server would name it."""
+        if _is_hub_id(self._target):
+            _ = self.target  # loading brings the weights here, and the fingerprint needs them
+        return identify_target(self._settings.target)
+
+    @cached_property
+    def target_key(self) -> dict[str, str]:
+        """Everything about the target that its text and its judgement follow from."""
+        fingerprint = self.identity.fingerprint
+        return {"target": fingerprint, "target's settings": _settings_digest(find_directory(self._target))}
+
+    @cached_property
+    def draft_key(self) -> dict[str, str]:
+        """Everything about the draft that its graph follows from."""
+        tokens = {"tokenizer": hashlib.sha256(self.tokenizer.to_str().encode()).hexdigest()}
+        draft = self._settings.draft
+        if self.draft_is_bundle:
+            return tokens | {"draft": read_manifest(Path(draft).expanduser()).digests["draft.onnx"]}
+        if _is_hub_id(draft):
+            load_checkpoint(draft)  # as above
+        directory = find_directory(draft)
+        return tokens | {"draft": target_fingerprint(directory), "draft's settings": _settings_digest(directory)}
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = choose_device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch has no narrower ones
+        raise InputError(f"there is no device {name} here ({str(error).splitlines()[0]}); use --device cpu") from error
+    return device
+
+
+def _is_hub_id(source: str) -> bool:
+    return not Path(source).expanduser().is_dir()
+
+
+def _settings_digest(directory: Path) -> str:
+    """Of the files that say how a model ends its texts, which its fingerprint leaves out."""
+    paths = [directory / name for name in ("config.json", "generation_config.json")]
+    return hashlib.sha256("".join(file_digest(path) for path in paths if path.is_file()).encode()).hexdigest()

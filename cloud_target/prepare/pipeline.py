@@ -1,0 +1,213 @@
+"""`cloud-target prepare` as a recipe: pair, draft, documents, own text, rows, heads, and the finished bundle."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cloud_target.export import blocks, candidates, gpt2, graph, llama, quantise
+from cloud_target.export.bundle import check_place, make_bundle
+from cloud_target.export.names import DTYPES, KINDS
+from cloud_target.prepare.documents import SPLITS, check_readable, read_split, split_documents
+from cloud_target.prepare.heads import VERIFIER, ExportedHead, fit_heads, read_heads
+from cloud_target.prepare.labels import READ, Labeller, read_rows
+from cloud_target.prepare.measure import measure_documents, measure_own_text
+from cloud_target.prepare.page import page
+from cloud_target.prepare.pair import Pair
+from cloud_target.prepare.settings import Settings
+from cloud_target.prepare.texts import Text, write_texts
+from cloud_target.prepare.work import Stage, Work, code
+from cloud_target.training.calibrate import calibrate, familiar, wording
+from cloud_target.training.label import Rows
+from shared.bundle import DOUBT_COLUMNS, Calibration, Familiar, Wording, read_manifest
+from shared.errors import InputError
+from shared.identity import file_digest
+
+STEPS = 7
+
+
+def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Train and calibrate a verifier for a pair, and write its bundle with a report.
+
+    Args:
+        settings: what is asked for.
+        tell: is told what is being done, a line at a time.
+
+    Returns:
+        The report, as `report.json` in the bundle has it.
+
+    Raises:
+        InputError: something cannot be used or written; finished stages are kept.
+    """
+    check_place(settings.out)
+    check_writable(settings.out)
+    check_readable((*settings.corpus, *settings.dev))
+    with Work.open(settings.workplace, STEPS, tell) as work:
+        work.begin("the pair")
+        pair = Pair(settings)
+        tell(f"  draft and target share {pair.vocabulary} tokens; the target is {pair.identity.fingerprint[:12]}")
+
+        work.begin("graph of the draft")
+        draft = _draft(work, pair, settings, tell)
+
+        work.begin("documents")
+        documents = split_documents(work, pair, settings)
+        counts = {name: len(read_split(documents, name)) for name in SPLITS}
+        tell("  " + ", ".join(f"{count} to {name}" for name, count in counts.items()))
+
+        work.begin("own text of the target")
+        texts = write_texts(work, pair, documents, settings, read_manifest(draft.directory).context)
+
+        work.begin("rows: the draft's steps, and what the target says of them")
+        labeller = Labeller(work, pair, draft, settings)
+        rows = {text: labeller.own_text(text, own) for text, own in texts.items()}
+        read = labeller.training_documents(documents), labeller.reported_documents(documents)
+
+        work.begin("the verifier")
+        trained = [read[0], *(stage for text, stage in rows.items() if text.split == "train")]
+        heads = fit_heads(work, trained, settings)
+
+        work.begin("calibration, report and bundle")
+        cells, seen = _calibrate(read_heads(heads)[0], rows)
+        fewest = min(cell.documents for cell in cells)
+        if 1 / (fewest + 1) > min(cell.budget for cell in cells):
+            tell(
+                f"  calibrated on {fewest} documents, which can promise no less than {1 / (fewest + 1):.1%}; smaller "
+                "budgets ask about every token, unless you give more --own-tokens or more held-out documents"
+            )
+        words = wording(pair.tokenizer, read_split(documents, "calibrate"))
+        report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, seen)
+        _publish(settings, pair, draft, heads, cells, seen, words, report)
+        return report
+
+
+def check_writable(out: Path) -> None:
+    """See that a bundle can be written before hours are spent on it.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to {out.parent} ({error.strerror or error}); give another --out") from error
+
+
+def _draft(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], None]) -> Stage:
+    """A bundle without a trained verifier: what the edge will run, and so what the rows are made with."""
+    options = {"dtype": settings.dtype, "kind": settings.kind, "context": settings.context}
+    if not pair.draft_is_bundle:  # to ask for a default is to ask for nothing new
+        options |= {"dtype": settings.dtype or DTYPES[0], "kind": settings.kind or KINDS[0]}
+
+    def make(directory: Path) -> None:
+        make_bundle(settings.draft, directory, tell=lambda line: tell(f"  {line}"), **options)
+
+    key = pair.draft_key | options | {"code": code(blocks, candidates, gpt2, graph, llama, quantise)}
+    return work.stage("draft", key, make)
+
+
+def _calibrate(head: ExportedHead, rows: dict[Text, Stage]) -> tuple[list[Calibration], list[Familiar]]:
+    """The table from budget to threshold, and what its text looks like to the draft."""
+    cells, seen = [], []
+    for text, stage in rows.items():
+        if text.split == "calibrate":
+            temperature, top_p = text.sampling.temperature, text.sampling.top_p
+            found = read_rows(stage)
+            for criterion in DOUBT_COLUMNS:
+                cells += calibrate(head, found, criterion, temperature, top_p)
+            seen.append(familiar(_one_draw(read_rows(stage, by_text=True)), temperature, top_p))
+    order = {str(criterion): number for number, criterion in enumerate(DOUBT_COLUMNS)}
+    return sorted(cells, key=lambda c: (order[c.criterion], c.temperature, c.top_p, c.budget)), seen
+
+
+def _one_draw(rows: Rows) -> Rows:
+    """Each position of a text once, in order."""
+    _, first = np.unique(np.stack((rows.document, rows.position)), axis=1, return_index=True)
+    return rows.where(first)
+
+
+def _report(
+    settings: Settings,
+    pair: Pair,
+    draft: Stage,
+    counts: dict[str, int],
+    heads: Stage,
+    rows: dict[Text, Stage],
+    read: Stage,
+    cells: list[Calibration],
+    seen: list[Familiar],
+) -> dict[str, Any]:
+    head, others, fitted = read_heads(heads)
+    measured = [
+        measure_own_text(read_rows(stage, by_text=True), text.sampling, head, others, cells)
+        for text, stage in rows.items()
+        if text.split == "report"
+    ]
+    documents = measure_documents(read_rows(read), READ, head, others)
+    asked = asdict(replace(settings, corpus=(), dev=(), work=None))
+    files = {"corpus": settings.corpus, "dev": settings.dev}
+    return {
+        "name": settings.name or read_manifest(draft.directory).name,
+        "command": settings.command(),
+        "settings": {name: value for name, value in asked.items() if name in ("rows", "own_tokens", "seed", "unseen")},
+        "pair": {
+            "target": pair.identity.name,
+            "target fingerprint": pair.identity.fingerprint,
+            "draft": Path(settings.draft).expanduser().name,
+            "draft fingerprint": pair.draft_key["draft"],
+            "vocabulary": pair.vocabulary,
+        },
+        "corpora": [
+            {"role": role, "file": path.name, "sha256": file_digest(path)}
+            for role, paths in files.items()
+            for path in paths
+        ],
+        "documents": counts,
+        "rows": fitted["rows"],
+        "loss": round(fitted["loss"], 5),
+        "agreement": [*documents["agreement"], *(entry["agreement"] for entry in measured)],
+        "doubts": [entry["doubts"] for entry in measured],
+        "doubts on documents": documents["doubts"],
+        "free doubts": measured[0]["free doubts"],
+        "checks": [check for entry in measured for check in entry["checks"]],
+        "curves": [curve for entry in measured for curve in entry["curves"]],
+        "calibration": [asdict(cell) for cell in cells],
+        "familiar": [asdict(text) for text in seen],
+    }
+
+
+def _publish(
+    settings: Settings,
+    pair: Pair,
+    draft: Stage,
+    heads: Stage,
+    cells: list[Calibration],
+    seen: list[Familiar],
+    words: Wording,
+    report: dict[str, Any],
+) -> None:
+    make_bundle(
+        draft.directory,
+        settings.out,
+        target=pair.identity,
+        verifier=heads / VERIFIER,
+        calibration=cells,
+        calibrated_draft=file_digest(draft / "draft.onnx"),
+        familiar=seen,
+        wording=words,
+        pages={"report.json": _as_json(report), "report.html": page(report)},
+        name=report["name"],
+    )
+
+
+def _as_json(report: dict[str, Any]) -> str:
+    """A line for each part, which may be long: the curves are many numbers."""
+    return "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(part)}" for name, part in report.items()) + "\n}\n"

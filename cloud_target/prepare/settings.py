@@ -1,0 +1,67 @@
+"""What `cloud-target prepare` is asked to do."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+ROWS, OWN_TOKENS = 300_000, 120_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The command line as values.
+
+    Attributes:
+        target: "pocket", a directory, or a Hugging Face id.
+        draft: a directory or id of a checkpoint, or a bundle whose draft is kept.
+        corpus, dev: text files; without `dev`, calibration and report take documents of the corpus.
+        unseen: of the corpus take only the tenth that `cloud-target train draft` leaves out.
+        out: the bundle.
+        work: where finished stages are kept; None for a directory beside the bundle.
+        dtype, kind, context: of the draft's graph; None for the default of `make_bundle`.
+        name: of the bundle; None for the draft's.
+        rows: draft steps to train the verifier on, about.
+        own_tokens: that the target writes for them; it writes as many again, and more, to calibrate and to check.
+        seed: of everything random.
+        device: that the target runs on.
+    """
+
+    target: str
+    draft: str
+    corpus: tuple[Path, ...]
+    out: Path
+    dev: tuple[Path, ...] = ()
+    unseen: bool = False
+    work: Path | None = None
+    dtype: str | None = None
+    kind: str | None = None
+    context: int | None = None
+    name: str | None = None
+    rows: int = ROWS
+    own_tokens: int = OWN_TOKENS
+    seed: int = 0
+    device: str = "cpu"
+
+    @property
+    def workplace(self) -> Path:
+        """Where finished stages are kept."""
+        return self.work or self.out.with_name(f"{self.out.name}.work")
+
+    def command(self) -> str:
+        """The command line, to be shown to whoever gets the bundle: absolute paths by their last part only."""
+        words = ["cloud-target", "prepare", "--target", _shown(self.target), "--draft", _shown(self.draft)]
+        words += ["--corpus", *map(_shown, self.corpus)]
+        words += ["--dev", *map(_shown, self.dev)] if self.dev else []
+        words += ["--unseen"] if self.unseen else []
+        words += ["--out", _shown(self.out)]
+        for name in ("dtype", "kind", "context", "name", "rows", "own_tokens", "seed"):
+            value = getattr(self, name)
+            if value != type(self).__dataclass_fields__[name].default:
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        return shlex.join(words)
+
+
+def _shown(path: str | Path) -> str:
+    return Path(path).name if Path(path).expanduser().is_absolute() else str(path)

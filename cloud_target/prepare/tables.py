@@ -1,0 +1,128 @@
+"""The report's tables, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from cloud_target.prepare.measure import HEAD, ORACLE, RANDOM, find
+from cloud_target.prepare.words import percent
+from shared.bundle import DOUBT_COLUMNS
+from shared.config import Criterion, Sampling
+
+
+def budget_table(report: dict[str, Any], sampling: Sampling, criterion: Criterion) -> str:
+    """From budget to threshold and to what it costs; where the promise was not kept on other documents is marked."""
+    key = {"criterion": criterion, "temperature": sampling.temperature, "top_p": sampling.top_p}
+    cells = [cell for cell in report["calibration"] if all(cell[name] == value for name, value in key.items())]
+    checked = find(report["checks"], sampling, criterion)
+    never = find(report["doubts"], sampling)[criterion]["never asking"]
+    head = ("budget", "threshold", "diverges", "at most", "asks", "checked: diverges", "asks")
+    rows, marks = [], []
+    for cell, rate in zip(cells, checked["rates"], strict=True):
+        calibrated = percent(cell["divergence"]), percent(cell["upper"]), percent(cell["ask_rate"])
+        shown = percent(rate["divergence"]), percent(rate["ask_rate"])
+        rows.append((f"{100 * cell['budget']:g} %", f"{cell['threshold']:.4f}", *calibrated, *shown))
+        marks.append(rate["divergence"] > rate["budget"])
+    caption = (
+        f"{criterion}: never asking diverges in {percent(never)} of the tokens. Calibrated on {cells[0]['tokens']:,} "
+        f"rows of {cells[0]['documents']:,} documents, with {100 * cells[0]['confidence']:.0f} % confidence; checked "
+        f"on {checked['tokens']:,} tokens."
+    )
+    return html_table(head, rows, caption, marks)
+
+
+def comparison_table(report: dict[str, Any], entries: Sequence[dict[str, Any]], caption: str) -> str:
+    """What each way of doubting asks at equal divergence, where the budget calls for asking at all.
+
+    Args:
+        report: names the doubts that need no training.
+        entries: results of `doubts.compare`.
+        caption: what was compared on; the mean saving is added.
+    """
+    shown = [name for name in entries[0][DOUBT_COLUMNS[0]]["asks"] if name not in (HEAD, RANDOM, ORACLE)]
+    head = ("criterion", "temperature, top-p", "budget", "never asking", "ours", "best free", "saves", *shown, "oracle")
+    rows, savings = [], []
+    for criterion in DOUBT_COLUMNS:
+        for entry in entries:
+            found = entry[criterion]
+            for number, budget in enumerate(found["budgets"]):
+                if found["never asking"] <= budget:
+                    continue
+                asks = {name: rates[number] for name, rates in found["asks"].items()}
+                best = min(asks[name] for name in report["free doubts"])
+                savings.append(1 - asks[HEAD] / best)
+                where = (str(criterion), f"{entry['temperature']:g}, {entry['top_p']:g}", f"{100 * budget:g} %")
+                figures = (found["never asking"], asks[HEAD], best, savings[-1], *(asks[name] for name in shown))
+                rows.append((*where, *map(percent, figures), percent(asks[ORACLE])))
+    mean = f" In the mean ours saves {percent(sum(savings) / len(savings))} of the asks." if savings else ""
+    return html_table(head, rows, caption + mean)
+
+
+def agreement_table(report: dict[str, Any]) -> str:
+    """How often the draft writes what the target would."""
+    head = (
+        "text",
+        "temperature, top-p",
+        "tokens",
+        "x = y",
+        "typical off-target",
+        "total variation",
+        "nats x",
+        "nats y",
+    )
+    rows = [
+        (
+            line["kind"],
+            f"{line['temperature']:g}, {line['top_p']:g}",
+            f"{line['tokens']:,}",
+            percent(line["agreement"]),
+            percent(line["typical"]),
+            f"{line['tv']:.3f}",
+            f"{line['nll']:.3f}",
+            f"{line['own_nll']:.3f}",
+        )
+        for line in report["agreement"]
+    ]
+    caption = (
+        "x is the draft's token, y the target's with the same noise; nats: what each costs under the target, a token; "
+        "total variation at temperature 1. Own text is the target's, after openings of the report's documents; "
+        "documents are read as they stand."
+    )
+    return html_table(head, rows, caption)
+
+
+def provenance(report: dict[str, Any]) -> str:
+    """With what the bundle was made: the command, the pair, the settings, the text."""
+    documents = ", ".join(f"{count:,} to {name}" for name, count in report["documents"].items())
+    facts = [
+        *report["pair"].items(),
+        *((name.replace("_", " "), value) for name, value in report["settings"].items()),
+        ("documents", documents),
+        ("rows trained on", f"{report['rows']:,}"),
+        ("held-out loss of the verifier", f"{report['loss']:.4f} nats, summed over both criteria"),
+    ]
+    files = [(entry["role"], entry["file"], entry["sha256"]) for entry in report["corpora"]]
+    return "\n".join(
+        (
+            f"<pre>{escape(report['command'])}</pre>",
+            html_table(("the pair and its settings", ""), [(name, str(value)) for name, value in facts], kind="text"),
+            html_table(("text", "file", "SHA-256"), files, kind="text"),
+        )
+    )
+
+
+def html_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", marks: Sequence[bool] = (), kind: str = ""
+) -> str:
+    """A table of plain texts; `marks` says which rows stand out, `kind` is its class in the style sheet."""
+
+    def line(cells: Sequence[str], tag: str, mark: bool = False) -> str:
+        inner = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
+        return f'<tr class="over">{inner}</tr>' if mark else f"<tr>{inner}</tr>"
+
+    body = "".join(line(cells, "td", mark) for cells, mark in zip(rows, marks or [False] * len(rows), strict=True))
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    inner = f"{title}<thead>{line(head, 'th')}</thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table class="{kind}">{inner}</table></div>'
