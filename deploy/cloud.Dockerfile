@@ -8,6 +8,8 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
 RUN useradd --system --create-home --uid 10001 tandem
+# credentials.py needs openssl, which this base has had so far.
+RUN command -v openssl || (apt-get update && apt-get install -y --no-install-recommends openssl)
 WORKDIR /src
 
 # torch first and alone: its layer outlives every change of our own code.
@@ -19,10 +21,12 @@ COPY shared/ shared/
 COPY cloud_target/ cloud_target/
 RUN pip install ".[cloud]" -c constraints.txt
 
-COPY deploy/healthcheck.py /usr/local/bin/healthcheck.py
+COPY deploy/healthcheck.py deploy/credentials.py /usr/local/bin/
+# Fresh volumes take over who may write in the directory that they are mounted on.
+RUN install -d -o tandem -m 700 /credentials/server /credentials/edge
 
 USER tandem
 WORKDIR /home/tandem
-EXPOSE 50051
+EXPOSE 50051 9464
 ENTRYPOINT ["cloud-target"]
 CMD ["serve"]

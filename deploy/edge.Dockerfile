@@ -13,6 +13,9 @@ COPY shared/ shared/
 COPY edge_client/ edge_client/
 RUN pip install ".[edge]" -c constraints.txt
 
+# A fresh volume takes over who may write in the directory that it is mounted on.
+RUN install -d -o tandem -m 700 /credentials/edge /state
+
 USER tandem
 WORKDIR /home/tandem
 ENTRYPOINT ["edge-client"]

@@ -1,11 +1,16 @@
-"""Asks a target's standard gRPC health service; exits 0 if it serves.
+"""Asks a target's standard gRPC health service; exits 0 if it serves. Health needs no token.
 
 python healthcheck.py 127.0.0.1:50051
+python healthcheck.py 127.0.0.1:50051 --ca ca.pem --server-name gpu.example
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -13,18 +18,66 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 TIMEOUT_S = 3.0
 
 
-def main(address: str) -> int:
-    """0 if the server at `address` answers SERVING, 1 otherwise; one line says which."""
-    # A proxy from the container's environment has no business between a container and itself.
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+def main(arguments: Sequence[str]) -> int:
+    """0 if the server answers SERVING, 1 otherwise, 2 for arguments that cannot be used; one line says which."""
+    options = _parse(arguments)
+    if (options.client_cert is None) != (options.client_key is None):
+        print("a client certificate needs both --client-cert and --client-key", file=sys.stderr)
+        return 2
+    try:
+        channel = _connect(options)
+    except OSError as error:
+        print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
+    with channel:
         try:
             reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
-            print(f"{address} does not answer: {error.code().name}", file=sys.stderr)
+            print(f"{options.address} does not answer: {error.code().name}", file=sys.stderr)
             return 1
     print(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
     return int(reply.status != health_pb2.HealthCheckResponse.SERVING)
 
 
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Ask a target's health service; exit status 0: it serves.")
+    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        default=os.environ.get("TANDEM_TLS", "") not in ("", "0"),
+        help="encrypt (environment: TANDEM_TLS=1)",
+    )
+    for option, text in (
+        ("--ca", "authority of the target's certificate, PEM; implies --tls"),
+        ("--client-cert", "certificate for a target that wants one, PEM"),
+        ("--client-key", "its key"),
+    ):
+        name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
+        default = os.environ.get(name)
+        parser.add_argument(
+            option,
+            type=Path,
+            default=Path(default) if default else None,
+            metavar="FILE",
+            help=f"{text} (environment: {name})",
+        )
+    parser.add_argument(
+        "--server-name", metavar="NAME", help="the name in its certificate, where that is not the host of the address"
+    )
+    return parser.parse_args(arguments)
+
+
+def _connect(options: argparse.Namespace) -> grpc.Channel:
+    # A proxy from the container's environment has no business between a container and itself.
+    settings: list[tuple[str, int | str]] = [("grpc.enable_http_proxy", 0)]
+    if not (options.tls or options.ca or options.client_cert):
+        return grpc.insecure_channel(options.address, options=settings)
+    if options.server_name:
+        settings.append(("grpc.ssl_target_name_override", options.server_name))
+    files = (path and path.read_bytes() for path in (options.ca, options.client_key, options.client_cert))
+    return grpc.secure_channel(options.address, grpc.ssl_channel_credentials(*files), options=settings)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

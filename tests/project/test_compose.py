@@ -1,9 +1,10 @@
-"""docker-compose.yml and the Dockerfiles, checked without an engine."""
+"""The compose files and the Dockerfiles, checked without an engine."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from tests.project.tree import ROOT, pyproject
 
 SCHEMA = Path(os.environ.get("TANDEM_COMPOSE_SCHEMA", ROOT / "../shared/data/compose-spec.schema.json"))
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+EDGES = [name for name in OURS if name.startswith("edge")]
 DOCKERFILES = sorted((ROOT / "deploy").glob("*.Dockerfile"))
 
 
@@ -37,35 +41,89 @@ def dockerfile_of(service: str) -> Path:
     return ROOT / SERVICES[service]["build"]["dockerfile"]
 
 
-def test_it_is_a_compose_file() -> None:
+@pytest.mark.parametrize("document", [COMPOSE, GPU], ids=["base", "gpu"])
+def test_it_is_a_compose_file(document: dict[str, Any]) -> None:
     if not SCHEMA.is_file():
         pytest.skip(f"no compose schema at {SCHEMA.name}; TANDEM_COMPOSE_SCHEMA can name one")
     # The schema names its draft by an address that jsonschema does not recognise, so say which one it is.
-    jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(COMPOSE)
+    jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8"))).validate(document)
 
 
-def test_it_has_both_sides_and_each_is_built_from_this_tree() -> None:
-    assert set(SERVICES) == {"cloud", "edge"}
-    assert {dockerfile_of(service) for service in SERVICES} == set(DOCKERFILES)
-    assert {service["build"]["context"] for service in SERVICES.values()} == {"."}
+def test_a_target_two_edges_and_their_credentials_are_built_from_this_tree() -> None:
+    assert set(OURS) == {"credentials", "cloud", "edge-1", "edge-2"}
+    assert {dockerfile_of(service) for service in OURS} == set(DOCKERFILES)
+    assert {service["build"]["context"] for service in OURS.values()} == {"."}
+    images = {service["image"]: dockerfile_of(name) for name, service in OURS.items()}
+    assert len(images) == len(DOCKERFILES)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ["cloud", *EDGES])
 def test_the_command_line_understands_its_command(service: str) -> None:
     dockerfile = dockerfile_of(service)
     (program,) = json.loads(last(dockerfile, "ENTRYPOINT"))
     assert program in PARSERS
-    assert parses(program, SERVICES[service]["command"])
+    first, *words = SERVICES[service].get("entrypoint", [program])
+    assert first == program
+    assert parses(program, [*words, *SERVICES[service]["command"]])
     assert parses(program, json.loads(last(dockerfile, "CMD")))
 
 
-def test_the_edge_starts_once_the_target_is_healthy_and_asks_that_one() -> None:
-    assert SERVICES["edge"]["depends_on"] == {"cloud": {"condition": "service_healthy"}}
-    command = SERVICES["edge"]["command"]
-    host, _, port = command[command.index("--target") + 1].partition(":")
-    assert host in SERVICES
-    assert port == last(dockerfile_of("cloud"), "EXPOSE")
-    assert SERVICES["cloud"]["healthcheck"]["test"][-1].endswith(f":{port}")
+def test_the_gpu_changes_only_the_device() -> None:
+    """Nothing of the base file is said again, so nothing can be forgotten there."""
+    assert {name: set(service) for name, service in GPU["services"].items()} == {"cloud": {"entrypoint", "deploy"}}
+    base, entrypoint = SERVICES["cloud"], GPU["services"]["cloud"]["entrypoint"]
+    assert entrypoint == [*base["entrypoint"], "--device=cuda"]
+    assert parses("cloud-target", [*entrypoint[1:], *base["command"]])
+
+
+def test_everything_starts_once_what_it_needs_is_there() -> None:
+    assert SERVICES["cloud"]["depends_on"] == {"credentials": {"condition": "service_completed_successfully"}}
+    for edge in EDGES:
+        assert SERVICES[edge]["depends_on"] == {"cloud": {"condition": "service_healthy"}}
+
+
+def test_the_edges_ask_the_target_with_a_token_each_and_remember_apart() -> None:
+    port = last(dockerfile_of("cloud"), "EXPOSE").split()[0]
+    tenants = SERVICES["credentials"]["command"][3:]
+    assert tenants == EDGES
+    states = set()
+    for edge in EDGES:
+        environment = SERVICES[edge]["environment"]
+        assert environment["TANDEM_TARGET"] == f"cloud:{port}"
+        assert environment["TANDEM_TOKEN_FILE"].endswith(f"/{edge}.token")
+        states |= {volume for volume in SERVICES[edge]["volumes"] if volume.endswith(f":{environment['TANDEM_STATE']}")}
+    assert len(states) == len(EDGES)
+
+
+def test_credentials_reach_only_those_who_need_them() -> None:
+    """The server's key is never mounted into an edge, and nobody but their maker can write any."""
+    for name, service in OURS.items():
+        for volume in service.get("volumes", []):
+            source, goal, *mode = volume.split(":")
+            if "credentials" in source and name != "credentials":
+                assert mode == ["ro"], (name, volume)
+                assert source == ("server-credentials" if name == "cloud" else "edge-credentials")
+                assert goal == f"/credentials/{source.split('-')[0]}"
+
+
+def test_the_health_check_asks_over_tls() -> None:
+    *_, address, option, ca = SERVICES["cloud"]["healthcheck"]["test"]
+    assert option == "--ca"
+    assert address == f"127.0.0.1:{last(dockerfile_of('cloud'), 'EXPOSE').split()[0]}"
+    assert ca.startswith("/credentials/server/")
+
+
+def test_volumes_are_declared_and_mounted_files_exist() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert (ROOT / source).is_file() if source.startswith("./") else source in COMPOSE["volumes"], source
+
+
+def test_images_of_others_are_pinned_and_started_only_on_request() -> None:
+    for name in set(SERVICES) - set(OURS):
+        assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
+        assert SERVICES[name]["profiles"] == ["observability"]
 
 
 def test_nothing_is_published_beyond_this_machine() -> None:
@@ -90,9 +148,9 @@ def test_nothing_runs_as_root(dockerfile: Path) -> None:
     assert last(dockerfile, "USER") not in ("root", "0")
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", ["cloud", "edge"])
 def test_each_image_installs_its_own_extra_and_copies_its_own_package(service: str) -> None:
-    dockerfile = dockerfile_of(service)
+    dockerfile = ROOT / "deploy" / f"{service}.Dockerfile"
     installs = [rest for name, rest in instructions(dockerfile) if name == "RUN" and f".[{service}]" in rest]
     assert len(installs) == 1
     assert "-c constraints.txt" in installs[0]
