@@ -25,7 +25,7 @@ from shared.bundle import Manifest
 from shared.config import Mode, Sampling
 from shared.sampling import Sampler
 
-PARTS = ("bare", "feed", "draw", "verify", "local")
+PARTS = ("bare", "feed", "draw", "verify", "head", "local")
 START = 64  # tokens read before the clock runs
 
 
@@ -72,7 +72,7 @@ class Bare:
 
 
 def measure(bundle: Path, tokens: int, rounds: int) -> dict[str, float]:
-    """Medians in microseconds of `PARTS`; "local" is a whole token of that mode."""
+    """Medians in microseconds of `PARTS`; "local" is a whole token of that mode, "head" the verifier's graph alone."""
     device = Device.load(bundle)
     bare = Bare(open_session(bundle / "draft.onnx", 1), device.manifest, START + tokens // 2)
     times: dict[str, list[int]] = {part: [] for part in PARTS}
@@ -98,7 +98,10 @@ def write_timed(draft: Draft, verifier, tokens: int, seed: int, times: dict[str,
         draw = sampler.draw(step.ids, step.logits, draft.length)
         drawn = perf_counter_ns()
         verifier.doubt(step, draw, sampling.temperature, 0)
-        times["verify"].append(perf_counter_ns() - drawn)
+        doubted = perf_counter_ns()
+        verifier._run(verifier._binding)  # the head once more, without the features
+        times["head"].append(perf_counter_ns() - doubted)
+        times["verify"].append(doubted - drawn)
         times["draw"].append(drawn - fed)
         times["feed"].append(fed - begin)
         text.append(token)

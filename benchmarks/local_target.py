@@ -60,6 +60,13 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
         process.stop()
 
 
+def count(text: str) -> int:
+    """A whole number of 1 or more on a command line."""
+    if (value := int(text)) < 1:
+        raise ValueError
+    return value
+
+
 def run_main(main: Callable[[], int]) -> int:
     """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C is quiet."""
     try:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.local_target import local_target, run_main
 from benchmarks.prompts import EVERY
+from edge_client.budget import Budget
 from edge_client.device import Device, Settings
 from edge_client.pocket import POCKET
 from edge_client.record import Summary
@@ -32,6 +33,8 @@ class Run:
         known: tokens shown that the target has seen.
         off_strict, off_typical: of them, errors by each criterion.
         nll: of them, summed, nats.
+        ids: the continuation's token ids.
+        warnings: what the edge would have told its user.
     """
 
     summary: Summary
@@ -39,26 +42,43 @@ class Run:
     off_strict: int
     off_typical: int
     nll: float
+    ids: list[int]
+    warnings: list[str]
+
+    def off(self, criterion: Criterion) -> int:
+        """Errors by one criterion."""
+        return self.off_strict if criterion is Criterion.STRICT else self.off_typical
 
 
-def run(device: Device, client: TargetClient, prompt: str, settings: Settings) -> Run:
+def run(device: Device, client: TargetClient, prompt: str, settings: Settings, budget: Budget | None = None) -> Run:
+    """Write one text, as `write` does."""
+    return write(device, client, encode_prompt(device.tokenizer, prompt), settings, budget)
+
+
+def write(
+    device: Device, client: TargetClient, ids: Sequence[int], settings: Settings, budget: Budget | None = None
+) -> Run:
     """Write one text. What `local` wrote is shown to the target afterwards, so that it can be compared.
+
+    Args:
+        ids: the prompt.
+        budget: a controller that is carried from text to text; None for one of its own.
 
     Raises:
         TandemError: as `Device.generate` does; also if the target does not score a text in time.
     """
-    ids = encode_prompt(device.tokenizer, prompt)
-    generation = device.generate(ids, settings, None if settings.mode is Mode.LOCAL else client)
+    is_local = settings.mode is Mode.LOCAL
+    generation = device.generate(list(ids), settings, None if is_local else client, budget)
     for _ in generation:
         pass
-    s = generation.summary
-    if settings.mode is not Mode.LOCAL:
-        return Run(s, s.known, s.off_strict, s.off_typical, s.known * (s.target_nll or 0.0))
+    s, written = generation.summary, (generation.text.continuation, generation.warnings)
+    if not is_local:
+        return Run(s, s.known, s.off_strict, s.off_typical, s.known * (s.target_nll or 0.0), *written)
     with client.session(settings.sampling, Coupling.GUMBEL, device.manifest.end_ids, len(ids)) as session:
         audit = session.audit(generation.text.sequence, SCORING_WAIT)
     if audit is None:
         raise TargetUnavailable(f"the target did not score a text within {SCORING_WAIT:.0f} seconds; is it overloaded?")
-    return Run(s, len(audit), sum(audit.off_strict), sum(audit.off_typical), sum(audit.nll))
+    return Run(s, len(audit), sum(audit.off_strict), sum(audit.off_typical), sum(audit.nll), *written)
 
 
 def _per_token(name: str, form: str) -> Callable[[Sequence[Run]], str]:
@@ -130,10 +150,10 @@ def rows_of(settings: Settings) -> list[tuple[str, Settings]]:
 def compare(
     device: Device, client: TargetClient, settings: Settings, prompts: Sequence[str], seeds: int
 ) -> list[tuple[str, list[Run]]]:
-    """Every prompt and seed in every row of `rows_of`."""
+    """Every prompt and seed in every row of `rows_of`; a row's budget is carried from text to text, as on a device."""
     rows = []
     for name, row in rows_of(settings):
-        runs = []
+        runs, budget = [], device.budget(row, client)
         for seed in range(seeds):
             for prompt in prompts:
                 if sys.stderr.isatty():
@@ -141,7 +161,7 @@ def compare(
                         f"\r  {name}: {len(runs) + 1} of {seeds * len(prompts)} ", end="", file=sys.stderr, flush=True
                     )
                 sampling = replace(row.sampling, seed=row.sampling.seed + seed)
-                runs.append(run(device, client, prompt, replace(row, sampling=sampling)))
+                runs.append(run(device, client, prompt, replace(row, sampling=sampling), budget))
         rows.append((name, runs))
     if sys.stderr.isatty():
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
@@ -155,7 +175,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=2, help="texts a prompt (default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--top-p", type=float, default=0.9)
-    parser.add_argument("--budget", type=float, default=0.01)
+    parser.add_argument("--budget", type=float, default=Settings.budget)
     parser.add_argument("--criterion", type=Criterion, default=Criterion.TYPICAL, choices=list(Criterion))
     arguments = parser.parse_args()
     settings = Settings(

@@ -1,0 +1,68 @@
+"""How a draft's agreement with its target comes in runs: what `cloud-target bench` models.
+
+    python -m benchmarks.agreement --prompts 40 --tokens 96
+
+The target writes; the draft reads along and draws its own token at every position with the same noise. A token is easy
+where the two are equal. Printed are the share of easy tokens, and how likely a hard one is after an easy and after a
+hard one, the two numbers that make a Markov chain.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from collections.abc import Sequence
+
+from benchmarks.exactness import prompts, write
+from benchmarks.local_target import count, local_target, run_main
+from edge_client.device import Device, Settings
+from edge_client.drafter import Drafter
+from edge_client.pocket import POCKET
+from edge_client.target import TargetClient
+from shared.config import Mode, Sampling
+from shared.sampling import Sampler
+
+
+def agreement(
+    device: Device, client: TargetClient, prompt: Sequence[int], sampling: Sampling, tokens: int
+) -> list[bool]:
+    """For each token that the target writes after the prompt: whether the draft draws the same."""
+    text = write(device, client, list(prompt), Settings(mode=Mode.CLOUD, sampling=sampling, max_tokens=tokens))
+    drafter = Drafter(device.draft, Sampler(sampling), None, 0)
+    drafter.rewind(0)
+    return [drafter.propose(text[:i]).token == text[i] for i in range(len(prompt), len(text))]
+
+
+def transitions(runs: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
+    """The share of easy tokens, and that of hard ones after an easy and after a hard one."""
+    pairs = [pair for run in runs for pair in itertools.pairwise(run)]
+    easy = sum(map(sum, runs)) / sum(map(len, runs))
+    after = [[not second for first, second in pairs if first is kind] for kind in (True, False)]
+    return easy, *(sum(found) / max(len(found), 1) for found in after)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default=POCKET)
+    parser.add_argument("--prompts", type=count, default=40)
+    parser.add_argument("--tokens", type=count, default=96)
+    options = parser.parse_args()
+    device = Device.load(options.bundle)
+    print(f"{'':16} {'tokens':>8} {'easy':>8} {'hard | easy':>12} {'hard | hard':>12}")
+    with local_target() as target, TargetClient.connect(target.address) as client:
+        for temperature, top_p in ((0.0, 1.0), (0.7, 0.9), (1.0, 1.0)):
+            runs = [
+                agreement(device, client, prompt, Sampling(temperature, 0, top_p, seed), options.tokens)
+                for seed, prompt in enumerate(prompts(device, client, options.prompts))
+            ]
+            easy, after_easy, after_hard = transitions(runs)
+            tokens = sum(map(len, runs))
+            print(
+                f"temperature {temperature:4} {tokens:8} {easy:8.3f} {after_easy:12.3f} {after_hard:12.3f}", flush=True
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,184 @@
+"""Is the quality budget a promise that is kept? Texts in `sprint` for every budget, as the target audited them.
+
+    python -m benchmarks.promise --documents stories.txt.xz dialogues.txt.xz --from 0.5
+    python -m benchmarks.promise --documents stories.txt.xz --scenario noised other unseen coarse
+
+A documents file holds texts separated by a line <|endoftext|>; their openings are the prompts. A cell is one file,
+criterion, temperature and budget. Its texts are written one after the other under one budget controller, as a device
+writes them that keeps its state. The exit status is 1 if a promise was broken.
+
+scenarios (default: plain; the others are smaller, and judged from the 300th token on):
+  plain   everything is as it was calibrated
+  noised  a little noise on the target's weights
+  other   so much noise that bundle and target were never made for each other
+  unseen  English that neither model was trained on (brings its own documents)
+  coarse  the draft rounded to 4 bits after its calibration
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.cells import Cell, Job, cells_of, jobs_of, warnings_of, write_all
+from benchmarks.documents import after, openings
+from benchmarks.local_target import count, run_main
+from benchmarks.scenarios import Scenario, Stage, build
+from benchmarks.tables import markdown_table, percent, provenance
+from benchmarks.verdicts import Rate, Verdict
+from benchmarks.workers import Workers
+from cloud_target.training.corpus import read_documents
+from edge_client.device import Device
+from edge_client.pocket import POCKET
+from shared.config import Criterion, Mode
+
+LEGEND = """\
+divergence: off-target tokens (accepted ones, by the row's criterion) in per cent of the tokens audited, ± its standard
+error over the texts; settled: of the texts that begin at the 300th token or later; never asking: what `local` writes
+for the same prompts, scored by the target afterwards; kept: within the budget and one standard error; needless: below
+three quarters of it, at the price of asks, though never asking would break it."""
+HEADS = ("criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %")
+HEADS += ("asked %", "never asking %", "calls/token", "verdict")
+
+
+def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
+    """All cells of one scenario, and the edge's warnings."""
+    with tempfile.TemporaryDirectory() as scratch:
+        stage = build(scenario, options.bundle, Path(scratch))
+        jobs = all_jobs(stage, options)
+        print(f"{scenario}: {len(jobs)} runs of {options.generations} texts", file=sys.stderr, flush=True)
+        with Workers(min(options.jobs, len(jobs)), stage.bundle, stage.target) as workers:
+            results = workers.run(write_all, jobs, len(jobs) * options.generations * options.tokens)
+    asking = [runs for job, runs in zip(jobs, results, strict=True) if job.settings.mode is Mode.SPRINT]
+    return cells_of(scenario, jobs, results), warnings_of([run for runs in asking for run in runs])
+
+
+def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
+    """The jobs over every file, or over the texts that the scenario brings."""
+    texts = stage.texts
+    if texts is None:
+        texts = {path.name: after(read_documents(path), options.start) for path in options.documents}
+    tokenizer = Device.load(stage.bundle).tokenizer
+    return [
+        job
+        for name, documents in texts.items()
+        for job in jobs_of(
+            name,
+            openings(tokenizer, documents, options.generations),
+            options.tokens,
+            options.temperatures,
+            options.criteria,
+            options.budgets,
+        )
+    ]
+
+
+def report(cells: Sequence[Cell], warnings: Sequence[str]) -> str:
+    """A table for each file of one scenario, in Markdown, and the warnings."""
+    parts = []
+    for name in dict.fromkeys(cell.documents for cell in cells):
+        parts.append(f"### {cells[0].scenario}: {name}")
+        parts.append(markdown_table(HEADS, [_row(cell) for cell in cells if cell.documents == name]))
+    parts.append("\n".join(f"- The edge warned {warning}" for warning in warnings) or "The edge gave no warning.")
+    return "\n\n".join(parts)
+
+
+def closing(cells: Sequence[Cell]) -> str:
+    """One line with counts."""
+    counts = Counter(cell.verdict for cell in cells)
+    return f"{len(cells)} cell{'s' * (len(cells) != 1)}: " + ", ".join(
+        f"{counts[verdict]} {verdict}" for verdict in Verdict
+    )
+
+
+def _row(cell: Cell) -> list[str]:
+    return [
+        str(cell.criterion),
+        f"{cell.temperature:g}",
+        f"{100 * cell.budget:g}",
+        *map(str, (cell.tokens, cell.audited, cell.off_target)),
+        _with_error(cell.divergence),
+        _with_error(cell.settled),
+        percent(cell.ask_rate, 1),
+        percent(cell.never),
+        f"{cell.calls:.3f}",
+        str(cell.verdict),
+    ]
+
+
+def _with_error(rate: Rate | None) -> str:
+    return "-" if rate is None else f"{percent(rate.value)} ± {percent(rate.error)}"
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of the command line; None for those that `filled` fills in."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--documents", type=Path, nargs="+", default=[], metavar="FILE", help=".xz is unpacked")
+    parser.add_argument(
+        "--from", dest="start", type=float, default=0.5, help="fraction of each file to skip (default: %(default)s)"
+    )
+    parser.add_argument("--generations", type=count, help="texts a cell (default: 200, in other scenarios 40)")
+    parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
+    parser.add_argument("--temperatures", type=float, nargs="+", help="(default: 0 0.7 1, in other scenarios 0.7)")
+    parser.add_argument(
+        "--criteria",
+        type=Criterion,
+        nargs="+",
+        default=list(Criterion),
+        choices=list(Criterion),
+        help="(default: both)",
+    )
+    parser.add_argument(
+        "--budgets", type=float, nargs="+", help="(default: 0.01 0.02 0.05 0.1, in other scenarios 0.01 0.05)"
+    )
+    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the device (default: the embedded one)")
+    parser.add_argument(
+        "--scenario", type=Scenario, nargs="+", default=[Scenario.PLAIN], choices=list(Scenario), metavar="NAME"
+    )
+    parser.add_argument("--jobs", type=count, default=2, help="processes side by side (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
+    options = parser.parse_args(arguments)
+    if not options.documents and set(options.scenario) != {Scenario.UNSEEN}:
+        parser.error("give --documents; only the scenario unseen brings its own")
+    return options
+
+
+def filled(scenario: Scenario, options: argparse.Namespace) -> argparse.Namespace:
+    """The options with what was not given: fewer cells where things are not as they were calibrated."""
+    plain = scenario is Scenario.PLAIN
+    chosen = {
+        "generations": 200 if plain else 40,
+        "temperatures": [0.0, 0.7, 1.0] if plain else [0.7],
+        "budgets": [0.01, 0.02, 0.05, 0.1] if plain else [0.01, 0.05],
+    }
+    return argparse.Namespace(**chosen | {name: value for name, value in vars(options).items() if value is not None})
+
+
+def main() -> int:
+    options = parse()
+    cells: list[Cell] = []
+    parts = []
+    for scenario in options.scenario:
+        found, warnings = play(scenario, filled(scenario, options))
+        cells += found
+        parts.append(report(found, warnings))
+        print(parts[-1] + "\n", flush=True)
+    parts += [LEGEND, closing(cells)]
+    print("\n\n".join(parts[-2:]))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
+    if options.markdown:
+        text = "\n\n".join([provenance("benchmarks.promise"), *parts])
+        options.markdown.write_text(text + "\n", encoding="utf-8")
+    return int(any(cell.verdict is Verdict.BROKEN for cell in cells))
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))
