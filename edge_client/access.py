@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared.addresses import is_loopback
 from shared.errors import InputError
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, brackets or not, is this machine under its usual name or a loopback address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,15 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
-from edge_client.access import Access, is_loopback
+from edge_client.access import Access
 from edge_client.diagnosis import why_not
 from edge_client.link import LinkBroken, TargetBusy
-from shared.errors import AccessDenied, InputError, TargetError, TargetRefused, TargetUnavailable
+from shared.addresses import is_loopback, parse_address
+from shared.errors import AccessDenied, TargetError, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
 RELEASE_WAIT = 1.0
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")
 # Trailing metadata: the reason of an error that the target itself tells of, for machines.
 REASON_KEY = "tandem-reason"
 # Milliseconds after which a target that has no room may be asked again: gRPC's own key (proposal A6).
@@ -103,13 +103,11 @@ class GrpcTransport:
     """
 
     def __init__(self, address: str, access: Access | None = None) -> None:
-        match = _ADDRESS.fullmatch(address)
-        if not match or not 0 < int(match[2]) < 1 << 16:
-            raise InputError(f"{address!r} is not an address; give the target as host:port, like 127.0.0.1:50051")
-        self._host, self._port, self._access = match[1].strip("[]"), int(match[2]), access or Access()
-        self._access.check(match[1])
+        self._host, self._port = parse_address(address)
+        self._access = access or Access()
+        self._access.check(self._host)
         # A proxy of the environment cannot reach the target on this machine.
-        options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if is_loopback(match[1]) else {})
+        options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if is_loopback(self._host) else {})
         self._channel = _channel(address, self._access, list(options.items()))
         self._stub = TargetServiceStub(self._channel)
         token = self._access.token

@@ -73,16 +73,18 @@ class KvStore:
         others = sum(extent.capacity for extent in self._extents.values()) - (old.capacity if old else 0)
         if others + capacity > self.room:
             raise ValueError(f"{others + capacity} tokens do not fit in a cache of {self.room}")
-        self._extents.pop(slot, None)
-        new = Extent(self._gap(capacity), capacity, old.held if old else 0)
-        if new.offset is None:
-            saved = [part[old.offset : old.offset + old.held].clone() for part in self._parts] if old else []
-            new.offset = self._compact()
+        held = old.held if old else 0
+        offset = self._gap(capacity, without=slot)
+        if offset is None:
+            # The one step that needs memory comes first: if there is none, nothing has changed.
+            saved = [part[old.offset : old.offset + held].clone() for part in self._parts] if old else []
+            self._extents.pop(slot, None)
+            offset = self._compact()
             for part, kept in zip(self._parts, saved, strict=False):
-                part[new.offset : new.offset + new.held] = kept
+                part[offset : offset + held] = kept
         elif old:
-            self._move(old.offset, new.offset, old.held)
-        self._extents[slot] = new
+            self._move(old.offset, offset, held)
+        new = self._extents[slot] = Extent(offset, capacity, held)
         return new
 
     def trim(self, slot: int, tokens: int) -> None:
@@ -105,17 +107,18 @@ class KvStore:
         self._move(self[source].offset, extent.offset, count)
         extent.held = count
 
-    def _sorted(self) -> list[Extent]:
-        return sorted(self._extents.values(), key=lambda extent: extent.offset)
+    def _sorted(self, without: int | None = None) -> list[Extent]:
+        extents = (extent for slot, extent in self._extents.items() if slot != without)
+        return sorted(extents, key=lambda extent: extent.offset)
 
     def _grows_in_place(self, extent: Extent, capacity: int) -> bool:
         end = min((e.offset for e in self._extents.values() if e.offset > extent.offset), default=self.room)
         return extent.offset + capacity <= end
 
-    def _gap(self, capacity: int) -> int | None:
-        """Where so many tokens are free: the first such place, so that texts crowd at the beginning."""
+    def _gap(self, capacity: int, without: int) -> int | None:
+        """Where so many tokens are free but for one slot: the first such place, so that texts crowd at the front."""
         begin = 0
-        for extent in self._sorted():
+        for extent in self._sorted(without):
             if extent.offset - begin >= capacity:
                 return begin
             begin = extent.offset + extent.capacity
@@ -132,10 +135,13 @@ class KvStore:
         return begin
 
     def _move(self, source: int, target: int, count: int) -> None:
+        """Copy tokens to another place; to one that overlaps only if that is before them. Takes no memory."""
+        # In steps no longer than the distance none overlaps, and what is not yet read lies behind what is written.
+        step = min(count, abs(source - target))
         for part in self._parts:
-            moved = part[source : source + count]
-            # Places that overlap must be copied by way of a third.
-            part[target : target + count] = moved.clone() if abs(source - target) < count else moved
+            for done in range(0, count, step or 1):
+                end = min(done + step, count)
+                part[target + done : target + end] = part[source + done : source + end]
 
     def check_integrity(self) -> None:
         """Raise AssertionError if extents overlap, leave the arena, or hold more than they have room for."""

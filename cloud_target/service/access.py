@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from cloud_target.service.quotas import Quota
 from cloud_target.service.tls import TlsFiles
 from cloud_target.service.tokens import TokenFile
+from shared.addresses import is_loopback
 from shared.errors import InputError
 
 
@@ -45,7 +45,7 @@ def check_address(host: str, port: int, access: Access | None = None) -> None:
         *(() if access.tls else ("encryption (--tls-cert and --tls-key)",)),
         *(() if access.tokens else ("tokens (--tokens)",)),
     ]
-    if missing and not access.insecure_bind and not _is_loopback(host):
+    if missing and not access.insecure_bind and not is_loopback(host):
         raise InputError(
             f"refusing to listen on {host} without {' and '.join(missing)}: whoever reaches that address could read "
             "or ask; add them, or use --host 127.0.0.1, or --insecure-bind inside a network that you trust"
@@ -58,10 +58,3 @@ def check_address(host: str, port: int, access: Access | None = None) -> None:
         raise InputError(
             f"cannot listen on {host}, port {port}: {why}; choose another --port (0 for any), or --host"
         ) from None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.addresses import is_loopback, parse_address
 from shared.errors import InputError
 
 if TYPE_CHECKING:  # command lines are read without it
     import grpc
-
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")
-_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -49,13 +46,10 @@ class Line:
         import grpc
 
         self.address = options.address
-        match = _ADDRESS.fullmatch(self.address)
-        if not match or not 0 < int(match[2]) < 1 << 16:
-            raise InputError(f"{self.address!r} is not an address; give it as host:port, like 127.0.0.1:50051")
-        self.host, self.port = match[1].strip("[]"), int(match[2])
+        self.host, self.port = parse_address(self.address)
         # A proxy of the environment cannot reach a target on this machine.
         self._options = [("grpc.use_local_subchannel_pool", 1)]
-        self.is_local = match[1] in _LOOPBACK
+        self.is_local = is_loopback(self.host)
         if self.is_local:
             self._options.append(("grpc.enable_http_proxy", 0))
         self._credentials = None

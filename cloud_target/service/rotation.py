@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -54,6 +54,15 @@ class Rotation(Generic[T]):
         if not queue:
             del self._queues[tenant]
         return True
+
+    def counts(self) -> Counter[str]:
+        """How many items each tenant has."""
+        return Counter({tenant: len(queue) for tenant, queue in self._queues.items()})
+
+    def last(self, tenant: str) -> T | None:
+        """The item of a tenant that stands behind its others, None if it has none."""
+        queue = self._queues.get(tenant)
+        return queue[-1] if queue else None
 
     def check_integrity(self) -> None:
         """Raise AssertionError if an empty queue was kept, or the count is wrong."""

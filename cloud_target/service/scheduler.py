@@ -62,7 +62,7 @@ class Scheduler:
     Args:
         engine: what runs them.
         observer: hears of queues and passes.
-        most_waiting: feeds that may wait for the device; more are refused.
+        most_waiting: feeds that may wait for the device; of more, the newest of the tenant that has most are refused.
         part: feeds of more tokens are long: a pass reads so many tokens of them; by default, as the engine says.
 
     Attributes:
@@ -109,13 +109,14 @@ class Scheduler:
             on_begin: called when the device begins with it, which cannot be undone.
 
         Raises:
-            TargetBusy: too many feeds wait; as the future's exception, the deadline has passed.
+            TargetBusy: too many feeds wait, of this tenant at least as many as of any other; as the future's
+                exception, the deadline has passed, or the room was another tenant's share.
             TargetUnavailable: the scheduler is closed.
         """
         if self._closed:
             raise TargetUnavailable(STOPPING)
-        if len(self._short) + len(self._long) >= self._most_waiting:
-            raise TargetBusy(f"{self._most_waiting} calls wait for the target already; try again in a moment")
+        if len(self._short) + len(self._long) >= self._most_waiting and not self._make_room(tenant):
+            raise self._full()
         loop = asyncio.get_running_loop()
         job = _Job(feed, tenant, deadline, on_begin, loop.create_future())
         job.future.add_done_callback(lambda future: self._give_up(job) if future.cancelled() else None)
@@ -133,6 +134,22 @@ class Scheduler:
         """
         self._changes.append((change, failed))
         self._call_soon(asyncio.get_running_loop())
+
+    def _make_room(self, tenant: str) -> bool:
+        """Refuse the newest feed of whoever has most of them waiting, if that is more than the tenant's own share."""
+        counts = self._short.counts() + self._long.counts()
+        [(crowd, most)] = counts.most_common(1)
+        newest = [job for queue in (self._short, self._long) if (job := queue.last(crowd)) and job.begun is None]
+        if not newest or most <= counts[tenant] + 1:
+            return False
+        job = max(newest, key=lambda job: job.asked)
+        self._queue(job).discard(crowd, job)
+        if not job.future.done():
+            job.future.set_exception(self._full())
+        return True
+
+    def _full(self) -> TargetBusy:
+        return TargetBusy(f"{self._most_waiting} calls wait for the target already; try again in a moment")
 
     def _queue(self, job: _Job) -> Rotation[_Job]:
         return self._long if job.parts.left > self._part else self._short

@@ -71,6 +71,32 @@ def test_each_text_finds_its_own_again(actions):
                 assert torch.equal(found, torch.tensor(text).view(-1, 1, 1).expand_as(found))
 
 
+def test_a_move_for_which_there_is_no_memory_changes_nothing(monkeypatch):
+    store = make_store()
+    for slot, tokens in enumerate((2 * BLOCK, BLOCK, 5 * BLOCK, 2 * BLOCK)):
+        extent = store.reserve(slot, tokens)
+        extent.held = tokens
+        for part in (*store.keys, *store.values):
+            part[extent.offset : extent.offset + tokens] = slot
+    store.trim(1, 0)
+
+    def no_memory(_: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.Tensor, "clone", no_memory)
+        with pytest.raises(torch.OutOfMemoryError):
+            store.reserve(0, 5 * BLOCK)
+    for _ in range(2):  # as it was, and after the same once more with memory
+        store.check_integrity()
+        for slot in (0, 2, 3):
+            extent = store[slot]
+            for part in (*store.keys, *store.values):
+                assert (part[extent.offset : extent.offset + extent.held] == slot).all()
+        store.reserve(0, 5 * BLOCK)
+    assert store[0].offset == 7 * BLOCK
+
+
 def test_nothing_that_is_not_there_can_be_lent():
     store = make_store()
     store.reserve(0, 8).held = 8

@@ -223,6 +223,35 @@ def test_the_queue_is_bounded():
     run(test)
 
 
+def test_a_crowd_cannot_fill_the_queue_against_others():
+    """Whoever has most waiting gives up its newest, until the others have as many."""
+
+    async def test() -> None:
+        engine = Gated()
+        scheduler = await occupied(engine, most_waiting=6, part=10)
+        begun = scheduler.submit(a_feed(0, 60), "crowd")
+        engine.gate.release(2)
+        await until(lambda: len(engine.batches) == 2)
+        crowd = [scheduler.submit(a_feed(slot, 1 + 20 * (slot % 2)), "crowd") for slot in range(1, 7)]
+        lone = [scheduler.submit(a_feed(10), "lone")]
+        assert [job.done() for job in crowd] == [False] * 5 + [True]
+        with pytest.raises(TargetBusy, match="6 calls wait"):
+            scheduler.submit(a_feed(7), "crowd")
+        lone += [scheduler.submit(a_feed(slot), "lone") for slot in (11, 12)]
+        with pytest.raises(TargetBusy, match="6 calls wait"):
+            scheduler.submit(a_feed(13), "lone")  # three and three
+        assert [job.done() for job in crowd] == [False] * 3 + [True] * 3
+        lone.append(scheduler.submit(a_feed(20), "third"))
+        scheduler.check_integrity()
+        engine.gate.release(1000)
+        found = await asyncio.gather(*crowd, *lone, return_exceptions=True)
+        assert [isinstance(one, TargetBusy) for one in found].count(True) == 4
+        await begun
+        scheduler.close()
+
+    run(test)
+
+
 def test_a_feed_that_fails_takes_no_other_with_it():
     async def test() -> None:
         engine = Gated()

@@ -5,26 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edge_client import cli
-from edge_client.access import Access, is_loopback, read_token
+from edge_client.access import Access, read_token
 from edge_client.arguments import parse_args, read_access
 from edge_client.grpc_link import GrpcTransport
 from shared.errors import InputError
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("localhost", True),
-        ("127.0.0.1", True),
-        ("127.8.8.8", True),
-        ("[::1]", True),
-        ("10.0.0.1", False),
-        ("localhost.example", False),
-        ("[2001:db8::1]", False),
-    ],
-)
-def test_loopback(host, expected):
-    assert is_loopback(host) is expected
 
 
 def test_a_token_never_travels_in_the_clear():

@@ -1,0 +1,30 @@
+"""Network addresses: what they look like, and which are this machine's own."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from shared.errors import InputError
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]+):(\d{1,5})")
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """The host, without brackets, and the port of "host:port".
+
+    Raises:
+        InputError: that is no address.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if not match or not 0 < int(match[2]) < 1 << 16:
+        raise InputError(f"{address!r} is not an address; give the target as host:port, like 127.0.0.1:50051")
+    return match[1].strip("[]"), int(match[2])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without brackets, is this machine under its usual name or a loopback address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
