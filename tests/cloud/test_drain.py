@@ -22,7 +22,7 @@ from cloud_target.service.scheduler import DEAD
 from cloud_target.service.server import TargetServer
 from edge_client.device import Settings
 from edge_client.target import TargetClient
-from shared.config import Mode, Sampling
+from shared.config import Criterion, Mode, Sampling
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud.process import PATIENCE, ScriptedProcess
@@ -113,9 +113,11 @@ class Edge(threading.Thread):
 
     def __init__(self, number: int) -> None:
         super().__init__(daemon=True)
-        self.mode = Mode.CLOUD if number % 3 == 0 else Mode.EXACT
+        mode = (Mode.CLOUD, Mode.EXACT, Mode.SPRINT)[number % 3]
         self._prompt = [10 + number, 20, 30]
-        self._settings = Settings(self.mode, sampling=Sampling(0.8, 0, 0.95, number), max_tokens=70)
+        self._settings = Settings(
+            mode, sampling=Sampling(0.8, 0, 0.95, number), criterion=Criterion.STRICT, budget=0.1, max_tokens=70
+        )
         self._device = fake_device()
         self.address, self.written, self.error = "", [], None
 
