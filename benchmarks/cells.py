@@ -21,7 +21,8 @@ class Job:
     Attributes:
         name: of the documents.
         prompts: token ids of each.
-        settings: of all; the seed counts up from text to text. In `local` there is no budget to keep.
+        settings: of all; the seed is the first text's and counts up from text to text. In `local` there is no budget to
+            keep.
     """
 
     name: str
@@ -76,15 +77,17 @@ def jobs_of(
     temperatures: Sequence[float],
     criteria: Sequence[Criterion],
     budgets: Sequence[float],
+    seed: int = 0,
 ) -> Iterator[Job]:
     """Never asking at each temperature, then a cell for each temperature, criterion and budget.
 
     Args:
         tokens: most of a text.
+        seed: of each cell's first text.
     """
     for temperature in temperatures:
         # Nothing is cut off at 0 and at 1; between them it is as people use it.
-        sampling = Sampling(temperature, 0, 1.0 if temperature in (0, 1) else 0.9)
+        sampling = Sampling(temperature, 0, 1.0 if temperature in (0, 1) else 0.9, seed)
         yield Job(name, prompts, Settings(mode=Mode.LOCAL, sampling=sampling, max_tokens=tokens))
         for criterion in criteria:
             for budget in budgets:
@@ -97,7 +100,7 @@ def write_all(place: Place, job: Job) -> list[Run]:
     settings = job.settings
     budget = None if settings.mode is Mode.LOCAL else place.device.budget(settings, place.client)
     runs = []
-    for seed, prompt in enumerate(job.prompts):
+    for seed, prompt in enumerate(job.prompts, settings.sampling.seed):
         sampling = replace(settings.sampling, seed=seed)
         runs.append(write(place.device, place.client, prompt, replace(settings, sampling=sampling), budget))
         place.count(runs[-1].summary.tokens)

@@ -27,11 +27,12 @@ def after(documents: Sequence[str], start: float) -> Sequence[str]:
     return documents[int(start * len(documents)) :]
 
 
-def openings(tokenizer: Tokenizer, documents: Sequence[str], count: int) -> list[list[int]]:
+def openings(tokenizer: Tokenizer, documents: Sequence[str], count: int, opening: int = OPENING) -> list[list[int]]:
     """Token ids of `count` prompts: the documents' openings in order, and round again if there are too few.
 
-    An opening has `OPENING` tokens, special ones included, or half of the document's if that is less; `DEEPER` more in
-    each further round.
+    Args:
+        opening: tokens of one, special ones included, or half of the document's if that is less; `DEEPER` more in each
+            further round.
 
     Raises:
         InputError: no document has the two tokens that make an opening.
@@ -44,5 +45,5 @@ def openings(tokenizer: Tokenizer, documents: Sequence[str], count: int) -> list
     for number in range(count):
         rounds, index = divmod(number, len(ids))
         document = ids[index]
-        prompts.append(document[: min(OPENING + DEEPER * rounds, len(document) // 2)])
+        prompts.append(document[: min(opening + DEEPER * rounds, len(document) // 2)])
     return prompts

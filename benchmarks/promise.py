@@ -27,7 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.cells import Cell, Job, cells_of, jobs_of, warnings_of, write_all
-from benchmarks.documents import after, openings
+from benchmarks.documents import OPENING, after, openings
 from benchmarks.local_target import count, run_main
 from benchmarks.scenarios import Scenario, Stage, build
 from benchmarks.tables import markdown_table, percent, provenance
@@ -70,11 +70,12 @@ def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
         for name, documents in texts.items()
         for job in jobs_of(
             name,
-            openings(tokenizer, documents, options.generations),
+            openings(tokenizer, documents, options.generations, options.opening),
             options.tokens,
             options.temperatures,
             options.criteria,
             options.budgets,
+            options.seed,
         )
     ]
 
@@ -123,6 +124,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--from", dest="start", type=float, default=0.5, help="fraction of each file to skip (default: %(default)s)"
     )
+    parser.add_argument(
+        "--opening", type=count, default=OPENING, metavar="N", help="tokens of a prompt (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of each cell's first text (default: %(default)s)")
     parser.add_argument("--generations", type=count, help="texts a cell (default: 200, in other scenarios 40)")
     parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--temperatures", type=float, nargs="+", help="(default: 0 0.7 1, in other scenarios 0.7)")

@@ -18,6 +18,7 @@ def test_openings_are_openings():
     documents = [LONG, SHORT, "", "a"]
     prompts = openings(tokenizer(), documents, 2)
     assert [len(prompt) for prompt in prompts] == [OPENING, len(encode_prompt(tokenizer(), SHORT)) // 2]
+    assert len(openings(tokenizer(), documents, 1, 60)[0]) == 60
     for prompt, document in zip(prompts, documents, strict=False):
         ids = encode_prompt(tokenizer(), document)
         assert prompt == ids[: len(prompt)]

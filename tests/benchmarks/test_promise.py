@@ -19,6 +19,11 @@ from tests.benchmarks.runs import made_run
 JOBS = list(jobs_of("stories", [[1, 2]] * 8, 96, [0.0, 0.7], [Criterion.STRICT], [0.01, 0.05]))
 
 
+def test_seeds_count_up_from_the_first():
+    seeds = {job.settings.sampling.seed for job in jobs_of("a", [[1]], 8, [0.7], [Criterion.STRICT], [0.1], seed=7)}
+    assert seeds == {7}
+
+
 def test_every_cell_has_a_baseline_of_its_temperature():
     assert [job.settings.mode for job in JOBS] == [Mode.LOCAL, Mode.SPRINT, Mode.SPRINT] * 2
     assert {job.settings.sampling.top_p for job in JOBS if job.settings.sampling.temperature == 0} == {1.0}
