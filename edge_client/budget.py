@@ -18,8 +18,9 @@ FIRST_STEP, LEAST_STEP = 0.7, 0.1
 # Errors beyond the aim are saved again over so many tokens; this many of them make the steps as large as the first.
 REPAY, ALARM = 2000, 10.0
 # So many errors below the aim count as credit at most, and so many beyond it as debt: neither a good past nor a bad one
-# may outlast what it says about the present.
-CREDIT, MOST_DEBT = 8.0, 50.0
+# may outlast what it says about the present. More than one window can bring at once, though: what is forgiven of one
+# such burst after the other was never kept.
+CREDIT, MOST_DEBT = 8.0, 300.0
 # Where a table says "never ask" or "ask about everything", a budget begins at one of these: from beyond, where hardly
 # any doubt is found, the way back is long.
 HIGHEST_START, LOWEST_START = 0.9, 0.001
@@ -42,6 +43,14 @@ class Steering:
     log_odds: float
     tokens: int = 0
     debt: float = 0.0
+
+    def moved(self, begin: Steering, end: Steering) -> Steering:
+        """Where it stands after it has been moved as from `begin` to `end`; `Budget.resume` keeps it within bounds."""
+        return Steering(
+            self.log_odds + (end.log_odds - begin.log_odds),
+            self.tokens + (end.tokens - begin.tokens),
+            self.debt + (end.debt - begin.debt),
+        )
 
 
 class Budget:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from contextlib import closing, nullcontext
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from edge_client.arguments import parse_args, read_access
@@ -21,23 +24,31 @@ if TYPE_CHECKING:
 
 # Everything else is imported when it is needed: `--help` must not wait for onnxruntime and grpc.
 
-INTERRUPTED, BROKEN_PIPE = 130, 141  # as shells report SIGINT and SIGPIPE
+BROKEN_PIPE = 141  # as shells report SIGPIPE; other signals are reported in the same way
+
+
+class Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C that ends the program: in the same way, so that nothing is lost."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     _open_closed_streams()
     try:
-        options = parse_args(sys.argv[1:] if arguments is None else arguments)
-        status = _COMMANDS[options.command](options)
-        sys.stdout.flush()
-        return status
+        with _signals_end_it():
+            options = parse_args(sys.argv[1:] if arguments is None else arguments)
+            status = _COMMANDS[options.command](options)
+            sys.stdout.flush()
+            return status
     except TandemError as error:
         _say(str(error))
         return error.exit_status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         print(file=sys.stderr)
-        return INTERRUPTED
+        return 128 + (end.number if isinstance(end, Ended) else signal.SIGINT)
     except BrokenPipeError:
         # Whoever read the text has gone; the interpreter's last flush must not complain of it either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -45,6 +56,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"edge-client: {error}; check the disk or whatever the text is written to", file=sys.stderr)
         return TandemError.exit_status
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the program as Ctrl-C does, unless someone cares for them already."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise Ended(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    mine = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _open_closed_streams() -> None:
@@ -109,19 +140,20 @@ def _write_and_remember(
 
 def _memory(device: Device) -> Memory | None:
     """What is remembered; a file that cannot be used must not keep a device from writing."""
-    from edge_client.memory import Memory
+    from edge_client.memory import DamagedMemory, Memory
 
     try:
         return Memory.open(device.manifest)
     except InputError as error:
-        try:
+        # A file that somebody else may read is left as it is.
+        if isinstance(error, DamagedMemory):
             memory = Memory.at(device.manifest)
-            memory.set_aside()
-            _say(f"warning: {error}; it was set aside as *.damaged, and this run begins anew")
-            return memory
-        except (OSError, InputError):
-            _say(f"warning: {error}; this run remembers nothing")
-            return None
+            with suppress(OSError):
+                memory.set_aside()
+                _say(f"warning: {error}; it was set aside as *.damaged, and this run begins anew")
+                return memory
+        _say(f"warning: {error}; this run remembers nothing")
+        return None
 
 
 def _write(generation: Generation, prompt: str, options: argparse.Namespace) -> int:
@@ -200,6 +232,7 @@ def _say(sentence: str) -> None:
 def _info(options: argparse.Namespace) -> int:
     from dataclasses import asdict
 
+    from edge_client.console import CONTROLS
     from shared.bundle import read_manifest
 
     manifest = read_manifest(options.bundle)
@@ -216,18 +249,19 @@ def _info(options: argparse.Namespace) -> int:
         f"{(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
     }
     for name, fact in facts.items():
-        print(f"{name:<10} {fact}")
+        print(f"{name:<10} {fact}".translate(CONTROLS))
     return 0
 
 
 def _report_verifier(options: argparse.Namespace) -> int:
+    from edge_client.console import CONTROLS
     from edge_client.memory import Memory
     from edge_client.verifier_report import as_dict, as_text
     from shared.bundle import read_manifest
 
     manifest = read_manifest(options.bundle)
     memory = Memory.open(manifest)
-    print(json.dumps(as_dict(manifest, memory)) if options.json else as_text(manifest, memory))
+    print(json.dumps(as_dict(manifest, memory)) if options.json else as_text(manifest, memory).translate(CONTROLS))
     return 0
 
 

@@ -98,6 +98,10 @@ class Entry:
         )
 
 
+class DamagedMemory(InputError):
+    """The file was read, and holds nothing that could have been remembered."""
+
+
 @dataclass
 class Memory:
     """The entries of one bundle, oldest use first.
@@ -109,6 +113,7 @@ class Memory:
 
     path: Path
     entries: dict[Promise, Entry] = field(default_factory=dict)
+    _told: dict[Promise, Steering] = field(default_factory=dict, init=False)  # of each budget, what the file knows
 
     @classmethod
     def at(cls, manifest: Manifest, directory: Path | None = None) -> Memory:
@@ -120,7 +125,8 @@ class Memory:
         """What is remembered of a bundle; empty where there is nothing.
 
         Raises:
-            InputError: the file is damaged, of another version, or cannot be read.
+            DamagedMemory: the file is damaged, or of another version.
+            InputError: it cannot be read.
         """
         memory = cls.at(manifest, directory)
         try:
@@ -134,7 +140,9 @@ class Memory:
     def budget(self, promise: Promise, threshold: float) -> Budget:
         """A budget that goes on from earlier runs, or begins at `threshold` if there were none."""
         entry = self.entries.get(promise)
-        return Budget.resume(promise.budget, entry.steering) if entry else Budget(promise.budget, threshold)
+        budget = Budget.resume(promise.budget, entry.steering) if entry else Budget(promise.budget, threshold)
+        self._told[promise] = budget.steering
+        return budget
 
     def learner(self, promise: Promise) -> Learner:
         """A learner that goes on from earlier runs, or knows nothing yet."""
@@ -144,17 +152,28 @@ class Memory:
     def add(self, promise: Promise, summary: Summary, budget: Budget, learner: Learner | None = None) -> None:
         """Remember one more text and what it taught, beside whatever other runs have remembered meanwhile.
 
+        What other runs were taught about the same promise counts as well: errors add up, whoever saw them.
+
+        Args:
+            budget: as `self.budget` gave it out, and as it stands after the text.
+
         Raises:
             OSError: it cannot be written; what was there is as it was.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with _alone(self.path.with_suffix(".lock")):
             self.entries = self._read()
-            entry = self.entries.pop(promise, None) or Entry(promise, budget.steering)
-            self.entries[promise] = entry.after(budget.steering, summary, learner.correction if learner else None)
+            told = self._told.get(promise, budget.steering)
+            entry = self.entries.pop(promise, None) or Entry(promise, told)
+            steering = Budget.resume(promise.budget, entry.steering.moved(told, budget.steering)).steering
+            correction = learner.correction if learner else None
+            if correction and entry.correction and entry.correction.tokens > correction.tokens:
+                correction = entry.correction
+            self.entries[promise] = entry.after(steering, summary, correction)
             for oldest in list(self.entries)[:-MOST_ENTRIES]:
                 del self.entries[oldest]
             self._write()
+        self._told[promise] = budget.steering
 
     def set_aside(self) -> None:
         """Give a damaged file another name, and begin anew.
@@ -190,8 +209,8 @@ class Memory:
             return {entry.promise: entry for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise InputError(f"what was remembered of earlier runs in {self.path} is damaged ({error})") from error
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            raise DamagedMemory(f"what was remembered of earlier runs in {self.path} is damaged ({error})") from error
 
     def _write(self) -> None:
         data = {"format": FORMAT, "entries": [asdict(entry) for entry in self.entries.values()]}
@@ -256,8 +275,8 @@ def _entry(data: dict) -> Entry:
         numbers += [correction.advantage, *correction.weights, *correction.squares]
         if not len(correction.weights) == len(correction.squares) == INPUTS or min(correction.squares) <= 0:
             raise ValueError("a correction does not fit the verifier")
-    if not all(type(value) is int and value >= 0 for value in counts):
-        raise ValueError("a count is missing or below 0")
+    if not all(type(value) is int and 0 <= value < 1 << 53 for value in counts):
+        raise ValueError("a count is missing or out of range")
     if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
         raise ValueError("a number is missing or not finite")
     return entry

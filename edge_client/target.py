@@ -52,8 +52,11 @@ class Description:
         """Read it from its message.
 
         Raises:
-            ProtocolError: a limit of 0.
+            ProtocolError: a limit of 0, or a fingerprint that is none.
         """
+        fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
+        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
+            raise ProtocolError("the target's fingerprints are none; it must run the same version of Tandem")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise ProtocolError(
                 "the target describes itself without its limits; it must run the same version of Tandem"

@@ -200,7 +200,7 @@ def read_manifest(directory: str | Path) -> Manifest:
         _check(manifest)
     except FileNotFoundError:
         raise BundleError(f"{directory} has no manifest.json: it is not a bundle, or was not finished") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} is damaged ({error}); make the bundle again") from error
     for name in FILES:
         if not (directory / name).is_file():
@@ -213,6 +213,11 @@ def read_manifest(directory: str | Path) -> Manifest:
 def _check(manifest: Manifest) -> None:
     """Raise ValueError for a field that the edge could not work with."""
     draft = manifest.draft
+    names = (manifest.name, manifest.target_name, manifest.target_fingerprint, manifest.tokenizer_fingerprint)
+    if not all(isinstance(name, str) for name in (*names, manifest.calibrated_draft, draft.kind, draft.dtype)):
+        raise ValueError("a name is no text")
+    if not isinstance(manifest.digests, dict):
+        raise ValueError("there are no digests")
     sizes = (manifest.vocabulary, manifest.context, draft.layers, draft.kv_heads, draft.head_size, draft.hidden)
     if not all(type(size) is int and size > 0 for size in (*sizes, draft.candidates)):
         raise ValueError("sizes must be whole numbers above 0")
@@ -226,10 +231,13 @@ def _check(manifest: Manifest) -> None:
         shares = (cell.threshold, cell.divergence, cell.ask_rate, cell.upper, cell.confidence)
         if not (all(_within(share, 0, 1) for share in shares) and _within(cell.budget, 1e-9, 1)):
             raise ValueError("a share in the calibration is not between 0 and 1")
-        if not (_within(cell.temperature, 0, 10) and _within(cell.top_p, 0, 1)):
-            raise ValueError("a way of sampling in the calibration does not exist")
         if not all(type(count) is int and count >= 0 for count in (cell.tokens, cell.documents)):
             raise ValueError("a count in the calibration is no whole number")
+    if not all(
+        _within(how.temperature, 0, 10) and _within(how.top_p, 0, 1)
+        for how in (*manifest.calibration, *manifest.familiar)
+    ):
+        raise ValueError("a way of sampling does not exist")
     seen = [*manifest.familiar, *([manifest.wording] if manifest.wording else [])]
     if not all(type(s.window) is int and s.window > 0 and _within(s.low, 0, s.high) for s in seen):
         raise ValueError("a range of calibrated text is none")

@@ -47,6 +47,16 @@ def run(budget: Budget, doubt: np.ndarray, is_off: np.ndarray, window: int = 32)
     return shown_off, asked
 
 
+@pytest.mark.parametrize("window", [32, 64, 256])
+@pytest.mark.parametrize("limit", [0.005, 0.1])
+def test_no_window_is_too_wide_for_the_promise(limit, window):
+    """A verifier that is sure of everything, and a draft that is always wrong: errors come by the window."""
+    count = 100_000
+    shown_off, asked = run(Budget(limit, limit), np.full(count, 1e-6), np.ones(count, bool), window)
+    assert shown_off.sum() <= limit * count + window
+    assert not asked.all()
+
+
 def tokens(count: int, off: float, seed: int, skill: float = 2.5) -> tuple[np.ndarray, np.ndarray]:
     """Doubts and errors of a verifier that separates them by `skill` standard deviations."""
     random = np.random.default_rng(seed)

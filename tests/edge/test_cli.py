@@ -292,13 +292,17 @@ def served() -> Iterator[tuple[str, Servicer]]:
         yield f"127.0.0.1:{port}", servicer
 
 
-def test_ctrl_c_ends_quietly_and_releases_the_session(served):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(served, tmp_path, number):
     address, servicer = served
-    run = start("Tom", "--target", address, "--max-tokens", "400", module="tests.fakes", TANDEM_TEST_PAUSE="0.02")
+    pace = {"TANDEM_TEST_PAUSE": "0.02", "TANDEM_STATE": str(tmp_path)}
+    run = start("Tom", "--target", address, "--max-tokens", "400", "--window", "4", module="tests.fakes", **pace)
     assert run.stdout.read(20)
-    run.send_signal(signal.SIGINT)
+    run.send_signal(number)
     _, err = run.communicate(timeout=30)
-    assert (run.returncode, err) == (130, b"\n")
+    assert (run.returncode, err) == (128 + number, b"\n")
+    [memory] = tmp_path.glob("*.json")
+    assert json.loads(memory.read_text())["entries"][0]["known"] > 0
     assert len(servicer.transport.released) == 1
     assert len(servicer.transport.cloud.table) == 0
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from edge_client import cli
+from edge_client.budget import Budget
 from edge_client.device import Settings
 from edge_client.memory import Memory, Promise, state_directory
-from shared.config import Coupling, Criterion
+from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
 from tests.edge.bundles import made_bundle
 from tests.fakes import fake_cloud, fake_device, manifest
@@ -92,6 +93,45 @@ def test_two_runs_at_once_lose_nothing_of_each_other(tmp_path):
             memory.add(Promise.of(settings, "scripted"), generation.summary, budget)
     entries = Memory.open(device.manifest, tmp_path).entries.values()
     assert sorted((entry.promise.budget, entry.texts) for entry in entries) == [(0.005, 1), (0.005, 1), (0.3, 2)]
+
+
+def test_what_two_runs_at_once_learn_of_one_promise_adds_up(tmp_path):
+    """A long good text must not wipe out the errors of the short bad ones that were written meanwhile."""
+    promise = Promise.of(Settings(budget=0.05), "t")
+    generation = fake_device().generate([1, 2, 3], Settings(mode=Mode.LOCAL, max_tokens=10))
+    assert len(list(generation)) == 10
+    summary = generation.summary
+    memories = [Memory.open(manifest(), tmp_path) for _ in range(2)]
+    long, short = (memory.budget(promise, 0.5) for memory in memories)
+    for _ in range(2):
+        short.observe(6, 10)
+        memories[1].add(promise, summary, short)
+    long.observe(0, 10)
+    memories[0].add(promise, summary, long)
+    one = Budget(0.05, 0.5)
+    for errors in (6, 6, 0):
+        one.observe(errors, 10)
+    found = Memory.open(manifest(), tmp_path).entries[promise]
+    assert (found.texts, found.steering.tokens) == (3, 30)
+    assert found.steering.debt == pytest.approx(one.steering.debt)
+    assert found.steering.log_odds < short.steering.log_odds + 1
+
+
+def test_a_file_that_cannot_be_read_is_left_alone(edge, tmp_path, monkeypatch):
+    edge("Tom", "--max-tokens", "20")
+    file = file_of(tmp_path)
+    before = file.read_bytes()
+
+    def refused(self: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", refused)
+        status, out, err = edge("Tom", "--max-tokens", "2")
+    assert (status, bool(out)) == (0, True)
+    assert "this run remembers nothing" in err
+    assert [one.read_bytes() for one in file.parent.glob("*.json*")] == [before]
+    assert not file.with_suffix(".damaged").exists()
 
 
 def test_a_text_that_is_given_up_teaches_too():
