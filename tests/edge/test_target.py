@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from cloud_target.service.requests import Limits
 from edge_client.known import Known
 from edge_client.retry import Retry
-from edge_client.target import TargetClient, TargetSession
+from edge_client.target import Description, TargetClient, TargetSession
 from shared import prefix
 from shared.config import Coupling
-from shared.errors import InputError, TargetRefused
+from shared.errors import InputError, ProtocolError, TargetRefused
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge.conversation import CONTEXT, END, PROMPT, SCRIPT, VOCABULARY, make_cloud, open_session, own, own_text
 from tests.support import Cloud, FakeClock, LoopbackLink, LoopbackTransport, LossyTransport, Trouble, client_of
@@ -272,3 +272,12 @@ def test_known_text_follows_the_caller():
     assert (len(known), known.hash) == (2, prefix.extend(0, [1, 2]))
     known.align([1])
     assert (len(known), known.hash) == (1, prefix.extend(0, [1]))
+
+
+@pytest.mark.parametrize(
+    "change", [{"vocabulary": 0}, {"fingerprint": "\x1b[2J"}, {"tokenizer_fingerprint": "é"}, {"fingerprint": "f" * 65}]
+)
+def test_a_target_that_describes_itself_oddly_is_refused(change):
+    described = {"vocabulary": 8, "context": 8, "max_request_tokens": 8, "fingerprint": "f", "name": "t"} | change
+    with pytest.raises(ProtocolError, match="the same version of Tandem"):
+        Description.from_wire(wire.DescribeResponse(**described))
