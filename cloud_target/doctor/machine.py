@@ -96,6 +96,14 @@ def _bf16_flags() -> list[str]:
     return sorted(words & {"amx_bf16", "avx512_bf16"})
 
 
+def _reclaimable() -> int:
+    """Bytes that count as the container's, but only keep files at hand until somebody needs the room."""
+    with suppress(OSError, ValueError, KeyError):
+        lines = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        return int(lines["inactive_file"])
+    return 0
+
+
 def available_memory() -> int | None:
     """Bytes of main memory that may still be taken: what the system has, or less where a container's limit says so."""
     amounts = []
@@ -103,5 +111,6 @@ def available_memory() -> int | None:
         lines = dict(line.split(":") for line in MEMINFO.read_text().splitlines())
         amounts.append(int(lines["MemAvailable"].split()[0]) << 10)
     with suppress(OSError, ValueError):  # "max": no limit
-        amounts.append(int((CGROUP / "memory.max").read_text()) - int((CGROUP / "memory.current").read_text()))
+        limit, used = (int((CGROUP / f"memory.{name}").read_text()) for name in ("max", "current"))
+        amounts.append(limit - used + _reclaimable())
     return min(amounts, default=None)

@@ -98,12 +98,17 @@ class TargetEngine:
 
         Raises:
             ValueError: a feed that the caller must not make, or more than there is room for.
-            TargetError: the model's arithmetic gave no numbers.
+            TargetError: the model's arithmetic gave no numbers, or the device has no memory for it.
         """
         check_feeds(self, feeds)
         rows = [list(_rows(feed)) for feed in feeds]
-        logits = self.run([(feed.slot, feed.start, feed.tokens) for feed in feeds], list(map(len, rows)))
-        result, first, found = score(logits, [row for part in rows for row in part]), 0, []
+        try:
+            logits = self.run([(feed.slot, feed.start, feed.tokens) for feed in feeds], list(map(len, rows)))
+            result, first, found = score(logits, [row for part in rows for row in part]), 0, []
+        except torch.OutOfMemoryError:
+            raise TargetError(
+                "the target's device has no memory left for this; its operator can give it a smaller --kv-memory"
+            ) from None
         if not np.isfinite(result.own_nll).all():
             raise TargetError(
                 f"the target's arithmetic in {self.description.dtype} gave no numbers; use another --dtype"

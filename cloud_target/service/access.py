@@ -51,10 +51,20 @@ def check_address(host: str, port: int, access: Access | None = None) -> None:
             "or ask; add them, or use --host 127.0.0.1, or --insecure-bind inside a network that you trust"
         )
     try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        try_to_listen(host, port)
     except OSError as error:
         # Name lookups fail with negative numbers and say what happened themselves.
         why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
         raise InputError(
             f"cannot listen on {host}, port {port}: {why}; choose another --port (0 for any), or --host"
         ) from None
+
+
+def try_to_listen(host: str, port: int) -> None:
+    """See whether an address can be listened on now.
+
+    Raises:
+        OSError: it cannot, or the host is none.
+    """
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    socket.create_server((host, port), family=family).close()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cloud_target.service import telemetry
 from cloud_target.service.logs import event, logging_to
 from cloud_target.service.sizes import parse_size, show_size
+from shared.addresses import bare_host
 from shared.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--host",
+        type=bare_host,
         default="127.0.0.1",
         help="address to listen on; one that other machines reach needs TLS and tokens (default: %(default)s)",
     )

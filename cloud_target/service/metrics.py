@@ -22,6 +22,8 @@ TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 # Most values of one label; what comes after them is counted as "other".
 MOST_VALUES = 256
 OTHER = "other"
+# Seconds after which a connection that asks nothing is closed: each has a thread.
+SILENCE = 10.0
 # Who asks where nobody has to say who they are.
 ANONYMOUS = "anonymous"
 
@@ -167,6 +169,7 @@ def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
         OSError: the address cannot be listened on.
     """
     server, thread = start_http_server(port, host, metrics.registry)
+    server.RequestHandlerClass.timeout = SILENCE
     try:
         yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
     finally:

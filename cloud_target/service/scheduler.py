@@ -21,7 +21,7 @@ from cloud_target.service.observer import NOBODY, Observer
 from cloud_target.service.parts import Parts
 from cloud_target.service.rotation import Rotation
 from cloud_target.service.statuses import STOPPING, TargetBusy
-from shared.errors import TargetUnavailable
+from shared.errors import TargetError, TargetUnavailable
 
 # Feeds that may wait; enough for every session of a busy server to have one, few enough to be served within seconds.
 MOST_WAITING = 1024
@@ -242,8 +242,8 @@ class Scheduler:
             return [error] if len(feeds) == 1 else [self._forward([feed])[0] for feed in feeds]
 
     def _see_whether_dead(self, results: Sequence[Scores | Exception]) -> None:
-        # A ValueError says that the feed was wrong, not the engine.
-        lost = all(isinstance(one, Exception) and not isinstance(one, ValueError) for one in results)
+        # These say that a feed was wrong or too much, not that the device is lost: one text must not end all others.
+        lost = all(isinstance(one, Exception) and not isinstance(one, (ValueError, TargetError)) for one in results)
         self._failures = self._failures + 1 if lost else 0
         if self._failures == DEAD:
             self.dead.set()

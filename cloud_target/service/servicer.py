@@ -143,6 +143,7 @@ class TargetServicer(TargetServiceServicer):
                         if isinstance(feed, Feed):
                             if scores is None:
                                 if stream.pending or turn.unwanted:
+                                    turn.check()
                                     return
                                 check()
                                 scores = submit(feed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cloud_target.service.logs import FORMATS, LEVELS, LogObserver
 from cloud_target.service.observer import Observer, together
+from shared.addresses import bare_host
 from shared.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser, port: object) -> None:
     )
     group.add_argument(
         "--metrics-host",
+        type=bare_host,
         default="127.0.0.1",
         metavar="HOST",
         help="address for the metrics; they hold no text, and ask nobody who they are (default: %(default)s)",
@@ -53,9 +54,10 @@ def check(options: argparse.Namespace) -> None:
         InputError: they cannot.
     """
     if options.metrics_port is not None:
-        family = socket.AF_INET6 if ":" in options.metrics_host else socket.AF_INET
+        from cloud_target.service.access import try_to_listen
+
         try:
-            socket.create_server((options.metrics_host, options.metrics_port), family=family).close()
+            try_to_listen(options.metrics_host, options.metrics_port)
         except OSError as error:
             raise unusable(options.metrics_host, options.metrics_port, error) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,8 @@ from shared.errors import TargetUnavailable
 
 # How long a request waits for room, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
 PATIENCE = 5.0
+# After so many seconds a tenant that waits for room, and has nothing at work, is given some of what others have.
+FAIR = 1.0
 # How long an answer may wait for its client to read, seconds: all the while it keeps its room from others.
 UNREAD = 10.0
 # The same where someone newer waits for the session, whose edge has left the old stream most likely.
@@ -25,12 +28,12 @@ class Turn:
 
     Attributes:
         session: taken from the table.
-        unwanted: someone newer wants the session; finish no more than the present step.
+        unwanted: someone newer wants the session, or another tenant its room; finish no more than the present step.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self.unwanted = False
+        self.unwanted = self._gives_way = False
         self._limit: asyncio.Timeout | None = None
 
     async def write(self, sending: Awaitable[None]) -> None:
@@ -46,6 +49,19 @@ class Turn:
             raise TargetUnavailable("the answers were not read in time; connect again") from None
         finally:
             self._limit = None
+
+    def check(self) -> None:
+        """See that the answer may go on.
+
+        Raises:
+            TargetBusy: another tenant needs the room.
+        """
+        if self._gives_way:
+            raise TargetBusy("another tenant waits for room in the target's memory; try again in a moment", FAIR)
+
+    def give_way(self) -> None:
+        """Another tenant waits for the room."""
+        self.unwanted = self._gives_way = True
 
     def end(self) -> None:
         """Someone newer wants the session; a write that hangs ends soon."""
@@ -74,7 +90,8 @@ class Turns:
         """Wait for the session and for all the room that its answer may need, and have both until the block ends.
 
         A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
-        order in which they came, tenants in turn; whoever needs no more than its session has goes past them.
+        order in which they came, tenants in turn; whoever needs no more than its session has goes past them. A tenant
+        that gets none for a while makes the one that uses most of it stop writing a text; its edge takes that up again.
 
         Args:
             context: longest text in tokens.
@@ -94,7 +111,8 @@ class Turns:
 
     async def _begin(self, request: Request, context: int) -> Turn:
         key, tenant, ticket = request.terms.key, request.terms.tenant, object()
-        deadline, queued = asyncio.get_running_loop().time() + self._patience, False
+        now, queued = asyncio.get_running_loop().time(), False
+        deadline, fair = now + self._patience, now + FAIR
         try:
             while True:
                 older = self._working.get(key)
@@ -111,11 +129,26 @@ class Turns:
                 if older is None and not queued:
                     self._waiting.add(tenant, ticket)
                     queued = True
-                if not await self._change(deadline):
-                    raise busy
+                until = min(deadline, fair)
+                if not await self._change(until):
+                    if until == deadline:
+                        raise busy
+                    self._ask_for_room(tenant)
+                    fair += FAIR
         finally:
             if queued:
                 self._leave(tenant, ticket)
+
+    def _ask_for_room(self, tenant: str) -> None:
+        """Let the largest text end, at its present step, of the tenant that uses most room, for one that uses none."""
+        rooms: Counter[str] = Counter()
+        for turn in self._working.values():
+            rooms[turn.session.tenant] += turn.session.room
+        if not rooms or tenant in rooms:
+            return
+        crowd = rooms.most_common(1)[0][0]
+        theirs = [turn for turn in self._working.values() if turn.session.tenant == crowd]
+        max(theirs, key=lambda turn: turn.session.room).give_way()
 
     def _grows(self, request: Request, context: int) -> bool:
         return self._table.grows(request.terms.key, _needed(self._table, request, context))

@@ -6,6 +6,7 @@ import asyncio
 import math
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from cloud_target.service.rotation import Rotation
 from cloud_target.service.scheduler import Scheduler
 from cloud_target.service.statuses import TargetBusy
 from shared.config import Coupling, Sampling
-from shared.errors import TargetUnavailable
+from shared.errors import TargetError, TargetUnavailable
 from tests.cloud.gated import CONTEXT, SCRIPT, VOCABULARY, Gated, a_feed, occupied, run, until
 
 
@@ -262,6 +263,24 @@ def test_a_feed_that_fails_takes_no_other_with_it():
         engine.gate.release(100)
         found = await asyncio.gather(*jobs, return_exceptions=True)
         assert [isinstance(one, RuntimeError) for one in found] == [False, True, False]
+        scheduler.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(("kind", "dead"), [(RuntimeError, True), (ValueError, False), (TargetError, False)])
+def test_a_text_that_cannot_be_read_is_not_the_end_of_the_device(kind, dead):
+    async def test() -> None:
+        class Failing(Gated):
+            def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+                raise kind
+
+        scheduler = Scheduler(Failing(open_gate=True))
+        for _ in range(scheduler_module.DEAD):
+            with pytest.raises(kind):
+                await scheduler.run(a_feed(1))
+        await scheduler.drained()
+        assert scheduler.dead.is_set() is dead
         scheduler.close()
 
     run(test)

@@ -44,6 +44,35 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
+def test_a_tenant_that_writes_long_texts_gives_room_to_one_that_has_none(monkeypatch):
+    """Its largest text ends with an error that lets its edge come again; who has something at work only waits."""
+    monkeypatch.setattr(turns, "FAIR", 0.05)
+
+    async def test() -> None:
+        hands, ended = Turns(make_table(2), patience=5.0), []
+
+        async def write(session: int) -> None:
+            async with hands.take(wanted(session, "crowd"), CONTEXT) as turn:
+                while not turn.unwanted:
+                    await asyncio.sleep(0)
+                with pytest.raises(TargetBusy, match="another tenant waits"):
+                    turn.check()
+                ended.append(session)
+
+        crowd = [asyncio.create_task(write(session)) for session in (1, 2, 3)]
+        await asyncio.sleep(0.2)  # the third waits, of the same tenant
+        assert not ended
+        async with hands.take(wanted(9, "lone"), CONTEXT):
+            assert 1 <= len(ended) <= 2  # the third may have come first
+            lone = asyncio.create_task(write(8))
+            await asyncio.sleep(0)
+            lone.cancel()
+        for task in crowd:
+            task.cancel()
+
+    run(test)
+
+
 def test_a_stream_that_asks_back_to_back_does_not_starve_those_that_wait():
     async def test() -> None:
         hands, order = Turns(make_table(1)), []

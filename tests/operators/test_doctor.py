@@ -251,6 +251,8 @@ def test_a_containers_limits_count(tmp_path, monkeypatch):
     (tmp_path / "memory.max").write_text("1048576\n")
     (tmp_path / "memory.current").write_text("1000\n")
     assert machine.available_memory() == 1048576 - 1000
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 700\n")  # files that were read count as used, too
+    assert machine.available_memory() == 1048576 - 300
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     [finding] = machine.threads(4)
     assert finding.level is Level.WARN

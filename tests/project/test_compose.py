@@ -20,7 +20,8 @@ SCHEMA = Path(os.environ.get("TANDEM_COMPOSE_SCHEMA", ROOT / "../shared/data/com
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("tandem-")}
+BUILDS = {service["image"]: service["build"] for service in OURS.values() if "build" in service}
 EDGES = [name for name in OURS if name.startswith("edge")]
 DOCKERFILES = sorted((ROOT / "deploy").glob("*.Dockerfile"))
 
@@ -38,7 +39,7 @@ def last(dockerfile: Path, instruction: str) -> str:
 
 
 def dockerfile_of(service: str) -> Path:
-    return ROOT / SERVICES[service]["build"]["dockerfile"]
+    return ROOT / BUILDS[SERVICES[service]["image"]]["dockerfile"]
 
 
 @pytest.mark.parametrize("document", [COMPOSE, GPU], ids=["base", "gpu"])
@@ -52,9 +53,15 @@ def test_it_is_a_compose_file(document: dict[str, Any]) -> None:
 def test_a_target_two_edges_and_their_credentials_are_built_from_this_tree() -> None:
     assert set(OURS) == {"credentials", "cloud", "edge-1", "edge-2"}
     assert {dockerfile_of(service) for service in OURS} == set(DOCKERFILES)
-    assert {service["build"]["context"] for service in OURS.values()} == {"."}
-    images = {service["image"]: dockerfile_of(name) for name, service in OURS.items()}
-    assert len(images) == len(DOCKERFILES)
+    assert {build["context"] for build in BUILDS.values()} == {"."}
+
+
+def test_every_image_is_built_once_and_never_looked_for_elsewhere() -> None:
+    """Two services that build one name do so at the same time, and the second finds it taken."""
+    builders = [service["image"] for service in OURS.values() if "build" in service]
+    assert len(set(builders)) == len(builders) == len(DOCKERFILES)
+    for service in OURS.values():
+        assert "build" in service or service["pull_policy"] == "never"
 
 
 @pytest.mark.parametrize("service", ["cloud", *EDGES])

@@ -15,6 +15,8 @@ from shared.errors import InputError
         ("127.0.0.1:50051", "127.0.0.1", 50051, True),
         ("127.8.8.8:65535", "127.8.8.8", 65535, True),
         ("[::1]:443", "::1", 443, True),
+        ("LOCALHOST:443", "LOCALHOST", 443, True),
+        ("[fe80::1%eth0]:443", "fe80::1%eth0", 443, False),
         ("10.0.0.1:443", "10.0.0.1", 443, False),
         ("localhost.example:443", "localhost.example", 443, False),
         ("[2001:db8::1]:443", "2001:db8::1", 443, False),
