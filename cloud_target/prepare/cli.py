@@ -13,7 +13,8 @@ _DESCRIPTION = """\
 Train a verifier for any draft and target that share a tokenizer, calibrate it on documents that it has not seen, and
 write the finished bundle, with a report on what it promises (report.html).
 
-A corpus file holds documents separated by a line <|endoftext|>, and may be packed with xz. Text like that which people
+A corpus file holds documents separated by a line <|endoftext|>, and may be packed with xz. A document that is given
+more than once counts once, and to train on if it is in the corpus and in the held-out text. Text like that which people
 will ask for, and that neither model was trained on, serves best. Finished stages are kept beside the bundle: a run that
 was interrupted goes on where it was, when the same command is given again.
 """
@@ -109,8 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     given = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
     settings = Settings(**given | {"corpus": tuple(arguments.corpus), "dev": tuple(arguments.dev)})
+    place = settings.place  # found now: a bundle that replaces the working directory leaves none to begin from
     report = prepare(settings, lambda line: print(line, file=sys.stderr, flush=True))
-    print(summary(report, settings.out))
+    print(summary(report, place))
     return 0
 
 

@@ -1,12 +1,13 @@
 """The documents: read, encoded, and split into those that train, those that calibrate, and those that are reported on.
 
-The three never share a document, so a threshold is checked on text that neither the verifier nor it has met.
+The three never share a document, so a threshold is checked on text that neither the verifier nor it has met. Repeated
+documents are dropped for that; they are told by their text, before it takes one of its forms or is cut.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import corpus
-from cloud_target.training.corpus import UNSEEN, encode_corpus, hold_out
+from cloud_target.training.corpus import UNSEEN, encode_shuffled, hold_out, read_corpus, reading
 from cloud_target.training.own_text import SHORTEST_OPENING
 from shared.errors import InputError
 from shared.identity import file_digest
@@ -42,18 +43,30 @@ def check_readable(paths: Sequence[Path]) -> None:
             raise InputError(f"cannot read the corpus {path}: {error.strerror or error}") from error
 
 
-def split_documents(work: Work, pair: Pair, settings: Settings) -> Stage:
+def split_documents(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], None]) -> Stage:
     """Token ids of the documents of each of `SPLITS`, a file each; see `read_split`.
+
+    Args:
+        work: where they are kept.
+        pair: whose tokenizer encodes them.
+        settings: of the run.
+        tell: is told how many documents were dropped, if any were.
 
     Raises:
         InputError: a file cannot be read, or there are too few documents.
     """
 
     def make(directory: Path) -> None:
-        found = _encode(pair, settings.corpus, settings)
+        corpus_texts, dev_texts = read_corpus(settings.corpus), read_corpus(settings.dev)
+        found, dropped = _encode_corpus(pair, corpus_texts, settings)
+        kept = _first_met(dev_texts, corpus_texts)
+        dev = _long_enough(encode_shuffled(pair.tokenizer, [dev_texts[i] for i in kept], settings.seed)[0])
+        repeated = {"the corpus": dropped, "the held-out files": len(dev_texts) - len(kept)}
+        if any(repeated.values()):
+            words = ", ".join(f"{count} of {what}" for what, count in repeated.items() if count)
+            tell(f"  repeated documents dropped: {words}")
         if settings.dev:
             _check_count(len(found), _LEAST_TRAIN, "the corpus", "--corpus")
-            dev = _encode(pair, settings.dev, settings)
             _check_count(len(dev), LEAST_DEV, "the held-out files", "--dev")
             parts = [found, dev[: len(dev) // 2], dev[len(dev) // 2 :]]
         else:
@@ -72,25 +85,45 @@ def split_documents(work: Work, pair: Pair, settings: Settings) -> Stage:
 
 def read_split(stage: Stage, name: str) -> list[np.ndarray]:
     """The documents of a split, in a random order that the seed fixes."""
-    with np.load(stage / f"{name}.npz") as file:
-        return np.split(file["ids"], file["lengths"].cumsum()[:-1])
+    with reading(stage / f"{name}.npz", "the documents") as file, np.load(file) as arrays:
+        return np.split(arrays["ids"], arrays["lengths"].cumsum()[:-1])
 
 
-def _encode(pair: Pair, paths: Sequence[Path], settings: Settings) -> list[np.ndarray]:
-    if settings.unseen and paths is settings.corpus:
-        documents = hold_out(encode_corpus(pair.tokenizer, paths), UNSEEN)[1]
-        documents = [documents[i] for i in np.random.default_rng(settings.seed).permutation(len(documents))]
-    else:
-        documents = encode_corpus(pair.tokenizer, paths, settings.seed)
+def _encode_corpus(pair: Pair, texts: Sequence[str], settings: Settings) -> tuple[list[np.ndarray], int]:
+    """Token ids of the documents that may be used, and how many others were dropped because they are repeated."""
+    if not settings.unseen:
+        kept = _first_met(texts)
+        documents, _ = encode_shuffled(pair.tokenizer, [texts[i] for i in kept], settings.seed)
+        return _long_enough(documents), len(texts) - len(kept)
+    # Divided with the repeated ones in it, as `cloud-target train draft` does, or it would be another tenth.
+    documents, order = encode_shuffled(pair.tokenizer, texts)
+    texts = [texts[i] for i in order]
+    seen, unseen = hold_out(documents, UNSEEN)
+    kept = _first_met(texts[len(seen) :], texts[: len(seen)])
+    order = np.random.default_rng(settings.seed).permutation(len(kept))
+    return _long_enough([unseen[kept[i]] for i in order]), len(unseen) - len(kept)
+
+
+def _first_met(texts: Iterable[str], known: Iterable[str] = ()) -> list[int]:
+    """Indices of the texts that occur neither in `known` nor earlier."""
+    met, kept = set(known), []
+    for index, text in enumerate(texts):
+        if text not in met:
+            met.add(text)
+            kept.append(index)
+    return kept
+
+
+def _long_enough(documents: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [document[:_LONGEST] for document in documents if len(document) > SHORTEST_OPENING]
 
 
 def _check_count(count: int, least: int, what: str, option: str) -> None:
     if count < least:
         raise InputError(
-            f"{what} holds {count} documents of more than {SHORTEST_OPENING} tokens, and at least {least} are needed "
-            f"to split them (hundreds, for thresholds that are worth having); give more files to {option}, or "
-            "separate documents by lines <|endoftext|>"
+            f"{what} holds {count} different documents of more than {SHORTEST_OPENING} tokens, and at least {least} "
+            f"are needed to split them (hundreds, for thresholds that are worth having); give more files to {option}, "
+            "or separate documents by lines <|endoftext|>"
         )
 
 

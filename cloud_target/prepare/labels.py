@@ -17,6 +17,7 @@ from cloud_target.prepare.texts import Text
 from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import label as label_module
 from cloud_target.training import models, steps
+from cloud_target.training.corpus import reading
 from cloud_target.training.label import Rows, label
 from cloud_target.training.own_text import OwnText
 from cloud_target.training.steps import GraphSteps
@@ -139,7 +140,10 @@ def read_rows(stage: Stage, by_text: bool = False) -> Rows:
     Two texts that begin as one document are no two witnesses, so whatever counts documents counts those of the split.
     """
     rows = Rows.load(stage / "rows.npz")
-    return rows if by_text else replace(rows, document=np.load(stage / "sources.npy")[rows.document])
+    if by_text:
+        return rows
+    with reading(stage / "sources.npy", "the documents of the verifier's rows") as file:
+        return replace(rows, document=np.load(file)[rows.document])
 
 
 def _mixed(

@@ -45,8 +45,8 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
     Raises:
         InputError: something cannot be used or written; finished stages are kept.
     """
-    check_place(settings.out)
-    check_writable(settings.out)
+    check_place(settings.place)
+    check_writable(settings.place)
     check_readable((*settings.corpus, *settings.dev))
     with Work.open(settings.workplace, STEPS, tell) as work:
         work.begin("the pair")
@@ -57,7 +57,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         draft = _draft(work, pair, settings, tell)
 
         work.begin("documents")
-        documents = split_documents(work, pair, settings)
+        documents = split_documents(work, pair, settings, tell)
         counts = {name: len(read_split(documents, name)) for name in SPLITS}
         tell("  " + ", ".join(f"{count} to {name}" for name, count in counts.items()))
 
@@ -196,7 +196,7 @@ def _publish(
 ) -> None:
     make_bundle(
         draft.directory,
-        settings.out,
+        settings.place,
         target=pair.identity,
         verifier=heads / VERIFIER,
         calibration=cells,

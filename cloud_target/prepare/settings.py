@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,14 @@ class Settings:
     device: str = "cpu"
 
     @property
+    def place(self) -> Path:
+        """Where the bundle will be: absolute, so that it has a name even if `out` is "."."""
+        return Path(os.path.abspath(self.out))
+
+    @property
     def workplace(self) -> Path:
         """Where finished stages are kept."""
-        return self.work or self.out.with_name(f"{self.out.name}.work")
+        return self.work or self.place.with_name(f"{self.place.name}.work")
 
     def command(self) -> str:
         """The command line, to be shown to whoever gets the bundle: absolute paths by their last part only."""

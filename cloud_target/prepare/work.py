@@ -1,7 +1,7 @@
 """Finished stages, kept in a directory under a digest of everything that determines them, so that a run can go on.
 
-A stage is a directory of its own: made under another name, and renamed once it is whole. A run that is killed leaves
-whole stages and one that does not count.
+A stage is a directory of its own: made under another name, and renamed once it is whole and on the disk. A run that is
+killed leaves whole stages and one that does not count. A stage that lacks one of its files is made anew.
 """
 
 from __future__ import annotations
@@ -94,11 +94,14 @@ class Work:
         digest = hashlib.sha256(json.dumps([name, record], sort_keys=True).encode()).hexdigest()
         place = self.directory / name
         found = _read(place / _RECORD)
-        if found == record:
+        files = found.pop("files", []) if found else []
+        lost = [file for file in files if not (place / file).exists()]
+        if found == record and not lost:
             self._once("  finished stages of an earlier run are kept")
             return Stage(name, place, digest)
         if found is not None:
-            self._once(f"  made anew: {_difference(found, record)}")
+            why = f"{name}/{lost[0]} is gone" if found == record else _difference(found, record)
+            self._once(f"  made anew: {why}")
         if say:
             self._tell(f"  {say}")
         scratch = self.directory / f".{name}.{os.getpid()}.tmp"
@@ -106,7 +109,9 @@ class Work:
             with _writing(self.directory):
                 scratch.mkdir()
                 make(scratch)
-                (scratch / _RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+                whole = record | {"files": sorted(path.name for path in scratch.iterdir())}
+                (scratch / _RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+                _to_disk(scratch)  # else a power cut may leave the new name on files that are empty or cut short
                 shutil.rmtree(place, ignore_errors=True)
                 scratch.rename(place)
         finally:
@@ -146,11 +151,27 @@ def _hold(lock, directory: Path) -> None:
         raise InputError(f"another run is working in {directory}; wait for it, or give another --work") from None
 
 
+def _to_disk(directory: Path) -> None:
+    """Wait until all files of a directory, and their names, are on the disk."""
+    unix = hasattr(os, "O_DIRECTORY")  # elsewhere directories cannot be opened, and files must be open to be written
+    for path in (*directory.rglob("*"), directory):
+        if unix or path.is_file():
+            opened = os.open(path, os.O_RDONLY if unix else os.O_RDWR)
+            try:
+                os.fsync(opened)
+            except OSError:
+                if path.is_file():  # some file systems do not do this for directories
+                    raise
+            finally:
+                os.close(opened)
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import lzma
 import re
+import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -45,6 +48,33 @@ def read_documents(path: str | Path) -> list[str]:
     return documents
 
 
+def read_corpus(paths: Sequence[str | Path]) -> list[str]:
+    """The documents of all `paths`, in order.
+
+    Raises:
+        InputError: as `read_documents`.
+    """
+    return [document for path in paths for document in read_documents(path)]
+
+
+@contextmanager
+def reading(path: str | Path, what: str) -> Iterator[BinaryIO]:
+    """A file of arrays, for people `what`, open for whatever reads it.
+
+    Raises:
+        InputError: the file is missing, cut short, or something else.
+    """
+    try:
+        with open(path, "rb") as file:  # numpy would leave one that is damaged open
+            yield file
+    except OSError as error:
+        raise InputError(f"cannot read {what} from {path}: {error.strerror or error}") from error
+    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"cannot read {what} from {path}, which is damaged ({error}); remove it and run again what makes it"
+        ) from error
+
+
 def as_chat(document: str) -> str | None:
     """The same dialogue with chat tokens, or None if the document is not a dialogue."""
     turns = []
@@ -75,16 +105,21 @@ def encode_documents(tokenizer: Tokenizer, documents: Sequence[str]) -> list[np.
 
 
 def encode_corpus(tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> list[np.ndarray]:
-    """All documents of `paths` in an order drawn from `seed`.
+    """All documents of `paths`, as `encode_shuffled` gives them."""
+    return encode_shuffled(tokenizer, read_corpus(paths), seed)[0]
+
+
+def encode_shuffled(tokenizer: Tokenizer, texts: Sequence[str], seed: int = 0) -> tuple[list[np.ndarray], list[int]]:
+    """Token ids of `texts` in an order drawn from `seed`, and that order: the index of the text that each was.
 
     Where the tokenizer has the tokens of a chat, each dialogue comes in one of its two forms, drawn by coin.
     """
-    texts = [doc for path in paths for doc in read_documents(path)]
     generator = np.random.default_rng(seed)
     heads = (generator.random(len(texts)) < 0.5) & has_chat(tokenizer)
     texts = [(as_chat(doc) or doc) if coin else doc for doc, coin in zip(texts, heads, strict=True)]
     documents = encode_documents(tokenizer, texts)
-    return [documents[i] for i in generator.permutation(len(documents))]
+    order = generator.permutation(len(documents)).tolist()
+    return [documents[i] for i in order], order
 
 
 def hold_out(documents: Sequence[np.ndarray], share: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -132,7 +167,7 @@ class PackedCorpus:
     """
 
     def __init__(self, tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> None:
-        plain = [doc for path in paths for doc in read_documents(path)]
+        plain = read_corpus(paths)
         chats = has_chat(tokenizer)
         chat = [as_chat(doc) if chats else None for doc in plain]
         self._plain = encode_documents(tokenizer, plain)

@@ -16,12 +16,11 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from cloud_target.engine.score import Row, score
-from cloud_target.training.corpus import padded_batches
+from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps
 from shared import noise
 from shared.config import Sampling
-from shared.errors import InputError
 from shared.features import SCALARS, write_features
 from shared.sampling import Draw, Sampler
 
@@ -67,11 +66,13 @@ class Rows:
 
     @classmethod
     def load(cls, path: str | Path) -> Rows:
-        try:
-            with np.load(path) as file:
-                return cls(*(file[field.name] for field in fields(cls)))
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"cannot read the verifier's rows from {path}: {error}") from error
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        with reading(path, "the verifier's rows") as file, np.load(file) as arrays:
+            return cls(*(arrays[field.name] for field in fields(cls)))
 
     @classmethod
     def join(cls, parts: Sequence[Rows]) -> Rows:

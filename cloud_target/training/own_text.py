@@ -18,6 +18,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
 
+from cloud_target.training.corpus import reading
 from shared.config import Sampling
 from shared.errors import InputError
 
@@ -56,12 +57,14 @@ class OwnText:
 
     @classmethod
     def load(cls, path: str | Path) -> OwnText:
-        try:
-            with np.load(path) as file:
-                documents = np.split(file["ids"], file["lengths"].cumsum()[:-1])
-                return cls(documents, *(file[name] for name in ("openings", "sources", "temperature", "top_p")))
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"cannot read the target's own text from {path}: {error}") from error
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        with reading(path, "the target's own text") as file, np.load(file) as arrays:
+            documents = np.split(arrays["ids"], arrays["lengths"].cumsum()[:-1])
+            return cls(documents, *(arrays[name] for name in ("openings", "sources", "temperature", "top_p")))
 
 
 class _Buffer(DynamicLayer):

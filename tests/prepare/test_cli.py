@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from cloud_target.prepare import pipeline
 from cloud_target.prepare.cli import _EXAMPLES
 from cloud_target.prepare.settings import Settings
 from shared.errors import InputError
-from tests.prepare.conftest import Pair
+from tests.prepare.conftest import Finished, Pair
 
 LINE = ["prepare", "--target", "pocket", "--draft", "d", "--corpus", "a.txt", "--out", "b"]
 
@@ -75,6 +76,26 @@ def test_a_whole_run_ends_with_a_summary(
     assert "7/7" in shown.err
     assert main(["prepare", *line, "--out", str(pair.corpus)]) == InputError.exit_status
     assert "is a file" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("untouched_process")
+def test_a_bundle_may_be_made_where_one_stands(
+    pairs: dict[str, Pair],
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    pair = pairs["llama"]
+    line = ["prepare", "--target", str(pair.target), "--draft", str(pair.draft), "--corpus", str(pair.corpus)]
+    line += ["--rows", "300", "--own-tokens", "200", "--name", "tiny", "--out", "."]
+    shutil.copytree(finished.settings.workplace, tmp_path / "here.work")  # so that it takes no time
+    assert main(line) == 0
+    assert f"report: {tmp_path / 'here' / 'report.html'}" in capsys.readouterr().out
+    assert (tmp_path / "here" / "manifest.json").read_bytes() == (finished.out / "manifest.json").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["here", "here.work"]
 
 
 def test_the_shown_command_can_be_typed_and_keeps_places_to_itself() -> None:

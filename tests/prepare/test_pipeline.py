@@ -28,6 +28,15 @@ from tests.prepare.conftest import Finished, Pair
 WAYS = {(text.sampling.temperature, text.sampling.top_p) for text in TEXTS}
 
 
+def different(count: int, last: str = "w5") -> list[str]:
+    return [f"w{i + 1} w2 w3 w4 {last}" for i in range(count)]
+
+
+def write(path: Path, documents: list[str]) -> Path:
+    path.write_text("\n<|endoftext|>\n".join(documents), encoding="utf-8")
+    return path
+
+
 @pytest.mark.parametrize(("kind", "dtype"), [("gpt2", "int8"), ("llama", "float32"), ("qwen2", "float32")])
 def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tmp_path: Path, kind: str, dtype: str):
     said: list[str] = []
@@ -81,8 +90,9 @@ def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_p
 
 
 def test_held_out_files_are_halved_and_the_corpus_trains(pairs: dict[str, Pair], tmp_path: Path):
-    report = prepare(pairs["gpt2"].settings(tmp_path / "bundle", dev=(pairs["gpt2"].corpus,)))
-    assert report["documents"] == {"train": 40, "calibrate": 20, "report": 20}
+    dev = write(tmp_path / "dev.txt", different(20))
+    report = prepare(pairs["gpt2"].settings(tmp_path / "bundle", dev=(dev,)))
+    assert report["documents"] == {"train": 40, "calibrate": 10, "report": 10}
     assert [entry["role"] for entry in report["corpora"]] == ["corpus", "dev"]
 
 
@@ -102,10 +112,8 @@ def test_different_tokens_are_refused_before_any_model_is_read(
 )
 def test_too_few_documents_are_refused(pairs: dict[str, Pair], tmp_path: Path, documents: int, dev: int, sentence: str):
     files = {}
-    for name, count in (("corpus", documents), ("dev", dev)):
-        path = tmp_path / f"{name}.txt"
-        path.write_text("\n<|endoftext|>\n".join(["w1 w2 w3 w4 w5"] * count))
-        files[name] = (path,) if count else ()
+    for name, texts in (("corpus", different(documents)), ("dev", different(dev, "w9"))):
+        files[name] = (write(tmp_path / f"{name}.txt", texts),) if texts else ()
     with pytest.raises(InputError, match=sentence):
         prepare(pairs["llama"].settings(tmp_path / "bundle", **files))
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,3 +144,47 @@ def test_a_stage_is_made_once_for_the_same_things(tmp_path: Path):
     with Work.open(tmp_path, 1, said.append) as work:
         work.stage("a", {"n": 2}, make)
     assert len(made) == 5
+
+
+@pytest.mark.parametrize("left", [0.0, 0.5])
+@pytest.mark.parametrize("file", ["documents/train.npz", "own-train-t1-p1/own.npz", "rows-train-t1-p1/rows.npz"])
+def test_a_damaged_stage_is_named_and_made_anew_once_it_is_removed(
+    finished: Finished, tmp_path: Path, file: str, left: float
+):
+    settings = replace(finished.settings, out=tmp_path / "bundle", work=tmp_path / "work")
+    shutil.copytree(finished.settings.workplace, settings.work)
+    for later in ("rows-train-t1-p1", "heads")[file.startswith("rows") :]:
+        shutil.rmtree(settings.work / later)
+    path = settings.work / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * left)])
+    with pytest.raises(InputError, match=rf"cannot read .*{re.escape(str(path))}.*; remove it and run again"):
+        prepare(settings)
+    path.unlink()
+    said: list[str] = []
+    prepare(settings, said.append)
+    assert f"  made anew: {file} is gone" in said
+    assert path.read_bytes() == whole
+    assert_as_undisturbed(settings, finished)
+
+
+def test_a_stage_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: set[int] = set()
+    missing: list[list[str]] = []
+    rename = Path.rename
+
+    def renamed(path: Path, target: Path) -> Path:
+        missing.append([p.name for p in (path, *path.rglob("*")) if p.stat().st_ino not in synced])
+        return rename(path, target)
+
+    def make(directory: Path) -> None:
+        (directory / "x").write_text("done")
+        (directory / "deep").mkdir()
+        (directory / "deep" / "y").write_text("done")
+
+    monkeypatch.setattr(os, "fsync", lambda number: synced.add(os.fstat(number).st_ino))
+    monkeypatch.setattr(Path, "rename", renamed)
+    with Work.open(tmp_path, 1, print) as work:
+        work.stage("a", {}, make)
+    assert missing == [[]]
+    assert len(synced) == 5

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -10,6 +16,7 @@ from transformers import LlamaForCausalLM
 from cloud_target.engine.cpu import guard_bfloat16
 from cloud_target.training.pretrain import Shape
 from cloud_target.training.tokenizer import train_tokenizer
+from shared.errors import InputError
 
 # Muon works in bf16, which some machines that advertise it forbid; this must be known before any test computes.
 guard_bfloat16()
@@ -42,3 +49,16 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     path = tmp_path_factory.mktemp("tokenizer") / "corpus.txt"
     path.write_text("Once upon a time a fox lost its red hat. User: Is it free?", encoding="utf-8")
     return train_tokenizer([path], vocabulary=VOCABULARY)
+
+
+def assert_damage_is_told(path: Path, load: Callable[[Path], object]) -> None:
+    """A file that is empty, cut short or something else is refused by name, with what to do about it."""
+    whole = path.read_bytes()
+    with io.BytesIO() as other:
+        np.save(other, np.arange(3))
+        damages = [b"", whole[:10], whole[: len(whole) // 2], whole[:-1], b"no array", other.getvalue()]
+    for damage in damages:
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=rf"cannot read .* from {re.escape(str(path))}.*; remove it") as refusal:
+            load(path)
+        assert "\n" not in str(refusal.value)

@@ -19,7 +19,7 @@ from cloud_target.training.pretrain import RunSettings, Shape
 from cloud_target.training.teacher import SoftTargets, ask_teacher
 from shared.config import Sampling
 from shared.errors import InputError
-from tests.training.conftest import CONTEXT, VOCABULARY
+from tests.training.conftest import CONTEXT, VOCABULARY, assert_damage_is_told
 
 SMALL = Shape(64, layers=1, feed_forward=64, kv_heads=1, context=CONTEXT)
 
@@ -77,6 +77,7 @@ def test_own_text_survives_a_file(target: LlamaForCausalLM, tmp_path: Path) -> N
     assert set(np.round(again.top_p, 3)) == {np.float32(1.0), np.float32(0.9)}
     with pytest.raises(InputError, match="own text"):
         OwnText.load(tmp_path / "nowhere.npz")
+    assert_damage_is_told(tmp_path / "own.npz", OwnText.load)
 
 
 def test_documents_take_turns_to_begin_a_text_and_texts_fit_the_context(target: LlamaForCausalLM) -> None:

@@ -19,7 +19,7 @@ from shared import noise
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from tests.training.conftest import CONTEXT
+from tests.training.conftest import CONTEXT, assert_damage_is_told
 from tests.training.test_distil import random_documents
 
 SAMPLINGS = [
@@ -131,3 +131,4 @@ def test_rows_survive_a_file_and_are_summed_up(
     assert as_table(lines).count("\n") == len(lines) + 1
     with pytest.raises(InputError, match="rows"):
         Rows.load(tmp_path / "nowhere.npz")
+    assert_damage_is_told(tmp_path / "0.npz", Rows.load)
