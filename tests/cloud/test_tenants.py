@@ -12,7 +12,7 @@ import pytest
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.service import servicer
+from cloud_target.service import servicer, turns
 from cloud_target.service.access import Access as ServerAccess
 from cloud_target.service.observer import Observer
 from cloud_target.service.quotas import Quota
@@ -40,8 +40,8 @@ class SlowEngine(ScriptedEngine):
     pause = 0.0
     inside = False
 
-    def __init__(self) -> None:
-        super().__init__(SCRIPT, VOCABULARY, slots=8, context=CONTEXT)
+    def __init__(self, slots: int = 8) -> None:
+        super().__init__(SCRIPT, VOCABULARY, slots=slots, context=CONTEXT)
         self.may_go_on = threading.Event()
         self.may_go_on.set()
 
@@ -200,6 +200,25 @@ def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
     ):
         assert [*PROMPT, *(token for token, _ in session.write_on(PROMPT, 61))] == TRUTH[:63]
         assert session.reconnects > 0
+
+
+def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_path, monkeypatch):
+    monkeypatch.setattr(turns, "FAIR", 0.1)
+    engine = SlowEngine(slots=1)
+    engine.pause = 0.02
+    with (
+        running(engine, access=ServerAccess(tokens=TokenFile(tmp_path / "tokens"))) as address,
+        TargetClient.connect(address, access=Access(token=tokens["acme"])) as crowd,
+        TargetClient.connect(address, access=Access(token=tokens["other"])) as lone,
+        crowd.session(SAMPLING, Coupling.GUMBEL, (), 2) as long,
+        lone.session(SAMPLING, Coupling.GUMBEL, (), 2) as short,
+    ):
+        text = long.write_on(PROMPT, CONTEXT - len(PROMPT))
+        written = [next(text)]
+        assert short.judge(TRUTH[:6], 5).token == TRUTH[6]
+        written += text
+        assert [*PROMPT, *(token for token, _ in written)] == TRUTH
+        assert (short.reconnects, long.reconnects) == (0, 1)
 
 
 def test_an_edge_does_not_wait_for_ever(address, tokens):
