@@ -43,7 +43,8 @@ def _promise(manifest: Manifest) -> Iterable[str]:
     confidence = max(cell.confidence for cell in manifest.calibration)
     yield (
         f"{made_for} Measured on {documents} or more held-out texts each; a new text of the same kind is expected to "
-        f"diverge by no more than the upper bound, which also bounds the rate itself with {confidence:.0%} confidence."
+        f"diverge by no more than the upper bound, which also bounds the rate itself with about "
+        f"{confidence:.0%} confidence."
     )
     rows = [
         (
