@@ -321,7 +321,9 @@ def test_only_loopback_unless_told(engine, host):
         TargetServer(engine, host)
 
 
-@pytest.mark.parametrize(("host", "insecure"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])
+@pytest.mark.parametrize(
+    ("host", "insecure"), [("127.0.0.1", False), ("localhost", False), ("LOCALHOST", False), ("0.0.0.0", True)]
+)
 def test_hosts_that_may_be_listened_on(host, insecure):
     assert check_address(host, 0, Access(insecure_bind=insecure)) is None
 

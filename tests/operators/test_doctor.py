@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,21 @@ def test_a_running_target(authority, token, capsys):
         assert "decode" not in {f.name for f in findings}
         _, findings = examine(capsys, "--address", address, "--tls")
         assert "not accepted" in of(findings, "tls", Level.FAIL)
+
+
+def test_what_grpc_accepts_is_accepted(authority, capsys, monkeypatch):
+    """Contexts of Python 3.13 also want what an authority of three openssl commands does not have."""
+    make = ssl.create_default_context
+
+    def strict(**options: object) -> ssl.SSLContext:
+        context = make(**options)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    pair = authority.issue("plain")
+    with running(scripted(), access=Access(TlsFiles(pair.cert, pair.key))) as address:
+        assert examine(capsys, "--address", address, "--ca", str(authority.cert))[0] == 0
 
 
 def test_a_target_that_wants_a_certificate_of_the_client(authority, capsys, monkeypatch):

@@ -102,6 +102,14 @@ def test_it_is_offered_over_http(metrics):
         opener.open(f"http://{address}/metrics", timeout=10)
 
 
+def test_a_connection_that_asks_nothing_is_closed(metrics, monkeypatch):
+    monkeypatch.setattr("cloud_target.service.metrics.SILENCE", 0.2)
+    with exported(metrics, "127.0.0.1", 0) as address:
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as silent:
+            assert silent.recv(1) == b""
+
+
 def options(port: int | None) -> argparse.Namespace:
     return argparse.Namespace(metrics_host="127.0.0.1", metrics_port=port, log_format="text", log_level="info")
 
