@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 from benchmarks.exactness import prompts, write
 from benchmarks.local_target import count, local_target, run_main
-from edge_client.device import Device, Settings
-from edge_client.drafter import Drafter
-from edge_client.pocket import POCKET
-from edge_client.target import TargetClient
+from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.drafter import Drafter
+from edge_client.decoding.generation import Device, Settings
+from edge_client.target.client import TargetClient
 from shared.config import Mode, Sampling
 from shared.sampling import Sampler
 

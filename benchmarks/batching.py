@@ -109,7 +109,7 @@ async def together(scheduler, texts) -> float:
 
 async def throughput(engine, words: Sequence[int], sessions: int, calls: int, rounds: int) -> list[str]:
     """A row of the first table."""
-    from cloud_target.service.scheduler import Scheduler
+    from cloud_target.scheduling.scheduler import Scheduler
 
     texts = make_calls(sessions, calls, words)
     tokens = sum(len(feed.tokens) for _, feeds in texts for feed in feeds)
@@ -137,7 +137,7 @@ async def throughput(engine, words: Sequence[int], sessions: int, calls: int, ro
 async def latency(engine, words: Sequence[int], calls: int, rounds: int) -> list[list[str]]:
     """The rows of the second table: one session's calls, alone and under prompts that are being read."""
     from cloud_target.engine.interface import Feed
-    from cloud_target.service.scheduler import Scheduler
+    from cloud_target.scheduling.scheduler import Scheduler
     from shared.config import Sampling
 
     [(_, feeds)] = texts = make_calls(1, calls, words, seed=1)
@@ -217,8 +217,8 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `cloud-target serve` does
     import torch
 
-    from cloud_target.engine.engine import TargetEngine
-    from cloud_target.engine.model import load_target
+    from cloud_target.engine.hf.engine import TargetEngine
+    from cloud_target.engine.hf.model import load_target
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

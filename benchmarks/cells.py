@@ -10,7 +10,7 @@ from benchmarks.modes import Run, write
 from benchmarks.scenarios import Scenario
 from benchmarks.verdicts import Rate, Verdict, judge, per_token, rate, settled
 from benchmarks.workers import Place
-from edge_client.device import Settings
+from edge_client.decoding.generation import Settings
 from shared.config import Criterion, Mode, Sampling
 
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from benchmarks.local_target import local_target, run_main
 from benchmarks.modes import LEGEND, compare, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
-from edge_client.console import Console
-from edge_client.device import Device, Settings
-from edge_client.target import TargetClient
+from edge_client.cli.console import Console
+from edge_client.decoding.generation import Device, Settings
+from edge_client.target.client import TargetClient
 from shared.config import Criterion, Sampling
 from shared.tokenizer import encode_prompt
 

@@ -17,10 +17,10 @@ from time import perf_counter_ns
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
-from edge_client.device import Device, Settings
-from edge_client.draft import Draft
-from edge_client.pocket import POCKET
-from edge_client.runtime import open_session
+from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.generation import Device, Settings
+from edge_client.inference.draft import Draft
+from edge_client.inference.runtime import open_session
 from shared.bundle import Manifest
 from shared.config import Mode, Sampling
 from shared.sampling import Sampler

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 
 from benchmarks.local_target import TargetProcess, run_main
 from benchmarks.prompts import EVERY
-from edge_client.device import Device, Settings
-from edge_client.pocket import POCKET
-from edge_client.target import TargetClient
+from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.generation import Device, Settings
+from edge_client.target.client import TargetClient
 from shared.config import Mode, Sampling
 from shared.tokenizer import encode_prompt
 

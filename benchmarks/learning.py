@@ -20,8 +20,8 @@ from benchmarks.local_target import run_main
 from benchmarks.tables import markdown_table, percent, provenance
 from cloud_target.prepare.heads import VERIFIER, ExportedHead
 from cloud_target.training.doubts import ask_rate, off_target
-from edge_client.budget import Budget
-from edge_client.learning import Learner
+from edge_client.promise.budget import Budget
+from edge_client.promise.learning import Learner
 from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.errors import InputError

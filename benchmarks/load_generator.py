@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.local_target import count, run_main
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.service.server import TargetServer
+from cloud_target.server.server import TargetServer
 
 VOCABULARY, CONTEXT = 32, 256
 

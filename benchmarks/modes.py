@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from benchmarks.local_target import local_target, run_main
 from benchmarks.prompts import EVERY
-from edge_client.budget import Budget
-from edge_client.device import Device, Settings
-from edge_client.pocket import POCKET
-from edge_client.record import Summary
-from edge_client.target import TargetClient
+from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.generation import Device, Settings
+from edge_client.decoding.record import Summary
+from edge_client.promise.budget import Budget
+from edge_client.target.client import TargetClient
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import TargetUnavailable
 from shared.tokenizer import encode_prompt

@@ -34,8 +34,8 @@ from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import Rate, Verdict
 from benchmarks.workers import Workers
 from cloud_target.training.corpus import read_documents
-from edge_client.device import Device
-from edge_client.pocket import POCKET
+from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.generation import Device
 from shared.config import Criterion, Mode
 
 LEGEND = """\

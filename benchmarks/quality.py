@@ -25,9 +25,9 @@ from benchmarks.modes import Run, write
 from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import per_token
 from cloud_target.training.corpus import read_documents
-from edge_client.device import Device, Settings
-from edge_client.pocket import POCKET
-from edge_client.target import TargetClient
+from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.generation import Device, Settings
+from edge_client.target.client import TargetClient
 from shared.config import Criterion, Mode, Sampling
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1)

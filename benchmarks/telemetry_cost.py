@@ -13,9 +13,9 @@ from time import perf_counter
 
 from benchmarks.local_target import run_main
 from cloud_target.engine.interface import Description
-from cloud_target.service.logs import LogObserver, logging_to
-from cloud_target.service.metrics import Metrics
-from cloud_target.service.observer import NOBODY, Observer, together
+from cloud_target.telemetry.logs import LogObserver, logging_to
+from cloud_target.telemetry.metrics import Metrics
+from cloud_target.telemetry.observer import NOBODY, Observer, together
 
 ROUNDS, CALLS = 15, 2000
 FEEDS = 8

@@ -14,8 +14,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from benchmarks.local_target import TargetProcess
-from edge_client.device import Device
-from edge_client.target import TargetClient
+from edge_client.decoding.generation import Device
+from edge_client.target.client import TargetClient
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

@@ -15,8 +15,8 @@ INTERRUPTED = 130  # as shells report SIGINT
 # Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
 # imports anything heavy before it runs.
 COMMANDS = (
-    "cloud_target.service.cli",
-    "cloud_target.service.token_cli",
+    "cloud_target.server.cli",
+    "cloud_target.access.cli",
     "cloud_target.doctor.cli",
     "cloud_target.bench.cli",
     "cloud_target.prepare.cli",

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cloud_target.service.tokens import add_line, new_token, parse_tokens
+from cloud_target.access.tokens import add_line, new_token, parse_tokens
 
 DAYS = 825
 MONTH_SECONDS = 30 * 24 * 3600

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cloud_target.service.metrics import METRICS
+from cloud_target.telemetry.metrics import METRICS
 
 PAGE = Path(__file__).resolve().parent / "operations.md"
 _TABLE = re.compile(r"\| metric \| kind \| label \| what \|\n(?:\|.*\n)+")

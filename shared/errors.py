@@ -3,10 +3,14 @@
     TandemError
     ├── InputError              the user gave something that cannot be used
     │   ├── BundleError         a bundle is missing, damaged, or another model's
-    │   └── ContextLengthError  the prompt does not fit in the context
+    │   ├── ContextLengthError  the prompt does not fit in the context
+    │   └── DamagedMemory       what was remembered of earlier texts cannot be read
     ├── ProtocolError           the other side said something that the contract does not allow
     └── TargetError             the target could not be asked
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
+        │   ├── LinkBroken      one stream is gone or silent; another one may do
+        │   └── TargetBusy      no room at this moment; the same request may succeed later
+        │       └── LimitReached    there may be room, but not for this tenant
         ├── TargetRefused       the target understood and said no
         │   └── AccessDenied    it does not know who asks: no token, or one that it does not take
         └── TargetMismatch      it serves another vocabulary or tokenizer than the bundle's
@@ -43,6 +47,12 @@ class ContextLengthError(InputError):
     reason = "CONTEXT_LENGTH"
 
 
+class DamagedMemory(InputError):
+    """The file was read, and holds nothing that could have been remembered."""
+
+    reason = "DAMAGED_MEMORY"
+
+
 class ProtocolError(TandemError):
     """The other side said something that the contract does not allow."""
 
@@ -60,6 +70,32 @@ class TargetUnavailable(TargetError):
     """No connection to the target, or it was cut and could not be restored in time."""
 
     reason = "UNAVAILABLE"
+
+
+class LinkBroken(TargetUnavailable):
+    """The link is gone, or silent for too long. Open another and repeat the request: nothing is lost."""
+
+    reason = "LINK_BROKEN"
+
+
+class TargetBusy(TargetUnavailable):
+    """The target has no room just now. The same request may succeed after a while.
+
+    Attributes:
+        retry_after: how long a while, seconds; None where nobody knows.
+    """
+
+    reason = "BUSY"
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class LimitReached(TargetBusy):
+    """There may be room, but not for this tenant."""
+
+    reason = "LIMIT"
 
 
 class TargetRefused(TargetError):

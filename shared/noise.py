@@ -1,7 +1,7 @@
 """The noise that both sides share: a pure function of (seed, position, token id).
 
 Counter-based, no state: a splitmix64-style integer hash mapped to (0, 1), then to Gumbel noise. The torch twin in
-`cloud_target/engine/noise.py` gives the same integers bit for bit; golden vectors in the tests hold both to it.
+`cloud_target/engine/scoring/noise.py` gives the same integers bit for bit; golden vectors in the tests hold both to it.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from cloud_target.engine.scripted import ScriptedEngine
-from edge_client.cli import main
-from edge_client.device import Device
-from edge_client.scripted import ScriptedDraft, ScriptedVerifier
+from edge_client.cli.main import main
+from edge_client.decoding.generation import Device
+from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.bundle import DraftGraph, Manifest, Probe
 from shared.chat import SPECIAL_TOKENS
 from tests.support import Cloud

@@ -13,14 +13,13 @@ from enum import Enum, auto
 import grpc
 
 from cloud_target.engine.interface import Engine, Feed
-from cloud_target.service.decoding import answer
-from cloud_target.service.requests import Limits, Terms, parse_request, parse_terms
-from cloud_target.service.sessions import SessionTable
-from cloud_target.service.turns import begin
-from edge_client.link import LinkBroken, TargetBusy
-from edge_client.retry import Retry
-from edge_client.target import TargetClient
-from shared.errors import InputError, ProtocolError, TargetRefused, TargetUnavailable
+from cloud_target.protocol.answer import answer
+from cloud_target.protocol.requests import Limits, Terms, parse_request, parse_terms
+from cloud_target.server.leases import begin
+from cloud_target.sessions.table import SessionTable
+from edge_client.target.client import TargetClient
+from edge_client.target.retry import Retry
+from shared.errors import InputError, LinkBroken, ProtocolError, TargetBusy, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1 import target_pb2_grpc
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from cloud_target.bench.plan import MIXES, Plan
-from cloud_target.service import cli as serve
-from cloud_target.service import dial
+from cloud_target.options import dial
+from cloud_target.server import cli as serve
 
 _DESCRIPTION = """\
 Put a target under load: many simulated edges over real gRPC streams, which ask as edge-client does, and repeat what

@@ -15,7 +15,7 @@ from cloud_target.bench.plan import Kind, Plan
 from cloud_target.bench.stream import Broken, Hopeless, Stream
 from cloud_target.bench.tally import Tally
 from cloud_target.bench.texts import Text
-from cloud_target.service.dial import Line
+from cloud_target.options.dial import Line
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub

@@ -18,10 +18,10 @@ from cloud_target.bench.load import Load, Result
 from cloud_target.bench.plan import Plan
 from cloud_target.bench.report import figures, words
 from cloud_target.bench.server import own_server, passes
-from cloud_target.service import cli as serve
-from cloud_target.service import dial
-from cloud_target.service.arguments import given
-from cloud_target.service.dial import Line
+from cloud_target.options import dial
+from cloud_target.options.dial import Line
+from cloud_target.options.given import given
+from cloud_target.server import cli as serve
 from shared.errors import InputError
 
 INTERRUPTED = 130

@@ -8,7 +8,7 @@ from random import Random
 import grpc
 
 from cloud_target.bench.tally import Tally
-from cloud_target.service.statuses import REASON_KEY
+from shared.wire import metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
@@ -107,7 +107,7 @@ class Stream:
         code = None
         if name is None:
             code = await call.code()
-            reason = dict(await call.trailing_metadata() or ()).get(REASON_KEY)
+            reason = dict(await call.trailing_metadata() or ()).get(metadata.REASON)
             name = f"{code.name} ({reason})" if reason else code.name
         else:
             call.cancel()

@@ -7,8 +7,8 @@ import json
 from collections import Counter
 from dataclasses import asdict
 
-from cloud_target.service import cli as serve
-from cloud_target.service import dial
+from cloud_target.options import dial
+from cloud_target.server import cli as serve
 
 _DESCRIPTION = """\
 Check this machine and a configuration of `serve`, given with the same options; or, with --address, a target that runs.

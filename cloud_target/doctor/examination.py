@@ -12,9 +12,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from cloud_target.doctor import files, machine, target
 from cloud_target.doctor.findings import Check
-from cloud_target.service import cli as serve
-from cloud_target.service import dial
-from cloud_target.service.arguments import given
+from cloud_target.options import dial
+from cloud_target.options.given import given
+from cloud_target.server import cli as serve
 from shared.errors import InputError
 
 
@@ -55,6 +55,6 @@ def _configuration(options: argparse.Namespace) -> Iterator[Check]:
 
 
 def _device(options: argparse.Namespace) -> str:
-    from cloud_target.engine.model import choose_device
+    from cloud_target.engine.hf.model import choose_device
 
     return choose_device(options.device).type

@@ -20,9 +20,9 @@ _NO_CHECK_TIME = 0x200000
 
 def address(options: argparse.Namespace) -> Iterator[Finding]:
     """The addresses can be listened on, and what must be protected is."""
-    from cloud_target.service import telemetry
-    from cloud_target.service.access import check_address
-    from cloud_target.service.cli import read_access
+    from cloud_target.access.options import check_address
+    from cloud_target.server.cli import read_access
+    from cloud_target.telemetry import options as telemetry
 
     access = read_access(options)
     check_address(options.host, options.port, access)
@@ -35,7 +35,7 @@ def address(options: argparse.Namespace) -> Iterator[Finding]:
 
 def certificates(cert: Path, key: Path, client_ca: Path | None) -> Iterator[Finding]:
     """Certificate and key belong together, are valid now, and the key is nobody else's business."""
-    from cloud_target.service.tls import TlsFiles
+    from cloud_target.access.tls import TlsFiles
 
     TlsFiles(cert, key, client_ca).read()
     yield dates("certificate", read_certificate(cert, key))
@@ -86,7 +86,7 @@ def dates(name: str, certificate: dict[str, Any]) -> Finding:
 
 def tokens(path: Path) -> Iterator[Finding]:
     """The file of tokens makes sense, and nobody can add lines to it."""
-    from cloud_target.service.tokens import parse_tokens
+    from cloud_target.access.tokens import parse_tokens
 
     count = len(parse_tokens(path.read_text(), path))
     if not count:

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from cloud_target.doctor.findings import Finding, fail, ok, warn
-from cloud_target.service.telemetry import DISTRIBUTION
+from cloud_target.telemetry.options import DISTRIBUTION
 
 EXTRA = "cloud"
 CGROUP = Path("/sys/fs/cgroup")
@@ -68,7 +68,7 @@ def bfloat16(device: str, dtype: str | None) -> Iterator[Finding]:
     """Whether bf16 arithmetic runs where the target would be, and whether the configuration wants it."""
     import torch
 
-    from cloud_target.engine.cpu import guard_bfloat16
+    from cloud_target.engine.hf.cpu import guard_bfloat16
 
     if device == "cuda":
         if torch.cuda.is_bf16_supported():

@@ -15,12 +15,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloud_target.doctor.files import dates
 from cloud_target.doctor.findings import Check, Finding, fail, ok, warn
-from cloud_target.service.dial import Line
-from cloud_target.service.statuses import REASON_KEY, LimitReached
+from cloud_target.options.dial import Line
 from shared import prefix
 from shared.config import Coupling, Sampling
-from shared.errors import ProtocolError
-from shared.wire import codec
+from shared.errors import LimitReached, ProtocolError
+from shared.wire import codec, metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
@@ -63,7 +62,7 @@ class Remote:
             except grpc.RpcError as error:
                 self._lost = True
                 # Whoever is over a limit for the moment has reached a target in good order.
-                is_limit = (REASON_KEY, LimitReached.reason) in (error.trailing_metadata() or ())
+                is_limit = (metadata.REASON, LimitReached.reason) in (error.trailing_metadata() or ())
                 yield (warn if is_limit else fail)(name, self._why(error))
 
         return check

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from cloud_target.doctor.findings import Finding, fail, ok, warn
 from cloud_target.doctor.machine import available_memory
-from cloud_target.service.sizes import show_size
+from cloud_target.options.sizes import show_size
 
 if TYPE_CHECKING:
-    from cloud_target.engine.engine import TargetEngine
+    from cloud_target.engine.hf.engine import TargetEngine
 
 
 def weights(options: argparse.Namespace) -> Iterator[Finding]:
     """There is memory for the weights; asked before they are loaded."""
     from cloud_target.engine.files import find_directory, weight_files
-    from cloud_target.engine.model import DTYPES, choose_device
+    from cloud_target.engine.hf.model import DTYPES, choose_device
 
     device = choose_device(options.device)
     size = sum(path.stat().st_size for path in weight_files(find_directory(options.target)))
@@ -36,7 +36,7 @@ def weights(options: argparse.Namespace) -> Iterator[Finding]:
 def forward(options: argparse.Namespace) -> Iterator[Finding]:
     """The target loads, its cache fits, and one pass gives numbers."""
     from cloud_target.engine.interface import Feed
-    from cloud_target.service.cli import load_engine
+    from cloud_target.server.cli import load_engine
     from shared.config import Sampling
 
     begun = perf_counter()

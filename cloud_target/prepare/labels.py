@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cloud_target.engine import score
+from cloud_target.engine.scoring import score
 from cloud_target.prepare.documents import read_split
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings

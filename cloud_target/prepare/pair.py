@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 
 from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, target_fingerprint, vocabulary_size
-from cloud_target.engine.model import choose_device
+from cloud_target.engine.hf.model import choose_device
 from cloud_target.export.bundle import Target, draft_tokenizer, identify_target, refuse_changes
 from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokenizer
 from cloud_target.export.draft import is_bundle

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from cloud_target.engine.score import Row, score
+from cloud_target.engine.scoring.score import Row, score
 from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps

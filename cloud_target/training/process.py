@@ -19,7 +19,7 @@ def prepare(threads: int | None = None) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     keep_memory()
-    from cloud_target.engine.cpu import guard_bfloat16
+    from cloud_target.engine.hf.cpu import guard_bfloat16
 
     guard_bfloat16()
     if threads:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from benchmarks.modes import Run
-from edge_client.record import Summary
+from edge_client.decoding.record import Summary
 
 
 def made_run(tokens: int = 100, off_strict: int = 0, off_typical: int = 0, warnings=(), **figures) -> Run:

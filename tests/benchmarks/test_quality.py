@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.quality import CLOUD, LOCAL, default_row, gap_line, rows_of, samples, table, write_rows
-from edge_client.device import Settings
+from edge_client.decoding.generation import Settings
 from shared.config import Mode, Sampling
 from tests.fakes import fake_cloud, fake_device
 from tests.support import LoopbackTransport, client_of

@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 
 from benchmarks.scenarios import NOISE, Scenario, build, noised_target
 from cloud_target.engine.files import POCKET_DIRECTORY, target_fingerprint
-from cloud_target.engine.model import load_target
-from edge_client import pocket
-from edge_client.device import Device, Settings
+from cloud_target.engine.hf.model import load_target
+from edge_client.bundles import pocket
+from edge_client.decoding.generation import Device, Settings
 from shared.bundle import read_manifest
 from shared.config import Mode
 

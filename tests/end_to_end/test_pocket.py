@@ -14,8 +14,8 @@ from benchmarks.exactness import first_difference, write
 from benchmarks.local_target import TargetProcess, local_target
 from benchmarks.modes import compare, run, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
-from edge_client.device import Device, Settings
-from edge_client.target import TargetClient
+from edge_client.decoding.generation import Device, Settings
+from edge_client.target.client import TargetClient
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
 from shared.tokenizer import encode_prompt
@@ -91,7 +91,7 @@ def test_local_opens_no_socket():
         "import socket, sys\n"
         "def refuse(*a, **k): raise AssertionError('local mode opened a socket')\n"
         "socket.socket = socket.create_connection = refuse\n"
-        "from edge_client.cli import main\n"
+        "from edge_client.cli.main import main\n"
         "status = main(['--mode', 'local', '--json', '--max-tokens', '16', 'Once upon a time'])\n"
         "assert 'grpc' not in sys.modules, 'local mode imported grpc'\n"
         "sys.exit(status)\n"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tests.project.tree import need
 
-PARSERS = {"edge-client": "edge_client.cli", "cloud-target": "cloud_target.cli"}
+PARSERS = {"edge-client": "edge_client.cli.main", "cloud-target": "cloud_target.cli"}
 
 
 def parses(program: str, arguments: Sequence[str]) -> bool:

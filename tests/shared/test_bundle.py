@@ -9,7 +9,7 @@ import pytest
 
 from shared.bundle import read_manifest
 from shared.errors import BundleError
-from tests.edge.bundles import made_bundle
+from tests.edge_client.bundles import made_bundle
 
 CHANGES = {
     "name": 7,

@@ -1,0 +1,180 @@
+"""Who may ask: a file of tokens, of which it holds only hashes.
+
+A line a token: the tenant's name, "sha256:ID:HASH", and limits that differ from the server's (`Quota.override`).
+Empty lines and lines that begin with # are skipped.
+
+A token is "tandem_ID_SECRET": ID names the line and is its salt, SECRET is 32 random bytes. Passwords need a slow hash
+because people choose them; nobody can guess 256 random bits however fast the hash is, so SHA-256 loses nothing, and a
+call costs microseconds instead of the tenths of a second of scrypt, which anybody could make the server spend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from cloud_target.access.quotas import NAMES, Quota
+from cloud_target.access.watched import Watched
+from shared.errors import AccessDenied, InputError
+
+log = logging.getLogger(__name__)
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HASH = re.compile(r"sha256:([0-9a-f]{16}):([0-9a-f]{64})")
+_TOKEN = re.compile(r"tandem_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
+_NO_HASH = "0" * 64
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a token is good for.
+
+    Attributes:
+        token_id: the public part of the token.
+        tenant: whose it is.
+        limits: what the line says of them, see `Quota.override`.
+    """
+
+    token_id: str
+    tenant: str
+    limits: tuple[str, ...]
+
+
+def new_token(tenant: str) -> tuple[str, str]:
+    """A new random token, and the line about it for the file.
+
+    Raises:
+        InputError: that is no name for a tenant.
+    """
+    _check_tenant(tenant)
+    token_id = secrets.token_hex(8)
+    token = f"tandem_{token_id}_{secrets.token_urlsafe(32)}"
+    return token, f"{tenant} sha256:{token_id}:{_digest(token)}"
+
+
+def add_line(path: Path, line: str) -> None:
+    """Append a line to a file of tokens; a new file can be read and written by its owner only.
+
+    Raises:
+        InputError: it cannot be written, or what is there is no file of tokens.
+    """
+    try:
+        text = path.read_text() if path.exists() else ""
+        parse_tokens(text, path)
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a") as file:
+            file.write(("\n" if text and not text.endswith("\n") else "") + line + "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot write {path}: {_why(error)}; give another --file") from None
+
+
+def parse_tokens(text: str, path: Path) -> dict[str, tuple[Grant, str]]:
+    """Grants and hashes by token id.
+
+    Args:
+        path: for messages.
+
+    Raises:
+        InputError: a line that makes no sense, or contradicts another. No part of the line is quoted: it may be a
+            token that was pasted there by mistake.
+    """
+    entries: dict[str, tuple[Grant, str]] = {}
+    limits_of: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        where = f"{path}, line {number}"
+        found = _HASH.fullmatch(words[1]) if len(words) > 1 else None
+        if not (_TENANT.fullmatch(words[0]) and found):
+            raise InputError(
+                f"{where}: not a tenant, a hash and limits; make lines with `cloud-target token new TENANT`"
+            )
+        limits = tuple(words[2:])
+        try:
+            Quota().override(limits)
+        except InputError:
+            known = ", ".join(f"{name}=N" for name in NAMES)
+            raise InputError(f"{where}: after the hash may stand {known}, N above 0 or none") from None
+        if found[1] in entries:
+            raise InputError(f"{where}: this token is there already; remove one of the two lines")
+        if limits_of.setdefault(words[0], limits) != limits:
+            raise InputError(f"{where}: tenant {words[0]} has other limits further up; give all its lines the same")
+        entries[found[1]] = Grant(found[1], words[0], limits), found[2]
+    return entries
+
+
+class TokenFile:
+    """A file of tokens that is read again when it changes. A file that cannot be used leaves the last good one in use.
+
+    Raises:
+        InputError: it cannot be read, or makes no sense.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._watched = Watched([path])
+        self._entries = self._read()
+
+    def authenticate(self, token: str | None) -> Grant:
+        """Who has this token.
+
+        Raises:
+            AccessDenied: nobody has, or there is none.
+        """
+        self._follow()
+        if token is None:
+            raise AccessDenied("this target wants a token; give the one from its operator with --token-file")
+        found = _TOKEN.fullmatch(token)
+        grant, expected = self._entries.get(found[1] if found else "", (None, _NO_HASH))
+        if not hmac.compare_digest(_digest(token), expected) or grant is None:
+            raise AccessDenied("the target does not know this token; ask its operator for a new one")
+        return grant
+
+    def check(self, grant: Grant) -> Grant:
+        """The same grant as it is now: limits may have changed.
+
+        Raises:
+            AccessDenied: the token was withdrawn.
+        """
+        self._follow()
+        now, _ = self._entries.get(grant.token_id, (None, ""))
+        if now is None or now.tenant != grant.tenant:
+            raise AccessDenied("this token was withdrawn; ask the target's operator for a new one")
+        return now
+
+    def _follow(self) -> None:
+        if not self._watched.changed():
+            return
+        try:
+            self._entries = self._read()
+        except InputError as error:
+            log.warning("the tokens of before stay in use: %s", error)
+        else:
+            log.info("the tokens were read again: %d", len(self._entries))
+
+    def _read(self) -> dict[str, tuple[Grant, str]]:
+        try:
+            return parse_tokens(self._path.read_text(), self._path)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read {self._path}: {_why(error)}; give a file of tokens") from None
+
+
+def _check_tenant(tenant: str) -> None:
+    if not _TENANT.fullmatch(tenant):
+        raise InputError(
+            f"{tenant!r} is no name for a tenant; use up to 64 letters, digits, dots, dashes and underscores"
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not text" if isinstance(error, UnicodeDecodeError) else (error.strerror or "failed").lower()

@@ -1,0 +1,156 @@
+"""Loading a target: the embedded one, a local directory, or a Hugging Face id."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Tokenizer
+from torch import nn
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+from cloud_target.engine.files import (
+    POCKET,
+    find_directory,
+    read_config,
+    read_tokenizer,
+    target_fingerprint,
+    vocabulary_size,
+    weight_files,
+)
+from cloud_target.engine.hf.cpu import guard_bfloat16
+from cloud_target.engine.interface import Description
+from shared.errors import InputError
+from shared.identity import tokenizer_fingerprint
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class LoadedTarget:
+    """A target ready to be made an engine.
+
+    Attributes:
+        model: in evaluation mode, on its device.
+        tokenizer: its fast tokenizer.
+        description: who it is.
+    """
+
+    model: PreTrainedModel
+    tokenizer: Tokenizer
+    description: Description
+
+
+def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = None) -> LoadedTarget:
+    """Load a causal language model and its tokenizer.
+
+    Args:
+        name: "pocket", a directory, or a Hugging Face id.
+        device: "auto", "cpu" or "cuda".
+        dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU and bfloat16 on CUDA.
+
+    Raises:
+        InputError: nothing there, nothing to be had from the hub, no such device, or files that do not belong together.
+    """
+    place = choose_device(device)
+    dtype = dtype or ("float32" if place.type == "cpu" else "bfloat16")
+    if place.type == "cpu" and dtype == "bfloat16":
+        guard_bfloat16()
+    directory = find_directory(name)
+    tokenizer = read_tokenizer(directory)
+    source = str(directory) if Path(name).expanduser().is_dir() or name == POCKET else name
+    model = _read_model(source, directory, DTYPES[dtype]).to(place).eval()
+    vocabulary, rows = vocabulary_size(tokenizer), model.get_input_embeddings().weight.shape[0]
+    if vocabulary > rows:
+        raise InputError(
+            f"the tokenizer of {name} has {vocabulary} ids and the model knows {rows}: they do not belong together"
+        )
+    if DTYPES[dtype] is not torch.float32:
+        _give_float32_logits(model)
+    shown = "pocket-target" if name == POCKET else directory.resolve().name if source == str(directory) else name
+    fingerprints = target_fingerprint(directory), tokenizer_fingerprint(tokenizer)
+    return LoadedTarget(model, tokenizer, Description(shown, *fingerprints, vocabulary, dtype))
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """The device that "auto", "cpu" or "cuda" means here.
+
+    Raises:
+        InputError: CUDA is asked for and absent.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("PyTorch finds no CUDA device here; use --device cpu, or install a CUDA build of PyTorch")
+    return torch.device(device)
+
+
+def _read_model(source: str, directory: Path, dtype: torch.dtype) -> PreTrainedModel:
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(directory)
+        _keep_rope(config, read_config(directory))
+        try:
+            model, info = _from_pretrained(source, config, dtype, "sdpa")
+        except ValueError as error:
+            if "scaled_dot_product" not in str(error):
+                raise
+            model, info = _from_pretrained(source, config, dtype, "eager")
+    except Exception as error:  # a library, files of any age: anything can come
+        weight_files(directory)  # the likeliest reason has a better sentence
+        raise InputError(
+            f"transformers {transformers.__version__} cannot load {source} as a causal language model "
+            f"({str(error).strip().splitlines()[0]})"
+        ) from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise InputError(
+            f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"
+        )
+    return model
+
+
+def _from_pretrained(source: str, config: object, dtype: torch.dtype, attention: str):
+    return AutoModelForCausalLM.from_pretrained(
+        source, config=config, dtype=dtype, attn_implementation=attention, output_loading_info=True
+    )
+
+
+def _keep_rope(config: object, raw: dict) -> None:
+    """transformers 4 does not see the rotary parameters of a checkpoint that transformers 5 saved, and says nothing."""
+    parameters = raw.get("rope_parameters")
+    if parameters is None or hasattr(config, "standardize_rope_params") or "rope_theta" in raw:
+        return
+    if "rope_theta" not in parameters:
+        raise ValueError("it was saved by transformers 5 with rotary parameters that only transformers 5 reads")
+    config.rope_theta = parameters["rope_theta"]
+    if parameters.get("rope_type", "default") != "default":
+        config.rope_scaling = parameters
+
+
+class _Float32Head(nn.Module):
+    """The last linear layer with float32 results: in 8 bits of mantissa the best tokens would tie."""
+
+    def __init__(self, head: nn.Linear) -> None:
+        super().__init__()
+        self.on_cuda = head.weight.is_cuda
+        self.weight = nn.Parameter(head.weight if self.on_cuda else head.weight.float(), requires_grad=False)
+        self.bias = None if head.bias is None else nn.Parameter(head.bias.float(), requires_grad=False)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        if not self.on_cuda:
+            return F.linear(hidden.float(), self.weight, self.bias)
+        logits = torch.mm(hidden.flatten(0, -2), self.weight.t(), out_dtype=torch.float32).unflatten(
+            0, hidden.shape[:-1]
+        )
+        return logits if self.bias is None else logits + self.bias
+
+
+def _give_float32_logits(model: PreTrainedModel) -> None:
+    head = model.get_output_embeddings()
+    if type(head) is nn.Linear:
+        model.set_output_embeddings(_Float32Head(head))

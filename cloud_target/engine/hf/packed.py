@@ -1,0 +1,198 @@
+"""One pass over rows of any lengths without padding: their tokens stand in one line, and attention takes row by row.
+
+transformers lets a model's attention be replaced by name. Ours finds the keys and values of each row where they lie in
+the arena; everything else in the model treats tokens one by one and needs to know of no rows. A row of one token or
+sixteen, with a text of ten or a thousand behind it, costs what it costs alone, minus the weights' way to the processor.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from cloud_target.engine.hf.costs import Costs, grouped
+
+NAME = "tandem_packed"
+# Most new tokens of a row in one call. Longer rows take several: what lies after a part needs no masking away then.
+QUERY = 64
+# Arguments by which some models ask for another attention than ours.
+_OTHER = ("softcap", "s_aux", "position_bias")
+
+
+@dataclass(frozen=True)
+class Row:
+    """New tokens of one text: ``[begin, end)`` of the line; their text has arena indices ``[first, last)``, they
+    themselves the last of these."""
+
+    begin: int
+    end: int
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def seen(self) -> int:
+        return self.last - self.first
+
+
+class Masks:
+    """What rows may look at, as terms to add to the scores: 0, or minus infinity.
+
+    A row's tokens see all before them, and each one itself and fewer of the others; so the mask of every row is a
+    window into one, and none is ever made for a pass.
+    """
+
+    def __init__(self, context: int, dtype: torch.dtype, device: torch.device) -> None:
+        self._context, self._dtype, self._device = context, dtype, device
+        self._whole: dict[tuple[int, int | None], torch.Tensor] = {}
+
+    def of(self, new: int, seen: int, repeat: int, window: int | None) -> torch.Tensor | None:
+        """``[new * repeat, seen]``; None if all is seen. Each row stands there `repeat` times."""
+        if new == 1 and (window is None or seen <= window):
+            return None
+        key = repeat, window
+        if key not in self._whole:
+            self._whole[key] = self._make(repeat, window)
+        before = self._context - (seen - new)
+        return self._whole[key][: new * repeat, before : self._context + new]
+
+    def _make(self, repeat: int, window: int | None) -> torch.Tensor:
+        token = torch.arange(QUERY, device=self._device)[:, None]
+        other = torch.arange(-self._context, QUERY, device=self._device)
+        hidden = other > token
+        if window is not None:
+            hidden |= other <= token - window
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device).masked_fill(hidden, -torch.inf)
+        return mask.repeat_interleave(repeat, 0)
+
+
+class _Together:
+    """Rows that share a call: copied side by side, and padded to the largest."""
+
+    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
+        self.rows = rows
+        self.new, self.seen = max(row.count for row in rows), max(row.seen for row in rows)
+        # Padding repeats what is there: first keys, which the mask hides, and last tokens, whose result is dropped.
+        column = np.arange(self.seen)
+        keys = np.stack([np.where(column < row.seen, row.first + column, row.first) for row in rows])
+        take = np.stack([np.minimum(row.begin + np.arange(self.new), row.end - 1) for row in rows])
+        self.keys, self.take = (torch.from_numpy(index.reshape(-1)).to(device) for index in (keys, take))
+        self.device = device
+
+    def mask(self, masks: Masks, repeat: int, window: int | None) -> torch.Tensor:
+        """``[rows, 1, new * repeat, seen]``."""
+        out = torch.full((len(self.rows), self.new * repeat, self.seen), -torch.inf, device=self.device)
+        out[:, :, 0] = 0  # padding must see something
+        for one, row in zip(out, self.rows, strict=True):
+            seen = masks.of(row.count, row.seen, repeat, window)
+            one[: row.count * repeat, : row.seen] = 0 if seen is None else seen
+        return out[:, None]
+
+
+class Packed:
+    """One pass: who attends to what.
+
+    Args:
+        rows: of the pass in order of the line; each of at most `QUERY` tokens.
+        costs: decide which rows share a call.
+    """
+
+    def __init__(self, rows: Sequence[Row], masks: Masks, costs: Costs, device: torch.device) -> None:
+        self.windows: set[int | None] = set()
+        self._masks = masks
+        self._made: dict[tuple[int, int, int | None], torch.Tensor] = {}
+        self._calls: list[Row | _Together] = []
+        groups = grouped([(row.count, row.seen) for row in rows], costs)
+        if len(groups) == len(rows):
+            self._calls, self._back = list(rows), None
+            return
+        back, done = np.empty(rows[-1].end, dtype=np.int64), 0
+        for group in groups:
+            members = [rows[i] for i in group]
+            new = members[0].count if len(members) == 1 else max(row.count for row in members)
+            for row in members:
+                back[row.begin : row.end] = done + np.arange(row.count)
+                done += new
+            self._calls.append(members[0] if len(members) == 1 else _Together(members, device))
+        self._back = torch.from_numpy(back).to(device)
+
+    def attend(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float | None, window: int | None
+    ) -> torch.Tensor:
+        """Attention of the line ``[1, heads, N, size]`` to arenas ``[room, kv heads, size]``; N comes first in it."""
+        self.windows.add(window)
+        heads, kv_heads = query.shape[1], keys.shape[1]
+        repeat = heads // kv_heads
+        # Heads that share their keys become more tokens of one head, so that these keys are read once.
+        line = query[0].unflatten(0, (kv_heads, repeat)).transpose(1, 2)
+        flat, keys, values = line.flatten(1, 2), keys.transpose(0, 1), values.transpose(0, 1)
+        parts = []
+        for call in self._calls:
+            if isinstance(call, Row):
+                first = call.first if window is None else max(call.first, call.last - window - call.count + 1)
+                part = F.scaled_dot_product_attention(
+                    flat[None, :, call.begin * repeat : call.end * repeat],
+                    keys[None, :, first : call.last],
+                    values[None, :, first : call.last],
+                    attn_mask=self._masks.of(call.count, call.last - first, repeat, window),
+                    scale=scale,
+                )
+            else:
+                split = (len(call.rows), -1)
+                part = F.scaled_dot_product_attention(
+                    line.index_select(1, call.take).unflatten(1, split).transpose(0, 1).flatten(2, 3),
+                    keys.index_select(1, call.keys).unflatten(1, split).transpose(0, 1),
+                    values.index_select(1, call.keys).unflatten(1, split).transpose(0, 1),
+                    attn_mask=self._mask(call, repeat, window).to(query.dtype),
+                    scale=scale,
+                )
+            parts.append(part.transpose(1, 2).flatten(0, 1))
+        out = torch.cat(parts).unflatten(0, (-1, repeat))
+        if self._back is not None:
+            out = out.index_select(0, self._back)
+        return out.transpose(1, 2).flatten(1, 2)[None]
+
+    def _mask(self, call: _Together, repeat: int, window: int | None) -> torch.Tensor:
+        key = id(call), repeat, window
+        if key not in self._made:
+            self._made[key] = call.mask(self._masks, repeat, window)
+        return self._made[key]
+
+
+_now = threading.local()
+
+
+@contextmanager
+def attending(packed: Packed) -> Iterator[None]:
+    """Models that run in this block and thread attend as `packed` says."""
+    _now.packed = packed
+    try:
+        yield
+    finally:
+        _now.packed = None
+
+
+def _attention(module, query, key, value, attention_mask, scaling=None, sliding_window=None, **others):
+    packed = getattr(_now, "packed", None)
+    if packed is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    strange = [name for name in _OTHER if others.get(name) is not None]
+    if strange:
+        raise NotImplementedError(f"attention with {', '.join(strange)}")
+    return packed.attend(query, key, value, scaling, sliding_window), None
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,104 @@
+"""From rows of logits to what the wire carries: own tokens, audits and residual draws. Only small arrays leave the
+device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from cloud_target.engine.interface import Sparse
+from cloud_target.engine.scoring import noise
+from cloud_target.engine.scoring.sampling import supports
+from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
+from shared.noise import ACCEPT, DRAW, RESIDUAL
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row to score.
+
+    Attributes:
+        position: of the token whose distribution the row is.
+        sampling: how the own token is drawn.
+        given: the token x that the text has there, or None at its end.
+        q: the draft's distribution there, if x is judged by the residual coupling.
+    """
+
+    position: int
+    sampling: Sampling
+    given: int | None = None
+    q: Sparse | None = None
+
+
+class RowScores(NamedTuple):
+    """Answers for N rows as host arrays; those about x mean nothing in rows without one.
+
+    Attributes:
+        own: the target's own token, ``int64 [N]``.
+        own_nll: -ln p1(own), nats, ``float64 [N]``.
+        off_strict: x is not the own token, ``bool [N]``.
+        off_typical: p1(x) < min(eps, delta exp(-H(p1))), ``bool [N]`` (Medusa, arXiv 2401.10774, section 2.3.1).
+        nll: -ln p1(x), nats, ``float64 [N]``.
+    """
+
+    own: np.ndarray
+    own_nll: np.ndarray
+    off_strict: np.ndarray
+    off_typical: np.ndarray
+    nll: np.ndarray
+
+
+def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
+    """Score rows of logits ``float32 [N, vocabulary]``."""
+    device = logits.device
+    given = torch.tensor([0 if row.given is None else row.given for row in rows], device=device)
+    own = torch.empty(len(rows), dtype=torch.int64, device=device)
+    keys = _keys(rows, DRAW, device)
+    shifted = logits - logits.amax(1, keepdim=True)
+    for support in supports(shifted, [row.sampling for row in rows]):
+        own[support.rows] = support.draw(keys)
+        if any(row.q is not None for row in rows):
+            for place, index in enumerate(support.rows.tolist()):
+                if rows[index].q is not None:
+                    own[index] = _judge_residual(
+                        support.ids[place], support.log_p[place].exp(), rows[index], logits.shape[1]
+                    )
+    # One exponential a logit is all that ln p1 and the entropy need: H = ln Z - E[l], l the shifted logits.
+    weights = shifted.exp()
+    total = weights.sum(1)
+    entropy = total.log() - weights.mul_(shifted).sum(1) / total
+    nll = total.log()[:, None] - shifted.gather(1, torch.stack((given, own), 1))
+    off_typical = -nll[:, 0] < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))
+    # One transfer: ids are exact in float64.
+    packed = (
+        torch.stack((own.double(), nll[:, 1].double(), own != given, off_typical, nll[:, 0].double())).cpu().numpy()
+    )
+    return RowScores(packed[0].astype(np.int64), packed[1], packed[2] > 0, packed[3] > 0, packed[4])
+
+
+def _keys(rows: Sequence[Row], stream: int, device: torch.device) -> torch.Tensor:
+    return noise.keys(((row.sampling.seed, row.position) for row in rows), stream, device)
+
+
+def _judge_residual(ids: torch.Tensor, p: torch.Tensor, row: Row, vocabulary: int) -> torch.Tensor:
+    """Accept x with min(1, p(x)/q(x)), else draw from norm(max(0, p - q)): arXiv 2302.01318, algorithm 2.
+
+    Args:
+        ids, p: the target's distribution, ``int64 [C]`` and ``float64 [C]``.
+        row: with x and q.
+        vocabulary: number of ids.
+    """
+    device = ids.device
+    q_ids, q_probabilities = (torch.as_tensor(part, device=device) for part in row.q)
+    q = torch.zeros(vocabulary, dtype=torch.float64, device=device).scatter(0, q_ids, q_probabilities)
+    x = torch.tensor([row.given], device=device)
+    stands = noise.uniform(_keys([row], ACCEPT, device), x) * q[x] < p[ids == x].sum()
+    excess = (p - q[ids]).clamp(min=0)
+    # p = q up to rounding leaves nothing over: p itself is the limit.
+    excess = torch.where(excess.sum() > 0, excess, p)
+    best = (excess.log() + noise.gumbel(_keys([row], RESIDUAL, device), ids)).argmax()
+    return torch.where(stands, x, ids[best]).squeeze(0)

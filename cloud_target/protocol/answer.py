@@ -1,0 +1,114 @@
+"""The protocol, without I/O: what one request does to a session, and what is answered.
+
+`answer` is a generator. It yields feeds, to be run by whoever drives it, and responses, to be sent. It may be closed at
+any point, and a feed may fail: the session then knows what was read until then, never something false, so the same
+request gives the same answer again. Design: the wire (section 7), coupled sampling (3), the quality budget (6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from itertools import takewhile
+
+from cloud_target.engine.interface import Feed, Scores
+from cloud_target.protocol.requests import Request
+from cloud_target.sessions.session import Session
+from shared.wire import codec
+from shared.wire.codec import AuditedTokens
+from shared.wire.v1 import target_pb2 as wire
+
+Step = Feed | wire.DecodeResponse
+Answer = Generator[Step, Scores | None, None]
+
+
+def answer(session: Session, request: Request, context: int) -> Answer:
+    """Answer one request.
+
+    Args:
+        session: whose text it builds on; changed as the answer proceeds.
+        request: already checked.
+        context: longest text in tokens.
+
+    Yields:
+        `Feed` (send its `Scores` back in) and `DecodeResponse`: a stale or a resync, or a verdict and then, if
+        `write_on` is above 0, continuations, of which the last says that it is.
+    """
+    if not session.matches(request.position, request.prefix_hash):
+        yield _mismatch(session, request)
+        return
+    if request.audit_only and not request.tokens:
+        yield wire.DecodeResponse(request_id=request.request_id, verdict=wire.Verdict(audit=wire.Audit()))
+        return
+    goes_on = yield from _judge(session, request, context)
+    if request.write_on:
+        yield from _write_on(session, request, min(request.write_on, context - len(session.ids)) if goes_on else 0)
+
+
+def _mismatch(session: Session, request: Request) -> wire.DecodeResponse:
+    """Beyond the known text: say how much is known. Within it: stale; position 0 always matches, so an edge that
+    insists can send everything."""
+    if request.position > len(session.ids):
+        return wire.DecodeResponse(request_id=request.request_id, resync=wire.Resync(held=len(session.ids)))
+    return wire.DecodeResponse(request_id=request.request_id, stale=wire.Stale())
+
+
+def _judge(session: Session, request: Request, context: int) -> Generator[Step, Scores, bool]:
+    """Ingest, audit and judge in one pass; returns whether the text goes on after the target's own token."""
+    terms = request.terms
+    # A token's row speaks about the next token, so the first audited one needs the row before it. If that is in the
+    # slot already, its token is fed once more. What the slot holds of the request's own tokens, because the request is
+    # repeated or another session lent them, is not read again.
+    first_row = request.position + request.audit_from - 1
+    start = min(session.cached, session.agrees(request.position, request.tokens), first_row)
+    session.rewrite(request.position, request.tokens, cached=start)
+    tokens = tuple(session.ids[start:])
+    scores = yield Feed(
+        session.slot, start, tokens, first_row - start, terms.sampling, terms.coupling, request.q, session.hold
+    )
+    audited, judged = request.judge_from - request.audit_from, request.tokens[request.judge_from :]
+    stands = sum(1 for _ in takewhile(lambda off: not off, scores.given.off_strict[audited:]))
+    end = next((i for i, token in enumerate(judged[:stands]) if token in terms.end_ids), None)
+    if end is not None:
+        stands = end + 1
+    length = request.position + request.judge_from + stands
+    gives_own = not request.audit_only and end is None and length < context
+    own = int(scores.own[audited + stands])
+    kept = request.tokens[: request.judge_from + stands]
+    session.rewrite(request.position, (*kept, own) if gives_own else kept, cached=length)
+    yield _verdict(request, scores, audited + stands, stands, gives_own)
+    return gives_own and own not in terms.end_ids
+
+
+def _verdict(request: Request, scores: Scores, rows: int, stands: int, gives_own: bool) -> wire.DecodeResponse:
+    """The verdict on the first `rows` scored tokens; the row after them gives the own token."""
+    given = scores.given
+    audit = AuditedTokens(given.off_strict[:rows], given.off_typical[:rows], given.nll[:rows])
+    verdict = wire.Verdict(audit=codec.encode_audit(audit), stands=stands, timing=_timing(scores))
+    if gives_own:
+        verdict.token = int(scores.own[rows])
+        verdict.token_nll = codec.encode_nll(scores.own_nll[rows : rows + 1])[0]
+    return wire.DecodeResponse(request_id=request.request_id, verdict=verdict)
+
+
+def _write_on(session: Session, request: Request, allowed: int) -> Answer:
+    """One token a pass, each read from the one before it; at least one message, so that the edge learns of the end."""
+    terms = request.terms
+    done = allowed == 0
+    if done:
+        nothing = wire.Continuation(position=len(session.ids), done=True)
+        yield wire.DecodeResponse(request_id=request.request_id, continuation=nothing)
+    while not done:
+        position = len(session.ids)
+        scores = yield Feed(session.slot, position - 1, (session.ids[-1],), 0, terms.sampling)
+        own = int(scores.own[0])
+        session.rewrite(position, (own,), cached=position)
+        allowed -= 1
+        done = allowed == 0 or own in terms.end_ids
+        continuation = wire.Continuation(
+            position=position, tokens=(own,), nll=codec.encode_nll(scores.own_nll), done=done, timing=_timing(scores)
+        )
+        yield wire.DecodeResponse(request_id=request.request_id, continuation=continuation)
+
+
+def _timing(scores: Scores) -> wire.Timing:
+    return wire.Timing(queue_us=scores.queue_us, forward_us=scores.forward_us)

@@ -1,0 +1,314 @@
+"""Where feeds meet the engine: one forward pass at a time, with all that waits when the device becomes free.
+
+The asyncio loop stays free to read requests meanwhile. Feeds of different sessions, judgements and continuations alike,
+share a pass; long ones are read in parts beside them, so that a short call never waits for more than about one part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+
+from cloud_target.engine.interface import Engine, Feed, Scores
+from cloud_target.scheduling.chunks import Parts
+from cloud_target.scheduling.round_robin import Rotation
+from cloud_target.telemetry.observer import NOBODY, Observer
+from shared.errors import TargetBusy, TargetError, TargetUnavailable
+
+# Feeds that may wait; enough for every session of a busy server to have one, few enough to be served within seconds.
+MOST_WAITING = 1024
+# Most tokens of short feeds in one pass: by then it uses the device well, and more would only make all of them wait.
+PASS = 512
+# Seconds without a short feed after which long ones are read in whole parts again, not in halves.
+CALM = 0.25
+# So many passes in a row that fail for everybody mean that the device is lost: no later one would be better.
+DEAD = 3
+
+# What everybody hears whom the server's end leaves without an answer.
+STOPPING = "the target is shutting down; connect again"
+
+log = logging.getLogger(__name__)
+
+
+class _Job:
+    """One feed on its way: what is left of it, and who waits."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        tenant: str,
+        deadline: float | None,
+        on_begin: Callable[[], None] | None,
+        future: asyncio.Future[Scores],
+    ) -> None:
+        self.parts = Parts(feed)
+        self.tenant, self.deadline, self.on_begin, self.future = tenant, deadline, on_begin, future
+        self.asked, self.begun = time.monotonic(), None
+        self.forward_seconds = 0.0
+
+    def scores(self) -> Scores:
+        waited = int((self.begun - self.asked) * 1e6)
+        return replace(self.parts.scores(), queue_us=waited, forward_us=int(self.forward_seconds * 1e6))
+
+
+class Scheduler:
+    """Runs feeds, many in one pass, tenants in turn. Use inside one event loop.
+
+    Args:
+        engine: what runs them.
+        observer: hears of queues and passes.
+        most_waiting: feeds that may wait for the device; of more, the newest of the tenant that has most are refused.
+        part: feeds of more tokens are long: a pass reads so many tokens of them; by default, as the engine says.
+
+    Attributes:
+        dead: set once `DEAD` passes in a row have failed for all that were in them.
+    """
+
+    def __init__(
+        self, engine: Engine, observer: Observer = NOBODY, most_waiting: int = MOST_WAITING, part: int | None = None
+    ) -> None:
+        self._engine, self._observer = engine, observer
+        self._most_waiting, self._part = most_waiting, part or engine.part
+        self._short: Rotation[_Job] = Rotation()
+        self._long: Rotation[_Job] = Rotation()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._batch: list[tuple[_Job, Feed]] = []
+        self._changes: list[tuple[Callable[[], None], Callable[[], None]]] = []
+        self._failures, self.dead = 0, asyncio.Event()
+        self._due = self._closed = self._read_part = False
+        self._short_at = -math.inf
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self, feed: Feed, tenant: str = "", deadline: float | None = None) -> Scores:
+        """The scores of a feed, with the time that it waited and took. See `submit`."""
+        return await self.submit(feed, tenant, deadline)
+
+    def submit(
+        self,
+        feed: Feed,
+        tenant: str = "",
+        deadline: float | None = None,
+        on_begin: Callable[[], None] | None = None,
+    ) -> asyncio.Future[Scores]:
+        """Let a feed wait for the device; its scores will be the future's result.
+
+        A caller that gives up (cancels the future, or a task that waits for it) leaves the pass to finish by itself:
+        passes come one after the other, so nothing is written twice at once. Parts that were read before are kept.
+
+        Args:
+            feed: see `Feed`; of one slot at most one may wait.
+            tenant: who asks; tenants take turns.
+            deadline: if the feed has not begun by then, it is dropped; seconds of `time.monotonic`, which is the clock
+                of asyncio's event loops too.
+            on_begin: called when the device begins with it, which cannot be undone.
+
+        Raises:
+            TargetBusy: too many feeds wait, of this tenant at least as many as of any other; as the future's
+                exception, the deadline has passed, or the room was another tenant's share.
+            TargetUnavailable: the scheduler is closed.
+        """
+        if self._closed:
+            raise TargetUnavailable(STOPPING)
+        if len(self._short) + len(self._long) >= self._most_waiting and not self._make_room(tenant):
+            raise self._full()
+        loop = asyncio.get_running_loop()
+        job = _Job(feed, tenant, deadline, on_begin, loop.create_future())
+        job.future.add_done_callback(lambda future: self._give_up(job) if future.cancelled() else None)
+        self._queue(job).add(tenant, job)
+        self._idle.clear()
+        self._observe_queue()
+        self._call_soon(loop)
+        return job.future
+
+    def do(self, change: Callable[[], None], failed: Callable[[], None] = lambda: None) -> None:
+        """Change the engine's cache: after the pass that runs now and before the next one, in the engine's thread.
+
+        Args:
+            failed: called in the event loop if the change raises; that takes no other change with it.
+        """
+        self._changes.append((change, failed))
+        self._call_soon(asyncio.get_running_loop())
+
+    def _make_room(self, tenant: str) -> bool:
+        """Refuse the newest feed of whoever has most of them waiting, if that is more than the tenant's own share."""
+        counts = self._short.counts() + self._long.counts()
+        [(crowd, most)] = counts.most_common(1)
+        newest = [job for queue in (self._short, self._long) if (job := queue.last(crowd)) and job.begun is None]
+        if not newest or most <= counts[tenant] + 1:
+            return False
+        job = max(newest, key=lambda job: job.asked)
+        self._queue(job).discard(crowd, job)
+        if not job.future.done():
+            job.future.set_exception(self._full())
+        return True
+
+    def _full(self) -> TargetBusy:
+        return TargetBusy(f"{self._most_waiting} calls wait for the target already; try again in a moment")
+
+    def _queue(self, job: _Job) -> Rotation[_Job]:
+        return self._long if job.parts.left > self._part else self._short
+
+    def _give_up(self, job: _Job) -> None:
+        if any(queue.discard(job.tenant, job) for queue in (self._short, self._long)):
+            self._observe_queue()
+            self._rest()
+
+    def _call_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin a pass after whatever else happens in this turn of the event loop, which may bring more feeds."""
+        if not self._due and not self._batch:
+            self._due = True
+            loop.call_soon(self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = False
+        if self._closed:
+            return
+        self._batch = self._take()
+        self._observe_queue()
+        changes, self._changes = self._changes, []
+        if not self._batch:
+            if changes:
+                self._thread.submit(self._change, changes, loop)
+            self._rest()
+            return
+        feeds = [feed for _, feed in self._batch]
+        loop.run_in_executor(self._thread, self._pass, feeds, changes, loop).add_done_callback(self._end)
+
+    def _take(self) -> list[tuple[_Job, Feed]]:
+        """What the next pass reads: short feeds as they take turns, and parts of long ones.
+
+        Where short feeds wait, every other pass is theirs alone: one that comes in the middle of a part then waits for
+        the rest of that part and not for another one.
+        """
+        batch: list[tuple[_Job, Feed]] = []
+        now, had_part, self._read_part = time.monotonic(), self._read_part, False
+        # Where short feeds come and go, the next one may be here any moment.
+        part = self._part if now - self._short_at > CALM else max(self._part // 2, 2)
+        for queue, room in ((self._short, PASS), (self._long, part)):
+            if queue is self._long and batch and had_part:
+                break
+            least = 0 if queue is self._short else part // 2  # no crumbs of long feeds
+            while room > least and (job := queue.peek()) is not None:
+                if queue is self._short and job.parts.left > room:
+                    break
+                queue.take()
+                if job.future.done():
+                    continue
+                if job.begun is None and job.deadline is not None and job.deadline <= now:
+                    job.future.set_exception(TargetBusy("the target was too busy to begin before the call's deadline"))
+                    continue
+                if job.begun is None:
+                    job.begun = now
+                    self._observer.waited(now - job.asked)
+                    if job.on_begin is not None:
+                        job.on_begin()
+                batch.append((job, job.parts.next(room)))
+                room -= len(batch[-1][1].tokens)
+                self._read_part = queue is self._long
+                if queue is self._short:
+                    self._short_at = now
+        return batch
+
+    def _pass(
+        self, feeds: Sequence[Feed], changes: Sequence[tuple], loop: asyncio.AbstractEventLoop
+    ) -> tuple[list[Scores | Exception], float]:
+        """Change what is to be changed and run one pass, in the engine's thread; returns how long both took, too."""
+        begun = time.monotonic()
+        self._change(changes, loop)
+        return self._forward(feeds), time.monotonic() - begun
+
+    def _change(self, changes: Sequence[tuple], loop: asyncio.AbstractEventLoop | None) -> None:
+        for change, failed in changes:
+            try:
+                change()
+            except Exception as error:
+                frames = "".join(traceback.format_tb(error.__traceback__))
+                log.error("a change of the cache failed with %s\n%s", type(error).__name__, frames.rstrip())
+                if loop is not None:
+                    with suppress(RuntimeError):  # the loop is closed, and with it the table
+                        loop.call_soon_threadsafe(failed)
+
+    def _forward(self, feeds: Sequence[Feed]) -> list[Scores | Exception]:
+        """Scores in the engine's thread; a feed that fails does not take the others with it."""
+        try:
+            return list(self._engine.forward(feeds))
+        except Exception as error:
+            return [error] if len(feeds) == 1 else [self._forward([feed])[0] for feed in feeds]
+
+    def _see_whether_dead(self, results: Sequence[Scores | Exception]) -> None:
+        # These say that a feed was wrong or too much, not that the device is lost: one text must not end all others.
+        lost = all(isinstance(one, Exception) and not isinstance(one, (ValueError, TargetError)) for one in results)
+        self._failures = self._failures + 1 if lost else 0
+        if self._failures == DEAD:
+            self.dead.set()
+
+    def _end(self, done: asyncio.Future[tuple[list[Scores | Exception], float]]) -> None:
+        """Give out what a pass has brought, and begin the next."""
+        batch, self._batch = self._batch, []
+        if done.cancelled():
+            return
+        results, seconds = done.result()
+        self._see_whether_dead(results)
+        self._observer.passed(len(batch), sum(len(part.tokens) for _, part in batch), seconds)
+        for (job, part), result in zip(batch, results, strict=True):
+            job.forward_seconds += seconds
+            if job.future.done():
+                continue
+            if isinstance(result, Exception):
+                job.future.set_exception(result)
+                continue
+            job.parts.add(part, result)
+            if part.read is not None:
+                part.read(part.end)
+            if job.parts.read == len(job.parts.feed.tokens):
+                job.future.set_result(job.scores())
+            else:
+                self._queue(job).add_first(job.tenant, job)
+        if self._closed:
+            self._refuse_all()
+        else:
+            # After those who wait for these results have gone on, so that what they ask next is in the next pass.
+            self._call_soon(done.get_loop())
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._batch and not len(self._short) + len(self._long):
+            self._idle.set()
+
+    def _observe_queue(self) -> None:
+        self._observer.queued(len(self._short) + len(self._long))
+
+    async def drained(self) -> None:
+        """Wait until no feed waits and no pass runs."""
+        await self._idle.wait()
+
+    def close(self) -> None:
+        """End after the pass that runs now, and wait for it; feeds that wait are refused."""
+        self._closed = True
+        self._refuse_all()
+        self._thread.submit(self._change, self._changes, None)
+        self._changes = []
+        self._thread.shutdown(wait=True)
+
+    def _refuse_all(self) -> None:
+        for queue in (self._short, self._long):
+            while len(queue):
+                future = queue.take().future
+                if not future.done():
+                    future.set_exception(TargetUnavailable(STOPPING))
+        self._rest()
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if the queues contradict themselves or hold what nobody waits for."""
+        for queue in (self._short, self._long):
+            queue.check_integrity()
+        if self._idle.is_set() and (self._batch or len(self._short) + len(self._long)):
+            raise AssertionError("idle with work to do")

@@ -1,0 +1,41 @@
+"""How calls end that go wrong: every error as a status, a reason and a sentence.
+
+An error that nobody foresaw is logged without its message, which might hold some of a text or its token ids.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+
+from cloud_target.server.statuses import metadata_of, status_of
+from shared.errors import TandemError
+from shared.wire import metadata
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def ending(context: grpc.aio.ServicerContext, refused: Callable[[str], None]) -> AsyncIterator[None]:
+    """End the call with the status, the metadata and the sentence of an error raised in the block.
+
+    Args:
+        refused: told of the error's reason.
+    """
+    try:
+        yield
+    except TandemError as error:
+        refused(error.reason)
+        await context.abort(status_of(error), str(error), metadata_of(error))
+    except Exception as error:
+        if context.done():
+            return  # the edge is gone, so nobody is left to be told
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        log.error("a request failed with %s\n%s", type(error).__name__, frames.rstrip())
+        refused("INTERNAL")
+        message = "the target failed at this request; its log says where"
+        await context.abort(grpc.StatusCode.INTERNAL, message, ((metadata.REASON, "INTERNAL"),))

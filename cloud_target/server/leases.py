@@ -1,0 +1,199 @@
+"""Who may work on which session now: one request at a time, and a newer one ends what an older one left unfinished."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+from cloud_target.protocol.requests import Request
+from cloud_target.scheduling.round_robin import Rotation
+from cloud_target.sessions.session import Session
+from cloud_target.sessions.table import SessionTable
+from shared.errors import TargetBusy, TargetUnavailable
+
+# How long a request waits for room, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
+PATIENCE = 5.0
+# After so many seconds a tenant that waits for room, and has nothing at work, is given some of what others have.
+FAIR = 1.0
+# How long an answer may wait for its client to read, seconds: all the while it keeps its room from others.
+UNREAD = 10.0
+# The same where someone newer waits for the session, whose edge has left the old stream most likely.
+UNREAD_UNWANTED = 1.0
+
+
+class Turn:
+    """One request at work on a session.
+
+    Attributes:
+        session: taken from the table.
+        unwanted: someone newer wants the session, or another tenant its room; finish no more than the present step.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.unwanted = self._gives_way = False
+        self._limit: asyncio.Timeout | None = None
+
+    async def write(self, sending: Awaitable[None]) -> None:
+        """Wait until an answer is on its way.
+
+        Raises:
+            TargetUnavailable: the client reads nothing; the call must end, as the answer may be lost.
+        """
+        try:
+            async with asyncio.timeout(UNREAD_UNWANTED if self.unwanted else UNREAD) as self._limit:
+                await sending
+        except TimeoutError:
+            raise TargetUnavailable("the answers were not read in time; connect again") from None
+        finally:
+            self._limit = None
+
+    def check(self) -> None:
+        """See that the answer may go on.
+
+        Raises:
+            TargetBusy: another tenant needs the room.
+        """
+        if self._gives_way:
+            raise TargetBusy("another tenant waits for room in the target's memory; try again in a moment", FAIR)
+
+    def give_way(self) -> None:
+        """Another tenant waits for the room."""
+        self.unwanted = self._gives_way = True
+
+    def end(self) -> None:
+        """Someone newer wants the session; a write that hangs ends soon."""
+        self.unwanted = True
+        if self._limit is not None and not self._limit.expired():
+            soon = asyncio.get_running_loop().time() + UNREAD_UNWANTED
+            self._limit.reschedule(min(self._limit.when(), soon))
+
+
+class Turns:
+    """Hands sessions out. Runs inside one event loop.
+
+    Args:
+        patience: see `PATIENCE`.
+    """
+
+    def __init__(self, table: SessionTable, patience: float = PATIENCE) -> None:
+        self._table = table
+        self._patience = patience
+        self._working: dict[bytes, Turn] = {}
+        self._waiting: Rotation[object] = Rotation()  # for room; the first of them gets it first
+        self._changed = asyncio.Event()
+
+    @asynccontextmanager
+    async def take(self, request: Request, context: int) -> AsyncIterator[Turn]:
+        """Wait for the session and for all the room that its answer may need, and have both until the block ends.
+
+        A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
+        order in which they came, tenants in turn; whoever needs no more than its session has goes past them. A tenant
+        that gets none for a while makes the one that uses most of it stop writing a text; its edge takes that up again.
+
+        Args:
+            context: longest text in tokens.
+
+        Raises:
+            TargetBusy: texts at work left too little room, or the session's older request went on, for the whole of
+                the patience.
+        """
+        key = request.terms.key
+        turn = self._working[key] = await self._begin(request, context)
+        try:
+            yield turn
+        finally:
+            del self._working[key]
+            self._table.put_back(key)
+            self._wake()
+
+    async def _begin(self, request: Request, context: int) -> Turn:
+        key, tenant, ticket = request.terms.key, request.terms.tenant, object()
+        now, queued = asyncio.get_running_loop().time(), False
+        deadline, fair = now + self._patience, now + FAIR
+        try:
+            while True:
+                older = self._working.get(key)
+                if older is not None:
+                    older.end()
+                    busy = TargetBusy("an older request is at work on this session; try again in a moment")
+                elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
+                    try:
+                        return Turn(begin(self._table, request, context))
+                    except TargetBusy as error:
+                        busy = error
+                else:
+                    busy = TargetBusy("others wait for room in the target's memory; try again in a moment")
+                if older is None and not queued:
+                    self._waiting.add(tenant, ticket)
+                    queued = True
+                until = min(deadline, fair)
+                if not await self._change(until):
+                    if until == deadline:
+                        raise busy
+                    self._ask_for_room(tenant)
+                    fair += FAIR
+        finally:
+            if queued:
+                self._leave(tenant, ticket)
+
+    def _ask_for_room(self, tenant: str) -> None:
+        """Let the largest text end, at its present step, of the tenant that uses most room, for one that uses none."""
+        rooms: Counter[str] = Counter()
+        for turn in self._working.values():
+            rooms[turn.session.tenant] += turn.session.room
+        if not rooms or tenant in rooms:
+            return
+        crowd = rooms.most_common(1)[0][0]
+        theirs = [turn for turn in self._working.values() if turn.session.tenant == crowd]
+        max(theirs, key=lambda turn: turn.session.room).give_way()
+
+    def _grows(self, request: Request, context: int) -> bool:
+        return self._table.grows(request.terms.key, _needed(self._table, request, context))
+
+    def _leave(self, tenant: str, ticket: object) -> None:
+        if self._waiting.peek() is ticket:
+            self._waiting.take()  # so that it is the next tenant's turn
+        else:
+            self._waiting.discard(tenant, ticket)
+        self._wake()
+
+    async def _change(self, deadline: float) -> bool:
+        """Wait until something ends or is given back; whether that was before the deadline."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def release(self, session_id: bytes) -> None:
+        """Forget a session; a request at work on it ends after its present step."""
+        if session_id in self._working:
+            self._working[session_id].end()
+        self._table.release(session_id)
+
+
+def begin(table: SessionTable, request: Request, context: int) -> Session:
+    """Take the session of a request, with room for its answer and with what others have read of its text.
+
+    Raises:
+        TargetBusy: there is no room now.
+    """
+    session = table.take(request.terms.key, _needed(table, request, context), request.terms.tenant)
+    if request.position == 0:
+        table.begin_like_others(session, request.tokens)
+    return session
+
+
+def _needed(table: SessionTable, request: Request, context: int) -> int:
+    """Room that the answer may take, tokens; none where it will be stale or a resync."""
+    known = table.get(request.terms.key)
+    builds_on = request.position == 0 or (known and known.matches(request.position, request.prefix_hash))
+    return min(request.end + request.write_on, context) if builds_on else 0

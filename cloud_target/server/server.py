@@ -1,0 +1,181 @@
+"""The server: binding, health, reflection, and a clean end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from cloud_target.access.options import Access, check_address
+from cloud_target.access.tls import server_credentials
+from cloud_target.engine.interface import Engine
+from cloud_target.server.servicer import TargetServicer
+from cloud_target.telemetry.logs import event
+from cloud_target.telemetry.observer import NOBODY, Observer
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import add_TargetServiceServicer_to_server
+
+SERVICE = wire.DESCRIPTOR.services_by_name["TargetService"].full_name
+# Seconds for the last messages to leave, after the calls under way.
+_GOODBYE = 0.5
+MAX_MESSAGE_BYTES = 4 << 20
+
+log = logging.getLogger(__name__)
+_Status = health_pb2.HealthCheckResponse
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),  # else two servers share a port, and each gets some of the calls
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_concurrent_streams", 128),  # of one connection; clients keep the rest back by themselves
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    # Edges ping through idle minutes so that middleboxes remember them, and the server learns of those that vanished.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+]
+
+
+class TargetServer:
+    """Serves an engine on one address. Use inside one event loop.
+
+    Args:
+        engine: what is served.
+        host: address to listen on, without brackets.
+        port: 0 picks a free one.
+        access: what protects it.
+        observer: hears of what happens.
+        share: see `SessionTable`.
+
+    Attributes:
+        address: "host:port" once started.
+        dead: set when the engine answers nobody any more.
+
+    Raises:
+        InputError: see `check_address` and `TlsFiles.read`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        host: str = "127.0.0.1",
+        port: int = 50051,
+        access: Access | None = None,
+        observer: Observer = NOBODY,
+        share: bool = True,
+    ) -> None:
+        self._access = access = access or Access()
+        check_address(host, port, access)
+        self._credentials = server_credentials(access.tls) if access.tls else None
+        self._host = f"[{host}]" if ":" in host else host
+        self._port = port
+        self._servicer = TargetServicer(engine, access.tokens, access.quota, observer, share)
+        self.dead = self._servicer.dead
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self.address = ""
+
+    async def start(self) -> None:
+        """Listen, and report SERVING."""
+        add_TargetServiceServicer_to_server(self._servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if self._access.tokens is None:  # it asks nobody who they are
+            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._server)
+        address = f"{self._host}:{self._port}"
+        if self._credentials is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, self._credentials)
+        await self._server.start()
+        self.address = f"{self._host}:{port}"
+        for name in ("", SERVICE):
+            await self._health.set(name, _Status.SERVING)
+
+    async def stop(self, drain_seconds: float) -> None:
+        """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and end."""
+        await self._health.enter_graceful_shutdown()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._servicer.drain(), drain_seconds)
+        await self._server.stop(_GOODBYE)
+        self._servicer.close()
+
+
+async def serve(server: TargetServer, ready: Callable[[str], None], drain_seconds: float) -> signal.Signals | None:
+    """Serve until SIGTERM or SIGINT; returns which. A second signal ends the process at once.
+
+    Without a signal it ends, with None, where the engine is dead: a new process may do better.
+
+    Args:
+        ready: gets the address when calls are answered.
+        drain_seconds: how long calls under way may still take after the signal.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    def hear(number: signal.Signals) -> None:
+        if stop.done():
+            log.warning("ended at once by a second signal")
+            os._exit(128 + number)  # not even a forward pass is waited for; edges repeat what they asked
+        stop.set_result(number)
+
+    async def notice() -> None:
+        await server.dead.wait()
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, hear, number)
+    await server.start()
+    noticing = asyncio.create_task(notice())
+    try:
+        ready(server.address)
+        ended_by = await stop
+        if ended_by is None:
+            log.error("the engine fails at every pass; the server ends, so that another may be started")
+        else:
+            event(log, "draining", signal=ended_by.name, at_most_seconds=drain_seconds)
+        return ended_by
+    finally:
+        noticing.cancel()
+        await server.stop(drain_seconds)
+
+
+@contextmanager
+def running(engine: Engine, port: int = 0, access: Access | None = None, observer: Observer = NOBODY) -> Iterator[str]:
+    """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    started: list[str | BaseException] = []
+    is_started = threading.Event()
+
+    async def main() -> None:
+        try:
+            server = TargetServer(engine, port=port, access=access, observer=observer)
+            await server.start()
+            started.append(server.address)
+        except BaseException as error:
+            started.append(error)
+            return
+        finally:
+            is_started.set()
+        await stop.wait()
+        await server.stop(drain_seconds=0.5)
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()), name="target-server", daemon=True)
+    thread.start()
+    is_started.wait()
+    try:
+        if isinstance(started[0], BaseException):
+            raise started[0]
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

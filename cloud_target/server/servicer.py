@@ -1,0 +1,199 @@
+"""The gRPC face of the service: it lets callers in, reads their requests, and runs the feeds of the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from time import monotonic
+
+import grpc
+
+from cloud_target.access.admission import ANYBODY, Gate, Visit
+from cloud_target.access.quotas import Quota
+from cloud_target.access.tokens import TokenFile
+from cloud_target.engine.interface import Engine, Feed, Scores
+from cloud_target.protocol.answer import answer
+from cloud_target.protocol.requests import Limits, Request, parse_request, parse_session_id, parse_terms
+from cloud_target.scheduling.scheduler import STOPPING, Scheduler
+from cloud_target.server.calls import ending
+from cloud_target.server.leases import Turns
+from cloud_target.server.stream import RequestStream
+from cloud_target.server.tally import Tally
+from cloud_target.sessions.session import session_key
+from cloud_target.sessions.table import SessionTable
+from cloud_target.telemetry.observer import NOBODY, Observer
+from shared.errors import AccessDenied, ProtocolError, TargetUnavailable
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
+
+# Seconds after which a text that the target writes on is held against the tokens again.
+TOKEN_CHECK = 1.0
+
+
+class TargetServicer(TargetServiceServicer):
+    """Answers `tandem.v1.TargetService` with an engine.
+
+    Args:
+        tokens: who may call; None lets everybody.
+        quota: what a tenant may have of which the tokens do not say otherwise.
+        observer: hears of what happens.
+        share: see `SessionTable`.
+
+    Attributes:
+        dead: see `Scheduler`.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokens: TokenFile | None = None,
+        quota: Quota | None = None,
+        observer: Observer = NOBODY,
+        share: bool = True,
+    ) -> None:
+        self._engine = engine
+        self._observer = observer
+        self._scheduler = Scheduler(engine, observer)
+        self.dead = self._scheduler.dead
+        self._table = SessionTable(engine, self._scheduler.do, observer, share)
+        self._turns = Turns(self._table)
+        self._gate = Gate(tokens, quota or Quota(), self._turns.release)
+        self._streams: set[RequestStream] = set()
+        self._stopping = False
+
+    async def Describe(self, request: wire.DescribeRequest, context: grpc.aio.ServicerContext) -> wire.DescribeResponse:
+        async with self._call(context) as visit:
+            who, limits = self._engine.description, self._limits(visit)
+            return wire.DescribeResponse(
+                name=who.name,
+                fingerprint=who.fingerprint,
+                tokenizer_fingerprint=who.tokenizer_fingerprint,
+                vocabulary=who.vocabulary,
+                context=limits.context,
+                max_request_tokens=limits.max_request_tokens,
+                dtype=who.dtype,
+            )
+
+    async def Release(self, request: wire.ReleaseRequest, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse:
+        async with self._call(context) as visit:
+            session_id = parse_session_id(request.session_id)
+            self._turns.release(session_key(visit.tenant, session_id))
+            visit.usage.released(session_id)
+            return wire.ReleaseResponse()
+
+    async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
+        stream, terms, last_id = RequestStream(), None, 0
+        async with self._call(context) as visit, self._open(stream, requests, visit):
+            with ExitStack() as session:
+                while (arrival := await stream.next()) is not None:
+                    message, limits = arrival.message, self._limits(visit)
+                    if message.request_id <= last_id:
+                        raise ProtocolError("request ids count from 1 and must grow within a stream")
+                    last_id = message.request_id
+                    if terms is None:
+                        terms = parse_terms(message, limits, visit.tenant)
+                        session.enter_context(visit.usage.session(terms.session_id))
+                    elif message.HasField("session"):
+                        raise ProtocolError("only the first request of a stream carries the session; open another")
+                    request = parse_request(message, terms, limits)
+                    self._gate.check(visit)
+                    with Tally(request, visit.usage, self._observer, arrival.time) as tally:
+                        await self._answer(request, limits, stream, tally, visit, context)
+
+    async def _answer(
+        self,
+        request: Request,
+        limits: Limits,
+        stream: RequestStream,
+        tally: Tally,
+        visit: Visit,
+        context: grpc.aio.ServicerContext,
+    ) -> None:
+        """Drive the protocol: the verdict is always reached, what follows it only while nothing newer is wanted."""
+        left = context.time_remaining()
+        deadline = None if left is None else monotonic() + left
+        seen = monotonic()
+
+        def submit(feed: Feed) -> asyncio.Future[Scores]:
+            return self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
+
+        def check() -> None:
+            nonlocal seen
+            tally.check()
+            if (now := monotonic()) - seen >= TOKEN_CHECK:
+                self._gate.check(visit)
+                seen = now
+
+        async with self._turns.take(request, limits.context) as turn:
+            with closing(answer(turn.session, request, limits.context)) as steps:
+                step = next(steps)
+                while isinstance(step, Feed):
+                    step = steps.send(await submit(step))
+                while step is not None:
+                    tally.count(step)
+                    feed, scores = next(steps, None), None
+                    if isinstance(feed, Feed) and not (stream.pending or turn.unwanted):
+                        # The device need not wait until the answer is on its way. What forbids to go on is told after.
+                        with suppress(TargetUnavailable, AccessDenied):
+                            check()
+                            scores = submit(feed)
+                    try:
+                        await turn.write(context.write(step))
+                        if isinstance(feed, Feed):
+                            if scores is None:
+                                if stream.pending or turn.unwanted:
+                                    turn.check()
+                                    return
+                                check()
+                                scores = submit(feed)
+                            feed = steps.send(await scores)
+                    finally:
+                        if scores is not None:
+                            scores.cancel()  # or, if it has failed, keeps asyncio from logging what nobody waits for
+                    step = feed
+
+    @asynccontextmanager
+    async def _call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Visit]:
+        """One call: by whom, within the tenant's limits, and with every error told as the contract says."""
+        visit = None
+
+        def refused(reason: str) -> None:
+            self._observer.refused(visit.tenant if visit else ANYBODY, reason)
+
+        async with ending(context, refused):
+            if self._stopping:
+                raise TargetUnavailable(STOPPING)
+            visit = self._gate.enter(context.invocation_metadata() or ())
+            with visit.usage.call():
+                yield visit
+
+    @asynccontextmanager
+    async def _open(
+        self, stream: RequestStream, requests: AsyncIterable[wire.DecodeRequest], visit: Visit
+    ) -> AsyncIterator[None]:
+        """A stream, for as long as the block lasts."""
+        self._streams.add(stream)
+        self._observer.streams(visit.tenant, 1)
+        try:
+            async with stream.reading(requests):
+                yield
+        finally:
+            self._streams.discard(stream)
+            self._observer.streams(visit.tenant, -1)
+
+    def _limits(self, visit: Visit) -> Limits:
+        return Limits.of(self._engine, visit.usage.quota.context)
+
+    async def drain(self) -> None:
+        """Refuse new calls, and wait for the verdicts of those under way; their edges are told to connect again."""
+        self._stopping = True
+        for stream in self._streams:
+            stream.close()
+        while self._streams:
+            await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        """End the engine's thread."""
+        self._scheduler.close()
+        self._table.check_integrity()

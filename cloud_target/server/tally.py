@@ -1,0 +1,65 @@
+"""What one request took: told to the tenant's quota while it is answered, and to the observer at its end."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from cloud_target.access.quotas import Usage
+from cloud_target.engine.interface import Feed
+from cloud_target.protocol.requests import Request
+from cloud_target.telemetry.observer import Observer
+from shared.wire.v1 import target_pb2 as wire
+
+
+class Tally:
+    """Counts the answers to one request; a context manager.
+
+    Args:
+        arrived: when it came, `perf_counter` seconds.
+    """
+
+    def __init__(self, request: Request, usage: Usage, observer: Observer, arrived: float) -> None:
+        self._request = request
+        self._usage = usage
+        self._observer = observer
+        self._arrived = arrived
+        self._kind = ""
+        self._written = 0
+        self._has_begun = False
+
+    def begun(self, feed: Feed) -> None:
+        """The device begins with a feed: it costs its tokens now, whether or not anybody waits for the answer.
+
+        What the slot held already of the request's tokens costs as if it were read. So do those of an earlier request
+        that was given up before it was read: this one reads them.
+        """
+        read = len(feed.tokens) if self._has_begun else max(len(feed.tokens), len(self._request.tokens))
+        self._has_begun = True
+        self._usage.spend(read)
+
+    def count(self, answer: wire.DecodeResponse) -> None:
+        """This is about to be sent. Answers that took no work (stale, resync) cost the tenant nothing."""
+        self._kind = answer.WhichOneof("answer")
+        if self._kind == "verdict":
+            written = int(answer.verdict.HasField("token"))
+            self._usage.spend(written)
+        else:
+            written = len(answer.continuation.tokens)  # paid for as it was begun: a feed of one token
+        self._written += written
+
+    def check(self) -> None:
+        """See that the tenant may have more.
+
+        Raises:
+            LimitReached: the tokens of the minute are used up.
+        """
+        self._usage.check()
+
+    def __enter__(self) -> Tally:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._kind:
+            seconds = perf_counter() - self._arrived
+            read = len(self._request.tokens)
+            self._observer.answered(self._usage.tenant, self._kind, read, self._written, seconds)

@@ -1,1 +1,0 @@
-"""The target as a service: sessions, the protocol without I/O, and the gRPC server around it."""

@@ -1,0 +1,67 @@
+"""One text as the cloud knows it: its tokens, a hash of every prefix, and how much of it the cache holds."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+from shared import prefix
+
+
+def session_key(tenant: str, session_id: bytes) -> bytes:
+    """What a tenant's session is known by. Ids have one length, so no two tenants can meet."""
+    return session_id + tenant.encode()
+
+
+class Session:
+    """One text and how much of it the cache holds.
+
+    Attributes:
+        slot: its slot in the engine.
+        tenant: whose it is.
+        ids: the text as far as it is known, the target's own last token included.
+        cached: how many of them the slot holds; an own last token is not fed until something follows it.
+        room: tokens that the slot may hold.
+    """
+
+    def __init__(self, slot: int, tenant: str = "") -> None:
+        self.slot, self.tenant = slot, tenant
+        self.ids = array("I")
+        self.cached = self.room = 0
+        self._hashes = array("Q", [0])
+
+    def matches(self, position: int, prefix_hash: int) -> bool:
+        """Whether the text is known up to `position` and hashes to `prefix_hash` there."""
+        return position <= len(self.ids) and self._hashes[position] == prefix_hash
+
+    def agrees(self, position: int, ids: Sequence[int]) -> int:
+        """Where the text with `ids` from `position` on parts from the known one, or where either ends."""
+        known = self.ids[position : position + len(ids)]
+        if known == array("I", ids[: len(known)]):
+            return position + len(known)
+        same = next((i for i, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), len(known))
+        return position + same
+
+    def hold(self, position: int) -> None:
+        """Say that the slot holds the known text up to `position` and no more.
+
+        Before something is written there, this forgets what it replaces; after it was written, it keeps it.
+        """
+        self.cached = position
+
+    def rewrite(self, position: int, ids: Sequence[int], cached: int) -> None:
+        """Replace the text from `position` on; afterwards the slot holds the first `cached` tokens."""
+        same = self.agrees(position, ids)
+        del self.ids[same:]
+        del self._hashes[same + 1 :]
+        for token in ids[same - position :]:
+            self.ids.append(token)
+            self._hashes.append(prefix.extend(self._hashes[-1], (token,)))
+        self.cached = cached
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if the parts contradict each other."""
+        if not 0 <= self.cached <= len(self.ids):
+            raise AssertionError(f"{self.cached} tokens cached of {len(self.ids)}")
+        if len(self._hashes) != len(self.ids) + 1 or self._hashes[-1] != prefix.extend(0, self.ids):
+            raise AssertionError("the prefix hashes are not those of the text")

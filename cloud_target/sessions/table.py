@@ -1,0 +1,194 @@
+"""What the cloud remembers of the edges' texts, and how much of the cache each may have.
+
+Nothing here is precious. The edge owns the text, so a session can be dropped at any moment; the next request is
+answered with a resync, and the edge sends the text again.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import count, islice
+
+from cloud_target.engine.interface import Engine
+from cloud_target.sessions.session import Session
+from cloud_target.telemetry.observer import NOBODY, Observer
+from shared.errors import TargetBusy
+
+# Sessions of a tenant, the most recent ones, whose beginning a new text is compared with.
+COMPARED = 64
+
+
+class SessionTable:
+    """Sessions by id in a limited cache; those idle for longest make room for others.
+
+    A session lasts as long as its cache: without one nothing of it is kept, so memory is bounded by the cache.
+
+    Args:
+        engine: whose cache it is.
+        do: runs a change of the cache before the engine's next pass, and if that fails, what is given with it; by
+            default at once.
+        observer: hears of room and evictions.
+        share: let texts of one tenant that begin alike share the reading of that beginning. Never across tenants:
+            how soon an answer comes would tell what others have written.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        do: Callable[[Callable[[], None], Callable[[], None]], None] = lambda change, failed: change(),
+        observer: Observer = NOBODY,
+        share: bool = True,
+    ) -> None:
+        self._engine, self._do, self._observer, self._share = engine, do, observer, share
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the most recently used last
+        self._in_use: dict[bytes, Session] = {}
+        self._tenants: dict[str, OrderedDict[bytes, Session]] = {}  # the same sessions, by tenant
+        self._slots = count()
+        self.used = 0
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def get(self, session_id: bytes) -> Session | None:
+        """The session, if it is known."""
+        return self._sessions.get(session_id)
+
+    def grows(self, session_id: bytes, tokens: int) -> bool:
+        """Whether the session needs more room than it has for a text of so many tokens."""
+        known = self._sessions.get(session_id)
+        return self._blocks(tokens) > (known.room if known else 0)
+
+    def take(self, session_id: bytes, tokens: int = 0, tenant: str = "") -> Session:
+        """The session, made if unknown, kept from eviction until `put_back`.
+
+        Args:
+            tokens: so long may its text become meanwhile; there will be room for that.
+            tenant: whose it is.
+
+        Raises:
+            TargetBusy: sessions in use at this moment leave too little room.
+        """
+        if session_id in self._in_use:
+            raise ValueError("the session is taken already")
+        session = self._sessions.get(session_id) or Session(next(self._slots), tenant)
+        self._make_room(session, tokens)
+        self._sessions[session_id] = self._in_use[session_id] = session
+        self._sessions.move_to_end(session_id)
+        recent = self._tenants.setdefault(tenant, OrderedDict())
+        recent[session_id] = session
+        recent.move_to_end(session_id)
+        self._observe()
+        return session
+
+    def begin_like_others(self, session: Session, ids: Sequence[int]) -> None:
+        """Let a session that is about to read `ids` from the start have from another of its tenant what that has read
+        already, if it is a block or more; the session must have room for it."""
+        if not self._share:
+            return
+        block, engine = self._engine.block, self._engine
+        held = min(session.cached, session.agrees(0, ids))
+        source, best = None, held + block - 1
+        wanted = array("I", ids[:block])
+        for other in islice(reversed(self._tenants[session.tenant].values()), COMPARED):
+            if other is not session and other.cached > best and other.ids[:block] == wanted:
+                common = min(other.cached, other.agrees(0, ids))
+                if common > best:
+                    source, best = other, common
+        if source is not None:
+            origin, slot = source.slot, session.slot
+
+            def lend() -> None:
+                try:
+                    engine.copy(origin, slot, best)
+                except Exception:
+                    engine.trim(slot)  # so that whatever was to be read after it fails
+                    raise
+
+            self._do(lend, lambda: self._forget(session, source))
+            session.rewrite(0, ids[:best], cached=best)
+
+    def put_back(self, session_id: bytes) -> None:
+        """End the use that `take` began; room that was not needed, and a session without cache, go now."""
+        session = self._in_use.pop(session_id)
+        if self._sessions.get(session_id) is not session:
+            self._resize(session, 0)
+        elif session.cached == 0:
+            self._drop(session_id)
+        else:
+            self._resize(session, session.cached)
+        self._observe()
+
+    def release(self, session_id: bytes) -> None:
+        """Forget a session; its room is free at once, or when the present use ends. Unknown ones are no error."""
+        if session_id in self._sessions:
+            self._drop(session_id)
+            self._observe()
+
+    def clear(self) -> None:
+        """Forget all sessions."""
+        for session_id in list(self._sessions):
+            self.release(session_id)
+
+    def _forget(self, *sessions: Session) -> None:
+        """A change of their cache failed, so what that holds may not be what is known of them."""
+        for session_id in [key for key, known in self._sessions.items() if known in sessions]:
+            self.release(session_id)
+
+    def _drop(self, session_id: bytes) -> None:
+        session = self._sessions.pop(session_id)
+        recent = self._tenants[session.tenant]
+        del recent[session_id]
+        if not recent:
+            del self._tenants[session.tenant]
+        if session_id not in self._in_use:
+            self._resize(session, 0)
+
+    def _make_room(self, session: Session, tokens: int) -> None:
+        """Grow a session's room, at the cost of those that are idle for longest."""
+        missing = self.used + max(self._blocks(tokens) - session.room, 0) - self._engine.room
+        idle = []
+        for session_id, other in self._sessions.items():
+            if missing <= 0:
+                break
+            if session_id not in self._in_use and other is not session:
+                idle.append(session_id)
+                missing -= other.room
+        if missing > 0:
+            raise TargetBusy("the target's memory is full of texts that are being worked on; try again in a moment")
+        for session_id in idle:
+            self._drop(session_id)
+        if idle:
+            self._observer.evicted(len(idle))
+        self._resize(session, max(tokens, session.room))
+
+    def _resize(self, session: Session, tokens: int) -> None:
+        room = self._blocks(tokens)
+        if room < session.room:
+            engine, slot = self._engine, session.slot
+            self._do(lambda: engine.trim(slot, tokens), lambda: self._forget(session))
+        self.used += room - session.room
+        session.room = room
+
+    def _blocks(self, tokens: int) -> int:
+        return -(-tokens // self._engine.block) * self._engine.block
+
+    def _observe(self) -> None:
+        size = self._engine.token_bytes
+        self._observer.kept(len(self._sessions), self.used * size, self._engine.room * size)
+
+    def check_integrity(self) -> None:
+        """Raise AssertionError if room is lost or given out twice, or a session contradicts itself."""
+        held = {id(session): session for session in (*self._sessions.values(), *self._in_use.values())}
+        if self.used != sum(session.room for session in held.values()) or self.used > self._engine.room:
+            raise AssertionError(f"{self.used} tokens of room counted of {self._engine.room}")
+        if len({session.slot for session in held.values()}) != len(held):
+            raise AssertionError("two sessions share a slot")
+        by_tenant = {key: session for recent in self._tenants.values() for key, session in recent.items()}
+        if by_tenant != dict(self._sessions):
+            raise AssertionError("the sessions by tenant are not the sessions")
+        for session in held.values():
+            session.check_integrity()
+            if session.cached > session.room:
+                raise AssertionError(f"{session.cached} tokens cached in room for {session.room}")

@@ -1,0 +1,142 @@
+"""What the service writes about itself: one line an event, as text or as JSON, on standard error.
+
+Lines hold counts, times, reasons and the names of tenants; never text, token ids or session ids. Without
+`--log-level info` only warnings and errors are written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TextIO
+
+from cloud_target.telemetry.observer import Observer
+
+FORMATS = ("text", "json")
+LEVELS = ("debug", "info", "warning", "error")
+LOGGER = "cloud_target"
+# Refusals of one reason are told once in so many seconds, with how many there were since.
+QUIET = 10.0
+
+_FIELDS = "fields"
+
+
+@contextmanager
+def logging_to(stream: TextIO | None = None, form: str = "text", level: str = "warning") -> Iterator[None]:
+    """Write the events of this package, from `level` on, to `stream` (standard error) while the block lasts."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    logger = logging.getLogger(LOGGER)
+    before = logger.level
+    logger.setLevel(level.upper())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+def event(logger: logging.Logger, message: str, level: int = logging.INFO, **fields: object) -> None:
+    """Log one event: a few words that are always the same, and the values that are not."""
+    if logger.isEnabledFor(level):
+        logger.log(level, message, extra={_FIELDS: fields})
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-24T07:30:00.123Z INFO stream ended answers=3 seconds=0.21`"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
+        return f"{_time(record)} {record.levelname} {record.getMessage()}{fields}{_trace(self, record)}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, event, and the event's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        about = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
+        about["event"] = record.getMessage() + _trace(self, record)
+        return json.dumps(about | _fields(record), ensure_ascii=False, default=str)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return getattr(record, _FIELDS, {})
+
+
+def _time(record: logging.LogRecord) -> str:
+    at = datetime.fromtimestamp(record.created, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+
+
+def _plain(value: object) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' ="\n') else text
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return f"\n{formatter.formatException(record.exc_info)}" if record.exc_info else ""
+
+
+@dataclass
+class _OpenStream:
+    """What passed over one stream so far."""
+
+    begun: float
+    answers: dict[str, int] = field(default_factory=dict)
+    read: int = 0
+    written: int = 0
+    answering: float = 0.0
+
+
+# Each Decode call runs in a context of its own, so its events find their stream without anybody naming it.
+_STREAM: ContextVar[_OpenStream | None] = ContextVar("stream", default=None)
+
+
+class LogObserver(Observer):
+    """Logs one line a stream when it has ended, and refusals, of each reason not too many."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._log = logging.getLogger(f"{LOGGER}.service")
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def streams(self, tenant: str, change: int) -> None:
+        if change > 0:
+            _STREAM.set(_OpenStream(self._clock()))
+        elif stream := _STREAM.get():
+            _STREAM.set(None)
+            seconds = round(self._clock() - stream.begun, 4)
+            counts = stream.answers | {"read": stream.read, "written": stream.written}
+            event(
+                self._log, "stream ended", **_of(tenant), **counts, answering=round(stream.answering, 4), open=seconds
+            )
+
+    def answered(self, tenant: str, kind: str, read: int, written: int, seconds: float) -> None:
+        if stream := _STREAM.get():
+            stream.answers[kind] = stream.answers.get(kind, 0) + 1
+            stream.read += read
+            stream.written += written
+            stream.answering += seconds
+
+    def refused(self, tenant: str, reason: str) -> None:
+        now = self._clock()
+        if now - self._told.get(reason, -QUIET) < QUIET:
+            self._untold[reason] = self._untold.get(reason, 0) + 1
+            return
+        self._told[reason] = now
+        before = self._untold.pop(reason, 0)
+        more = {"more_since_last": before} if before else {}
+        event(self._log, "refused", logging.WARNING, **_of(tenant), reason=reason, **more)
+
+
+def _of(tenant: str) -> dict[str, str]:
+    return {"tenant": tenant} if tenant else {}

@@ -1,0 +1,178 @@
+"""What the service does, as numbers for Prometheus: `cloud-target serve --metrics-port`.
+
+`METRICS` is the whole list; docs/operations.md shows the same. No text, no token id and no session id can get in: the
+only labels are kinds of answers, reasons of refusals, and the names of tenants, which come from the operator's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+
+from cloud_target.engine.interface import Description
+from cloud_target.telemetry.observer import Observer
+
+# 1 ms to 30 s: from one pass of a small model on loopback to what edges wait for at most.
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+FEEDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+# Most values of one label; what comes after them is counted as "other".
+MOST_VALUES = 256
+OTHER = "other"
+# Seconds after which a connection that asks nothing is closed: each has a thread.
+SILENCE = 10.0
+# Who asks where nobody has to say who they are.
+ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of the list.
+
+    Attributes:
+        kind: Counter, Gauge or Histogram.
+        name: without the suffixes that a counter or a histogram adds.
+        help: what it counts, and in what unit.
+        label: its one label, if any.
+        buckets: of a histogram.
+    """
+
+    kind: type
+    name: str
+    help: str
+    label: str | None = None
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> str:
+        """The name to ask Prometheus for; of a histogram, that of its buckets' common stem."""
+        return f"{self.name}_total" if self.kind is Counter else self.name
+
+    def make(self, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
+        """It, in a registry."""
+        more = {"buckets": self.buckets} if self.buckets else {}
+        return self.kind(self.name, self.help, [self.label] if self.label else [], registry=registry, **more)
+
+
+METRICS = {
+    "queue": Metric(Gauge, "tandem_queue_feeds", "Feeds that wait for the device now"),
+    "waited": Metric(Histogram, "tandem_queue_seconds", "Time a feed waited for its pass", None, SECONDS),
+    "pass": Metric(Histogram, "tandem_pass_seconds", "Time of a forward pass, sampling included", None, SECONDS),
+    "feeds": Metric(Histogram, "tandem_pass_feeds", "Feeds in a forward pass: the batch size", None, FEEDS),
+    "tokens": Metric(Histogram, "tandem_pass_tokens", "Tokens read in a forward pass", None, TOKENS),
+    "answer": Metric(
+        Histogram, "tandem_answer_seconds", "Time from a request to the end of its answer, by kind", "kind", SECONDS
+    ),
+    "sessions": Metric(Gauge, "tandem_sessions", "Sessions that have a cache now"),
+    "used": Metric(Gauge, "tandem_kv_used_bytes", "Bytes of key-value cache in use"),
+    "budget": Metric(Gauge, "tandem_kv_budget_bytes", "Bytes of key-value cache that there may be"),
+    "evicted": Metric(Counter, "tandem_evictions", "Idle sessions that lost their cache to others"),
+    "read": Metric(Counter, "tandem_tokens_read", "Tokens that came with answered requests, by tenant", "tenant"),
+    "written": Metric(Counter, "tandem_tokens_written", "Tokens that the target wrote, by tenant", "tenant"),
+    "refused": Metric(Counter, "tandem_refusals", "Calls that ended with an error, by its reason", "reason"),
+    "streams": Metric(Gauge, "tandem_streams", "Open Decode streams, by tenant", "tenant"),
+}
+
+
+class _Labelled:
+    """The children of a metric by the value of its label; looked up once each, and never too many."""
+
+    def __init__(self, metric: Counter | Gauge | Histogram) -> None:
+        self._metric = metric
+        self._children: dict[str, Counter | Gauge | Histogram] = {}
+
+    def __getitem__(self, value: str) -> Counter | Gauge | Histogram:
+        child = self._children.get(value)
+        if child is None:
+            is_full = len(self._children) >= MOST_VALUES
+            child = self._metric.labels(OTHER if is_full else value or ANONYMOUS)
+            if not is_full:
+                self._children[value] = child
+        return child
+
+
+class Metrics(Observer):
+    """Counts what the service tells, in a registry of its own.
+
+    Args:
+        description: the target that is served.
+        version: of Tandem.
+        process: also report this process's memory, CPU time and file descriptors, where the system tells.
+    """
+
+    def __init__(self, description: Description, version: str, process: bool = True) -> None:
+        self.registry = CollectorRegistry()
+        made = {key: metric.make(self.registry) for key, metric in METRICS.items()}
+        self._queue, self._sessions, self._used, self._budget = (
+            made[key] for key in ("queue", "sessions", "used", "budget")
+        )
+        self._waited, self._pass, self._feeds, self._tokens = (
+            made[key] for key in ("waited", "pass", "feeds", "tokens")
+        )
+        self._evicted = made["evicted"]
+        self._answer, self._read, self._written, self._refused, self._streams = (
+            _Labelled(made[key]) for key in ("answer", "read", "written", "refused", "streams")
+        )
+        about = Gauge(
+            "tandem_build_info",
+            "Who serves what; always 1",
+            ["version", "target", "fingerprint", "dtype"],
+            registry=self.registry,
+        )
+        about.labels(version, description.name, description.fingerprint, description.dtype).set(1)
+        if process:
+            ProcessCollector(registry=self.registry)
+
+    def queued(self, feeds: int) -> None:
+        self._queue.set(feeds)
+
+    def passed(self, feeds: int, tokens: int, seconds: float) -> None:
+        self._pass.observe(seconds)
+        self._feeds.observe(feeds)
+        self._tokens.observe(tokens)
+
+    def waited(self, seconds: float) -> None:
+        self._waited.observe(seconds)
+
+    def kept(self, sessions: int, used: int, budget: int) -> None:
+        self._sessions.set(sessions)
+        self._used.set(used)
+        self._budget.set(budget)
+
+    def evicted(self, sessions: int) -> None:
+        self._evicted.inc(sessions)
+
+    def answered(self, tenant: str, kind: str, read: int, written: int, seconds: float) -> None:
+        self._answer[kind].observe(seconds)
+        self._read[tenant].inc(read)
+        self._written[tenant].inc(written)
+
+    def refused(self, tenant: str, reason: str) -> None:
+        self._refused[reason].inc()
+
+    def streams(self, tenant: str, change: int) -> None:
+        self._streams[tenant].inc(change)
+
+
+@contextmanager
+def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
+    """Answer `GET /metrics` in a thread of its own for as long as the block lasts; yields "host:port".
+
+    Args:
+        host: without brackets.
+        port: 0 picks a free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    server, thread = start_http_server(port, host, metrics.registry)
+    server.RequestHandlerClass.timeout = SILENCE
+    try:
+        yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

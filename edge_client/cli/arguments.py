@@ -1,0 +1,227 @@
+"""What the command line of the device understands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from edge_client.bundles.pocket import POCKET
+from edge_client.target.credentials import Access, read_token
+from shared.config import Coupling, Criterion, Mode
+from shared.errors import InputError
+
+TARGET = "127.0.0.1:50051"
+
+_EXAMPLES = """
+examples:
+  edge-client "Once upon a time"
+  echo "The little robot" | edge-client --max-tokens 200
+  edge-client --chat "I would like to book a table for two."
+  edge-client --budget 0.002 "Once upon a time"        fewer mistakes, more calls
+  edge-client --criterion strict --budget 0.05 "Tom"   count every token that is not the target's own
+  edge-client --mode local "Once upon a time"          without a target
+  edge-client --mode exact --temperature 0 "Tom"       the target's own text, token for token
+  edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
+  edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
+  edge-client --json "Once upon a time" | python -m json.tool
+  edge-client info                                     what the bundle is
+  edge-client verifier report                          what it promises, and what audits have shown so far
+  edge-client verifier reset                           forget what audits have shown
+
+exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 1 any other error.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one sentence, as every other error does."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(InputError.exit_status, f"edge-client: {message}; see `edge-client --help`\n")
+
+
+def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; ends the process with status 2 if it makes no sense."""
+    match arguments:
+        case ["info", *rest]:
+            return _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle").parse_args(rest)
+        case ["verifier", *rest]:
+            return _verifier_parser().parse_args(rest)
+        case ["generate", *rest]:
+            arguments = rest
+    parser = _generate_parser()
+    options = parser.parse_args(arguments)
+    if options.learn and options.no_memory:
+        parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
+    if options.learn and (options.mode != Mode.SPRINT.value or options.budget == 0):
+        parser.error("--learn teaches the verifier, which only --mode sprint uses, with a --budget above 0")
+    return options
+
+
+def _generate_parser() -> _Parser:
+    parser = _Parser(
+        prog="edge-client",
+        usage='edge-client [generate] [options] "PROMPT"\n       edge-client info [--bundle DIR] [--json]\n'
+        "       edge-client verifier report|reset [--bundle DIR]",
+        description="Write a text on this device, and have a large model in the cloud judge what a small one doubts.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command="generate")
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to go on from; absent or -: standard input")
+    parser.add_argument("--chat", action="store_true", help="the prompt is what a user says; write the answer")
+    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="most tokens to write (%(default)s)")
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+    )
+    group = parser.add_argument_group("who writes")
+    group.add_argument(
+        "--mode",
+        choices=[mode.value for mode in Mode],
+        metavar="MODE",
+        default=Mode.SPRINT.value,
+        help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
+        "device; local: the device alone; cloud: the target alone",
+    )
+    group.add_argument(
+        "--budget",
+        type=float,
+        default=0.005,
+        metavar="SHARE",
+        help="most off-target tokens per token shown: 0.01 is 1 %%; 0 is --mode exact (%(default)s)",
+    )
+    group.add_argument(
+        "--criterion",
+        choices=[criterion.value for criterion in Criterion],
+        metavar="RULE",
+        default=Criterion.TYPICAL.value,
+        help="what is off-target: typical, a token that the target would hardly have written (default); strict, any "
+        "other than the target's own",
+    )
+    group.add_argument(
+        "--window",
+        type=int,
+        metavar="N",
+        help="sprint: most tokens between two calls (32); exact: guesses a call (8)",
+    )
+    group.add_argument(
+        "--no-memory",
+        action="store_true",
+        help="sprint: start from the bundle's own thresholds and keep nothing, so that the same seed gives the same "
+        "text again; else the audits of every run teach the next one",
+    )
+    group.add_argument(
+        "--learn",
+        action="store_true",
+        help="sprint: let the audits teach the verifier too; used only while they say that it got better. Worth it for "
+        "a bundle whose verifier was not trained; a trained one gains nothing",
+    )
+    group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
+    group = parser.add_argument_group("how tokens are drawn")
+    group.add_argument("--temperature", type=float, default=0.7, metavar="T", help="0 is greedy (%(default)s)")
+    group.add_argument("--top-p", type=float, default=0.9, metavar="P", help="1 keeps all (%(default)s)")
+    group.add_argument("--top-k", type=int, default=0, metavar="K", help="0 keeps all (%(default)s)")
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the noise that both models share (%(default)s)"
+    )
+    group.add_argument(
+        "--coupling",
+        choices=[coupling.value for coupling in Coupling],
+        metavar="KIND",
+        default=Coupling.GUMBEL.value,
+        help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw",
+    )
+    group = parser.add_argument_group("where things are")
+    target = os.environ.get("TANDEM_TARGET") or TARGET
+    group.add_argument(
+        "--target",
+        default=target,
+        metavar="HOST:PORT",
+        help=f"of `cloud-target serve` ({TARGET}; environment: TANDEM_TARGET)",
+    )
+    _add_bundle(group)
+    _add_access(parser)
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="one line of JSON about the run instead of the text")
+    group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
+    group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="by origin (%(default)s)")
+    return parser
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how the target is reached")
+    group.add_argument(
+        "--tls",
+        action="store_true",
+        default=os.environ.get("TANDEM_TLS", "") not in ("", "0"),
+        help="encrypt, and check the target's certificate (environment: TANDEM_TLS=1)",
+    )
+    for option, text in (
+        ("--ca", "the authority of the target's certificate, PEM, instead of the well-known ones; implies --tls"),
+        ("--client-cert", "this device's own certificate, PEM, for a target that wants one"),
+        ("--client-key", "its key"),
+        ("--token-file", "holds the token from the target's operator; or put the token itself into TANDEM_TOKEN"),
+    ):
+        name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
+        group.add_argument(
+            option,
+            type=Path,
+            default=os.environ.get(name) or None,
+            metavar="FILE",
+            help=f"{text} (environment: {name})",
+        )
+
+
+def read_access(options: argparse.Namespace) -> Access:
+    """How the target is reached, from the command line and the environment; a file with a token goes before the token.
+
+    Raises:
+        InputError: half a pair of options, or a file that cannot be used.
+    """
+    token = read_token(options.token_file) if options.token_file else os.environ.get("TANDEM_TOKEN") or None
+    return Access(options.tls, options.ca, options.client_cert, options.client_key, token)
+
+
+def _verifier_parser() -> _Parser:
+    parser = _Parser(
+        prog="edge-client verifier", description="The verifier's promise, and what is remembered of its audits."
+    )
+    steps = parser.add_subparsers(metavar="report|reset", required=True)
+    for name, text in (
+        ("report", "what the bundle promises, and what audits have shown so far"),
+        ("reset", "forget what audits have shown: thresholds begin from the bundle's own again"),
+    ):
+        _fill_bundle_parser(
+            steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."),
+            f"verifier {name}",
+            f"edge-client verifier {name} --bundle my-bundle",
+        )
+    return parser
+
+
+def _bundle_parser(command: str, text: str, example: str) -> _Parser:
+    return _fill_bundle_parser(_Parser(prog=f"edge-client {command}", description=text), command, example)
+
+
+def _fill_bundle_parser(parser: _Parser, command: str, example: str) -> _Parser:
+    """What the commands about a bundle have in common."""
+    parser.set_defaults(command=command)
+    parser.epilog = f"example:\n  {example}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    _add_bundle(parser)
+    if not command.endswith("reset"):
+        parser.add_argument("--json", action="store_true", help="as one line of JSON")
+    return parser
+
+
+def _add_bundle(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        default=Path(os.environ.get("TANDEM_BUNDLE") or POCKET),
+        metavar="DIR",
+        help="the device's models (the embedded ones; environment: TANDEM_BUNDLE)",
+    )

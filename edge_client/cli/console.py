@@ -1,0 +1,144 @@
+"""The text on a terminal, each token in the colour of where it came from, and one line about the run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from edge_client.decoding.text import Origin
+from shared.config import Mode
+
+if TYPE_CHECKING:
+    from edge_client.decoding.generation import Generation
+    from edge_client.decoding.record import Summary
+    from edge_client.decoding.text import Shown
+
+_RESET, _DIM = "\033[0m", "\033[2m"
+# Weight as well as colour, for those who see the colours alike.
+_STYLES = {Origin.ACCEPTED: "\033[32m", Origin.CONFIRMED: "\033[36m", Origin.TARGET: "\033[1;36m"}
+_MEANINGS = {
+    Origin.ACCEPTED: "accepted on the device",
+    Origin.CONFIRMED: "confirmed by the target",
+    Origin.TARGET: "written by the target",
+}
+# What a model writes, or a target says of itself, is text, not commands to the terminal.
+CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
+
+
+class Output(Protocol):
+    """Where a run is shown."""
+
+    def prompt(self, prompt: str) -> None:
+        """Before the text, on terminals only."""
+
+    def show(self, shown: Shown) -> None:
+        """The next token."""
+
+    def stop(self) -> None:
+        """The text ends here, finished or not; twice is once."""
+
+    def end(self, generation: Generation) -> None:
+        """The text is finished: stop, and sum up."""
+
+
+class Silent:
+    """An output that shows nothing."""
+
+    def prompt(self, prompt: str) -> None:
+        pass
+
+    def show(self, shown: Shown) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def end(self, generation: Generation) -> None:
+        pass
+
+
+class Console:
+    """Writes the text to `stream` as it comes, and the line about the run to `notes`.
+
+    Args:
+        stream: for the text.
+        color: "always", "never", or "auto": if `stream` is a terminal and NO_COLOR is not set.
+        notes: for the line about the run; None leaves it out.
+    """
+
+    def __init__(self, stream: TextIO, color: str = "auto", notes: TextIO | None = sys.stderr) -> None:
+        self._stream = stream
+        self._notes = notes
+        self._is_terminal = stream.isatty()
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self._colored = color == "always" or (color == "auto" and self._is_terminal and not plain)
+        self._style = ""
+        self._at_start = True
+
+    def legend(self) -> None:
+        """Say what the colours mean, if there are any."""
+        if self._colored:
+            print(", ".join(self._styled(origin, meaning) for origin, meaning in _MEANINGS.items()), file=self._stream)
+
+    def prompt(self, prompt: str) -> None:
+        if self._is_terminal:
+            text = prompt.translate(CONTROLS)
+            self._stream.write(f"{_DIM}{text}{_RESET}" if self._colored else text)
+            self._stream.flush()
+            self._at_start = False
+
+    def show(self, shown: Shown) -> None:
+        text = shown.text
+        if not text:
+            return
+        self._at_start = text[-1] == "\n"
+        if self._is_terminal:
+            text = text.translate(CONTROLS)
+        if self._colored and (style := _STYLES[shown.origin]) != self._style:
+            text = _RESET + style + text
+            self._style = style
+        self._stream.write(text)
+        self._stream.flush()
+
+    def stop(self) -> None:
+        if self._style:
+            self._stream.write(_RESET)
+            self._style = ""
+        if not self._at_start:
+            self._stream.write("\n")
+            self._at_start = True
+        self._stream.flush()
+
+    def end(self, generation: Generation) -> None:
+        self.stop()
+        if self._notes is not None:
+            line = describe(generation.summary, generation.mode)
+            print(
+                f"{_DIM}{line}{_RESET}" if self._colored and self._notes.isatty() else line,
+                file=self._notes,
+                flush=True,
+            )
+
+    def _styled(self, origin: Origin, text: str) -> str:
+        return f"{_STYLES[origin]}{text}{_RESET}"
+
+
+def describe(summary: Summary, mode: Mode) -> str:
+    """One line about a run."""
+    parts = [f"{mode}: {summary.tokens} tokens", f"{summary.tokens_per_second:.0f} tokens/s"]
+    if mode is Mode.LOCAL:
+        parts.append(f"the verifier doubted {summary.doubted} of them")
+        parts.append("the target was not asked, so nothing is known of how far this is from its own text")
+        return "; ".join(parts)
+    tokens = max(summary.tokens, 1)
+    parts.append(f"{summary.calls / tokens:.2f} calls/token")
+    if summary.divergence_typical is not None:
+        rates = f"{100 * summary.divergence_typical:.1f} % typical, {100 * summary.divergence_strict:.1f} % strict"
+        parts.append(f"off-target {rates} (audited: {summary.known} tokens)")
+    if summary.audited < summary.accepted:
+        parts.append(f"{summary.accepted - summary.audited} accepted tokens not audited")
+    parts.append(f"{(summary.bytes_up + summary.bytes_down) / tokens:.1f} bytes/token")
+    if summary.reconnects:
+        parts.append(f"{summary.reconnects} reconnects")
+    return "; ".join(parts)

@@ -1,0 +1,126 @@
+"""What a bundle promises, and what audits have shown of it on this device: `edge-client verifier report`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from edge_client.promise.budget import Budget
+from edge_client.promise.memory import Entry, Memory
+from shared.bundle import Manifest
+from shared.config import Criterion
+
+
+def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
+    """The report for programs."""
+    return {
+        "bundle": manifest.name,
+        "target": {"name": manifest.target_name, "fingerprint": manifest.target_fingerprint},
+        "calibration": [asdict(cell) for cell in manifest.calibration],
+        "memory": str(memory.path),
+        "audits": [
+            asdict(entry) | {"threshold": _threshold(entry), "divergence": _divergence(entry)}
+            for entry in memory.entries.values()
+        ],
+    }
+
+
+def as_text(manifest: Manifest, memory: Memory) -> str:
+    """The report for people."""
+    return "\n\n".join([*_audits(manifest, memory), *_promise(manifest)])
+
+
+def _promise(manifest: Manifest) -> Iterable[str]:
+    made_for = f"The bundle {manifest.name} was made for {manifest.target_name} ({manifest.target_fingerprint[:8]})."
+    if not manifest.calibration:
+        yield (
+            f"{made_for} Its verifier was never calibrated: budgets begin from the doubt itself, and only the audits "
+            "keep them. `cloud-target prepare` makes a calibrated bundle."
+        )
+        return
+    documents = min(cell.documents for cell in manifest.calibration)
+    confidence = max(cell.confidence for cell in manifest.calibration)
+    yield (
+        f"{made_for} Measured on {documents} or more held-out texts each; a new text of the same kind is expected to "
+        f"diverge by no more than the upper bound, which also bounds the rate itself with about "
+        f"{confidence:.0%} confidence."
+    )
+    rows = [
+        (
+            str(cell.criterion),
+            f"{cell.temperature:g}",
+            f"{cell.top_p:g}",
+            _budget(cell.budget),
+            f"{cell.threshold:.4f}",
+            _percent(cell.divergence, 2),
+            _percent(cell.upper, 2),
+            _percent(cell.ask_rate),
+        )
+        for cell in manifest.calibration
+    ]
+    yield _table(("criterion", "temperature", "top-p", "budget", "threshold", "off target", "upper", "asked"), rows)
+
+
+def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
+    if not memory.entries:
+        yield "Nothing has been audited on this device yet."
+        return
+    yield f"What audits have shown on this device ({memory.path}):"
+    rows = [
+        (
+            str(entry.promise.criterion),
+            f"{entry.promise.temperature:g}",
+            f"{entry.promise.top_p:g}",
+            _budget(entry.promise.budget),
+            f"{_threshold(entry):.4f}",
+            _percent(_divergence(entry), 2),
+            f"{entry.known}",
+            _percent(entry.asked / entry.shown if entry.shown else 0.0),
+            f"{entry.texts}",
+            entry.promise.target[:8] + ("" if entry.promise.target == manifest.target_fingerprint else " (another)"),
+        )
+        for entry in memory.entries.values()
+    ]
+    head = ("criterion", "temperature", "top-p", "budget", "threshold", "off target", "audited", "asked", "texts")
+    yield _table((*head, "target"), rows)
+    for entry in memory.entries.values():
+        if entry.correction:
+            learned = entry.correction
+            yield (
+                f"The verifier learned from {learned.tokens} audited tokens for the budget of "
+                f"{_budget(entry.promise.budget)} {entry.promise.criterion} at temperature "
+                f"{entry.promise.temperature:g}; "
+                + ("the correction is in use." if learned.in_use else "it is no better, so it is not in use.")
+                + (f" It was forgotten {learned.reverted} times." if learned.reverted else "")
+            )
+        if Budget.resume(entry.promise.budget, entry.steering).overspent:
+            yield (
+                f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} at temperature "
+                f"{entry.promise.temperature:g} is overspent by {entry.steering.debt:.0f} tokens; more is asked until "
+                "that is made good."
+            )
+
+
+def _threshold(entry: Entry) -> float:
+    return max(Budget.resume(entry.promise.budget, entry.steering).threshold, 0.0)
+
+
+def _divergence(entry: Entry) -> float:
+    off = entry.off_strict if entry.promise.criterion is Criterion.STRICT else entry.off_typical
+    return off / entry.known if entry.known else 0.0
+
+
+def _budget(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)
+    )

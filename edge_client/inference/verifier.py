@@ -1,0 +1,68 @@
+"""The verifier on the device: how much a drafted token is to be doubted (design: the verifier; SPRINTER, section 3)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from onnxruntime import OrtValue
+
+from edge_client.inference.draft import Step
+from edge_client.inference.runtime import open_session
+from shared.bundle import DOUBT_COLUMNS
+from shared.errors import BundleError
+from shared.features import SCALARS, write_features
+from shared.sampling import Draw
+
+
+class Verifier:
+    """A small head over what the draft knows anyway; its memory is bound once, so that a token costs microseconds.
+
+    Attributes:
+        scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``; overwritten by the next.
+    """
+
+    def __init__(self, session: onnxruntime.InferenceSession, hidden: int) -> None:
+        features = np.zeros((1, SCALARS + hidden), np.float32)
+        doubt = np.zeros((1, len(DOUBT_COLUMNS)), np.float32)
+        self._features, self._doubt = features[0], doubt[0]
+        self.scalars = self._features[:SCALARS]
+        self._run = session.run_with_iobinding
+        self._binding = session.io_binding()
+        self._binding.bind_ortvalue_input("features", OrtValue.ortvalue_from_numpy(features))
+        self._binding.bind_ortvalue_output("doubt", OrtValue.ortvalue_from_numpy(doubt))
+
+    @classmethod
+    def load(cls, bundle: str | Path, hidden: int, threads: int = 1) -> Verifier:
+        """Load `verifier.onnx` of a bundle.
+
+        Args:
+            hidden: size of the draft's hidden state.
+
+        Raises:
+            BundleError: the graph is missing, damaged, or made for another draft.
+        """
+        path = Path(bundle) / "verifier.onnx"
+        session = open_session(path, threads)
+        inputs = [(node.name, node.shape) for node in session.get_inputs()]
+        outputs = [(node.name, node.shape) for node in session.get_outputs()]
+        if inputs != [("features", [1, SCALARS + hidden])] or outputs != [("doubt", [1, len(DOUBT_COLUMNS)])]:
+            raise BundleError(
+                f"{path} takes {inputs} and gives {outputs}, which does not fit a draft with a hidden state "
+                f"of {hidden}; make the bundle again with a verifier trained for its draft"
+            )
+        return cls(session, hidden)
+
+    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
+        """The probability that the drawn token is off-target, 0 to 1.
+
+        Args:
+            step: what the draft gave.
+            draw: the token drawn from it.
+            temperature: in use.
+            column: of `shared.bundle.DOUBT_COLUMNS`, the criterion in use.
+        """
+        write_features(self._features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, temperature)
+        self._run(self._binding)
+        return self._doubt.item(column)

@@ -1,7 +1,0 @@
-"""Where the embedded bundle is."""
-
-from __future__ import annotations
-
-from pathlib import Path
-
-POCKET = Path(__file__).parent / "models" / "pocket"

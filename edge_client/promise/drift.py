@@ -1,0 +1,101 @@
+"""Signs that the promise was measured on something else: another target, another draft, another kind of text.
+
+The budget keeps the promise in every case, by asking more; these say why it asks more, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from edge_client.decoding.record import Summary
+from edge_client.promise.calibration import nearest
+from edge_client.target.client import Description
+from shared.bundle import Manifest
+from shared.config import Mode, Sampling
+from shared.tokenizer import bytes_per_token
+
+_WHAT_THEN = (
+    "its doubts may mean less here, and the audits will see to the budget; `cloud-target prepare` with such texts "
+    "would help"
+)
+# Splitting is worth a word when a token takes so many milliseconds more than the target alone would need, in a text
+# long enough to tell.
+WORTH_MS, ENOUGH_TOKENS = 1.0, 64
+
+
+def mismatches(manifest: Manifest, target: Description | None) -> list[str]:
+    """What is known before the first token: why the calibrated thresholds need not hold. A sentence each."""
+    found = []
+    if target is not None and target.fingerprint != manifest.target_fingerprint:
+        found.append(
+            f"the verifier of the bundle {manifest.name} was trained for {manifest.target_name}, and this target is "
+            f"{target.name} ({target.fingerprint[:8]}): budgets start strict here, and the audits steer them; "
+            "`cloud-target prepare` makes a bundle for this target"
+        )
+    if manifest.calibrated_draft and manifest.calibrated_draft != manifest.digests.get("draft.onnx"):
+        found.append(
+            f"the thresholds of the bundle {manifest.name} were measured with another draft graph (other weights, or "
+            "the same in another precision): budgets start strict, and the audits steer them; run `cloud-target "
+            "prepare` with this draft"
+        )
+    return found
+
+
+def unfamiliar_prompt(manifest: Manifest, tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
+    """Whether a prompt is worded unlike the documents that the bundle was calibrated on."""
+    known = manifest.wording
+    if known is None or len(ids) < known.window:
+        return []
+    bytes_each = bytes_per_token(tokenizer, ids)
+    if known.low <= bytes_each <= known.high:
+        return []
+    return [
+        f"{_unlike(manifest)} (its tokens stand for {bytes_each:.1f} bytes each, and {known.low:.1f} to "
+        f"{known.high:.1f} are usual): {_WHAT_THEN}"
+    ]
+
+
+def unfamiliar_text(manifest: Manifest, sampling: Sampling, steps: int, entropy: float) -> list[str]:
+    """Whether a text looks unlike those that the bundle was calibrated on.
+
+    Args:
+        sampling: how it was drawn.
+        steps: of the draft.
+        entropy: of the draft, the mean over these steps, nats.
+    """
+    texts = {(text.temperature, text.top_p): text for text in manifest.familiar}
+    if not texts:
+        return []
+    known = texts[nearest(set(texts), sampling)]
+    if steps < known.window or known.low <= entropy <= known.high:
+        return []
+    return [
+        f"{_unlike(manifest)} (the draft's entropy is {entropy:.2f} nats a token, and {known.low:.2f} to "
+        f"{known.high:.2f} is usual): {_WHAT_THEN}"
+    ]
+
+
+def _unlike(manifest: Manifest) -> str:
+    return f"this text is unlike those that the bundle {manifest.name} was calibrated on"
+
+
+def advice(mode: Mode, summary: Summary, overspent: bool) -> list[str]:
+    """What a finished run suggests: that the budget is overspent, or that splitting costs more than it saves."""
+    found = []
+    if overspent:
+        found.append(
+            "the audits found more off-target tokens than the budget allows, so more is asked until that is made good"
+        )
+    if mode is not Mode.SPRINT or not summary.asked or summary.tokens < ENOUGH_TOKENS:
+        return found
+    # The target alone streams: the link delays its text once, but does not slow it down. A limit would hold up both.
+    alone, split = summary.target_ms / summary.calls, (summary.total_ms - summary.held_ms) / summary.tokens
+    if split > alone + WORTH_MS:
+        found.append(
+            f"asking about {100 * summary.asked / summary.tokens:.0f} % of the tokens makes a token take "
+            f"{split:.1f} ms, and the target alone would need about {alone:.1f} ms: use --mode cloud, or a larger "
+            "--budget"
+        )
+    return found

@@ -1,0 +1,188 @@
+"""Transport and link over gRPC. No `grpc.RpcError` leaves this file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+# The library prints its own account of broken connections on the terminal; ours goes through exceptions.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+
+from edge_client.target.credentials import Access
+from edge_client.target.diagnosis import why_not
+from shared.addresses import is_loopback, parse_address
+from shared.errors import AccessDenied, LinkBroken, TargetBusy, TargetError, TargetRefused, TargetUnavailable
+from shared.wire import metadata
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceStub
+
+RELEASE_WAIT = 1.0
+
+_Status = grpc.StatusCode
+# What each status means to the edge. Proxies and restarts break streams in every way of the first group.
+ERRORS: dict[grpc.StatusCode, type[TargetError]] = {
+    _Status.OK: LinkBroken,  # a stream may not end by itself
+    _Status.UNAVAILABLE: LinkBroken,
+    _Status.CANCELLED: LinkBroken,
+    _Status.INTERNAL: LinkBroken,
+    _Status.UNKNOWN: LinkBroken,
+    _Status.ABORTED: LinkBroken,
+    _Status.DATA_LOSS: LinkBroken,
+    _Status.DEADLINE_EXCEEDED: LinkBroken,
+    _Status.RESOURCE_EXHAUSTED: TargetBusy,
+    _Status.INVALID_ARGUMENT: TargetRefused,
+    _Status.NOT_FOUND: TargetRefused,
+    _Status.ALREADY_EXISTS: TargetRefused,
+    _Status.PERMISSION_DENIED: TargetRefused,
+    _Status.UNAUTHENTICATED: AccessDenied,
+    _Status.FAILED_PRECONDITION: TargetRefused,
+    _Status.OUT_OF_RANGE: TargetRefused,
+    _Status.UNIMPLEMENTED: TargetRefused,
+}
+
+_OPTIONS = {
+    # A target that restarts is found again within a second.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.min_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 1000,
+    # Middleboxes forget connections that are silent for minutes.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+    # One connection a transport, so that closing it closes everything.
+    "grpc.use_local_subchannel_pool": 1,
+}
+
+
+def error_of(error: grpc.RpcError) -> TargetError:
+    """The exception of our tree that a gRPC error stands for."""
+    status = error.code() if isinstance(error, grpc.Call) else _Status.UNKNOWN
+    details = " ".join((error.details() or "").split()) if isinstance(error, grpc.Call) else ""
+    kind = ERRORS.get(status, LinkBroken)
+    if status is _Status.UNIMPLEMENTED:
+        return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
+    # The library's own limit on messages has the same status as a target without room; waiting would not help.
+    if issubclass(kind, TargetRefused) or (kind is TargetBusy and "larger than max" in details):
+        what = "access" if kind is AccessDenied else "the request"
+        return (TargetRefused if kind is TargetBusy else kind)(f"the target refused {what}: {details or status.name}")
+    name = status.name.lower().replace("_", " ")
+    sentence = f"{name}: {details[:200]}" if details else name
+    return TargetBusy(sentence, _pushback(error)) if kind is TargetBusy else kind(sentence)
+
+
+def _pushback(error: grpc.Call) -> float | None:
+    """How long the target asks to be left alone, seconds; None if it does not say."""
+    value = _metadata(error, metadata.PUSHBACK)
+    return int(value) / 1e3 if re.fullmatch(r"\d{1,9}", value) else None
+
+
+def _metadata(error: grpc.Call, wanted: str) -> str:
+    return next((str(value) for key, value in error.trailing_metadata() or () if key == wanted), "")
+
+
+def _closed() -> TargetUnavailable:
+    """What to raise where the library says ValueError; opening another stream would not help."""
+    return TargetUnavailable("the connection to the target was closed; connect again")
+
+
+class GrpcTransport:
+    """Reaches the target at `address`, "host:port".
+
+    Raises:
+        InputError: that is no address, a file of `access` cannot be used, or its token would travel in the clear.
+    """
+
+    def __init__(self, address: str, access: Access | None = None) -> None:
+        self._host, self._port = parse_address(address)
+        self._access = access or Access()
+        self._access.check(self._host)
+        # A proxy of the environment cannot reach the target on this machine.
+        options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if is_loopback(self._host) else {})
+        self._channel = _channel(address, self._access, list(options.items()))
+        self._stub = TargetServiceStub(self._channel)
+        token = self._access.token
+        self._metadata = ((metadata.AUTHORIZATION, f"Bearer {token}"),) if token else ()
+        self._releases: list[grpc.Future] = []
+
+    def describe(self, timeout: float) -> wire.DescribeResponse:
+        try:
+            return self._stub.Describe(wire.DescribeRequest(), timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            # Where a target says itself why it is not available, there is nothing to find out.
+            is_link = error.code() is _Status.UNAVAILABLE and not _metadata(error, metadata.REASON)
+            if is_link and (why := why_not(self._host, self._port, self._access)):
+                raise TargetUnavailable(why) from None
+            raise error_of(error) from None
+        except ValueError:
+            raise _closed() from None
+
+    def open(self) -> GrpcLink:
+        return GrpcLink(self._stub, self._metadata)
+
+    def release(self, session_id: bytes) -> None:
+        with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
+            request = wire.ReleaseRequest(session_id=session_id)
+            self._releases.append(self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=self._metadata))
+        self._releases = [release for release in self._releases if not release.done()]
+
+    def close(self) -> None:
+        end = monotonic() + RELEASE_WAIT
+        for release in self._releases:
+            with suppress(grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError):
+                release.result(timeout=max(0.0, end - monotonic()))
+        self._releases.clear()
+        self._channel.close()
+
+
+def _channel(address: str, access: Access, options: list[tuple[str, int]]) -> grpc.Channel:
+    if not access.tls:
+        return grpc.insecure_channel(address, options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(*access.files()), options=options)
+
+
+class GrpcLink:
+    """One stream of `Decode`. A thread reads ahead, so that several requests can be under way."""
+
+    def __init__(self, stub: TargetServiceStub, metadata: tuple[tuple[str, str], ...] = ()) -> None:
+        self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
+        self._answers: SimpleQueue[wire.DecodeResponse | TargetError] = SimpleQueue()
+        self._closed = False
+        try:
+            self._call = stub.Decode(iter(self._requests.get, None), metadata=metadata)
+        except ValueError:
+            raise _closed() from None
+        Thread(target=self._read, args=(self._call,), name="tandem-link", daemon=True).start()
+
+    def send(self, request: wire.DecodeRequest) -> None:
+        if self._closed:
+            raise LinkBroken("the stream was closed")
+        self._requests.put(request)
+
+    def receive(self, timeout: float) -> wire.DecodeResponse:
+        try:
+            answer = self._answers.get(timeout=max(timeout, 0.0))
+        except Empty:
+            raise LinkBroken(f"no answer within {timeout:.1f} seconds") from None
+        if isinstance(answer, TargetError):
+            self._answers.put(answer)  # whoever asks again learns the same
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        self._closed = True
+        self._requests.put(None)
+        self._call.cancel()
+
+    def _read(self, call: Iterator[wire.DecodeResponse]) -> None:
+        try:
+            for answer in call:
+                self._answers.put(answer)
+            self._answers.put(LinkBroken("the target ended the stream"))
+        except grpc.RpcError as error:
+            self._answers.put(error_of(error))

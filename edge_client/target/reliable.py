@@ -1,0 +1,150 @@
+"""A link that mends itself: requests are repeated on a new stream until one is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_client.target.retry import PASSING, Clock, Patience
+from edge_client.target.transport import Link, Transport
+from shared.errors import ProtocolError, TargetUnavailable
+from shared.wire.v1 import target_pb2 as wire
+
+
+@dataclass
+class Meter:
+    """What one generation's conversation with the target took.
+
+    Attributes:
+        calls: what the target was made to compute, in forward passes that were answered: one for each verdict, and one
+            for each token that it wrote on by itself. So a text in mode `cloud` takes a call a token.
+        bytes_up, bytes_down: payload: the serialised messages of the session (every request, repeated ones too, and
+            the final release; every answer), without `bytes_prompt`, and without framing, HTTP headers and TLS.
+        bytes_prompt: what the ids of the prompt took of the requests.
+        wait_seconds: wall time spent waiting for answers, reconnecting included.
+        target_seconds: of `wait_seconds`, what the target says it queued and computed.
+        held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
+        reconnects: how often a broken link was replaced.
+    """
+
+    calls: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    bytes_prompt: int = 0
+    wait_seconds: float = 0.0
+    target_seconds: float = 0.0
+    held_seconds: float = 0.0
+    reconnects: int = 0
+
+
+class Line:
+    """The way from one session to the target. All requests may be repeated, so all failures of a link are mended.
+
+    Args:
+        header: what the first request of each stream carries.
+        prompt_length: the first tokens of the text, which the meter counts apart.
+        meter: told of bytes, seconds and reconnects.
+    """
+
+    def __init__(
+        self, transport: Transport, header: wire.Session, prompt_length: int, meter: Meter, clock: Clock
+    ) -> None:
+        self._transport = transport
+        self._header = header
+        self._prompt_length = prompt_length
+        self._meter = meter
+        self._clock = clock
+        self._link: Link | None = None
+        self._request_id = 0
+        self._used = False
+
+    def ask(self, request: wire.DecodeRequest, patience: Patience) -> wire.DecodeResponse:
+        """Send a request and wait for its (first) answer.
+
+        Raises:
+            TargetUnavailable: no answer, and the patience is used up.
+            TargetRefused: the target refuses the request.
+            ProtocolError: the answer belongs to no request.
+        """
+        begin = self._clock.now()
+        try:
+            while True:
+                try:
+                    self._send(request)
+                    return self._receive(patience.attempt())
+                except PASSING as error:
+                    self._mend(error, patience)
+        except BaseException:
+            self.hang_up()
+            raise
+        finally:
+            self._meter.wait_seconds += self._clock.now() - begin
+
+    def more(self, patience: Patience) -> wire.DecodeResponse | None:
+        """The next answer to the same request; None if the link broke: ask again for what is missing.
+
+        Raises:
+            As `ask` does.
+        """
+        begin = self._clock.now()
+        try:
+            return self._receive(patience.attempt())
+        except PASSING as error:
+            self._mend(error, patience)
+            return None
+        except BaseException:
+            self.hang_up()
+            raise
+        finally:
+            self._meter.wait_seconds += self._clock.now() - begin
+
+    def hang_up(self) -> None:
+        """Give the stream up; the next request opens another."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def close(self) -> None:
+        """Give the stream and the session's cache up. Never raises, never blocks; twice is once."""
+        self.hang_up()
+        if self._used:
+            self._used = False
+            self._transport.release(self._header.session_id)
+
+    def _mend(self, error: TargetUnavailable, patience: Patience) -> None:
+        self.hang_up()
+        self._meter.held_seconds += patience.after(error)
+        self._meter.reconnects += 1
+
+    def _send(self, request: wire.DecodeRequest) -> None:
+        request.ClearField("session")
+        if self._link is None:
+            self._link = self._transport.open()
+            self._request_id = 0
+            request.session.CopyFrom(self._header)
+        if not self._used:
+            self._used = True
+            self._meter.bytes_up += wire.ReleaseRequest(session_id=self._header.session_id).ByteSize()
+        self._request_id += 1
+        request.request_id = self._request_id
+        prompt = sum(map(_varint_size, request.tokens[: max(0, self._prompt_length - request.position)]))
+        self._meter.bytes_prompt += prompt
+        self._meter.bytes_up += request.ByteSize() - prompt
+        self._link.send(request)
+
+    def _receive(self, timeout: float) -> wire.DecodeResponse:
+        end = self._clock.now() + timeout
+        while True:
+            answer = self._link.receive(end - self._clock.now())
+            self._meter.bytes_down += answer.ByteSize()
+            if answer.request_id == self._request_id:
+                return answer
+            # Lower numbers are what is left of an answer that nobody reads any more.
+            if answer.request_id > self._request_id or not answer.request_id:
+                raise ProtocolError(
+                    f"the target answered request {answer.request_id} where {self._request_id} is the last; "
+                    "both sides must run the same version of Tandem"
+                )
+
+
+def _varint_size(value: int) -> int:
+    return max(1, (value.bit_length() + 6) // 7)

@@ -1,0 +1,175 @@
+"""Who may call: the file of tokens, what a server does with it, and what it says to those it does not know."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import stat
+from pathlib import Path
+
+import pytest
+
+from cloud_target import cli
+from cloud_target.access.admission import Gate
+from cloud_target.access.options import Access as ServerAccess
+from cloud_target.access.quotas import Quota
+from cloud_target.access.tokens import TokenFile, add_line, new_token, parse_tokens
+from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.server.server import running
+from edge_client.target.client import TargetClient
+from edge_client.target.credentials import Access
+from shared.config import Coupling, Sampling
+from shared.errors import AccessDenied, InputError
+
+PROMPT = [1, 2]
+HASH = "sha256:0123456789abcdef:" + "0" * 64
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "tokens.txt"
+
+
+def add(path: Path, tenant: str, limits: str = "") -> str:
+    """A new token in the file."""
+    token, line = new_token(tenant)
+    add_line(path, f"{line} {limits}".rstrip())
+    return token
+
+
+def test_a_token_is_known_by_its_hash_alone(path):
+    token, other = add(path, "acme", "calls=3"), add(path, "acme", "calls=3")
+    assert token != other
+    assert len(token) == len("tandem_") + 16 + 1 + 43
+    text = path.read_text()
+    assert token not in text
+    assert token.rpartition("_")[2] not in text
+    assert hashlib.sha256(token.encode()).hexdigest() in text
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    file = TokenFile(path)
+    assert {file.authenticate(t).tenant for t in (token, other)} == {"acme"}
+    assert file.authenticate(token).limits == ("calls=3",)
+
+
+def test_what_is_not_known(path):
+    token = add(path, "acme")
+    file = TokenFile(path)
+    wrong_secret, wrong_id = token[:-1] + ("A" if token[-1] != "A" else "B"), token.replace("tandem_", "tandem_0", 1)
+    for unknown in ("", "x", wrong_secret, wrong_id, token + "x", token.upper(), "tandem_é", new_token("acme")[0]):
+        with pytest.raises(AccessDenied, match="does not know this token"):
+            file.authenticate(unknown)
+    with pytest.raises(AccessDenied, match="wants a token"):
+        file.authenticate(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("acme", "line 1: not a tenant, a hash and limits"),
+        ("# fine\n\nacme tandem_0123456789abcdef_secret", "line 3: not a tenant, a hash"),
+        (f"ac/me {HASH}", "not a tenant"),
+        (f"acme {HASH} calls=0", "after the hash may stand sessions=N"),
+        (f"acme {HASH} tandem_secret", "after the hash may stand"),
+        (f"acme {HASH} calls=1 calls=2", "after the hash may stand"),
+        (f"acme {HASH}\nother {HASH}", "line 2: this token is there already"),
+        (f"acme {HASH} calls=1\nacme {HASH.replace('f', 'e')} calls=2", "other limits further up"),
+    ],
+)
+def test_lines_that_make_no_sense(path, text, sentence):
+    with pytest.raises(InputError, match=sentence) as caught:
+        parse_tokens(text, path)
+    assert "secret" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(path, tmp_path):
+    with pytest.raises(InputError, match=r"cannot read .*no such file"):
+        TokenFile(path)
+    with pytest.raises(InputError, match="cannot write"):
+        add_line(tmp_path / "no" / "where", "")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="it is not text"):
+        TokenFile(path)
+
+
+def test_the_file_is_followed(path, caplog):
+    first = add(path, "acme")
+    file = TokenFile(path)
+    grant = file.authenticate(first)
+    second = add(path, "other")
+    assert file.authenticate(second).tenant == "other"
+    good = path.read_text()
+    with caplog.at_level(logging.INFO, "cloud_target"):
+        for bad in ("nonsense", None):
+            path.write_text(bad) if bad else path.unlink()
+            assert file.authenticate(second).tenant == "other"
+            assert file.check(grant) == grant
+        assert caplog.text.count("stay in use") == 2  # said once for each change
+        path.write_text(good.splitlines()[1] + " calls=2\n")
+        assert file.authenticate(second).limits == ("calls=2",)
+    with pytest.raises(AccessDenied, match="does not know"):
+        file.authenticate(first)
+    with pytest.raises(AccessDenied, match="withdrawn"):
+        file.check(grant)
+
+
+def test_the_command_that_makes_tokens(path, capsys):
+    assert cli.main(["token", "new", "acme"]) == 0
+    shown, line = capsys.readouterr().out.splitlines()
+    path.write_text(line.partition(":")[2].strip())
+    assert TokenFile(path).authenticate(shown.split()[-1]).tenant == "acme"
+    assert cli.main(["token", "new", "other", "--file", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert TokenFile(path).authenticate(out.strip()).tenant == "other"
+    assert out.strip() not in err
+    assert cli.main(["token", "new", "no/name"]) == 2
+    assert "is no name for a tenant" in capsys.readouterr().err
+    path.write_text("something else\n")
+    assert cli.main(["token", "new", "acme", "--file", str(path)]) == 2
+    assert path.read_text() == "something else\n"
+
+
+@pytest.mark.parametrize("metadata", [[("authorization", "Basic x")], [("authorization", "Bearer a")] * 2])
+def test_other_kinds_of_authorization(path, metadata):
+    add(path, "acme")
+    with pytest.raises(AccessDenied, match="not one bearer token"):
+        Gate(TokenFile(path), Quota(), lambda _: None).enter(metadata)
+
+
+def refusal(address: str, token: str | None) -> str:
+    with pytest.raises(AccessDenied) as caught:
+        TargetClient.connect(address, access=Access(token=token))
+    return str(caught.value)
+
+
+def test_a_server_lets_only_its_tenants_in(path):
+    token = add(path, "acme")
+    engine = ScriptedEngine(random_script(8), 8)
+    with running(engine, access=ServerAccess(tokens=TokenFile(path))) as address:
+        assert "this target wants a token; give the one from its operator with --token-file" in refusal(address, None)
+        unknown = new_token("acme")[0]
+        sentence = refusal(address, unknown)
+        assert "does not know this token" in sentence
+        assert unknown not in sentence
+        with (
+            TargetClient.connect(address, access=Access(token=token)) as client,
+            client.session(Sampling(), Coupling.GUMBEL, (), len(PROMPT)) as session,
+        ):
+            text = [*PROMPT, session.judge(PROMPT, 2).token]
+            path.write_text("# nobody any more\n")
+            with pytest.raises(AccessDenied, match="withdrawn"):  # in the middle of a stream too
+                session.judge(text, 3)
+        later = add(path, "acme")
+        assert "does not know" in refusal(address, token)
+        TargetClient.connect(address, access=Access(token=later)).close()
+
+
+def test_limits_that_change_and_change_back_hold_for_calls_that_are_open(tmp_path):
+    path = tmp_path / "tokens"
+    token, line = new_token("acme")
+    path.write_text(f"{line} context=16\n")
+    gate = Gate(TokenFile(path), Quota(), lambda _: None)
+    visit = gate.enter([("authorization", f"Bearer {token}")])
+    for limits, context in (("context=1000", 1000), ("context=16", 16), ("", None)):
+        path.write_text(f"{line} {limits}\n")
+        gate.check(visit)
+        assert visit.usage.quota.context == context

@@ -1,0 +1,128 @@
+"""The store of keys and values: texts grow, shrink, move and lend, and each finds its own; and which rows share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_target.engine.hf.costs import Costs, grouped
+from cloud_target.engine.hf.store import KvStore
+
+BLOCK = 4
+ROOM = 12 * BLOCK
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["write", "write", "trim", "copy"]), st.integers(0, 4), st.integers(0, 4), st.integers(0, 24)
+    ),
+    max_size=40,
+)
+
+
+def make_store() -> KvStore:
+    return KvStore([((1, 2), (1, 3)), ((2, 1), (2, 1))], ROOM + 3, BLOCK, torch.float32, torch.device("cpu"))
+
+
+def blocks(tokens: int) -> int:
+    return -(-tokens // BLOCK) * BLOCK
+
+
+@settings(max_examples=150, deadline=None)
+@given(actions)
+def test_each_text_finds_its_own_again(actions):
+    store, texts, capacity, stamp = make_store(), {}, {}, 0.0
+    assert (store.room, store.token_bytes) == (ROOM, 4 * 9)
+    for action, slot, other, count in actions:
+        if action == "write" and count:
+            fits = sum(capacity.values()) - capacity.get(slot, 0) + max(blocks(count), capacity.get(slot, 0)) <= ROOM
+            if not fits:
+                with pytest.raises(ValueError, match="do not fit"):
+                    store.reserve(slot, count)
+                continue
+            extent = store.reserve(slot, count)
+            capacity[slot] = max(capacity.get(slot, 0), blocks(count))
+            text = texts.setdefault(slot, [])
+            while len(text) < count:
+                stamp += 1
+                text.append(stamp)
+                for part in (*store.keys, *store.values):
+                    part[extent.offset + len(text) - 1] = stamp
+            extent.held = len(text)
+        elif action == "trim":
+            store.trim(slot, count)
+            if slot in texts:
+                texts[slot] = texts[slot][:count]
+                capacity[slot] = min(capacity[slot], blocks(count))
+                if not count:
+                    del texts[slot], capacity[slot]
+        elif action == "copy" and slot in texts and other != slot:
+            count = min(count, len(texts[slot]))
+            grown = max(blocks(count), capacity.get(other, 0))
+            if count and sum(capacity.values()) - capacity.get(other, 0) + grown <= ROOM:
+                store.copy(slot, other, count)
+                texts[other], capacity[other] = texts[slot][:count], grown
+        store.check_integrity()
+        for slot, text in texts.items():
+            extent = store[slot]
+            assert (extent.held, extent.capacity) == (len(text), capacity[slot])
+            for part in (*store.keys, *store.values):
+                found = part[extent.offset : extent.offset + extent.held]
+                assert torch.equal(found, torch.tensor(text).view(-1, 1, 1).expand_as(found))
+
+
+def test_a_move_for_which_there_is_no_memory_changes_nothing(monkeypatch):
+    store = make_store()
+    for slot, tokens in enumerate((2 * BLOCK, BLOCK, 5 * BLOCK, 2 * BLOCK)):
+        extent = store.reserve(slot, tokens)
+        extent.held = tokens
+        for part in (*store.keys, *store.values):
+            part[extent.offset : extent.offset + tokens] = slot
+    store.trim(1, 0)
+
+    def no_memory(_: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.Tensor, "clone", no_memory)
+        with pytest.raises(torch.OutOfMemoryError):
+            store.reserve(0, 5 * BLOCK)
+    for _ in range(2):  # as it was, and after the same once more with memory
+        store.check_integrity()
+        for slot in (0, 2, 3):
+            extent = store[slot]
+            for part in (*store.keys, *store.values):
+                assert (part[extent.offset : extent.offset + extent.held] == slot).all()
+        store.reserve(0, 5 * BLOCK)
+    assert store[0].offset == 7 * BLOCK
+
+
+def test_nothing_that_is_not_there_can_be_lent():
+    store = make_store()
+    store.reserve(0, 8).held = 8
+    with pytest.raises(ValueError, match="cannot lend 9 tokens"):
+        store.copy(0, 1, 9)
+    with pytest.raises(ValueError, match="cannot lend"):
+        store.copy(0, 0, 2)
+
+
+sizes = st.lists(st.tuples(st.integers(1, 64), st.integers(1, 900)), min_size=1, max_size=30)
+
+
+@settings(max_examples=80, deadline=None)
+@given(sizes, st.floats(0, 1e-3), st.floats(0, 1e-7), st.floats(0, 1e-6))
+def test_groups_hold_every_row_once_and_cost_no_more_than_rows_alone(rows, call, pair, gathered):
+    costs = Costs(call, pair, gathered)
+    groups = grouped(rows, costs)
+    assert sorted(i for group in groups for i in group) == list(range(len(rows)))
+    together = sum(
+        costs.of(len(group), max(rows[i][0] for i in group), max(rows[i][1] for i in group)) for group in groups
+    )
+    assert together <= sum(costs.of(1, *row) for row in rows) * (1 + 1e-9) + 1e-12
+
+
+def test_what_costs_most_decides():
+    rows = [(1, 100), (8, 300), (1, 110), (1, 900)]
+    assert len(grouped(rows, Costs(call=0.0, pair=1.0))) == 4
+    assert len(grouped(rows, Costs(call=1.0))) == 1
+    assert grouped(rows, Costs(call=50.0, pair=0.1)) == [[1], [3], [2, 0]]

@@ -1,0 +1,194 @@
+"""One call makes a whole bundle, or leaves what was there as it was."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from cloud_target.export import bundle as bundle_module
+from cloud_target.export import draft as draft_module
+from cloud_target.export.bundle import Target, identify_target, make_bundle, read_calibration
+from cloud_target.export.head import export_head
+from cloud_target.export.runner import Runner
+from edge_client.inference.draft import load_draft
+from edge_client.inference.verifier import Verifier
+from shared.bundle import FILES, Calibration, Familiar, read_manifest
+from shared.config import Criterion
+from shared.errors import BundleError, InputError
+from shared.features import SCALARS
+from shared.identity import tokenizer_fingerprint
+from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save, tiny_tokenizer
+
+CELL = Calibration(Criterion.STRICT, 0.7, 0.9, 0.01, 0.4, 0.009, 0.3, 65000)
+
+
+def head(path, hidden: int) -> str:
+    features = SCALARS + hidden
+    export_head(path, np.zeros(features), np.ones(features), None, None, np.zeros((2, features)), np.zeros(2))
+    return str(path)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("kind", ["shared-buffer", "concat"])
+def test_bundle_is_complete_and_runs_on_the_edge(checkpoints, tmp_path, kind, dtype):
+    said = []
+    report = make_bundle(checkpoints["gpt2"], tmp_path / "b", kind=kind, dtype=dtype, tell=said.append)
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == sorted([*FILES, "manifest.json"])
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    manifest = read_manifest(tmp_path / "b")
+    assert dataclasses.replace(manifest, digests={}) == report.manifest
+    assert (manifest.vocabulary, manifest.context, manifest.end_ids) == (VOCABULARY, CONTEXT, [0])
+    assert (manifest.draft.kind, manifest.draft.dtype, manifest.draft.hidden) == (kind, dtype, 64)
+    assert (manifest.target_fingerprint, manifest.calibration, report.trained) == ("", [], False)
+    assert manifest.tokenizer_fingerprint == tokenizer_fingerprint(
+        Tokenizer.from_file(str(tmp_path / "b/tokenizer.json"))
+    )
+    assert (report.agreement is not None) == (dtype == "int8")
+    assert any("equal to torch" in line for line in said)
+    assert load_draft(tmp_path / "b", manifest).feed([1]).ids.shape == (64,)
+    assert Verifier.load(tmp_path / "b", manifest.draft.hidden)
+
+
+def test_trained_verifier_calibration_and_target_go_into_the_bundle(checkpoints, tmp_path):
+    verifier = head(tmp_path / "trained.onnx", 64)
+    cells = tmp_path / "calibration.json"
+    cells.write_text(json.dumps([dataclasses.asdict(CELL)]))
+    target = identify_target(str(checkpoints["llama"]))
+    assert (target.name, len(target.fingerprint)) == ("llama", 32)
+    report = make_bundle(
+        checkpoints["qwen2"],
+        tmp_path / "b",
+        target=target,
+        verifier=verifier,
+        calibration=read_calibration(cells),
+        end_ids=[0, 5],
+        context=32,
+        name="pair",
+    )
+    manifest = read_manifest(tmp_path / "b")
+    assert manifest.calibration == [CELL]
+    assert (manifest.target_name, manifest.target_fingerprint) == ("llama", target.fingerprint)
+    assert (manifest.name, manifest.end_ids, manifest.context, report.trained) == ("pair", [0, 5], 32, True)
+    assert load_draft(tmp_path / "b", manifest).context == 32
+
+
+def test_a_draft_of_a_bundle_is_kept_and_pages_are_added(checkpoints, tmp_path):
+    make_bundle(checkpoints["qwen2"], tmp_path / "a", kind="concat", context=40, name="first")
+    seen = Familiar(0.7, 0.9, 64, 1.0, 2.0)
+    options = {"verifier": head(tmp_path / "v.onnx", 64), "calibration": [CELL], "calibrated_draft": "ab"}
+    report = make_bundle(tmp_path / "a", tmp_path / "b", familiar=[seen], pages={"report.html": "<p>"}, **options)
+    old, new = (read_manifest(tmp_path / name) for name in "ab")
+    for name in ("draft.onnx", "tokenizer.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    made = {"calibration": [CELL], "calibrated_draft": "ab", "familiar": [seen], "digests": new.digests}
+    assert new == dataclasses.replace(old, **made)
+    assert (tmp_path / "b" / "report.html").read_text() == "<p>"
+    assert (report.differences, report.agreement, report.trained) == (None, None, True)
+    for option in ({"dtype": "int8"}, {"kind": "auto"}, {"context": 16}):
+        with pytest.raises(InputError, match=f"--{next(iter(option))} cannot be given"):
+            make_bundle(tmp_path / "a", tmp_path / "c", **option)
+
+
+def test_older_bundle_is_replaced_and_other_directories_are_left_alone(checkpoints, tmp_path):
+    make_bundle(checkpoints["gpt2"], tmp_path / "b")
+    (tmp_path / "b" / "stray").write_text("from an older bundle")
+    make_bundle(checkpoints["llama"], tmp_path / "b")
+    assert read_manifest(tmp_path / "b").name == "llama"
+    assert not (tmp_path / "b" / "stray").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(InputError, match="not a bundle"):
+        make_bundle(checkpoints["llama"], tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(InputError, match="is a file"):
+        make_bundle(checkpoints["llama"], tmp_path / "mine" / "thesis.txt")
+
+
+def test_nothing_is_left_half_written(checkpoints, tmp_path, monkeypatch):
+    make_bundle(checkpoints["llama"], tmp_path / "b")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()}
+
+    def fail(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(bundle_module, "write_manifest", fail)
+    with pytest.raises(InputError, match="no space left"):
+        make_bundle(checkpoints["gpt2"], tmp_path / "b")
+    assert {p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def test_eight_bits_are_refused_where_they_would_write_other_tokens(checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr(draft_module, "LEAST_AGREEMENT", 1.01)
+    with pytest.raises(InputError, match="use --dtype float32"):
+        make_bundle(checkpoints["llama"], tmp_path / "b", dtype="int8")
+    assert not list(tmp_path.iterdir())
+
+
+def test_graph_that_differs_from_torch_is_not_shipped(checkpoints, tmp_path, monkeypatch):
+    monkeypatch.setattr(draft_module, "shared_buffer_graph", lambda model, context: _other_graph(context))
+    with pytest.raises(BundleError, match="does not compute"):
+        make_bundle(checkpoints["llama"], tmp_path / "b")
+    assert not list(tmp_path.iterdir())
+
+
+def _other_graph(context):
+    from cloud_target.export.graph import shared_buffer_graph
+
+    return shared_buffer_graph(build("llama", rope_theta=10000.0), context)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"calibration": [CELL]}, "one trained verifier"),
+        ({"context": CONTEXT + 1}, "context must be between"),
+        ({"context": 1}, "context must be between"),
+        ({"dtype": "int2"}, "int2"),
+        ({"kind": "tree"}, "tree"),
+        ({"target": Target("other", "", tiny_tokenizer(changed=3))}, "token 3 is 'w3' for the draft"),
+        ({"verifier": "missing.onnx"}, "cannot read a verifier's head"),
+    ],
+)
+def test_bad_requests_are_refused_before_anything_is_written(checkpoints, tmp_path, options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_bundle(checkpoints["llama"], tmp_path / "b", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_verifier_of_another_draft_is_refused(checkpoints, tmp_path):
+    with pytest.raises(InputError, match="train it for this draft"):
+        make_bundle(checkpoints["llama"], tmp_path / "b", verifier=head(tmp_path / "v.onnx", 32))
+    assert not (tmp_path / "b").exists()
+
+
+def test_draft_without_an_end_token_still_makes_a_bundle(tmp_path):
+    model = build("gpt2", eos_token_id=None, bos_token_id=None)
+    words = tiny_tokenizer().get_vocab()
+    renamed = {("w0" if token == "<|endoftext|>" else token): id for token, id in words.items()}
+    tokenizer = tiny_tokenizer()
+    tokenizer.model = type(tokenizer.model)(renamed, unk_token="w1")
+    make_bundle(save(model, tmp_path / "draft", tokenizer), tmp_path / "b", dtype="int8")
+    assert read_manifest(tmp_path / "b").end_ids == []
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"criterion": "loose"}]', '[{"budget": 1}]'])
+def test_damaged_calibrations_are_refused(tmp_path, text):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(InputError, match="cannot read a calibration"):
+        read_calibration(tmp_path / "c.json")
+
+
+def test_probe_is_what_the_graph_says(checkpoints, tmp_path):
+    import onnx
+
+    make_bundle(checkpoints["qwen2"], tmp_path / "b")
+    probe = read_manifest(tmp_path / "b").probe
+    step = Runner(onnx.load(tmp_path / "b" / "draft.onnx"), CONTEXT).feed(probe.ids, [len(probe.ids) - 1])
+    assert step["top_ids"][0, : len(probe.top_ids)].tolist() == probe.top_ids
+    np.testing.assert_allclose(step["top_logits"][0, : len(probe.top_ids)], probe.top_logits, atol=1e-5)
+    assert 0 < probe.tolerance < 0.1

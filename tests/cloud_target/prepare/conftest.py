@@ -1,0 +1,78 @@
+"""Tiny pairs of each architecture, and one finished run that many tests look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cloud_target.prepare.pipeline import prepare
+from cloud_target.prepare.settings import Settings
+from tests.cloud_target.export.checkpoints import VOCABULARY, build, save
+
+DOCUMENTS = 40
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Directories of a draft and a target with one tokenizer, and a corpus in its words."""
+
+    draft: Path
+    target: Path
+    corpus: Path
+
+    def settings(self, out: Path, **changes: Any) -> Settings:
+        asked = {"target": str(self.target), "draft": str(self.draft), "corpus": (self.corpus,), "out": out}
+        return Settings(**asked | {"rows": 300, "own_tokens": 200} | changes)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(0)
+    documents = [
+        " ".join(f"w{i}" for i in random.integers(1, VOCABULARY, random.integers(6, 30))) for _ in range(DOCUMENTS)
+    ]
+    path = tmp_path_factory.mktemp("corpus") / "corpus.txt"
+    path.write_text("\n<|endoftext|>\n".join(documents), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> dict[str, Pair]:
+    """A pair by architecture; targets have a layer more, and a vocabulary that is padded by 5 rows."""
+    root = tmp_path_factory.mktemp("pairs")
+    return {
+        kind: Pair(
+            save(build(kind), root / f"{kind}-draft"),
+            save(build(kind, VOCABULARY + 5, num_hidden_layers=3), root / f"{kind}-target"),
+            corpus,
+        )
+        for kind in ("gpt2", "llama", "qwen2")
+    }
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that nothing disturbed."""
+
+    settings: Settings
+    report: dict[str, Any]
+
+    @property
+    def out(self) -> Path:
+        return self.settings.out
+
+
+@pytest.fixture(scope="session")
+def finished(pairs: dict[str, Pair], tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    settings = pairs["llama"].settings(tmp_path_factory.mktemp("finished") / "bundle", name="tiny")
+    return Finished(settings, prepare(settings))

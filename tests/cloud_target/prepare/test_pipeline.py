@@ -1,0 +1,169 @@
+"""From two checkpoints to a bundle that an edge runs, whatever the architecture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from cloud_target.export.bundle import make_bundle
+from cloud_target.prepare import pipeline
+from cloud_target.prepare.heads import ExportedHead
+from cloud_target.prepare.pipeline import prepare
+from cloud_target.prepare.texts import TEXTS
+from cloud_target.training.calibrate import BUDGETS
+from cloud_target.training.card import write_card
+from edge_client.decoding.generation import Device, Settings
+from shared.bundle import read_manifest
+from shared.config import Mode, Sampling
+from shared.errors import InputError
+from shared.identity import file_digest
+from tests.cloud_target.export.checkpoints import VOCABULARY, build, save, tiny_tokenizer
+from tests.cloud_target.prepare.conftest import Finished, Pair
+
+WAYS = {(text.sampling.temperature, text.sampling.top_p) for text in TEXTS}
+
+
+def different(count: int, last: str = "w5") -> list[str]:
+    return [f"w{i + 1} w2 w3 w4 {last}" for i in range(count)]
+
+
+def write(path: Path, documents: list[str]) -> Path:
+    path.write_text("\n<|endoftext|>\n".join(documents), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("gpt2", "int8"), ("llama", "float32"), ("qwen2", "float32")])
+def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tmp_path: Path, kind: str, dtype: str):
+    said: list[str] = []
+    settings = pairs[kind].settings(tmp_path / "bundle", dtype=dtype)
+    report = prepare(settings, said.append)
+    assert [line[:3] for line in said if line[1:3] == "/7"] == [f"{step}/7" for step in range(1, 8)]
+    manifest = read_manifest(settings.out)
+    assert (manifest.name, manifest.target_name) == (f"{kind}-draft", f"{kind}-target")
+    assert (manifest.vocabulary, manifest.draft.dtype) == (VOCABULARY, dtype)
+    assert manifest.calibrated_draft == file_digest(settings.out / "draft.onnx")
+    assert {(cell.temperature, cell.top_p) for cell in manifest.calibration} == WAYS
+    assert len(manifest.calibration) == len(WAYS) * 2 * len(BUDGETS)
+    assert {(text.temperature, text.top_p) for text in manifest.familiar} == WAYS
+    assert json.loads((settings.out / "report.json").read_text()) == report
+    with Device.load(settings.out).generate([5, 6], Settings(mode=Mode.LOCAL, max_tokens=4)) as generation:
+        assert len(list(generation)) > 0
+
+
+def test_two_runs_give_the_same_bytes(pairs: dict[str, Pair], finished: Finished, tmp_path: Path):
+    again = replace(finished.settings, out=tmp_path / "bundle")
+    report = prepare(again)
+    for name in ("verifier.onnx", "draft.onnx", "tokenizer.json", "manifest.json"):
+        assert (again.out / name).read_bytes() == (finished.out / name).read_bytes()
+    assert report | {"command": ""} == finished.report | {"command": ""}
+    other = replace(again, out=tmp_path / "other", seed=1)
+    assert prepare(other)["loss"] != report["loss"]
+
+
+def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_path: Path):
+    pair = pairs["gpt2"]
+    make_bundle(pair.draft, tmp_path / "old", context=12, name="kept", kind="concat")
+    settings = replace(pair.settings(tmp_path / "new"), draft=str(tmp_path / "old"))
+    prepare(settings)
+    old, new = read_manifest(tmp_path / "old"), read_manifest(tmp_path / "new")
+    for name in ("draft.onnx", "tokenizer.json"):
+        assert (tmp_path / "new" / name).read_bytes() == (tmp_path / "old" / name).read_bytes()
+    assert (new.probe, new.draft, new.name, new.context) == (old.probe, old.draft, "kept", 12)
+    assert new.calibration
+    assert new.digests["verifier.onnx"] != old.digests["verifier.onnx"]
+    with pytest.raises(InputError, match="--dtype cannot be given with one"):
+        prepare(replace(settings, dtype="int8"))
+
+
+def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_path: Path):
+    pair = pairs["gpt2"]
+    make_bundle(pair.draft, tmp_path / "b")
+    draft = (tmp_path / "b" / "draft.onnx").read_bytes()
+    prepare(replace(pair.settings(tmp_path / "b"), draft=str(tmp_path / "b")))
+    assert read_manifest(tmp_path / "b").calibration
+    assert (tmp_path / "b" / "draft.onnx").read_bytes() == draft
+
+
+def test_held_out_files_are_halved_and_the_corpus_trains(pairs: dict[str, Pair], tmp_path: Path):
+    dev = write(tmp_path / "dev.txt", different(20))
+    report = prepare(pairs["gpt2"].settings(tmp_path / "bundle", dev=(dev,)))
+    assert report["documents"] == {"train": 40, "calibrate": 10, "report": 10}
+    assert [entry["role"] for entry in report["corpora"]] == ["corpus", "dev"]
+
+
+def test_different_tokens_are_refused_before_any_model_is_read(
+    pairs: dict[str, Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = save(build("llama"), tmp_path / "other", tiny_tokenizer(changed=9))
+    monkeypatch.setattr("cloud_target.prepare.pair.load_checkpoint", None)
+    monkeypatch.setattr("cloud_target.export.draft.load_checkpoint", None)
+    with pytest.raises(InputError, match="token 9 is 'w9' for the draft and 'other' for the target"):
+        prepare(pairs["llama"].settings(tmp_path / "bundle", target=str(other)))
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(
+    ("documents", "dev", "sentence"), [(19, 0, "at least 20"), (3, 8, "at least 4"), (9, 7, "at least 8")]
+)
+def test_too_few_documents_are_refused(pairs: dict[str, Pair], tmp_path: Path, documents: int, dev: int, sentence: str):
+    files = {}
+    for name, texts in (("corpus", different(documents)), ("dev", different(dev, "w9"))):
+        files[name] = (write(tmp_path / f"{name}.txt", texts),) if texts else ()
+    with pytest.raises(InputError, match=sentence):
+        prepare(pairs["llama"].settings(tmp_path / "bundle", **files))
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(pairs: dict[str, Pair], tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(pipeline, "Pair", None)
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file" / "bundle", tmp_path / "file"):
+        with pytest.raises(InputError, match=r"cannot write to|is a file"):
+            prepare(pairs["llama"].settings(out))
+    with pytest.raises(InputError, match="another --work"):
+        prepare(pairs["llama"].settings(tmp_path / "bundle", work=tmp_path / "file" / "work"))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", ["corpus", "dev"])
+def test_a_file_that_is_not_there_is_refused_at_once(pairs: dict[str, Pair], tmp_path: Path, option: str):
+    with pytest.raises(InputError, match=r"cannot read the corpus .*nowhere.txt: No such file"):
+        prepare(pairs["llama"].settings(tmp_path / "bundle", **{option: (tmp_path / "nowhere.txt",)}))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("device", ["tape", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused_at_once(pairs: dict[str, Pair], tmp_path: Path, device: str):
+    with pytest.raises(InputError, match=f"there is no device {device} here"):
+        prepare(pairs["llama"].settings(tmp_path / "bundle", device=device))
+
+
+def test_a_card_can_be_written_from_the_report(pairs: dict[str, Pair], finished: Finished, tmp_path: Path):
+    evaluation = {"bits_per_byte": {}, "agreement": finished.report["agreement"]}
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    pair = pairs["llama"]
+    places = pair.target, pair.draft, tmp_path / "evaluation.json", finished.out / "report.json"
+    write_card(tmp_path / "card.md", "tiny", *places)
+    assert "our head" in (tmp_path / "card.md").read_text()
+
+
+def test_the_exported_head_doubts_many_rows_as_it_does_one(finished: Finished):
+    path = finished.out / "verifier.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    features = np.random.default_rng(0).normal(size=(20, session.get_inputs()[0].shape[1])).astype(np.float32)
+    one_by_one = [session.run(None, {"features": row[None]})[0][0] for row in features]
+    np.testing.assert_allclose(ExportedHead(path).doubt(features), one_by_one, atol=1e-6)
+
+
+def test_the_report_says_what_the_manifest_says(finished: Finished):
+    manifest = read_manifest(finished.out)
+    thresholds = [cell.threshold for cell in manifest.calibration]
+    assert [cell["threshold"] for cell in finished.report["calibration"]] == thresholds
+    for check in finished.report["checks"]:
+        assert [rate["budget"] for rate in check["rates"]] == list(BUDGETS)
+    assert Sampling().temperature in {entry["temperature"] for entry in finished.report["doubts"]}
+    assert finished.report["pair"]["target fingerprint"] == manifest.target_fingerprint

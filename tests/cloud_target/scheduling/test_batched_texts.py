@@ -1,0 +1,81 @@
+"""A real model behind the scheduler: 64 texts written at once are the texts that are written one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from cloud_target.engine.hf.engine import TargetEngine
+from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.interface import Feed
+from cloud_target.protocol.answer import answer
+from cloud_target.protocol.requests import Request
+from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.server.leases import Turns
+from cloud_target.sessions.table import SessionTable
+from shared.config import Sampling
+from shared.wire.v1 import target_pb2 as wire
+from tests.cloud_target.engine.checkpoints import CONTEXT, VOCABULARY, write_checkpoint
+from tests.cloud_target.protocol.reference import Cloud, request
+
+SESSIONS, WRITE = 64, 12
+
+
+def make_engine(directory: Path, texts: int) -> TargetEngine:
+    return TargetEngine(load_target(str(directory), "cpu"), memory=texts * CONTEXT * 256)
+
+
+def messages() -> list[wire.DecodeRequest]:
+    """Prompts of 1 to 40 tokens, many of which begin alike."""
+    found = []
+    for i in range(SESSIONS):
+        prompt = [(j * (1 + i % 2) + 3) % VOCABULARY for j in range(1 + i * 7 % 40)]
+        sampling = Sampling(0.9 if i % 3 else 0.0, 0, 0.9, i)
+        session_id = bytes([i]) * 16
+        found.append(request(prompt, 0, sampling, judge_from=len(prompt), write_on=WRITE, session_id=session_id))
+    return found
+
+
+def written(responses: list[wire.DecodeResponse]) -> list[int]:
+    return [responses[0].verdict.token, *(token for r in responses[1:] for token in r.continuation.tokens)]
+
+
+async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wire.DecodeResponse]]:
+    """All requests through one scheduler, in parts of 8 tokens, as the servicer drives them."""
+    scheduler = Scheduler(engine, part=8)
+    table = SessionTable(engine, scheduler.do)
+    turns = Turns(table, patience=60)
+
+    async def drive(request: Request) -> list[wire.DecodeResponse]:
+        responses = []
+        async with turns.take(request, engine.context) as turn:
+            with closing(answer(turn.session, request, engine.context)) as steps:
+                step = next(steps)
+                while step is not None:
+                    if isinstance(step, Feed):
+                        step = steps.send(await scheduler.run(step))
+                    else:
+                        responses.append(step)
+                        step = next(steps, None)
+        return responses
+
+    found = await asyncio.gather(*map(drive, requests))
+    await scheduler.drained()
+    scheduler.close()
+    table.check_integrity()
+    scheduler.check_integrity()
+    engine.check_integrity()
+    return found
+
+
+# gptj is a model that runs padded. Room for all texts, and for a few at a time.
+@pytest.mark.parametrize(("kind", "texts"), [("llama", 64), ("llama", 6), ("gptj", 64)])
+def test_64_texts_at_once_are_those_of_one_by_one(tmp_path, kind, texts):
+    directory = write_checkpoint(tmp_path / kind, kind)
+    one_by_one = Cloud(make_engine(directory, SESSIONS), share=False)
+    expected = [written(one_by_one.ask(message)) for message in messages()]
+    found = asyncio.run(at_once(make_engine(directory, texts), [one_by_one.parse(message) for message in messages()]))
+    assert [written(responses) for responses in found] == expected

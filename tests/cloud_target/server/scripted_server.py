@@ -1,0 +1,42 @@
+"""The target of `tests/fakes.py` as a process of its own, which takes its time for every pass and logs all it can.
+
+`python -m tests.cloud_target.server.scripted_server PORT SECONDS_A_PASS [VOCABULARY]`; it prints its address when it
+serves. With a vocabulary it writes nonsense over that many token ids instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from cloud_target.engine.interface import Feed, Scores
+from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.server.cli import DRAIN_SECONDS
+from cloud_target.server.server import TargetServer, serve
+from tests.fakes import CONTEXT, script, tokenizer
+
+
+class PacedEngine(ScriptedEngine):
+    """Takes `pause` seconds for a pass."""
+
+    def __init__(self, pause: float, vocabulary: int | None) -> None:
+        size = vocabulary or tokenizer().get_vocab_size()
+        super().__init__(random_script(size) if vocabulary else script("target"), size, slots=16, context=CONTEXT)
+        self._pause = pause
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        time.sleep(self._pause)
+        return super().forward(feeds)
+
+
+async def main(port: int, pause: float, vocabulary: int | None = None) -> None:
+    server = TargetServer(PacedEngine(pause, vocabulary), port=port)
+    await serve(server, lambda address: print(address, flush=True), drain_seconds=DRAIN_SECONDS)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.DEBUG)
+    asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), *map(int, sys.argv[3:])))

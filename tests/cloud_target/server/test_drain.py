@@ -1,0 +1,208 @@
+"""A server that stops: what it says and finishes first, and that no edge loses anything, however it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from types import SimpleNamespace
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from cloud_target.cli import main
+from cloud_target.engine.interface import Feed, Scores
+from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.scheduling.scheduler import DEAD
+from cloud_target.server import cli
+from cloud_target.server.server import TargetServer
+from edge_client.decoding.generation import Settings
+from edge_client.target.client import TargetClient
+from shared.config import Criterion, Mode, Sampling
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceStub
+from tests.cloud_target.protocol.reference import alone, request
+from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
+from tests.fakes import fake_cloud, fake_device
+from tests.support import LoopbackTransport, client_of, unused_port
+
+Health = health_pb2.HealthCheckResponse
+VOCABULARY, CONTEXT = 8, 128
+SCRIPT = random_script(VOCABULARY)
+SAMPLING = Sampling(0.8, seed=5)
+TRUTH = alone(SCRIPT, [1, 2], SAMPLING, CONTEXT)
+
+
+class HeldEngine(ScriptedEngine):
+    """Holds each pass until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__(SCRIPT, VOCABULARY, context=CONTEXT)
+        self.inside, self.may_go_on = threading.Event(), threading.Event()
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        self.inside.set()
+        assert self.may_go_on.wait(PATIENCE)
+        return super().forward(feeds)
+
+
+async def sent(*messages: wire.DecodeRequest) -> AsyncIterator[wire.DecodeRequest]:
+    """Requests of a stream that then stays open."""
+    for number, message in enumerate(messages, 1):
+        message.request_id = number
+        if number > 1:
+            message.ClearField("session")
+        yield message
+    await asyncio.Event().wait()
+
+
+async def _order() -> None:
+    engine = HeldEngine()
+    server = TargetServer(engine, port=0)
+    await server.start()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub, health = TargetServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+        later = request(TRUTH[:6], 5, SAMPLING, write_on=50)
+        call = stub.Decode(sent(request(TRUTH[:5], 0, SAMPLING), later), timeout=PATIENCE)
+        await call.wait_for_connection()
+        await asyncio.to_thread(engine.inside.wait, PATIENCE)
+        while not any(stream.pending for stream in server._servicer._streams):
+            await asyncio.sleep(0.01)  # until the second request has come, too
+        stopping = asyncio.create_task(server.stop(PATIENCE))
+        await asyncio.sleep(0)
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        assert answer.status == Health.NOT_SERVING
+        for refused in (stub.Describe(wire.DescribeRequest()), stub.Decode(sent(later)).read()):
+            with pytest.raises(grpc.aio.AioRpcError, match="shutting down; connect again") as caught:
+                await refused
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert not stopping.done()
+        engine.may_go_on.set()
+        verdicts = [await call.read(), await call.read()]
+        assert [(v.request_id, v.verdict.token) for v in verdicts] == [(1, TRUTH[5]), (2, TRUTH[6])]
+        with pytest.raises(grpc.aio.AioRpcError, match="shutting down"):  # and nothing of the continuation
+            await call.read()
+        await stopping
+
+
+async def _patience_ends() -> None:
+    engine = HeldEngine()
+    server = TargetServer(engine, port=0)
+    await server.start()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        call = TargetServiceStub(channel).Decode(sent(request(TRUTH[:5], 0, SAMPLING)))
+        await asyncio.to_thread(engine.inside.wait, PATIENCE)
+        threading.Timer(1.0, engine.may_go_on.set).start()
+        await server.stop(drain_seconds=0.1)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.read()
+
+
+@pytest.mark.parametrize("scenario", [_order, _patience_ends])
+def test_a_drain(scenario):
+    """First NOT_SERVING and no new calls, then the verdicts that are due, then the end; but not for ever."""
+    asyncio.run(scenario())
+
+
+class Edge(threading.Thread):
+    """A device that writes one text, with its own connection."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(daemon=True)
+        mode = (Mode.CLOUD, Mode.EXACT, Mode.SPRINT)[number % 3]
+        self._prompt = [10 + number, 20, 30]
+        self._settings = Settings(
+            mode, sampling=Sampling(0.8, 0, 0.95, number), criterion=Criterion.STRICT, budget=0.1, max_tokens=70
+        )
+        self._device = fake_device()
+        self.address, self.written, self.error = "", [], None
+
+    def undisturbed(self) -> list[int]:
+        client = client_of(LoopbackTransport(fake_cloud()))
+        return [shown.token for shown in self._device.generate(self._prompt, self._settings, client)]
+
+    def run(self) -> None:
+        try:
+            with TargetClient.connect(self.address) as client:
+                for shown in self._device.generate(self._prompt, self._settings, client):
+                    self.written.append(shown.token)
+        except Exception as error:
+            self.error = error
+
+
+def test_no_running_call_is_lost_whatever_ends_the_server():
+    """SIGTERM, then SIGKILL, while six edges write; each time a new server takes the port."""
+    edges = [Edge(number) for number in range(6)]
+    expected = [edge.undisturbed() for edge in edges]
+    process = ScriptedProcess(0.008)
+    for edge in edges:
+        edge.address = process.address
+        edge.start()
+    for number, share in ((signal.SIGTERM, 0.2), (signal.SIGKILL, 0.5)):
+        end = time.monotonic() + PATIENCE
+        while sum(len(edge.written) for edge in edges) < share * sum(map(len, expected)):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        assert any(edge.is_alive() for edge in edges)
+        status, log = process.end(number)
+        assert status == (0 if number is signal.SIGTERM else -signal.SIGKILL), log
+        process = ScriptedProcess(0.008, process.port)
+    for edge in edges:
+        edge.join(PATIENCE)
+    status, log = process.end(signal.SIGTERM)
+    assert (status, [edge.error for edge in edges]) == (0, [None] * 6), log
+    assert [edge.written for edge in edges] == expected
+
+
+def test_a_second_signal_ends_it_at_once():
+    process = ScriptedProcess(30.0)
+    with grpc.insecure_channel(process.address) as channel:
+        prompt = request([10, 20, 30], 0, SAMPLING)
+        call = TargetServiceStub(channel).Decode(iter([prompt]))
+        health = health_pb2_grpc.HealthStub(channel)
+        TargetServiceStub(channel).Describe(wire.DescribeRequest(), timeout=PATIENCE)
+        process.signal(signal.SIGTERM)
+        while health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE).status == Health.SERVING:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        status, log = process.end(signal.SIGTERM)
+        assert status == 128 + signal.SIGTERM, log
+        assert re.search("ended at once", log)
+        assert time.monotonic() - begun < 20  # the pass alone takes 30
+        with pytest.raises(grpc.RpcError):
+            list(call)
+
+
+class LostEngine(ScriptedEngine):
+    """Fails at every pass, as a device that fell off its bus."""
+
+    device = SimpleNamespace(type="cpu")
+    model = SimpleNamespace(parameters=lambda: ())
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        raise RuntimeError
+
+
+def test_a_server_whose_engine_is_dead_ends_with_status_1(monkeypatch, capfd):
+    port = unused_port()
+    monkeypatch.setattr(cli, "load_engine", lambda _: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
+    statuses = []
+
+    def ask() -> None:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(PATIENCE)
+            stub = TargetServiceStub(channel)
+            for _ in range(DEAD):
+                call = stub.Decode(iter([request(TRUTH[:5], 0, SAMPLING)]), timeout=PATIENCE)
+                statuses.append(call.code())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert main(["serve", "--port", str(port)]) == 1
+    asking.join()
+    assert grpc.StatusCode.OK not in statuses
+    assert "the engine fails at every pass" in capfd.readouterr().err

@@ -1,0 +1,152 @@
+"""What Prometheus gets to see: the events of the service, counted, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cloud_target.engine.interface import Description
+from cloud_target.telemetry import metrics as module
+from cloud_target.telemetry import options as telemetry
+from cloud_target.telemetry.metrics import METRICS, Metrics, exported
+from cloud_target.telemetry.observer import NOBODY, Observer, together
+from shared.errors import InputError
+
+WHO = Description("pocket-target", "f1", "t1", 4096, "float32")
+EVENTS = sorted(name for name in vars(Observer) if not name.startswith("_"))
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(WHO, "0.1.0", process=False)
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def tell_everything(observer: Observer) -> None:
+    observer.queued(3)
+    observer.passed(4, 37, 0.012)
+    observer.passed(1, 1, 0.004)
+    observer.waited(0.003)
+    observer.kept(5, 1 << 20, 1 << 30)
+    observer.evicted(2)
+    observer.answered("anna", "verdict", 12, 1, 0.02)
+    observer.answered("", "continuation", 0, 7, 2.0)
+    observer.refused("anna", "BUSY")
+    observer.streams("anna", 1)
+    observer.streams("anna", 1)
+    observer.streams("anna", -1)
+
+
+def test_every_event_is_counted(metrics):
+    tell_everything(metrics)
+    assert sample(metrics, "tandem_queue_feeds") == 3
+    assert sample(metrics, "tandem_pass_feeds_sum") == 5
+    assert sample(metrics, "tandem_pass_tokens_sum") == 38
+    assert sample(metrics, "tandem_pass_seconds_count") == 2
+    assert sample(metrics, "tandem_pass_seconds_bucket", le="0.005") == 1
+    assert sample(metrics, "tandem_queue_seconds_sum") == pytest.approx(0.003)
+    assert sample(metrics, "tandem_sessions") == 5
+    assert sample(metrics, "tandem_kv_used_bytes") == 1 << 20
+    assert sample(metrics, "tandem_kv_budget_bytes") == 1 << 30
+    assert sample(metrics, "tandem_evictions_total") == 2
+    assert sample(metrics, "tandem_answer_seconds_bucket", kind="verdict", le="0.025") == 1
+    assert sample(metrics, "tandem_answer_seconds_count", kind="continuation") == 1
+    assert sample(metrics, "tandem_tokens_read_total", tenant="anna") == 12
+    assert sample(metrics, "tandem_tokens_written_total", tenant="anonymous") == 7
+    assert sample(metrics, "tandem_refusals_total", reason="BUSY") == 1
+    assert sample(metrics, "tandem_streams", tenant="anna") == 1
+    about = {"version": "0.1.0", "target": "pocket-target", "fingerprint": "f1", "dtype": "float32"}
+    assert sample(metrics, "tandem_build_info", **about) == 1
+
+
+def test_it_listens_to_every_event():
+    assert [event for event in EVENTS if getattr(Metrics, event) is getattr(Observer, event)] == []
+
+
+def test_the_list_is_what_there_is(metrics):
+    tell_everything(metrics)
+    families = {family.name for family in metrics.registry.collect()}
+    assert families == {metric.name for metric in METRICS.values()} | {"tandem_build_info"}
+
+
+def test_times_from_a_millisecond_to_half_a_minute_are_told_apart():
+    assert (min(module.SECONDS), max(module.SECONDS)) == (0.001, 30.0)
+
+
+def test_a_label_has_not_too_many_values(metrics, monkeypatch):
+    monkeypatch.setattr(module, "MOST_VALUES", 2)
+    for tenant in "abcda":
+        metrics.answered(tenant, "verdict", 1, 0, 0.01)
+    assert sample(metrics, "tandem_tokens_read_total", tenant="a") == 2
+    assert sample(metrics, "tandem_tokens_read_total", tenant="other") == 2
+    assert sample(metrics, "tandem_tokens_read_total", tenant="c") is None
+
+
+def test_it_is_offered_over_http(metrics):
+    tell_everything(metrics)
+    with exported(metrics, "127.0.0.1", 0) as address:
+        # The proxy of an environment has no business here.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"http://{address}/metrics", timeout=10) as page:
+            text = page.read().decode()
+    assert "tandem_pass_feeds" in {family.name for family in text_string_to_metric_families(text)}
+    with pytest.raises(urllib.error.URLError):
+        opener.open(f"http://{address}/metrics", timeout=10)
+
+
+def test_a_connection_that_asks_nothing_is_closed(metrics, monkeypatch):
+    monkeypatch.setattr("cloud_target.telemetry.metrics.SILENCE", 0.2)
+    with exported(metrics, "127.0.0.1", 0) as address:
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=10) as silent:
+            assert silent.recv(1) == b""
+
+
+def options(port: int | None) -> argparse.Namespace:
+    return argparse.Namespace(metrics_host="127.0.0.1", metrics_port=port, log_format="text", log_level="info")
+
+
+def test_a_taken_port_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        asked = options(taken.getsockname()[1])
+        with pytest.raises(InputError, match="address already in use; choose another --metrics-port"):
+            telemetry.check(asked)
+        with pytest.raises(InputError, match="choose another"), telemetry.telemetry(asked, WHO):
+            pass
+
+
+def test_without_a_port_nothing_listens():
+    telemetry.check(options(None))
+    with telemetry.telemetry(options(None), WHO) as (_, address):
+        assert address is None
+
+
+class Recorder(Observer):
+    def __init__(self) -> None:
+        self.heard: list[tuple] = []
+
+    def queued(self, feeds: int) -> None:
+        self.heard.append(("queued", feeds))
+
+
+def test_several_observers_hear_the_same(metrics):
+    one, two = Recorder(), Recorder()
+    both = together(one, metrics, two)
+    tell_everything(both)
+    assert one.heard == two.heard == [("queued", 3)]
+    assert sample(metrics, "tandem_queue_feeds") == 3
+    assert sample(metrics, "tandem_evictions_total") == 2
+
+
+def test_what_one_alone_hears_goes_straight_to_it(metrics):
+    assert together(Recorder(), metrics).passed == metrics.passed
+    assert together() is NOBODY
+    assert together(metrics) is metrics

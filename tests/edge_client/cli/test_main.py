@@ -1,0 +1,340 @@
+"""The command line: what it writes where, and that everything that can go wrong is one sentence."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_client.cli import main as cli
+from edge_client.cli.arguments import parse_args
+from edge_client.decoding.generation import Device, Settings
+from edge_client.target.client import TargetClient
+from shared.config import Sampling
+from shared.errors import TargetUnavailable
+from tests.edge_client.bundles import made_bundle
+from tests.fakes import fake_cloud, fake_device
+from tests.support import LoopbackTransport, Servicer, client_of, serving, unused_port
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def start(*arguments: str, module: str = "edge_client", **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+# What it understands.
+
+
+def test_generate_is_what_it_does_if_not_told_otherwise():
+    assert parse_args(["Tom", "--seed", "3"]) == parse_args(["generate", "--seed", "3", "Tom"])
+    assert parse_args(["info"]).command == "info"
+    assert parse_args(["generate", "info"]).prompt == "info"
+    assert parse_args(["--stop", "a", "--stop", "b"]).stop == ["a", "b"]
+
+
+def test_its_defaults_are_those_of_the_settings(monkeypatch):
+    monkeypatch.delenv("TANDEM_TARGET", raising=False)
+    options, defaults = parse_args([]), Settings()
+    for name in ("mode", "budget", "criterion", "coupling", "max_tokens", "window"):
+        assert getattr(options, name) == getattr(defaults, name)
+    given = Sampling(options.temperature, options.top_k, options.top_p, options.seed)
+    assert given == defaults.sampling
+    assert options.target == "127.0.0.1:50051"
+
+
+def test_target_and_bundle_may_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TANDEM_TARGET", "elsewhere:1")
+    monkeypatch.setenv("TANDEM_BUNDLE", "/some/bundle")
+    assert (parse_args([]).target, parse_args(["info"]).bundle) == ("elsewhere:1", Path("/some/bundle"))
+    assert parse_args(["--target", "here:2"]).target == "here:2"
+
+
+def test_help_is_quick_and_its_examples_parse():
+    program = (
+        "import sys\nfrom edge_client.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"numpy", "grpc", "onnxruntime", "tokenizers", "google.protobuf"} & set(run.stderr.split())
+    examples = re.findall(r"^  (?:echo .* \| )?(edge-client .*?)(?:  +.*| \|.*)?$", run.stdout, re.MULTILINE)
+    assert len(examples) >= 8
+    for example in examples:
+        assert parse_args(shlex.split(example)[1:])
+
+
+# What it writes.
+
+
+def test_the_text_goes_to_stdout_and_one_line_about_it_to_stderr(edge, transport):
+    status, out, err = edge("Once upon a time", "--max-tokens", "40")
+    assert status == 0
+    assert len(out) > 40
+    assert out.endswith("\n")
+    assert re.fullmatch(
+        r"sprint: 40 tokens; \d+ tokens/s; 0\.\d+ calls/token; off-target \d+\.\d % typical, \d+\.\d % strict "
+        r"\(audited: 40 tokens\); \d+\.\d bytes/token\n",
+        err,
+    )
+    assert len(transport.released) == 1
+    assert transport.closed
+
+
+@pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
+def test_json_is_one_line_with_everything(edge, mode):
+    arguments = ("Once upon a time", "--max-tokens", "50", "--mode", mode, "--seed", "5")
+    status, out, err = edge("--json", *arguments)
+    assert (status, err, out.count("\n")) == (0, "", 1)
+    report = json.loads(out)
+    assert (report["mode"], report["finish_reason"]) == (mode, "length")
+    assert len(report["token_ids"]) == len(report["origins"]) == report["tokens"] == 50
+    assert set(report["origins"]) <= {"accepted", "confirmed", "target"}
+    wanted = {"accepted", "confirmed", "target", "asked", "calls", "audited", "divergence_strict"}
+    wanted |= {"divergence_typical", "bytes_up", "bytes_down", "total_ms", "draft_ms", "verifier_ms"}
+    wanted |= {"network_ms", "target_ms", "target_nll"}
+    assert wanted <= report.keys()
+    assert edge(*arguments)[1] in (report["text"] + "\n", report["text"])
+
+
+def test_exact_is_cloud(edge):
+    texts = {
+        edge("Tom", "--mode", mode, "--window", window, "--max-tokens", "60", "-q")[1]
+        for mode, window in [("cloud", "8"), ("exact", "8"), ("exact", "3"), ("sprint", "8")]
+        if mode != "sprint"
+    }
+    assert len(texts) == 1
+    assert edge("Tom", "--budget", "0", "--max-tokens", "60", "-q")[1] in texts
+
+
+@pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
+def test_a_stop_string_ends_the_text_and_is_not_shown(edge, mode):
+    arguments = ("Tom", "--json", "--max-tokens", "60", "--mode", mode)
+    whole = json.loads(edge(*arguments)[1])
+    stop = whole["text"][30:34]
+    report = json.loads(edge(*arguments, "--stop", stop, "--stop", "never")[1])
+    assert report["text"] == whole["text"][: whole["text"].index(stop)]
+    assert report["finish_reason"] == "stop"
+    assert report["tokens"] < 60
+    assert report["token_ids"] == whole["token_ids"][: report["tokens"]]
+
+
+def test_the_prompt_may_come_from_stdin(edge, monkeypatch):
+    expected = edge("Tom 😀", "-q", "--no-memory", "--max-tokens", "20")[1]
+    for arguments in ((), ("-",)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("Tom 😀\n".encode())))
+        assert edge(*arguments, "-q", "--no-memory", "--max-tokens", "20") == (0, expected, "")
+
+
+def test_chat_renders_the_prompt_as_a_user_says_it(edge):
+    plain = edge("<|user|>Hello<|end|><|assistant|>", "-q", "--no-memory", "--max-tokens", "20")
+    assert edge("--chat", "Hello", "-q", "--no-memory", "--max-tokens", "20") == plain
+
+
+def test_local_never_connects(edge, monkeypatch):
+    def fail(address):
+        raise AssertionError
+
+    monkeypatch.setattr(TargetClient, "connect", fail)
+    status, out, err = edge("Tom", "--mode", "local", "--max-tokens", "20")
+    assert (status, bool(out)) == (0, True)
+    assert "target was not asked" in err
+
+
+def test_without_an_audit_it_says_so(edge):
+    line = edge("Tom", "--no-audit", "--max-tokens", "40", "--budget", "1")[2]
+    assert re.search(r"\d+ accepted tokens not audited", line)
+
+
+def test_a_bundle_for_another_target_is_worth_a_warning(edge, monkeypatch):
+    other = fake_device()
+    other.manifest = replace(other.manifest, target_fingerprint="another")
+    monkeypatch.setattr(Device, "load", lambda bundle: other)
+    status, _, err = edge("Tom", "--max-tokens", "5")
+    assert status == 0
+    assert err.startswith("edge-client: warning: the verifier of the bundle fake was trained for scripted")
+    assert "warning" not in edge("Tom", "--max-tokens", "5", "-q")[2]
+
+
+def test_a_targets_name_does_not_command_the_terminal(edge, transport, monkeypatch):
+    described = transport.describe(1.0)
+    described.name, described.fingerprint = "\033]0;mine\007", "another"
+    monkeypatch.setattr(transport, "describe", lambda timeout: described)
+    _, _, err = edge("Tom", "--max-tokens", "5")
+    assert "this target is \ufffd]0;mine\ufffd (another)" in err
+    assert "\033" not in err
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--temperature", "-1", "x"], "temperature"),
+        (["--temperature", "nan", "x"], "temperature"),
+        (["--top-p", "0", "x"], "top-p"),
+        (["--top-k", "-1", "x"], "top-k"),
+        (["--top-k", "4294967296", "x"], "top-k"),
+        (["--seed", "-1", "x"], "seed"),
+        (["--budget", "2", "x"], "budget"),
+        (["--max-tokens", "0", "x"], "max-tokens"),
+        (["--window", "0", "x"], "window"),
+        (["--stop", "", "x"], "stop string"),
+        ([""], "prompt is empty"),
+        (["--chat", ""], "prompt is empty"),
+        (["\udcff"], "not valid Unicode"),
+        (["word " * 600], "the context"),
+        (["info", "--bundle", "/nowhere"], "no bundle at /nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence(edge, arguments, sentence):
+    status, out, err = edge(*arguments)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--mode", "warp"], ["--frobnicate"], ["--seed", "x"], ["a", "b"], ["--max", "3"]]
+)
+def test_what_it_does_not_understand_is_one_sentence(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert re.fullmatch(r"edge-client: .*; see `edge-client --help`\n", capsys.readouterr().err)
+
+
+def test_no_prompt_at_a_terminal(edge, monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    status, _, err = edge()
+    assert status == 2
+    assert "there is no prompt" in err
+
+
+def test_stdin_that_is_no_text(edge, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff")))
+    assert edge()[::2] == (2, "edge-client: standard input is not UTF-8 text; convert it first\n")
+
+
+@pytest.mark.parametrize(("closed", "status"), [("stdin", 2), ("stdout", 0), ("stderr", 0)])
+def test_a_stream_may_be_closed(edge, monkeypatch, closed, status):
+    monkeypatch.setattr(sys, closed, None)
+    found = edge(*([] if closed == "stdin" else ["Tom"]), "--max-tokens", "3")[0]
+    getattr(sys, closed).close()
+    assert found == status
+
+
+def test_another_models_bundle(edge, monkeypatch):
+    other = fake_device()
+    other.manifest = replace(other.manifest, tokenizer_fingerprint="another")
+    monkeypatch.setattr(Device, "load", lambda bundle: other)
+    status, out, err = edge("Tom")
+    assert (status, out, err.count("\n")) == (3, "", 1)
+    assert "has another tokenizer" in err
+
+
+def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
+    class Mortal(LoopbackTransport):
+        def open(self):
+            link = super().open()
+            receive, left = link.receive, iter(range(4))
+
+            def until_death(timeout):
+                if next(left, None) is None:
+                    raise TargetUnavailable("cannot reach the target")
+                return receive(timeout)
+
+            link.receive = until_death
+            return link
+
+    monkeypatch.setattr(TargetClient, "connect", lambda address, access=None: client_of(Mortal(fake_cloud())))
+    status, out, err = edge("Tom", "--max-tokens", "100")
+    assert (status, err) == (3, "edge-client: cannot reach the target\n")
+    assert out.endswith("\n")  # what there was stays, on a line of its own
+    assert edge("Tom", "--max-tokens", "100", "--json")[:2] == (3, "")
+
+
+def test_a_dead_target_and_a_wrong_address():
+    runs = [
+        start("Tom", "--target", address, module="tests.fakes") for address in (f"127.0.0.1:{unused_port()}", "nowhere")
+    ]
+    for run, status, sentence in zip(
+        runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
+    ):
+        out, err = run.communicate(timeout=30)
+        assert (run.returncode, out) == (status, b"")
+        assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err.decode())
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, Servicer]]:
+    servicer = Servicer(fake_cloud())
+    with serving(servicer) as port:
+        yield f"127.0.0.1:{port}", servicer
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(served, tmp_path, number):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("whoever started the tests has this signal ignored (as nohup does), which a process inherits")
+    address, servicer = served
+    pace = {"TANDEM_TEST_PAUSE": "0.02", "TANDEM_STATE": str(tmp_path)}
+    run = start("Tom", "--target", address, "--max-tokens", "400", "--window", "4", module="tests.fakes", **pace)
+    assert run.stdout.read(20)
+    run.send_signal(number)
+    _, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (128 + number, b"\n")
+    [memory] = tmp_path.glob("*.json")
+    assert json.loads(memory.read_text())["entries"][0]["known"] > 0
+    assert len(servicer.transport.released) == 1
+    assert len(servicer.transport.cloud.table) == 0
+
+
+def test_a_reader_that_leaves_is_no_error(served):
+    address, servicer = served
+    run = start("Tom", "--target", address, "--max-tokens", "400", module="tests.fakes", TANDEM_TEST_PAUSE="0.005")
+    assert run.stdout.read(20)
+    run.stdout.close()
+    assert run.wait(timeout=30) == 141
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert len(servicer.transport.released) == 1
+
+
+def test_a_text_over_grpc_is_the_one_without(edge, served):
+    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module="tests.fakes")
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (0, b"")
+    assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]
+
+
+# info.
+
+
+def test_info(tmp_path, capsys):
+    bundle = made_bundle(tmp_path)
+    assert cli.main(["info", "--bundle", bundle]) == 0
+    out = capsys.readouterr().out
+    for fact in ("fake", "scripted", "512 tokens", "1.5 MB"):
+        assert fact in out
+    assert cli.main(["info", "--json", "--bundle", bundle]) == 0
+    assert json.loads(capsys.readouterr().out)["calibration"][0]["criterion"] == "typical"

@@ -1,0 +1,34 @@
+"""The command line of the device, with fakes behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from edge_client.cli import main as cli
+from edge_client.decoding.generation import Device
+from edge_client.target.client import TargetClient
+from tests.fakes import fake_cloud, fake_device
+from tests.support import LoopbackTransport, client_of
+
+
+@pytest.fixture
+def transport(monkeypatch, tmp_path) -> LoopbackTransport:
+    """The command line with a fake device that remembers nothing yet, and a fake target at every address."""
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "state"))
+    transport = LoopbackTransport(fake_cloud())
+    monkeypatch.setattr(Device, "load", lambda bundle: fake_device())
+    monkeypatch.setattr(TargetClient, "connect", lambda address, access=None: client_of(transport))
+    return transport
+
+
+@pytest.fixture
+def edge(transport, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line; gives the exit status, and what it wrote to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = cli.main(arguments)
+        return status, *capsys.readouterr()
+
+    return run

@@ -1,0 +1,131 @@
+"""A scripted draft and a scripted target that agree most of the time, and the real loop between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+
+import numpy as np
+
+from cloud_target.engine.scripted import ScriptedEngine
+from edge_client.decoding.decoder import decode
+from edge_client.decoding.drafter import Drafter
+from edge_client.decoding.policy import Cloud, Exact, Local, Policy, Sprint
+from edge_client.decoding.record import Record
+from edge_client.decoding.text import Text
+from edge_client.promise.budget import Budget
+from edge_client.target.client import TargetClient
+from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
+from shared.config import Coupling, Criterion, Mode, Sampling
+from shared.sampling import Sampler
+from shared.stopping import Stopper
+from tests.support import Cloud as CloudProcess
+from tests.support import LoopbackTransport, client_of
+
+
+class Letters:
+    """Decodes token i as the i-th letter of the alphabet."""
+
+    def push(self, token: int) -> str:
+        return chr(ord("a") + token)
+
+    def flush(self) -> str:
+        return ""
+
+
+class Pair:
+    """A target whose logits are a seeded function of the last two tokens, and a draft that is a blurred copy.
+
+    Args:
+        vocabulary: token ids.
+        blur: standard deviation of the difference of the two models' logits.
+    """
+
+    def __init__(self, vocabulary: int = 6, blur: float = 0.7, context: int = 96, seed: int = 0) -> None:
+        self.vocabulary, self.context = vocabulary, context
+        self._blur, self._seed = blur, seed
+        self._cache: dict[tuple[int, ...], np.ndarray] = {}
+        self.cloud = CloudProcess(lambda: ScriptedEngine(self.target_logits, vocabulary, context=context))
+        self.client: TargetClient = client_of(LoopbackTransport(self.cloud))
+
+    def target_logits(self, text: Iterable[int]) -> np.ndarray:
+        """``float32 [vocabulary]``."""
+        return self._logits(tuple(text)[-2:], 0)
+
+    def draft_logits(self, text: Iterable[int]) -> np.ndarray:
+        """``float32 [vocabulary]``."""
+        recent = tuple(text)[-2:]
+        return self._logits(recent, 0) + self._blur * self._logits(recent, 1)
+
+    def _logits(self, recent: tuple[int, ...], model: int) -> np.ndarray:
+        key = (self._seed, model, *recent)
+        if key not in self._cache:
+            self._cache[key] = np.random.default_rng(key).normal(0, 1.3, self.vocabulary).astype(np.float32)
+        return self._cache[key]
+
+    def probabilities(self, logits: np.ndarray, sampling: Sampling) -> np.ndarray:
+        """After temperature, top-k and top-p, ``float64 [vocabulary]``, the slow and plain way."""
+        if sampling.temperature == 0:
+            return np.eye(self.vocabulary)[int(logits.argmax())]
+        weights = np.exp(logits.astype(np.float64) / sampling.temperature)
+        order = np.argsort(-logits, kind="stable")[: sampling.top_k or None]
+        survivors, mass = [], 0.0
+        for token in order:
+            survivors.append(token)
+            mass += weights[token]
+            if mass >= sampling.top_p * weights[order].sum():
+                break
+        p = np.zeros(self.vocabulary)
+        p[survivors] = weights[survivors] / mass
+        return p
+
+    def write(
+        self,
+        mode: Mode,
+        sampling: Sampling,
+        prompt: Iterable[int] = (1, 2, 3),
+        doubt: Callable | None = None,
+        tokens: int = 12,
+        window: int = 4,
+        coupling: Coupling = Coupling.GUMBEL,
+        end_ids: Iterable[int] = (),
+        stops: Iterable[str] = (),
+        ledger: Budget | None = None,
+    ) -> Text:
+        """Write one text; `doubt` is the verifier's function, against a threshold of one half.
+
+        `ledger` is told of the audits in the budget's place, and steers nothing.
+        """
+        text = Text(list(prompt), Letters(), Stopper(end_ids, stops, tokens))
+
+        def q(ids: tuple[int, ...]) -> np.ndarray:
+            logits = self.draft_logits(ids).astype(np.float64)
+            return np.exp(logits - np.logaddexp.reduce(logits))
+
+        verifier = ScriptedVerifier(doubt or (lambda step, draw: 1.0))
+        drafter = Drafter(ScriptedDraft(q, self.vocabulary, self.context), Sampler(sampling), verifier, 0)
+        policies: dict[Mode, Policy] = {
+            Mode.SPRINT: Sprint(Budget(0.5, 0.5), window),
+            Mode.EXACT: Exact(window),
+            Mode.LOCAL: Local(),
+            Mode.CLOUD: Cloud(),
+        }
+        session = None
+        if mode is not Mode.LOCAL:
+            session = self.client.session(sampling, coupling, end_ids, text.prompt_length)
+        self.record = Record(Criterion.TYPICAL, ledger)
+        self.pieces = []
+        with session or nullcontext():
+            for shown in decode(text, drafter, policies[mode], session, self.record, coupling is Coupling.RESIDUAL):
+                self.pieces.append(shown.text)
+        return text
+
+
+def never(step, draw) -> float:
+    """A verifier that accepts every token."""
+    return 0.0
+
+
+def always(step, draw) -> float:
+    """A verifier that doubts every token."""
+    return 1.0

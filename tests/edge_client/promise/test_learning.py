@@ -1,0 +1,116 @@
+"""A correction that audits teach is used only while held-out audits say that it helps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_client.decoding.generation import Settings
+from edge_client.promise.learning import INPUTS, MOST_WEIGHT, Correction, Learner
+from shared.config import Criterion
+from shared.features import NAMES, SCALARS
+from tests.fakes import fake_cloud, fake_device
+from tests.support import LoopbackTransport, client_of
+
+MARGIN = NAMES.index("noisy_margin")
+
+
+def stream(count: int, seed: int, sign: float = 1.0):
+    """Scalars and labels: small noisy margins are errors, and nothing else tells."""
+    random = np.random.default_rng(seed)
+    scalars = np.zeros((count, SCALARS), np.float32)
+    scalars[:, MARGIN] = random.uniform(0, 8, count)
+    return scalars, random.random(count) < 1 / (1 + np.exp(sign * (scalars[:, MARGIN] - 2)))
+
+
+def teach(learner: Learner, scalars: np.ndarray, labels: np.ndarray, doubt: float = 0.2) -> np.ndarray:
+    """The corrected doubt of each token, before its label is known."""
+    doubts = []
+    for position, (row, is_off) in enumerate(zip(scalars, labels, strict=True)):
+        doubts.append(learner.correct(position, row, doubt))
+        learner.audited(position, bool(is_off))
+    return np.array(doubts)
+
+
+def test_it_learns_what_the_shipped_head_does_not_see():
+    learner = Learner()
+    scalars, labels = stream(6000, 0)
+    doubts = teach(learner, scalars, labels)[3000:]
+    assert learner.in_use
+    assert doubts[labels[3000:]].mean() > 2 * doubts[~labels[3000:]].mean()
+
+
+def test_where_there_is_nothing_to_learn_the_shipped_head_stays():
+    learner = Learner()
+    random = np.random.default_rng(1)
+    doubts = random.uniform(0.05, 0.6, 3000)
+    used = 0
+    for position, doubt in enumerate(doubts):
+        used += learner.correct(position, np.zeros(SCALARS, np.float32), float(doubt)) != doubt
+        learner.audited(position, bool(random.random() < doubt))
+    assert abs(learner.correction.advantage) < 10
+    assert all(abs(weight) < 0.3 for weight in learner.correction.weights)
+
+
+def test_what_got_worse_is_not_used_and_then_forgotten():
+    """An adversary makes an error of whatever the correction takes for safe, and of nothing else."""
+    learner = Learner()
+    teach(learner, *stream(3000, 2))
+    assert learner.in_use
+    scalars, _ = stream(1000, 3)
+    unused = 0
+    for position, row in enumerate(scalars):
+        expected = 1 / (1 + np.exp(-learner._w @ np.concatenate(([1.0], 0.25 * np.array([np.log(0.25), *row])))))
+        unused += learner.correct(position, row, 0.2) == 0.2
+        learner.audited(position, bool(expected < 0.5))
+    assert learner.correction.reverted >= 1
+    assert unused > 500
+
+
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6, width=32), st.floats(0, 1), st.booleans()), max_size=60))
+def test_nothing_takes_it_out_of_bounds(tokens):
+    learner = Learner()
+    for position, (value, doubt, is_off) in enumerate(tokens):
+        corrected = learner.correct(position, np.full(SCALARS, value, np.float32), doubt)
+        assert 0 <= corrected <= 1
+        learner.audited(position, is_off)
+    assert all(math.isfinite(weight) and abs(weight) <= MOST_WEIGHT for weight in learner.correction.weights)
+
+
+def test_a_resumed_learner_goes_on_as_if_nothing_had_been():
+    scalars, labels = stream(400, 4)
+    whole, part = Learner(), Learner()
+    teach(whole, scalars, labels)
+    teach(part, scalars[:150], labels[:150])
+    part = Learner(part.correction)
+    teach(part, scalars[150:], labels[150:])
+    assert part.correction == whole.correction
+    assert len(part.correction.weights) == INPUTS
+
+
+def test_audits_of_positions_that_were_never_corrected_are_ignored():
+    learner = Learner()
+    learner.correct(5, np.zeros(SCALARS, np.float32), 0.3)
+    learner.audited(4, True)
+    learner.begin()
+    learner.audited(5, True)
+    assert learner.correction == Correction()
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+def test_a_device_teaches_it_from_text_to_text(criterion):
+    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
+    settings = Settings(budget=0.1, criterion=criterion, max_tokens=60)
+    learner, budget = Learner(), device.budget(settings, client)
+    examples = 0
+    for _ in range(2):
+        generation = device.generate([1, 2, 3], settings, client, budget, learner)
+        assert len(list(generation)) == 60
+        summary = generation.summary
+        # Of a fallen token the target says only that it is not its own: by `typical` no asked one is an example.
+        examples += summary.audited + (summary.asked if criterion is Criterion.STRICT else 0)
+    assert learner.correction.tokens == examples

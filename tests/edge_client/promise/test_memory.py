@@ -1,0 +1,175 @@
+"""What a device remembers of its audits, and what the command line says of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_client.cli import main as cli
+from edge_client.decoding.generation import Settings
+from edge_client.promise.budget import Budget
+from edge_client.promise.memory import Memory, Promise, state_directory
+from shared.config import Coupling, Criterion, Mode
+from shared.errors import InputError
+from tests.edge_client.bundles import made_bundle
+from tests.fakes import fake_cloud, fake_device, manifest
+from tests.support import LoopbackTransport, client_of
+
+
+def file_of(directory: Path) -> Path:
+    """What the command line has remembered."""
+    (file,) = (directory / "state").glob("*.json")
+    return file
+
+
+def test_the_report_says_what_is_promised(tmp_path, capsys):
+    bundle = made_bundle(tmp_path)
+    assert cli.main(["verifier", "report", "--bundle", bundle]) == 0
+    out = capsys.readouterr().out
+    for fact in ("made for scripted", "280 or more", "90% confidence", "0.2500", "0.93 %", "0.98 %", "11.0 %"):
+        assert fact in out
+    assert "Nothing has been audited" in out
+    assert cli.main(["verifier", "report", "--json", "--bundle", bundle]) == 0
+    assert json.loads(capsys.readouterr().out)["calibration"][0]["documents"] == 280
+
+
+def test_audits_are_remembered_until_they_are_reset(edge, monkeypatch, tmp_path, capsys):
+    for known in (40, 80):
+        edge("Tom", "--max-tokens", "40", "--budget", "0.05")
+        file = file_of(tmp_path)
+        (entry,) = json.loads(file.read_text())["entries"]
+        assert (entry["promise"]["budget"], entry["known"]) == (0.05, known)
+        assert "Tom" not in file.read_text()
+    before = file.read_text()
+    edge("Tom", "--max-tokens", "40", "--budget", "0.05", "--no-memory")
+    edge("Tom", "--max-tokens", "40", "--mode", "exact")
+    assert file.read_text() == before
+
+    monkeypatch.setattr("shared.bundle.read_manifest", lambda bundle: manifest())
+    assert cli.main(["verifier", "report"]) == 0
+    assert " 80 " in capsys.readouterr().out
+    assert cli.main(["verifier", "reset"]) == 0
+    assert not list((tmp_path / "state").iterdir())
+    assert cli.main(["verifier", "reset"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{}", '{"format": 1, "entries": [{}]}', '{"format": 7, "entries": []}', "target", "huge", "weights"],
+)
+def test_a_damaged_memory_is_set_aside_and_does_not_keep_a_device_from_writing(edge, tmp_path, damage):
+    edge("Tom", "--max-tokens", "20", "--criterion", "strict", "--budget", "0.2", "--learn")
+    file = file_of(tmp_path)
+    data = json.loads(file.read_text())
+    (entry,) = data["entries"]
+    match damage:
+        case "target":
+            entry["promise"]["target"] = []
+        case "huge":
+            entry["steering"]["log_odds"] = 10**400
+        case "weights":
+            entry["correction"]["weights"] = [1.0]
+    file.write_text(json.dumps(data) if damage.isalpha() else damage)
+    status, out, err = edge("Tom", "--max-tokens", "2")
+    assert (status, bool(out)) == (0, True)
+    assert "set aside" in err
+    assert file.with_suffix(".damaged").exists()
+    assert len(json.loads(file.read_text())["entries"]) == 1
+    assert "warning" not in edge("Tom", "--max-tokens", "2")[2]
+
+
+def test_two_runs_at_once_lose_nothing_of_each_other(tmp_path):
+    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
+    memories = [Memory.open(device.manifest, tmp_path) for _ in range(2)]
+    for memory, criterion in zip(memories, Criterion, strict=True):
+        for settings in (Settings(criterion=criterion, max_tokens=9), Settings(max_tokens=9, budget=0.3)):
+            budget = device.budget(settings, client)
+            generation = device.generate([1, 2, 3], settings, client, budget)
+            assert len(list(generation)) == 9
+            memory.add(Promise.of(settings, "scripted"), generation.summary, budget)
+    entries = Memory.open(device.manifest, tmp_path).entries.values()
+    assert sorted((entry.promise.budget, entry.texts) for entry in entries) == [(0.005, 1), (0.005, 1), (0.3, 2)]
+
+
+def test_what_two_runs_at_once_learn_of_one_promise_adds_up(tmp_path):
+    """A long good text must not wipe out the errors of the short bad ones that were written meanwhile."""
+    promise = Promise.of(Settings(budget=0.05), "t")
+    generation = fake_device().generate([1, 2, 3], Settings(mode=Mode.LOCAL, max_tokens=10))
+    assert len(list(generation)) == 10
+    summary = generation.summary
+    memories = [Memory.open(manifest(), tmp_path) for _ in range(2)]
+    long, short = (memory.budget(promise, 0.5) for memory in memories)
+    for _ in range(2):
+        short.observe(6, 10)
+        memories[1].add(promise, summary, short)
+    long.observe(0, 10)
+    memories[0].add(promise, summary, long)
+    one = Budget(0.05, 0.5)
+    for errors in (6, 6, 0):
+        one.observe(errors, 10)
+    found = Memory.open(manifest(), tmp_path).entries[promise]
+    assert (found.texts, found.steering.tokens) == (3, 30)
+    assert found.steering.debt == pytest.approx(one.steering.debt)
+    assert found.steering.log_odds < short.steering.log_odds + 1
+
+
+def test_a_file_that_cannot_be_read_is_left_alone(edge, tmp_path, monkeypatch):
+    edge("Tom", "--max-tokens", "20")
+    file = file_of(tmp_path)
+    before = file.read_bytes()
+
+    def refused(self: Path, **_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_text", refused)
+        status, out, err = edge("Tom", "--max-tokens", "2")
+    assert (status, bool(out)) == (0, True)
+    assert "this run remembers nothing" in err
+    assert [one.read_bytes() for one in file.parent.glob("*.json*")] == [before]
+    assert not file.with_suffix(".damaged").exists()
+
+
+def test_a_text_that_is_given_up_teaches_too():
+    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
+    settings = Settings(budget=0.05, max_tokens=100, window=8)
+    budget = device.budget(settings, client)
+    generation = device.generate([1, 2, 3], settings, client, budget)
+    for _, _shown in zip(range(40), generation, strict=False):
+        pass
+    generation.close()
+    assert generation.summary.tokens >= 40
+    assert 0 < budget.steering.tokens == generation.summary.known
+
+
+@pytest.mark.parametrize("other", [{"top_k": 1}, {"temperature": 0.2}, {"seed": 7}])
+def test_a_promise_is_another_one_if_tokens_are_drawn_in_another_way(other):
+    first = Promise.of(Settings(), "t")
+    second = Promise.of(Settings(sampling=replace(Settings().sampling, **other)), "t")
+    assert (first == second) is ("seed" in other)
+    assert first != Promise.of(Settings(), "t", learns=True)
+    assert first != Promise.of(Settings(coupling=Coupling.RESIDUAL), "t")
+
+
+def test_without_a_home_the_state_directory_must_be_named(monkeypatch):
+    monkeypatch.delenv("TANDEM_STATE")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(InputError, match="TANDEM_STATE"):
+        state_directory()
+
+
+def test_a_memory_that_cannot_be_kept_loses_no_text(edge, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "file" / "below"))
+    status, out, err = edge("Tom", "--max-tokens", "5")
+    assert (status, bool(out)) == (0, True)
+    assert "could not be kept" in err

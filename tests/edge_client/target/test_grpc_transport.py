@@ -1,0 +1,173 @@
+"""The link over real gRPC on loopback: what breaks is mended, and no error of the library comes through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent import futures
+
+import grpc
+import pytest
+
+from cloud_target.engine.scripted import ScriptedEngine, random_script
+from edge_client.target.client import TargetClient
+from edge_client.target.grpc_transport import ERRORS, GrpcTransport
+from shared.config import Coupling, Sampling
+from shared.errors import InputError, LinkBroken, TargetBusy, TargetError, TargetRefused, TargetUnavailable
+from shared.wire.v1 import target_pb2 as wire
+from tests.support import Cloud, LoopbackTransport, Servicer, serving, unused_port
+
+PROMPT = [1, 2, 3]
+SAMPLING = Sampling(seed=3)
+
+
+def make_cloud() -> Cloud:
+    return Cloud(lambda: ScriptedEngine(random_script(50), 50, context=256))
+
+
+@pytest.fixture
+def servicer() -> Servicer:
+    return Servicer(make_cloud())
+
+
+@pytest.fixture
+def transport(servicer) -> Iterator[GrpcTransport]:
+    with serving(servicer) as port:
+        transport = GrpcTransport(f"127.0.0.1:{port}")
+        yield transport
+        transport.close()
+
+
+def text_of(client: TargetClient, pause_at: int = -1, pause=lambda: None) -> list[int]:
+    """Prompt, some judging, some writing."""
+    with client.session(SAMPLING, Coupling.GUMBEL, (), len(PROMPT)) as session:
+        text = list(PROMPT)
+        for turn in range(20):
+            if turn == pause_at:
+                pause()
+            verdict = session.judge([*text, turn], len(text))
+            text += [*[turn][: verdict.stands], verdict.token]
+        return text + [token for token, _ in session.write_on(text, 30)]
+
+
+def test_a_text_over_grpc_is_the_one_without(servicer, transport):
+    address = "127.0.0.1:0"
+    expected = text_of(TargetClient(LoopbackTransport(make_cloud()), address))
+    client = TargetClient(transport, address)
+    assert text_of(client) == expected
+    client.close()  # waits for the release
+    assert len(servicer.transport.cloud.table) == 0
+    client.close()
+
+
+def test_a_target_that_restarts_is_found_again(servicer):
+    expected = text_of(TargetClient(LoopbackTransport(make_cloud()), ""))
+    with serving(servicer) as port:
+        pass  # a free port
+    lives = [serving(servicer, port), serving(Servicer(make_cloud()), port)]
+    lives[0].__enter__()
+
+    def restart() -> None:
+        lives[0].__exit__(None, None, None)
+        lives[1].__enter__()
+
+    with TargetClient.connect(f"127.0.0.1:{port}") as client:
+        assert text_of(client, 7, restart) == expected
+    lives[1].__exit__(None, None, None)
+
+
+def test_the_table_of_statuses_is_complete():
+    assert set(ERRORS) == set(grpc.StatusCode)
+    for status in ("UNAVAILABLE", "INTERNAL", "CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED"):
+        assert ERRORS[grpc.StatusCode[status]] is LinkBroken
+    assert ERRORS[grpc.StatusCode.RESOURCE_EXHAUSTED] is TargetBusy
+
+
+@pytest.mark.parametrize("status", [s for s in grpc.StatusCode if s is not grpc.StatusCode.OK], ids=lambda s: s.name)
+def test_every_status_becomes_an_error_of_ours(servicer, transport, status):
+    servicer.abort = status
+    with pytest.raises(TargetError, match=r"for a test|no Tandem target") as caught:
+        transport.describe(5.0)
+    assert caught.type is ERRORS[status]
+    link = transport.open()
+    link.send(wire.DecodeRequest())
+    with pytest.raises(TargetError) as caught:
+        link.receive(5.0)
+    assert caught.type is ERRORS[status]
+    with pytest.raises(ERRORS[status]):  # and it stays so
+        link.receive(5.0)
+    link.close()
+
+
+def test_a_refused_request_says_why(transport):
+    link = transport.open()
+    link.send(wire.DecodeRequest(request_id=1))
+    with pytest.raises(TargetRefused, match="must carry the session"):
+        link.receive(5.0)
+    link.close()
+
+
+def test_a_stream_that_ends_or_is_silent_is_broken(servicer, transport):
+    servicer.ends = True
+    link = transport.open()
+    link.send(wire.DecodeRequest())
+    with pytest.raises(LinkBroken, match="ended the stream"):
+        link.receive(5.0)
+    servicer.ends, servicer.is_silent = False, True
+    link = transport.open()
+    link.send(wire.DecodeRequest())
+    begin = time.monotonic()
+    with pytest.raises(LinkBroken, match="no answer"):
+        link.receive(0.1)
+    assert time.monotonic() - begin < 2.0
+    link.close()
+    link.close()
+    with pytest.raises(LinkBroken):
+        link.send(wire.DecodeRequest())
+
+
+def test_nothing_raises_after_close(transport):
+    transport.close()
+    transport.release(bytes(16))
+    for use in (transport.open, lambda: transport.describe(1.0)):
+        with pytest.raises(TargetUnavailable, match="closed") as caught:
+            use()
+        assert caught.type is TargetUnavailable  # no LinkBroken: another try would not help
+    transport.close()
+
+
+def test_releasing_at_a_dead_target_takes_no_time():
+    transport = GrpcTransport(f"127.0.0.1:{unused_port()}")
+    begin = time.monotonic()
+    transport.release(bytes(16))
+    transport.close()
+    assert time.monotonic() - begin < 1.5
+
+
+def test_nobody_at_the_port():
+    begin = time.monotonic()
+    with pytest.raises(TargetUnavailable, match=r"cannot reach the target at 127\.0\.0\.1:\d+ .*--mode local"):
+        TargetClient.connect(f"127.0.0.1:{unused_port()}")
+    assert time.monotonic() - begin < 5.0
+
+
+def test_something_else_at_the_port():
+    server = grpc.server(futures.ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with pytest.raises(TargetRefused, match="no Tandem target"):
+        TargetClient.connect(f"127.0.0.1:{port}")
+    server.stop(None).wait()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "localhost", "localhost:", "localhost:0", "localhost:65536", "http://x:80", "a b:1", ":1", "a:b"]
+)
+def test_what_is_no_address(address):
+    with pytest.raises(InputError, match="host:port"):
+        TargetClient.connect(address)
+
+
+@pytest.mark.parametrize("address", ["localhost:1", "target.example:50051", "[::1]:50051", "10.0.0.1:65535"])
+def test_what_is_an_address(address):
+    GrpcTransport(address).close()
