@@ -18,20 +18,17 @@ from benchmarks.exactness import prompts, write
 from benchmarks.local_target import count, local_target, run_main
 from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.drafter import Drafter
-from edge_client.decoding.generation import Device, Settings
-from edge_client.target.client import TargetClient
-from shared.config import Mode, Sampling
+from edge_client.edge import Edge
+from shared.config import Sampling
 from shared.sampling import Sampler
 
 
-def agreement(
-    device: Device, client: TargetClient, prompt: Sequence[int], sampling: Sampling, tokens: int
-) -> list[bool]:
+def agreement(edge: Edge, prompt: Sequence[int], sampling: Sampling, tokens: int) -> list[bool]:
     """For each token that the target writes after the prompt: whether the draft draws the same."""
-    text = write(device, client, list(prompt), Settings(mode=Mode.CLOUD, sampling=sampling, max_tokens=tokens))
-    drafter = Drafter(device.draft, Sampler(sampling), None, 0)
-    drafter.rewind(0)
-    return [drafter.propose(text[:i]).token == text[i] for i in range(len(prompt), len(text))]
+    text = write(edge, list(prompt), mode="cloud", max_tokens=tokens, **vars(sampling))
+    with edge.bundle.models.lend() as models:
+        drafter = Drafter(models.draft, Sampler(sampling), None, 0)
+        return [drafter.propose(text[:i]).token == text[i] for i in range(len(prompt), len(text))]
 
 
 def transitions(runs: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
@@ -48,13 +45,12 @@ def main() -> int:
     parser.add_argument("--prompts", type=count, default=40)
     parser.add_argument("--tokens", type=count, default=96)
     options = parser.parse_args()
-    device = Device.load(options.bundle)
     print(f"{'':16} {'tokens':>8} {'easy':>8} {'hard | easy':>12} {'hard | hard':>12}")
-    with local_target() as target, TargetClient.connect(target.address) as client:
+    with local_target() as target, Edge(target.address, bundle=options.bundle) as edge:
         for temperature, top_p in ((0.0, 1.0), (0.7, 0.9), (1.0, 1.0)):
             runs = [
-                agreement(device, client, prompt, Sampling(temperature, 0, top_p, seed), options.tokens)
-                for seed, prompt in enumerate(prompts(device, client, options.prompts))
+                agreement(edge, prompt, Sampling(temperature, 0, top_p, seed), options.tokens)
+                for seed, prompt in enumerate(prompts(edge, options.prompts))
             ]
             easy, after_easy, after_hard = transitions(runs)
             tokens = sum(map(len, runs))

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.modes import Run, write
+from benchmarks.modes import Run, counted, write
 from benchmarks.scenarios import Scenario
-from benchmarks.verdicts import Rate, Verdict, judge, per_token, rate, settled
+from benchmarks.verdicts import Rate, Verdict, calls_per_token, judge, rate, settled
 from benchmarks.workers import Place
-from edge_client.decoding.generation import Settings
-from shared.config import Criterion, Mode, Sampling
+from edge_client.edge import Edge
+from edge_client.settings import Settings
+from shared.config import Criterion, Mode
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Job:
     @property
     def drawn(self) -> tuple[str, float, float]:
         """What a cell has in common with its baseline: documents, temperature, top-p."""
-        return self.name, self.settings.sampling.temperature, self.settings.sampling.top_p
+        return self.name, self.settings.temperature, self.settings.top_p
 
 
 @dataclass(frozen=True)
@@ -87,23 +88,21 @@ def jobs_of(
     """
     for temperature in temperatures:
         # Nothing is cut off at 0 and at 1; between them it is as people use it.
-        sampling = Sampling(temperature, 0, 1.0 if temperature in (0, 1) else 0.9, seed)
-        yield Job(name, prompts, Settings(mode=Mode.LOCAL, sampling=sampling, max_tokens=tokens))
+        top_p = 1.0 if temperature in (0, 1) else 0.9
+        drawn = Settings(temperature=temperature, top_p=top_p, seed=seed, max_tokens=tokens)
+        yield Job(name, prompts, replace(drawn, mode=Mode.LOCAL))
         for criterion in criteria:
             for budget in budgets:
-                settings = Settings(criterion=criterion, budget=budget, sampling=sampling, max_tokens=tokens)
-                yield Job(name, prompts, settings)
+                yield Job(name, prompts, replace(drawn, criterion=criterion, budget=budget))
 
 
 def write_all(place: Place, job: Job) -> list[Run]:
     """The runs of a job; in `sprint` one controller learns from all of them, as on a device that keeps its state."""
-    settings = job.settings
-    budget = None if settings.mode is Mode.LOCAL else place.device.budget(settings, place.client)
     runs = []
-    for seed, prompt in enumerate(job.prompts, settings.sampling.seed):
-        sampling = replace(settings.sampling, seed=seed)
-        runs.append(write(place.device, place.client, prompt, replace(settings, sampling=sampling), budget))
-        place.count(runs[-1].summary.tokens)
+    with Edge(place.address, bundle=place.bundle, memory=False) as edge:
+        for seed, prompt in enumerate(job.prompts, job.settings.seed):
+            runs.append(write(edge, prompt, replace(job.settings, seed=seed)))
+            place.count(runs[-1].counts.shown)
     return runs
 
 
@@ -121,28 +120,29 @@ def _cell(scenario: Scenario, job: Job, runs: Sequence[Run], unasked: Sequence[R
     judged = runs, divergence
     if scenario is not Scenario.PLAIN and late_divergence is not None:
         judged = late, late_divergence
+    counts = counted(runs)
     return Cell(
         scenario,
         job.name,
         settings.criterion,
-        settings.sampling.temperature,
+        settings.temperature,
         settings.budget,
         len(runs),
-        sum(run.summary.tokens for run in runs),
-        sum(run.known for run in runs),
-        sum(run.off(settings.criterion) for run in runs),
+        counts.shown,
+        counts.known,
+        counts.off(settings.criterion),
         divergence,
         late_divergence,
-        per_token(runs, "asked"),
+        counts.ask_rate,
         never.value,
-        per_token(runs, "calls"),
-        1e3 / per_token(runs, "total_ms"),
-        judge(judged[1], settings.budget, never.value, per_token(judged[0], "asked")),
+        calls_per_token(runs),
+        1e3 * counts.shown / sum(run.summary.times.total_ms for run in runs),
+        judge(judged[1], settings.budget, never.value, counted(judged[0]).ask_rate),
     )
 
 
 def _divergence(runs: Sequence[Run], criterion: Criterion) -> Rate | None:
-    return rate([run.off(criterion) for run in runs], [run.known for run in runs])
+    return rate([run.counts.off(criterion) for run in runs], [run.counts.known for run in runs])
 
 
 def warnings_of(runs: Sequence[Run]) -> list[str]:

@@ -12,11 +12,27 @@ from dataclasses import replace
 from benchmarks.local_target import local_target, run_main
 from benchmarks.modes import LEGEND, compare, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
+from edge_client.bundles.bundle import Bundle
 from edge_client.cli.console import Console
-from edge_client.decoding.generation import Device, Settings
-from edge_client.target.client import TargetClient
-from shared.config import Criterion, Sampling
-from shared.tokenizer import encode_prompt
+from edge_client.edge import Edge
+from edge_client.settings import Settings
+from shared.config import Criterion
+
+
+def show_texts(bundle: Bundle, address: str, settings: Settings, console: Console) -> None:
+    """A story and a dialogue, each token as it comes."""
+    for number, prompt in enumerate((STORIES[0], DIALOGUES[0])):
+        with Edge(address, bundle=bundle, memory=False, **vars(settings)) as edge, edge.stream(prompt) as stream:
+            if not number:
+                print(
+                    f"The device writes, and asks {edge.connect().description.name} on {address} only where it doubts. "
+                    "The budget: at most 5 % of the tokens may be others than the target's own."
+                )
+                console.legend()
+            print(f"\n{prompt}", end="", flush=True)
+            for token in stream:
+                console.show(token)
+            console.end(stream.finish())
 
 
 def main() -> int:
@@ -25,26 +41,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the shown texts (default: %(default)s)")
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
     arguments = parser.parse_args()
-    settings = Settings(sampling=Sampling(seed=arguments.seed), max_tokens=arguments.tokens)
-    strict = replace(settings, criterion=Criterion.STRICT, budget=0.05)
+    settings = Settings(seed=arguments.seed, max_tokens=arguments.tokens)
 
     print("Starting a cloud target on loopback ...", flush=True)
-    with local_target() as target, TargetClient.connect(target.address) as client:
-        device = Device.load()
+    bundle = Bundle.load()
+    with local_target() as target:
         console = Console(sys.stdout, color=arguments.color, notes=sys.stdout)
-        print(
-            f"The device writes, and asks {client.description.name} on {target.address} only where it doubts. "
-            "The budget: at most 5 % of the tokens may be others than the target's own."
-        )
-        console.legend()
-        for prompt in (STORIES[0], DIALOGUES[0]):
-            print(f"\n{prompt}", end="", flush=True)
-            generation = device.generate(encode_prompt(device.tokenizer, prompt), strict, client)
-            for shown in generation:
-                console.show(shown)
-            console.end(generation)
+        show_texts(bundle, target.address, replace(settings, criterion=Criterion.STRICT, budget=0.05), console)
         print(f"\nThe same {len(EVERY)} prompts in every mode, up to {arguments.tokens} tokens each:\n", flush=True)
-        print(table(compare(device, client, settings, EVERY, seeds=1)))
+        print(table(compare(bundle, target.address, settings, EVERY, seeds=1)))
         print(LEGEND)
     return 0
 

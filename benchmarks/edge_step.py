@@ -17,12 +17,13 @@ from time import perf_counter_ns
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
+from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.generation import Device, Settings
+from edge_client.edge import Edge
 from edge_client.inference.draft import Draft
 from edge_client.inference.runtime import open_session
 from shared.bundle import Manifest
-from shared.config import Mode, Sampling
+from shared.config import Sampling
 from shared.sampling import Sampler
 
 PARTS = ("bare", "feed", "draw", "verify", "head", "local")
@@ -73,13 +74,15 @@ class Bare:
 
 def measure(bundle: Path, tokens: int, rounds: int) -> dict[str, float]:
     """Medians in microseconds of `PARTS`; "local" is a whole token of that mode, "head" the verifier's graph alone."""
-    device = Device.load(bundle)
-    bare = Bare(open_session(bundle / "draft.onnx", 1), device.manifest, START + tokens // 2)
+    loaded = Bundle.load(bundle)
+    edge = Edge(bundle=loaded)
+    bare = Bare(open_session(bundle / "draft.onnx", 1), loaded.manifest, START + tokens // 2)
     times: dict[str, list[int]] = {part: [] for part in PARTS}
     for seed in range(rounds):
-        text = write_timed(device.draft, device.verifier, tokens, seed, times)
+        with loaded.models.lend() as models:
+            text = write_timed(models.draft, models.verifier, tokens, seed, times)
         times["bare"] += bare.replay(text, START)
-        times["local"] += local_tokens(device, tokens, seed)
+        times["local"] += local_tokens(edge, tokens, seed)
     return {part: median(spans) / 1e3 for part, spans in times.items()}
 
 
@@ -87,7 +90,6 @@ def write_timed(draft: Draft, verifier, tokens: int, seed: int, times: dict[str,
     """Write `tokens` tokens, each part of each timed; returns all that the draft has read."""
     sampling = Sampling(seed=seed)
     sampler = Sampler(sampling)
-    draft.rewind(0)
     text = prompt(draft.vocabulary)
     draft.feed(text[:-1])
     token = text.pop()
@@ -114,10 +116,10 @@ def prompt(vocabulary: int) -> list[int]:
     return [7919 * i % vocabulary for i in range(1, START + 1)]
 
 
-def local_tokens(device: Device, tokens: int, seed: int) -> list[int]:
+def local_tokens(edge: Edge, tokens: int, seed: int) -> list[int]:
     """Nanoseconds for each token of `local` mode, everything included, on from a prompt of `START` tokens."""
-    settings = Settings(mode=Mode.LOCAL, sampling=Sampling(seed=seed), max_tokens=tokens)
-    clock = [perf_counter_ns() for _ in device.generate(prompt(device.manifest.vocabulary), settings)]
+    with edge.stream(prompt(edge.bundle.manifest.vocabulary), seed=seed, max_tokens=tokens) as stream:
+        clock = [perf_counter_ns() for _ in stream]
     return [after - before for before, after in pairwise(clock)]
 
 

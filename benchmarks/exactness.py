@@ -10,37 +10,36 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from benchmarks.local_target import TargetProcess, run_main
 from benchmarks.prompts import EVERY
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.generation import Device, Settings
-from edge_client.target.client import TargetClient
-from shared.config import Mode, Sampling
+from edge_client.edge import Edge
 from shared.tokenizer import encode_prompt
 
 
-def prompts(device: Device, client: TargetClient, count: int) -> Iterator[list[int]]:
+def prompts(edge: Edge, count: int) -> Iterator[list[int]]:
     """`count` different prompts of 8 to 40 tokens after the fixed ones."""
     for i in range(count):
-        ids = encode_prompt(device.tokenizer, EVERY[i % len(EVERY)])
+        ids = encode_prompt(edge.bundle.tokenizer, EVERY[i % len(EVERY)])
         length = 8 * (i // len(EVERY) % 5)
         if length:
-            settings = Settings(mode=Mode.CLOUD, sampling=Sampling(1.0, 0, 1.0, seed=10_000 + i), max_tokens=length)
-            ids = write(device, client, ids, settings)
-            if ids[-1] in device.manifest.end_ids:
+            ids = write(edge, ids, mode="cloud", temperature=1, top_p=1, seed=10_000 + i, max_tokens=length)
+            if ids[-1] in edge.bundle.manifest.end_ids:
                 ids.pop()
         yield ids
 
 
-def write(device: Device, client: TargetClient, ids: list[int], settings: Settings, on_token=None) -> list[int]:
-    """Prompt and continuation."""
-    generation = device.generate(ids, settings, client)
-    for count, _ in enumerate(generation):
-        if on_token is not None:
-            on_token(count)
-    return list(generation.text.sequence)
+def write(
+    edge: Edge, ids: list[int], on_token: Callable[[int], None] | None = None, **options: float | str
+) -> list[int]:
+    """Prompt and continuation; `on_token` is told how many tokens came before each."""
+    with edge.stream(ids, **options) as stream:
+        for count, _ in enumerate(stream):
+            if on_token is not None:
+                on_token(count)
+        return [*ids, *stream.finish().token_ids]
 
 
 def first_difference(a: list[int], b: list[int]) -> int | None:
@@ -61,12 +60,11 @@ def main() -> int:
     parser.add_argument("--kill", action="store_true", help="kill and restart the target in the middle of each text")
     arguments = parser.parse_args()
 
-    device = Device.load(arguments.bundle)
     target = TargetProcess(["--dtype", arguments.dtype])
     texts = tokens = differences = 0
     try:
-        with TargetClient.connect(target.address) as client:
-            everyone = list(prompts(device, client, arguments.prompts))
+        with Edge(target.address, bundle=arguments.bundle, max_tokens=arguments.tokens) as edge:
+            everyone = list(prompts(edge, arguments.prompts))
             port = int(target.address.rpartition(":")[2])
 
             def kill_halfway(count: int) -> None:
@@ -79,18 +77,16 @@ def main() -> int:
                 for seed in range(arguments.seeds):
                     for number, ids in enumerate(everyone):
                         top_p = 0.9 if 0 < temperature < 1 else 1.0
-                        sampling = Sampling(temperature, 0, top_p, seed=seed * 1000 + number)
-                        settings = Settings(mode=Mode.CLOUD, sampling=sampling, max_tokens=arguments.tokens)
-                        cloud = write(device, client, ids, settings)
-                        settings = Settings(mode=Mode.EXACT, sampling=sampling, max_tokens=arguments.tokens)
-                        exact = write(device, client, ids, settings, kill_halfway if arguments.kill else None)
+                        drawn = {"temperature": temperature, "top_p": top_p, "seed": seed * 1000 + number}
+                        cloud = write(edge, ids, mode="cloud", **drawn)
+                        exact = write(edge, ids, kill_halfway if arguments.kill else None, mode="exact", **drawn)
                         texts += 1
                         tokens += len(cloud) - len(ids)
                         at = first_difference(cloud, exact)
                         if at is not None:
                             differences += 1
                             print(
-                                f"differs: temperature {temperature} seed {sampling.seed} prompt {number} position {at}"
+                                f"differs: temperature {temperature} seed {drawn['seed']} prompt {number} position {at}"
                             )
                         if texts % 10 == 0:
                             print(f"{texts} texts, {tokens} tokens, {differences} differ", file=sys.stderr, flush=True)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 
 from benchmarks.local_target import local_target, run_main
 from benchmarks.prompts import EVERY
+from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.generation import Device, Settings
-from edge_client.decoding.record import Summary
-from edge_client.promise.budget import Budget
-from edge_client.target.client import TargetClient
-from shared.config import Coupling, Criterion, Mode, Sampling
+from edge_client.edge import Edge
+from edge_client.settings import Settings
+from edge_client.usage.audit import AuditCounts
+from edge_client.usage.summary import Summary
+from shared.config import Coupling, Criterion, Mode
 from shared.errors import TargetUnavailable
 from shared.tokenizer import encode_prompt
 
@@ -30,92 +31,81 @@ class Run:
 
     Attributes:
         summary: of the run.
-        known: tokens shown that the target has seen.
-        off_strict, off_typical: of them, errors by each criterion.
-        nll: of them, summed, nats.
+        counts: what the target knows of the text; of one that `local` wrote, too.
         ids: the continuation's token ids.
         warnings: what the edge would have told its user.
     """
 
     summary: Summary
-    known: int
-    off_strict: int
-    off_typical: int
-    nll: float
+    counts: AuditCounts
     ids: list[int]
     warnings: list[str]
 
-    def off(self, criterion: Criterion) -> int:
-        """Errors by one criterion."""
-        return self.off_strict if criterion is Criterion.STRICT else self.off_typical
 
-
-def run(device: Device, client: TargetClient, prompt: str, settings: Settings, budget: Budget | None = None) -> Run:
-    """Write one text, as `write` does."""
-    return write(device, client, encode_prompt(device.tokenizer, prompt), settings, budget)
-
-
-def write(
-    device: Device, client: TargetClient, ids: Sequence[int], settings: Settings, budget: Budget | None = None
-) -> Run:
+def write(edge: Edge, prompt: str | Sequence[int], settings: Settings) -> Run:
     """Write one text. What `local` wrote is shown to the target afterwards, so that it can be compared.
 
     Args:
-        ids: the prompt.
-        budget: a controller that is carried from text to text; None for one of its own.
+        edge: keeps its promises from text to text.
+        prompt: text, or token ids.
 
     Raises:
-        TandemError: as `Device.generate` does; also if the target does not score a text in time.
+        TandemError: as `Edge.generate` does; also if the target does not score a text in time.
     """
-    is_local = settings.mode is Mode.LOCAL
-    generation = device.generate(list(ids), settings, None if is_local else client, budget)
-    for _ in generation:
-        pass
-    s, written = generation.summary, (generation.text.continuation, generation.warnings)
-    if not is_local:
-        return Run(s, s.known, s.off_strict, s.off_typical, s.known * (s.target_nll or 0.0), *written)
-    with client.session(settings.sampling, Coupling.GUMBEL, device.manifest.end_ids, len(ids)) as session:
-        audit = session.audit(generation.text.sequence, SCORING_WAIT)
-    if audit is None:
-        raise TargetUnavailable(f"the target did not score a text within {SCORING_WAIT:.0f} seconds; is it overloaded?")
-    return Run(s, len(audit), sum(audit.off_strict), sum(audit.off_typical), sum(audit.nll), *written)
+    ids = encode_prompt(edge.bundle.tokenizer, prompt) if isinstance(prompt, str) else list(prompt)
+    done = edge.generate(ids, **vars(settings))
+    counts = done.usage.audit
+    if settings.mode is Mode.LOCAL:
+        end_ids = edge.bundle.manifest.end_ids
+        with edge.connect().session(settings.sampling, Coupling.GUMBEL, end_ids, len(ids)) as session:
+            audit = session.audit([*ids, *done.token_ids], SCORING_WAIT)
+        if audit is None:
+            raise TargetUnavailable(f"the target did not score a text within {SCORING_WAIT:.0f} seconds: overloaded?")
+        off_typical, off_strict = sum(audit.off_typical), sum(audit.off_strict)
+        counts = replace(counts, known=len(audit), off_typical=off_typical, off_strict=off_strict, nll=sum(audit.nll))
+    return Run(done.usage, counts, done.token_ids, done.warnings)
 
 
-def _per_token(name: str, form: str) -> Callable[[Sequence[Run]], str]:
-    return lambda runs: format(_total(runs, name) / _total(runs, "tokens"), form)
+def counted(runs: Sequence[Run]) -> AuditCounts:
+    """The counts of all runs together."""
+    return sum((run.counts for run in runs), AuditCounts())
 
 
-def _per_known(name: str, form: str, scale: float = 1.0) -> Callable[[Sequence[Run]], str]:
+def _per_token(figure: Callable[[Run], float], form: str) -> Callable[[Sequence[Run]], str]:
+    return lambda runs: format(sum(map(figure, runs)) / counted(runs).shown, form)
+
+
+def _per_known(figure: Callable[[AuditCounts], float], form: str) -> Callable[[Sequence[Run]], str]:
     def cell(runs: Sequence[Run]) -> str:
-        known = sum(r.known for r in runs)
-        return format(scale * sum(getattr(r, name) for r in runs) / known, form) if known else "-"
+        counts = counted(runs)
+        return format(figure(counts) / counts.known, form) if counts.known else "-"
 
     return cell
 
 
 def _run_length(runs: Sequence[Run]) -> str:
-    calls = _total(runs, "calls")
-    return f"{_total(runs, 'accepted') / calls:.1f}" if calls and _total(runs, "accepted") else "-"
+    calls, accepted = (sum(getattr(run.summary, name) for run in runs) for name in ("calls", "accepted"))
+    return f"{accepted / calls:.1f}" if calls and accepted else "-"
 
 
-def _total(runs: Sequence[Run], name: str) -> float:
-    return sum(getattr(r.summary, name) for r in runs)
+def _tokens_per_second(runs: Sequence[Run]) -> str:
+    return f"{1e3 * counted(runs).shown / sum(run.summary.times.total_ms for run in runs):.0f}"
 
 
 # All rates are of sums over all texts, so that a long text counts for more than a short one.
 COLUMNS: tuple[tuple[str, Callable[[Sequence[Run]], str]], ...] = (
-    ("tokens/s", lambda runs: f"{1e3 * _total(runs, 'tokens') / _total(runs, 'total_ms'):.0f}"),
-    ("calls/token", _per_token("calls", ".3f")),
+    ("tokens/s", _tokens_per_second),
+    ("calls/token", _per_token(lambda run: run.summary.calls, ".3f")),
     ("run length", _run_length),
-    ("typical %", _per_known("off_typical", ".2f", 100)),
-    ("strict %", _per_known("off_strict", ".1f", 100)),
-    ("nll", _per_known("nll", ".3f")),
-    ("B up", _per_token("bytes_up", ".1f")),
-    ("B down", _per_token("bytes_down", ".1f")),
-    ("draft ms", _per_token("draft_ms", ".2f")),
-    ("verifier", _per_token("verifier_ms", ".3f")),
-    ("network", _per_token("network_ms", ".2f")),
-    ("target", _per_token("target_ms", ".2f")),
+    ("typical %", _per_known(lambda counts: 100 * counts.off_typical, ".2f")),
+    ("strict %", _per_known(lambda counts: 100 * counts.off_strict, ".1f")),
+    ("nll", _per_known(lambda counts: counts.nll, ".3f")),
+    ("B up", _per_token(lambda run: run.summary.bytes_up, ".1f")),
+    ("B down", _per_token(lambda run: run.summary.bytes_down, ".1f")),
+    ("draft ms", _per_token(lambda run: run.summary.times.draft_ms, ".2f")),
+    ("verifier", _per_token(lambda run: run.summary.times.verifier_ms, ".3f")),
+    ("network", _per_token(lambda run: run.summary.times.network_ms, ".2f")),
+    ("target", _per_token(lambda run: run.summary.times.target_ms, ".2f")),
 )
 LEGEND = """\
 typical %, strict %: tokens off-target by each criterion, as the target audited them (what `local` wrote is scored
@@ -148,24 +138,23 @@ def rows_of(settings: Settings) -> list[tuple[str, Settings]]:
 
 
 def compare(
-    device: Device, client: TargetClient, settings: Settings, prompts: Sequence[str], seeds: int
+    bundle: Bundle, address: str, settings: Settings, prompts: Sequence[str], seeds: int
 ) -> list[tuple[str, list[Run]]]:
     """Every prompt and seed in every row of `rows_of`; a row's budget is carried from text to text, as on a device."""
-    rows = []
-    for name, row in rows_of(settings):
-        runs, budget = [], device.budget(row, client)
-        for seed in range(seeds):
-            for prompt in prompts:
-                if sys.stderr.isatty():
-                    print(
-                        f"\r  {name}: {len(runs) + 1} of {seeds * len(prompts)} ", end="", file=sys.stderr, flush=True
-                    )
-                sampling = replace(row.sampling, seed=row.sampling.seed + seed)
-                runs.append(run(device, client, prompt, replace(row, sampling=sampling), budget))
-        rows.append((name, runs))
+    with Edge(address, bundle=bundle, memory=False) as edge:
+        return [(name, _write_row(edge, name, row, prompts, seeds)) for name, row in rows_of(settings)]
+
+
+def _write_row(edge: Edge, name: str, row: Settings, prompts: Sequence[str], seeds: int) -> list[Run]:
+    runs: list[Run] = []
+    for seed in range(seeds):
+        for prompt in prompts:
+            if sys.stderr.isatty():
+                print(f"\r  {name}: {len(runs) + 1} of {seeds * len(prompts)} ", end="", file=sys.stderr, flush=True)
+            runs.append(write(edge, prompt, replace(row, seed=row.seed + seed)))
     if sys.stderr.isatty():
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
-    return rows
+    return runs
 
 
 def main() -> int:
@@ -181,12 +170,13 @@ def main() -> int:
     settings = Settings(
         budget=arguments.budget,
         criterion=arguments.criterion,
-        sampling=Sampling(arguments.temperature, 0, arguments.top_p),
+        temperature=arguments.temperature,
+        top_p=arguments.top_p,
         max_tokens=arguments.tokens,
     )
-    device = Device.load(arguments.bundle)
-    with local_target() as target, TargetClient.connect(target.address) as client:
-        print(table(compare(device, client, settings, EVERY, arguments.seeds)))
+    bundle = Bundle.load(arguments.bundle)
+    with local_target() as target:
+        print(table(compare(bundle, target.address, settings, EVERY, arguments.seeds)))
     print(LEGEND)
     return 0
 

@@ -35,8 +35,8 @@ from benchmarks.verdicts import Rate, Verdict
 from benchmarks.workers import Workers
 from cloud_target.training.corpus import read_documents
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.generation import Device
 from shared.config import Criterion, Mode
+from shared.tokenizer import load_tokenizer
 
 LEGEND = """\
 divergence: off-target tokens (accepted ones, by the row's criterion) in per cent of the tokens audited, ± its standard
@@ -64,7 +64,7 @@ def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
     texts = stage.texts
     if texts is None:
         texts = {path.name: after(read_documents(path), options.start) for path in options.documents}
-    tokenizer = Device.load(stage.bundle).tokenizer
+    tokenizer = load_tokenizer(stage.bundle / "tokenizer.json")
     return [
         job
         for name, documents in texts.items()

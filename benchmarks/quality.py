@@ -21,14 +21,15 @@ from benchmarks.documents import after, openings
 from benchmarks.gap import closed, gap
 from benchmarks.local_target import count, local_target, run_main
 from benchmarks.measures import distinctness, repetition, rouge_l
-from benchmarks.modes import Run, write
+from benchmarks.modes import Run, counted, write
 from benchmarks.tables import markdown_table, percent, provenance
-from benchmarks.verdicts import per_token
+from benchmarks.verdicts import calls_per_token
 from cloud_target.training.corpus import read_documents
+from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.generation import Device, Settings
-from edge_client.target.client import TargetClient
-from shared.config import Criterion, Mode, Sampling
+from edge_client.edge import Edge
+from edge_client.settings import Settings
+from shared.config import Criterion, Mode
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1)
 LOCAL, CLOUD = "local", "cloud"
@@ -63,30 +64,25 @@ def default_row(settings: Settings) -> str:
 
 
 def write_rows(
-    device: Device, client: TargetClient, prompts: Sequence[list[int]], settings: Settings, tell: Callable[[int], None]
+    edge: Edge, prompts: Sequence[list[int]], settings: Settings, tell: Callable[[int], None]
 ) -> dict[str, list[Run]]:
     """Every prompt in every row, by name; a prompt's number is its seed.
 
     Args:
+        edge: without memory of earlier texts; keeps one promise a row.
         tell: is told how many prompts are done.
     """
     rows = rows_of(settings)
-    budgets = {name: device.budget(row, client) for name, row in rows.items() if row.mode is Mode.SPRINT}
     runs: dict[str, list[Run]] = {name: [] for name in rows}
     for seed, prompt in enumerate(prompts):
         for name, row in rows.items():
-            sampling = replace(row.sampling, seed=seed)
-            runs[name].append(write(device, client, prompt, replace(row, sampling=sampling), budgets.get(name)))
+            runs[name].append(write(edge, prompt, replace(row, seed=seed)))
         tell(seed + 1)
     return runs
 
 
-def _sum(runs: Sequence[Run], name: str) -> float:
-    return sum(getattr(run, name) for run in runs)
-
-
 def _speed(runs: Sequence[Run]) -> float:
-    return 1e3 / per_token(runs, "total_ms")
+    return 1e3 * counted(runs).shown / sum(run.summary.times.total_ms for run in runs)
 
 
 def _mean(values: Iterator[float | None], form: str) -> str:
@@ -100,7 +96,8 @@ def _gap(runs: Sequence[Run], rows: Runs) -> str:
 
 
 def _scores(*writers: Sequence[Run]) -> tuple[list[list[float]], list[list[int]]]:
-    return [[run.nll for run in runs] for runs in writers], [[run.known for run in runs] for runs in writers]
+    counts = [[run.counts for run in runs] for runs in writers]
+    return [[one.nll for one in row] for row in counts], [[one.known for one in row] for row in counts]
 
 
 def gap_line(rows: Runs) -> str:
@@ -114,17 +111,17 @@ def gap_line(rows: Runs) -> str:
 
 # Each column from the runs of its row and those of all rows.
 COLUMNS: dict[str, Callable[[Sequence[Run], Runs], str]] = {
-    "nll": lambda runs, rows: f"{_sum(runs, 'nll') / _sum(runs, 'known'):.3f}",
+    "nll": lambda runs, rows: f"{counted(runs).mean_nll:.3f}",
     "gap closed %": _gap,
     "ROUGE-L": lambda runs, rows: _mean(
         (rouge_l(run.ids, own.ids) for run, own in zip(runs, rows[CLOUD], strict=True)), ".3f"
     ),
     "repeated %": lambda runs, rows: _mean((_hundredfold(repetition(run.ids)) for run in runs), ".1f"),
     "distinct-2": lambda runs, rows: _mean((distinctness(run.ids) for run in runs), ".3f"),
-    "typical %": lambda runs, rows: percent(_sum(runs, "off_typical") / _sum(runs, "known")),
-    "strict %": lambda runs, rows: percent(_sum(runs, "off_strict") / _sum(runs, "known")),
-    "asked %": lambda runs, rows: percent(per_token(runs, "asked"), 1),
-    "calls/token": lambda runs, rows: f"{per_token(runs, 'calls'):.3f}",
+    "typical %": lambda runs, rows: percent(counted(runs).rate(Criterion.TYPICAL)),
+    "strict %": lambda runs, rows: percent(counted(runs).rate(Criterion.STRICT)),
+    "asked %": lambda runs, rows: percent(counted(runs).ask_rate, 1),
+    "calls/token": lambda runs, rows: f"{calls_per_token(runs):.3f}",
     "tokens/s": lambda runs, rows: f"{_speed(runs):.0f}",
     "x cloud": lambda runs, rows: f"{_speed(runs) / _speed(rows[CLOUD]):.1f}",
 }
@@ -141,13 +138,13 @@ def table(rows: Runs) -> str:
     )
 
 
-def samples(device: Device, prompts: Sequence[list[int]], rows: Runs, names: Sequence[str], shown: int) -> str:
+def samples(bundle: Bundle, prompts: Sequence[list[int]], rows: Runs, names: Sequence[str], shown: int) -> str:
     """The same prompt and seed as several rows went on with it, as blocks of Markdown."""
     blocks = []
     for number, prompt in enumerate(prompts[:shown]):
-        lines = [*_wrapped("prompt", device.tokenizer.decode(prompt))]
+        lines = [*_wrapped("prompt", bundle.tokenizer.decode(prompt))]
         for name in names:
-            lines += ["", *_wrapped(name, device.tokenizer.decode(rows[name][number].ids))]
+            lines += ["", *_wrapped(name, bundle.tokenizer.decode(rows[name][number].ids))]
         blocks.append("\n".join(["```text", *lines, "```"]))
     return "\n\n".join(blocks)
 
@@ -158,12 +155,11 @@ def _wrapped(name: str, text: str) -> list[str]:
     return [f"[{name}]", *(f"    {line}" for line in lines)]
 
 
-def report(device: Device, client: TargetClient, path: Path, options: argparse.Namespace) -> str:
+def report(bundle: Bundle, address: str, path: Path, options: argparse.Namespace) -> str:
     """Table and samples for one file."""
-    sampling = Sampling(options.temperature, 0, options.top_p)
-    settings = Settings(sampling=sampling, max_tokens=options.tokens)
+    settings = Settings(temperature=options.temperature, top_p=options.top_p, max_tokens=options.tokens)
     documents = after(read_documents(path), options.start)
-    prompts = openings(device.tokenizer, documents, options.generations)
+    prompts = openings(bundle.tokenizer, documents, options.generations)
 
     def tell(done: int) -> None:
         if sys.stderr.isatty():
@@ -171,10 +167,11 @@ def report(device: Device, client: TargetClient, path: Path, options: argparse.N
         elif done % 10 == 0 or done == len(prompts):
             print(f"  {path.name}: {done} of {len(prompts)} prompts", file=sys.stderr, flush=True)
 
-    rows = write_rows(device, client, prompts, settings, tell)
+    with Edge(address, bundle=bundle, memory=False) as edge:
+        rows = write_rows(edge, prompts, settings, tell)
     if sys.stderr.isatty():
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
-    shown = samples(device, prompts, rows, (LOCAL, default_row(settings), CLOUD), options.samples)
+    shown = samples(bundle, prompts, rows, (LOCAL, default_row(settings), CLOUD), options.samples)
     return "\n\n".join(part for part in (f"### {path.name}", table(rows), gap_line(rows), shown) if part)
 
 
@@ -192,11 +189,11 @@ def main() -> int:
     parser.add_argument("--bundle", type=Path, default=POCKET, help="of the device (default: the embedded one)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args()
-    device = Device.load(options.bundle)
+    bundle = Bundle.load(options.bundle)
     parts = []
-    with local_target("--threads", "1") as target, TargetClient.connect(target.address) as client:
+    with local_target("--threads", "1") as target:
         for path in options.documents:
-            parts.append(report(device, client, path, options))
+            parts.append(report(bundle, target.address, path, options))
             print(parts[-1] + "\n", flush=True)
     print(LEGEND)
     if options.markdown:

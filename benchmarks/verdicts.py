@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from benchmarks.modes import Run
+from benchmarks.modes import Run, counted
 
 # By its 300th token a device must have found its threshold, whatever it began with.
 SETTLED = 300
@@ -59,14 +59,14 @@ def settled(runs: Sequence[Run]) -> Sequence[Run]:
     for number, run in enumerate(runs):
         if written >= SETTLED:
             return runs[number:]
-        written += run.summary.tokens
+        written += run.counts.shown
     return []
 
 
-def per_token(runs: Sequence[Run], name: str) -> float | None:
-    """Sum of a figure of the summaries over all tokens shown; None without tokens."""
-    tokens = sum(run.summary.tokens for run in runs)
-    return sum(getattr(run.summary, name) for run in runs) / tokens if tokens else None
+def calls_per_token(runs: Sequence[Run]) -> float:
+    """Calls to the target per token shown; 0 without tokens."""
+    shown = counted(runs).shown
+    return sum(run.summary.calls for run in runs) / shown if shown else 0.0
 
 
 def judge(divergence: Rate | None, budget: float, never: float, ask_rate: float) -> Verdict:

@@ -14,8 +14,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from benchmarks.local_target import TargetProcess
-from edge_client.decoding.generation import Device
-from edge_client.target.client import TargetClient
+from edge_client.bundles.bundle import Bundle
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -26,12 +25,13 @@ class Place:
     """Where a job is done.
 
     Attributes:
-        device, client: a device and its connection to a target of its own.
+        bundle: loaded for this process.
+        address: of a target of its own.
         written: tokens written so far by all processes, shared between them; for the one who waits.
     """
 
-    device: Device
-    client: TargetClient
+    bundle: Bundle
+    address: str
     written: Any
 
     def count(self, tokens: int) -> None:
@@ -120,7 +120,7 @@ _place: Place | None = None  # of this process, if it is a worker
 def _begin(addresses: Any, bundle: str, written: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches everyone; only the parent has something to say
     global _place
-    _place = Place(Device.load(bundle), TargetClient.connect(addresses.get()), written)
+    _place = Place(Bundle.load(bundle), addresses.get(), written)
 
 
 def _call(work: Callable[[Place, Job], Result], job: Job) -> Result:

@@ -1,0 +1,113 @@
+"""Tandem on the device: write texts with a small model, and have a large one in the cloud judge what is in doubt.
+
+    import edge_client
+
+    with edge_client.Edge("gpu.example:50051") as edge:
+        print(edge.generate("Once upon a time", budget=0.01).text)
+
+docs/python.md shows the rest. Everything here is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_client.bundles.bundle import Bundle
+    from edge_client.decoding.text import Origin, Retract, Token
+    from edge_client.edge import Edge
+    from edge_client.settings import Settings
+    from edge_client.stream import Completion, Stream
+    from edge_client.target.credentials import Credentials
+    from edge_client.target.retry import Retry
+    from edge_client.usage.audit import AuditCounts, AuditReport
+    from edge_client.usage.summary import Summary, Times
+    from shared.config import Coupling, Criterion, Mode
+    from shared.errors import (
+        AccessDenied,
+        BundleError,
+        ContextLengthError,
+        InputError,
+        ProtocolError,
+        TandemError,
+        TargetError,
+        TargetMismatch,
+        TargetRefused,
+        TargetUnavailable,
+    )
+    from shared.stopping import FinishReason
+
+    __version__: str
+
+_HOMES = {
+    "edge_client.bundles.bundle": ("Bundle",),
+    "edge_client.decoding.text": ("Origin", "Retract", "Token"),
+    "edge_client.edge": ("Edge",),
+    "edge_client.settings": ("Settings",),
+    "edge_client.stream": ("Completion", "Stream"),
+    "edge_client.target.credentials": ("Credentials",),
+    "edge_client.target.retry": ("Retry",),
+    "edge_client.usage.audit": ("AuditCounts", "AuditReport"),
+    "edge_client.usage.summary": ("Summary", "Times"),
+    "shared.config": ("Coupling", "Criterion", "Mode"),
+    "shared.errors": (
+        "AccessDenied",
+        "BundleError",
+        "ContextLengthError",
+        "InputError",
+        "ProtocolError",
+        "TandemError",
+        "TargetError",
+        "TargetMismatch",
+        "TargetRefused",
+        "TargetUnavailable",
+    ),
+    "shared.stopping": ("FinishReason",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AccessDenied",
+    "AuditCounts",
+    "AuditReport",
+    "Bundle",
+    "BundleError",
+    "Completion",
+    "ContextLengthError",
+    "Coupling",
+    "Credentials",
+    "Criterion",
+    "Edge",
+    "FinishReason",
+    "InputError",
+    "Mode",
+    "Origin",
+    "ProtocolError",
+    "Retract",
+    "Retry",
+    "Settings",
+    "Stream",
+    "Summary",
+    "TandemError",
+    "TargetError",
+    "TargetMismatch",
+    "TargetRefused",
+    "TargetUnavailable",
+    "Times",
+    "Token",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("shared.version").version()
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,17 +15,27 @@
         │   └── AccessDenied    it does not know who asks: no token, or one that it does not take
         └── TargetMismatch      it serves another vocabulary or tokenizer than the bundle's
 
-Each has a `reason` (for machines), a sentence (for people) that says what to do, and an exit status.
+Each has a `reason` (for machines), a sentence (for people) that says what to do, and an exit status. Sentences name no
+option of a command line; `options` does, and the command lines append them in their own spelling.
 """
 
 from __future__ import annotations
 
 
 class TandemError(Exception):
-    """Base of all errors that Tandem raises on purpose."""
+    """Base of all errors that Tandem raises on purpose.
+
+    Args:
+        sentence: what happened, and what to do about it.
+        options: names of the options that would help, such as "max_tokens" or "mode local".
+    """
 
     reason = "ERROR"
     exit_status = 1
+
+    def __init__(self, sentence: str = "", *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.options = options
 
 
 class InputError(TandemError):
@@ -87,8 +97,8 @@ class TargetBusy(TargetUnavailable):
 
     reason = "BUSY"
 
-    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: str = "", retry_after: float | None = None, *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence, options=options)
         self.retry_after = retry_after
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -40,7 +41,7 @@ class Stopper:
         self._end_ids = frozenset(end_ids)
         self._stops = tuple(dict.fromkeys(stops))
         if "" in self._stops:
-            raise InputError("a stop string is empty; leave --stop out, or give the text to stop at")
+            raise InputError("a stop string is empty; leave it out, or give the text to stop at")
         if max_tokens < 1:
             raise InputError(f"the number of tokens to write must be 1 or more, not {max_tokens}")
         self._max_tokens = max_tokens
@@ -77,6 +78,10 @@ class Stopper:
         shown += self._held
         self._held = ""
         return shown
+
+    def fork(self) -> Stopper:
+        """Another one that goes on from here by itself."""
+        return copy.copy(self)
 
     def _release(self, text: str) -> str:
         """Add `text` to what is held; returns what can no longer belong to a stop string."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import copy
 import json
 import re
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ class StreamDecoder:
 
     def __init__(self, tokenizer: Tokenizer, context: Sequence[int] = ()) -> None:
         kinds = _decoder_kinds(tokenizer)
+        self._inner: _ByteStream | _ContextStream
         self._inner = _ByteStream(tokenizer) if kinds == {"ByteLevel"} else _ContextStream(tokenizer, kinds, context)
 
     def push(self, token: int) -> str:
@@ -86,13 +88,19 @@ class StreamDecoder:
         """The text is over: returns what was held back."""
         return self._inner.flush()
 
+    def fork(self) -> StreamDecoder:
+        """Another decoder that goes on from here by itself."""
+        fork = copy.copy(self)
+        fork._inner = self._inner.fork()
+        return fork
+
 
 class _ByteStream:
     """Byte-level BPE: every token is a string of bytes, whatever stands around it."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._pieces = _Pieces(tokenizer)
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._utf8 = _new_utf8()
         self._inside = False
 
     def push(self, token: int) -> str:
@@ -106,6 +114,16 @@ class _ByteStream:
     def flush(self) -> str:
         self._inside = False
         return self._utf8.decode(b"", final=True)
+
+    def fork(self) -> _ByteStream:
+        fork = copy.copy(self)
+        fork._utf8 = _new_utf8()
+        fork._utf8.setstate(self._utf8.getstate())
+        return fork
+
+
+def _new_utf8() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")
 
 
 class _Pieces(dict[int, "str | bytes"]):
@@ -161,6 +179,11 @@ class _ContextStream:
 
     def flush(self) -> str:
         return self._settle(self._decode(self._context + self._pending)) if self._pending else ""
+
+    def fork(self) -> _ContextStream:
+        fork = copy.copy(self)
+        fork._context, fork._pending = self._context.copy(), self._pending.copy()
+        return fork
 
     def _settle(self, text: str) -> str:
         piece = text[len(self._before) :]

@@ -9,18 +9,21 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from cloud_target.engine.scripted import ScriptedEngine
+from edge_client.bundles.bundle import Bundle
 from edge_client.cli.main import main
-from edge_client.decoding.generation import Device
+from edge_client.edge import Edge
+from edge_client.inference.pool import ModelPool, Models
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.bundle import DraftGraph, Manifest, Probe
 from shared.chat import SPECIAL_TOKENS
-from tests.support import Cloud
+from tests.support import Cloud, FakeClock, LoopbackTransport
 
 CONTEXT = 512
 CANDIDATES = 32
@@ -82,18 +85,26 @@ def manifest() -> Manifest:
     )
 
 
-def fake_device(pause: float = 0.0) -> Device:
-    """A device that writes nonsense; its draft takes `pause` seconds a token."""
+def fake_bundle(pause: float = 0.0, **changes: object) -> Bundle:
+    """A bundle that writes nonsense; its draft takes `pause` seconds a token. `changes` are of its manifest."""
     logits = script("draft")
 
     def distribution(text: Sequence[int]) -> np.ndarray:
         time.sleep(pause)
         return _probabilities(logits(text))
 
-    draft = ScriptedDraft(distribution, tokenizer().get_vocab_size(), CONTEXT, candidates=CANDIDATES)
-    # Doubts what the draft thought unlikely.
-    verifier = ScriptedVerifier(lambda step, draw: 0.05 * (1.0 - float(np.exp(draw.log_q))))
-    return Device(manifest(), tokenizer(), draft, verifier)
+    def models() -> Models:
+        draft = ScriptedDraft(distribution, tokenizer().get_vocab_size(), CONTEXT, candidates=CANDIDATES)
+        # Doubts what the draft thought unlikely.
+        return Models(draft, ScriptedVerifier(lambda step, draw: 0.05 * (1.0 - float(np.exp(draw.log_q)))))
+
+    return Bundle(replace(manifest(), **changes), tokenizer(), ModelPool(models))
+
+
+def fake_edge(transport: LoopbackTransport | None = None, **options: object) -> Edge:
+    """An edge over the fake bundle that remembers nothing; its target is in this process, unless told otherwise."""
+    transport = transport or LoopbackTransport(fake_cloud())
+    return Edge(**{"bundle": fake_bundle(), "transport": transport, "clock": FakeClock(), "memory": False} | options)
 
 
 def fake_cloud() -> Cloud:
@@ -103,5 +114,5 @@ def fake_cloud() -> Cloud:
 
 
 if __name__ == "__main__":
-    Device.load = lambda bundle: fake_device(float(os.environ.get("TANDEM_TEST_PAUSE", "0")))
+    Bundle.load = lambda *_: fake_bundle(float(os.environ.get("TANDEM_TEST_PAUSE", "0")))
     sys.exit(main())

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from edge_client.bundles.pocket import POCKET
-from edge_client.target.credentials import Access, read_token
+from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Settings
+from edge_client.target.credentials import Credentials, read_token
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
 
@@ -73,7 +74,13 @@ def _generate_parser() -> _Parser:
     parser.set_defaults(command="generate")
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to go on from; absent or -: standard input")
     parser.add_argument("--chat", action="store_true", help="the prompt is what a user says; write the answer")
-    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="most tokens to write (%(default)s)")
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        default=Settings.max_tokens,
+        metavar="N",
+        help="most tokens to write (%(default)s)",
+    )
     parser.add_argument(
         "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
     )
@@ -82,14 +89,14 @@ def _generate_parser() -> _Parser:
         "--mode",
         choices=[mode.value for mode in Mode],
         metavar="MODE",
-        default=Mode.SPRINT.value,
+        default=Settings.mode.value,
         help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
         "device; local: the device alone; cloud: the target alone",
     )
     group.add_argument(
         "--budget",
         type=float,
-        default=0.005,
+        default=Settings.budget,
         metavar="SHARE",
         help="most off-target tokens per token shown: 0.01 is 1 %%; 0 is --mode exact (%(default)s)",
     )
@@ -97,7 +104,7 @@ def _generate_parser() -> _Parser:
         "--criterion",
         choices=[criterion.value for criterion in Criterion],
         metavar="RULE",
-        default=Criterion.TYPICAL.value,
+        default=Settings.criterion.value,
         help="what is off-target: typical, a token that the target would hardly have written (default); strict, any "
         "other than the target's own",
     )
@@ -105,7 +112,7 @@ def _generate_parser() -> _Parser:
         "--window",
         type=int,
         metavar="N",
-        help="sprint: most tokens between two calls (32); exact: guesses a call (8)",
+        help=f"sprint: most tokens between two calls ({SPRINT_WINDOW}); exact: guesses a call ({EXACT_WINDOW})",
     )
     group.add_argument(
         "--no-memory",
@@ -121,17 +128,19 @@ def _generate_parser() -> _Parser:
     )
     group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
     group = parser.add_argument_group("how tokens are drawn")
-    group.add_argument("--temperature", type=float, default=0.7, metavar="T", help="0 is greedy (%(default)s)")
-    group.add_argument("--top-p", type=float, default=0.9, metavar="P", help="1 keeps all (%(default)s)")
-    group.add_argument("--top-k", type=int, default=0, metavar="K", help="0 keeps all (%(default)s)")
-    group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the noise that both models share (%(default)s)"
-    )
+    for option, kind, letter, text in (
+        ("--temperature", float, "T", "0 is greedy"),
+        ("--top-p", float, "P", "1 keeps all"),
+        ("--top-k", int, "K", "0 keeps all"),
+        ("--seed", int, "N", "of the noise that both models share"),
+    ):
+        default = getattr(Settings, option.strip("-").replace("-", "_"))
+        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (%(default)s)")
     group.add_argument(
         "--coupling",
         choices=[coupling.value for coupling in Coupling],
         metavar="KIND",
-        default=Coupling.GUMBEL.value,
+        default=Settings.coupling.value,
         help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw",
     )
     group = parser.add_argument_group("where things are")
@@ -175,14 +184,14 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def read_access(options: argparse.Namespace) -> Access:
+def read_credentials(options: argparse.Namespace) -> Credentials:
     """How the target is reached, from the command line and the environment; a file with a token goes before the token.
 
     Raises:
         InputError: half a pair of options, or a file that cannot be used.
     """
     token = read_token(options.token_file) if options.token_file else os.environ.get("TANDEM_TOKEN") or None
-    return Access(options.tls, options.ca, options.client_cert, options.client_key, token)
+    return Credentials(options.tls, options.ca, options.client_cert, options.client_key, token)
 
 
 def _verifier_parser() -> _Parser:

@@ -6,13 +6,12 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from edge_client.decoding.text import Origin
-from shared.config import Mode
+from edge_client.decoding.text import Origin, Token
+from shared.config import Criterion, Mode
 
 if TYPE_CHECKING:
-    from edge_client.decoding.generation import Generation
-    from edge_client.decoding.record import Summary
-    from edge_client.decoding.text import Shown
+    from edge_client.stream import Completion
+    from edge_client.usage.summary import Summary
 
 _RESET, _DIM = "\033[0m", "\033[2m"
 # Weight as well as colour, for those who see the colours alike.
@@ -32,13 +31,13 @@ class Output(Protocol):
     def prompt(self, prompt: str) -> None:
         """Before the text, on terminals only."""
 
-    def show(self, shown: Shown) -> None:
+    def show(self, token: Token) -> None:
         """The next token."""
 
     def stop(self) -> None:
         """The text ends here, finished or not; twice is once."""
 
-    def end(self, generation: Generation) -> None:
+    def end(self, completion: Completion) -> None:
         """The text is finished: stop, and sum up."""
 
 
@@ -48,13 +47,13 @@ class Silent:
     def prompt(self, prompt: str) -> None:
         pass
 
-    def show(self, shown: Shown) -> None:
+    def show(self, token: Token) -> None:
         pass
 
     def stop(self) -> None:
         pass
 
-    def end(self, generation: Generation) -> None:
+    def end(self, completion: Completion) -> None:
         pass
 
 
@@ -88,14 +87,14 @@ class Console:
             self._stream.flush()
             self._at_start = False
 
-    def show(self, shown: Shown) -> None:
-        text = shown.text
+    def show(self, token: Token) -> None:
+        text = token.text
         if not text:
             return
         self._at_start = text[-1] == "\n"
         if self._is_terminal:
             text = text.translate(CONTROLS)
-        if self._colored and (style := _STYLES[shown.origin]) != self._style:
+        if self._colored and (style := _STYLES[token.origin]) != self._style:
             text = _RESET + style + text
             self._style = style
         self._stream.write(text)
@@ -110,10 +109,10 @@ class Console:
             self._at_start = True
         self._stream.flush()
 
-    def end(self, generation: Generation) -> None:
+    def end(self, completion: Completion) -> None:
         self.stop()
         if self._notes is not None:
-            line = describe(generation.summary, generation.mode)
+            line = describe(completion.usage, completion.mode)
             print(
                 f"{_DIM}{line}{_RESET}" if self._colored and self._notes.isatty() else line,
                 file=self._notes,
@@ -125,20 +124,25 @@ class Console:
 
 
 def describe(summary: Summary, mode: Mode) -> str:
-    """One line about a run."""
+    """One line about a text."""
     parts = [f"{mode}: {summary.tokens} tokens", f"{summary.tokens_per_second:.0f} tokens/s"]
     if mode is Mode.LOCAL:
         parts.append(f"the verifier doubted {summary.doubted} of them")
         parts.append("the target was not asked, so nothing is known of how far this is from its own text")
         return "; ".join(parts)
-    tokens = max(summary.tokens, 1)
-    parts.append(f"{summary.calls / tokens:.2f} calls/token")
-    if summary.divergence_typical is not None:
-        rates = f"{100 * summary.divergence_typical:.1f} % typical, {100 * summary.divergence_strict:.1f} % strict"
-        parts.append(f"off-target {rates} (audited: {summary.known} tokens)")
+    parts.append(f"{summary.calls / max(summary.tokens, 1):.2f} calls/token")
+    rates = {criterion: summary.audit.rate(criterion) for criterion in Criterion}
+    known = [f"{100 * rate:.1f} % {criterion}" for criterion, rate in rates.items() if rate is not None]
+    if known:
+        parts.append(f"off-target {', '.join(known)} (audited: {summary.audit.known} tokens)")
     if summary.audited < summary.accepted:
         parts.append(f"{summary.accepted - summary.audited} accepted tokens not audited")
-    parts.append(f"{(summary.bytes_up + summary.bytes_down) / tokens:.1f} bytes/token")
+    parts.append(f"{summary.bytes_per_token:.1f} bytes/token")
     if summary.reconnects:
         parts.append(f"{summary.reconnects} reconnects")
     return "; ".join(parts)
+
+
+def say(sentence: str) -> None:
+    """Tell the user; a part of it may be what the target said."""
+    print(f"edge-client: {sentence.translate(CONTROLS)}", file=sys.stderr)

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_client.promise.budget import Budget
-from edge_client.promise.memory import Entry, Memory
+from edge_client.promise.entries import Entry
+from edge_client.promise.memory import Memory
 from shared.bundle import Manifest
-from shared.config import Criterion
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
         "calibration": [asdict(cell) for cell in manifest.calibration],
         "memory": str(memory.path),
         "audits": [
-            asdict(entry) | {"threshold": _threshold(entry), "divergence": _divergence(entry)}
+            entry.as_json() | {"threshold": _threshold(entry), "divergence": entry.divergence}
             for entry in memory.entries.values()
         ],
     }
@@ -74,9 +74,9 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
             f"{entry.promise.top_p:g}",
             _budget(entry.promise.budget),
             f"{_threshold(entry):.4f}",
-            _percent(_divergence(entry), 2),
-            f"{entry.known}",
-            _percent(entry.asked / entry.shown if entry.shown else 0.0),
+            _percent(entry.divergence, 2),
+            f"{entry.counts.known}",
+            _percent(entry.counts.ask_rate),
             f"{entry.texts}",
             entry.promise.target[:8] + ("" if entry.promise.target == manifest.target_fingerprint else " (another)"),
         )
@@ -104,11 +104,6 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
 
 def _threshold(entry: Entry) -> float:
     return max(Budget.resume(entry.promise.budget, entry.steering).threshold, 0.0)
-
-
-def _divergence(entry: Entry) -> float:
-    off = entry.off_strict if entry.promise.criterion is Criterion.STRICT else entry.off_typical
-    return off / entry.known if entry.known else 0.0
 
 
 def _budget(share: float) -> str:

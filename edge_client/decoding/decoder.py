@@ -6,37 +6,48 @@ own whatever the verifier thought, and every call also audits what was shown sin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.policy import Policy
-from edge_client.decoding.record import Record
-from edge_client.decoding.text import Origin, Shown, Text
-from edge_client.target.client import TargetSession
+from edge_client.decoding.preview import Preview
+from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.target.session import Distribution, TargetSession
+from edge_client.target.verdict import Verdict
+
+
+class Listener(Protocol):
+    """Hears of everything that the target says."""
+
+    def wrote(self, position: int, nll: float) -> None:
+        """The target wrote the token at `position` itself; its negative log-likelihood, nats."""
+
+    def judged(self, verdict: Verdict, run: int, asked: int) -> None:
+        """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
 
 
 def decode(
-    text: Text, drafter: Drafter, policy: Policy, target: TargetSession | None, record: Record, send_q: bool = False
-) -> Iterator[Shown]:
+    text: Text,
+    drafter: Drafter,
+    policy: Policy,
+    target: TargetSession | None,
+    listeners: Sequence[Listener] = (),
+    send_q: bool = False,
+    preview: Preview | None = None,
+) -> Iterator[Token | Retract]:
     """Write `text` until it is finished, token by token.
 
     Args:
         text: holds the prompt; grows as tokens are shown.
         target: may be None for a policy that never calls.
-        record: is told of every verdict.
+        listeners: are told of every verdict.
         send_q: send the draft's distribution with each asked token (the residual coupling needs it).
+        preview: shows held tokens at once, as provisional ones.
     """
     last_call = text.shown
-    q = []
+    q: list[Distribution] = []
     while not text.finished:
-        if policy.target_leads:
-            for y, nll in target.write_on(text.sequence, text.remaining):
-                record.wrote(text.shown, nll)
-                yield text.show(y, Origin.TARGET)
-                if text.finished:
-                    break
-            continue
-
         if policy.drafts(text):
             x = drafter.propose(text.sequence)
             if policy.accepts(x):
@@ -45,17 +56,35 @@ def decode(
                 text.hold(x.token)
                 if send_q:
                     q.append(x.draw.distribution)
+                if preview is not None and (guess := preview.show(x.token)):
+                    yield guess
             if text.finished or not policy.calls(text, text.shown - last_call):
                 continue
 
+        assert target is not None, "a policy that calls needs a target"
+        if policy.target_leads:
+            for y, nll in target.write_on(text.sequence, text.remaining):
+                for listener in listeners:
+                    listener.wrote(text.shown, nll)
+                yield text.show(y, Origin.TARGET)
+                if text.finished:
+                    break
+            continue
+
         verdict = target.judge(text.sequence, text.shown, q)
-        record.judged(verdict, run=text.shown - last_call, asked=text.held)
+        for listener in listeners:
+            listener.judged(verdict, run=text.shown - last_call, asked=text.held)
+        if preview is not None and (fallen := preview.settle(verdict.stands)):
+            yield fallen
         first_fallen = text.shown + verdict.stands
-        for x in text.sequence[text.shown : first_fallen]:
+        for x_id in text.sequence[text.shown : first_fallen]:
             if not text.finished:
-                yield text.show(x, Origin.CONFIRMED)
+                confirmed = text.show(x_id, Origin.CONFIRMED)
+                if preview is None:
+                    yield confirmed
         if verdict.token is not None and not text.finished:
-            record.wrote(text.shown, verdict.token_nll)
+            for listener in listeners:
+                listener.wrote(text.shown, verdict.token_nll)
             yield text.show(verdict.token, Origin.TARGET)
         text.drop_held()
         q.clear()

@@ -10,7 +10,7 @@ from shared.sampling import Draw, Sampler
 
 if TYPE_CHECKING:
     from edge_client.inference.draft import Draft
-    from edge_client.inference.verifier import Verifier
+    from edge_client.inference.verifier import Head
     from edge_client.promise.learning import Learner
 
 
@@ -36,7 +36,7 @@ class Drafter:
         self,
         draft: Draft,
         sampler: Sampler,
-        verifier: Verifier | None,
+        verifier: Head | None,
         column: int,
         learner: Learner | None = None,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The modes: each is a policy that answers the three questions of the loop in `decoder.py`.
+"""The modes: each is a policy that answers the three questions of the loop in `edge_client/decoding/decoder.py`.
 
 drafts   shall the draft propose the next token?
 accepts  may its proposal be shown without asking?

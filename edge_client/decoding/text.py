@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol, Self
 
 from shared.stopping import FinishReason, Stopper
-from shared.tokenizer import StreamDecoder
 
 
 class Origin(StrEnum):
@@ -15,15 +16,48 @@ class Origin(StrEnum):
     ACCEPTED = "accepted"  # drafted, and shown without asking
     CONFIRMED = "confirmed"  # drafted, asked, and the target's own choice
     TARGET = "target"  # written by the target
+    DRAFTED = "drafted"  # provisional: drafted, and not judged yet
 
 
 @dataclass(slots=True)
-class Shown:
-    """One token on its way to the user; `text` may be empty while a character or a stop string is incomplete."""
+class Token:
+    """One token on its way to the user.
 
-    token: int
+    Attributes:
+        id: of the token.
+        text: what it adds; may be empty while a character or a stop string is incomplete.
+        origin: who decided that it stands.
+    """
+
+    id: int
     text: str
     origin: Origin
+
+
+@dataclass(slots=True)
+class Retract:
+    """Provisional tokens that the target did not confirm: they are taken back.
+
+    Attributes:
+        tokens: how many of the last ones.
+        text: what they had added.
+    """
+
+    tokens: int
+    text: str
+
+
+class Decoder(Protocol):
+    """Turns ids into text, one at a time; `shared.tokenizer.StreamDecoder` does."""
+
+    def push(self, token: int) -> str:
+        """The text that is certain now."""
+
+    def flush(self) -> str:
+        """What was held back, at the end."""
+
+    def fork(self) -> Self:
+        """Another one that goes on from here by itself."""
 
 
 class Text:
@@ -32,13 +66,14 @@ class Text:
     Attributes:
         sequence: all token ids; `sequence[shown:]` are held.
         shown: how many of them the user has seen, prompt included.
-        origins: of the shown tokens after the prompt.
+        origins, pieces: of the shown tokens after the prompt.
     """
 
-    def __init__(self, prompt_ids: list[int], decoder: StreamDecoder, stopper: Stopper) -> None:
+    def __init__(self, prompt_ids: Sequence[int], decoder: Decoder, stopper: Stopper) -> None:
         self.sequence = list(prompt_ids)
-        self.prompt_length = self.shown = len(prompt_ids)
+        self.prompt_length = self.shown = len(self.sequence)
         self.origins: list[Origin] = []
+        self.pieces: list[str] = []
         self._decoder = decoder
         self._stopper = stopper
 
@@ -73,7 +108,7 @@ class Text:
         """Forget the held tokens: the text goes on another way."""
         del self.sequence[self.shown :]
 
-    def show(self, token: int, origin: Origin) -> Shown:
+    def show(self, token: int, origin: Origin) -> Token:
         """Put `token` at the end of the shown text; if it was held there, it is held no longer."""
         if self.shown == len(self.sequence):
             self.sequence.append(token)
@@ -81,8 +116,13 @@ class Text:
             self.drop_held()
             self.sequence.append(token)
         self.shown += 1
-        self.origins.append(origin)
         piece = self._stopper.push(token, self._decoder.push(token))
         if self.finished:
             piece += self._stopper.flush(self._decoder.flush())
-        return Shown(token, piece, origin)
+        self.origins.append(origin)
+        self.pieces.append(piece)
+        return Token(token, piece, origin)
+
+    def fork(self) -> Text:
+        """A text that begins where the shown one ends, and goes on by itself."""
+        return Text((), self._decoder.fork(), self._stopper.fork())

@@ -7,8 +7,9 @@ What a graph gives is described in `cloud_target/export/candidates.py`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -190,8 +191,11 @@ class ConcatDraft(Draft):
 _KINDS: dict[str, type[SharedBufferDraft | ConcatDraft]] = {"shared-buffer": SharedBufferDraft, "concat": ConcatDraft}
 
 
-def load_draft(bundle: str | Path, manifest: Manifest, threads: int = 1) -> Draft:
-    """Load `draft.onnx` of a bundle and see that it gives the logits that the manifest expects.
+def draft_maker(bundle: str | Path, manifest: Manifest, threads: int = 1) -> Callable[[], Draft]:
+    """Load `draft.onnx` of a bundle, and see that it gives the logits that the manifest expects.
+
+    Returns:
+        What makes drafts over the loaded graph, each with an empty cache of its own.
 
     Raises:
         BundleError: the graph is missing, damaged, of an unknown kind, or not the one the manifest describes.
@@ -204,17 +208,16 @@ def load_draft(bundle: str | Path, manifest: Manifest, threads: int = 1) -> Draf
             "update Tandem, or make the bundle again"
         )
     session = open_session(path, threads)
+    make = partial(kind, session, manifest.draft, manifest.vocabulary, manifest.context)
     try:
-        draft = kind(session, manifest.draft, manifest.vocabulary, manifest.context)
-        _check_probe(draft, manifest.probe, path)
+        _check_probe(make(), manifest.probe, path)
     except BundleError:
         raise
     except Exception as error:  # onnxruntime's own exceptions have no common base below this
         raise BundleError(
             f"{path} cannot be run as the manifest describes it ({first_line(error)}); make the bundle again"
         ) from error
-    draft.rewind(0)
-    return draft
+    return make
 
 
 def _check_probe(draft: Draft, probe: Probe, path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
@@ -14,6 +17,26 @@ from shared.bundle import DOUBT_COLUMNS
 from shared.errors import BundleError
 from shared.features import SCALARS, write_features
 from shared.sampling import Draw
+
+
+class Head(Protocol):
+    """What the loop needs of a verifier, whatever is behind it.
+
+    Attributes:
+        scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``.
+    """
+
+    scalars: np.ndarray
+
+    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
+        """The probability that the drawn token is off-target, 0 to 1.
+
+        Args:
+            step: what the draft gave.
+            draw: the token drawn from it.
+            temperature: in use.
+            column: of `shared.bundle.DOUBT_COLUMNS`, the criterion in use.
+        """
 
 
 class Verifier:
@@ -34,11 +57,14 @@ class Verifier:
         self._binding.bind_ortvalue_output("doubt", OrtValue.ortvalue_from_numpy(doubt))
 
     @classmethod
-    def load(cls, bundle: str | Path, hidden: int, threads: int = 1) -> Verifier:
+    def maker(cls, bundle: str | Path, hidden: int, threads: int = 1) -> Callable[[], Verifier]:
         """Load `verifier.onnx` of a bundle.
 
         Args:
             hidden: size of the draft's hidden state.
+
+        Returns:
+            What makes verifiers over the loaded graph, each with memory of its own.
 
         Raises:
             BundleError: the graph is missing, damaged, or made for another draft.
@@ -52,17 +78,11 @@ class Verifier:
                 f"{path} takes {inputs} and gives {outputs}, which does not fit a draft with a hidden state "
                 f"of {hidden}; make the bundle again with a verifier trained for its draft"
             )
-        return cls(session, hidden)
+        return partial(cls, session, hidden)
 
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
-        """The probability that the drawn token is off-target, 0 to 1.
-
-        Args:
-            step: what the draft gave.
-            draw: the token drawn from it.
-            temperature: in use.
-            column: of `shared.bundle.DOUBT_COLUMNS`, the criterion in use.
-        """
+        """See `Head.doubt`."""
         write_features(self._features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, temperature)
         self._run(self._binding)
-        return self._doubt.item(column)
+        doubt: float = self._doubt.item(column)
+        return doubt

@@ -64,13 +64,16 @@ class Budget:
     """
 
     def __init__(self, limit: float, threshold: float) -> None:
-        self._set(limit, Steering(_log_odds(min(max(threshold, LOWEST_START), HIGHEST_START))))
+        self.limit = limit
+        self._tokens, self._debt = 0, 0.0
+        self._move_to(_log_odds(min(max(threshold, LOWEST_START), HIGHEST_START)))
 
     @classmethod
     def resume(cls, limit: float, steering: Steering) -> Budget:
         """Go on from what an earlier budget of the same limit had learned; nothing takes it beyond its bounds."""
-        budget = cls.__new__(cls)
-        budget._set(limit, steering)
+        budget = cls(limit, LOWEST_START)
+        budget._tokens, budget._debt = max(steering.tokens, 0), min(max(steering.debt, -CREDIT), MOST_DEBT)
+        budget._move_to(steering.log_odds)
         return budget
 
     @property
@@ -98,11 +101,6 @@ class Budget:
             return  # there is nothing between asking about all and what made the debt: repay it first
         aim = max(aim - debt / REPAY, self.limit / 2)
         self._move_to(self._odds + step * (aim * shown - off_target))
-
-    def _set(self, limit: float, steering: Steering) -> None:
-        self.limit = limit
-        self._tokens, self._debt = max(steering.tokens, 0), min(max(steering.debt, -CREDIT), MOST_DEBT)
-        self._move_to(steering.log_odds)
 
     def _move_to(self, log_odds: float) -> None:
         self._odds = min(max(log_odds, LOWEST), _HIGHEST_LOG_ODDS)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from edge_client.decoding.record import Summary
 from edge_client.promise.calibration import nearest
-from edge_client.target.client import Description
+from edge_client.target.description import Description
+from edge_client.usage.summary import Summary
 from shared.bundle import Manifest
 from shared.config import Mode, Sampling
 from shared.tokenizer import bytes_per_token
@@ -88,14 +88,14 @@ def advice(mode: Mode, summary: Summary, overspent: bool) -> list[str]:
         found.append(
             "the audits found more off-target tokens than the budget allows, so more is asked until that is made good"
         )
-    if mode is not Mode.SPRINT or not summary.asked or summary.tokens < ENOUGH_TOKENS:
+    if mode is not Mode.SPRINT or not summary.audit.asked or summary.tokens < ENOUGH_TOKENS:
         return found
     # The target alone streams: the link delays its text once, but does not slow it down. A limit would hold up both.
-    alone, split = summary.target_ms / summary.calls, (summary.total_ms - summary.held_ms) / summary.tokens
+    times = summary.times
+    alone, split = times.target_ms / summary.calls, (times.total_ms - times.held_ms) / summary.tokens
     if split > alone + WORTH_MS:
         found.append(
-            f"asking about {100 * summary.asked / summary.tokens:.0f} % of the tokens makes a token take "
-            f"{split:.1f} ms, and the target alone would need about {alone:.1f} ms: use --mode cloud, or a larger "
-            "--budget"
+            f"asking about {100 * summary.audit.ask_rate:.0f} % of the tokens makes a token take "
+            f"{split:.1f} ms, and the target alone would need about {alone:.1f} ms: use mode cloud, or a larger budget"
         )
     return found

@@ -1,27 +1,26 @@
-"""What a device remembers of its audits from one run to the next, so that a promise outlives a text.
+"""What a device remembers of its audits from one text to the next, so that a promise outlives a text.
 
 One JSON file a bundle, in the user's own state directory, since bundles may be shared or read-only:
 `$TANDEM_STATE`, else `$XDG_STATE_HOME/tandem`, else `~/.local/state/tandem`. It holds counts, never text.
-`edge-client verifier reset` removes it.
+`edge-client verifier reset` removes it. Without a file a memory lasts as long as the process.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from edge_client.decoding.generation import Settings
-from edge_client.decoding.record import Summary
-from edge_client.promise.budget import Budget, Steering
-from edge_client.promise.learning import INPUTS, Correction, Learner
+from edge_client.promise.budget import Budget
+from edge_client.promise.entries import Entry, Promise
+from edge_client.promise.feedback import Feedback
+from edge_client.promise.learning import Learner
+from edge_client.usage.audit import AuditCounts
 from shared.bundle import Manifest
-from shared.config import Coupling, Criterion
 from shared.errors import DamagedMemory, InputError
 
 FORMAT = 1
@@ -29,87 +28,20 @@ FORMAT = 1
 MOST_ENTRIES = 64
 
 
-@dataclass(frozen=True)
-class Promise:
-    """What one budget is about, with everything that moves its threshold: the same promise, made again.
-
-    Attributes:
-        criterion, budget: as the user set them.
-        temperature, top_p, top_k, coupling: how tokens are drawn.
-        target: fingerprint of the target that judges.
-        learns: whether the verifier is corrected by what it learned.
-    """
-
-    criterion: Criterion
-    budget: float
-    temperature: float
-    top_p: float
-    top_k: int
-    coupling: Coupling
-    target: str
-    learns: bool
-
-    @classmethod
-    def of(cls, settings: Settings, target: str, learns: bool = False) -> Promise:
-        """The promise of one run."""
-        how = settings.sampling
-        drawn = how.temperature, how.top_p, how.top_k, settings.coupling
-        return cls(settings.criterion, settings.budget, *drawn, target, learns)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What audits have shown of one promise.
-
-    Attributes:
-        promise: what it is about.
-        steering: where its budget stands.
-        texts: written so far.
-        shown, known, asked: tokens: shown, of them seen by the target, and asked about.
-        off_typical, off_strict: accepted tokens off-target by each criterion.
-        nll: of the known tokens under the target, summed, nats.
-        correction: of the verifier's head, where it has been allowed to learn.
-    """
-
-    promise: Promise
-    steering: Steering
-    texts: int = 0
-    shown: int = 0
-    known: int = 0
-    asked: int = 0
-    off_typical: int = 0
-    off_strict: int = 0
-    nll: float = 0.0
-    correction: Correction | None = None
-
-    def after(self, steering: Steering, summary: Summary, correction: Correction | None) -> Entry:
-        """With one more text."""
-        return replace(
-            self,
-            steering=steering,
-            texts=self.texts + 1,
-            shown=self.shown + summary.tokens,
-            known=self.known + summary.known,
-            asked=self.asked + summary.asked,
-            off_typical=self.off_typical + summary.off_typical,
-            off_strict=self.off_strict + summary.off_strict,
-            nll=self.nll + summary.known * (summary.target_nll or 0.0),
-            correction=correction or self.correction,
-        )
-
-
-@dataclass
 class Memory:
-    """The entries of one bundle, oldest use first.
+    """The entries of one bundle. Several texts at once, in several threads and processes, may use it.
+
+    Args:
+        path: of the file, which need not exist; None keeps everything in this process.
 
     Attributes:
-        path: of the file; it need not exist.
-        entries: by promise.
+        entries: by promise, oldest use first.
     """
 
-    path: Path
-    entries: dict[Promise, Entry] = field(default_factory=dict)
-    _told: dict[Promise, Steering] = field(default_factory=dict, init=False)  # of each budget, what the file knows
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.entries: dict[Promise, Entry] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def at(cls, manifest: Manifest, directory: Path | None = None) -> Memory:
@@ -133,43 +65,66 @@ class Memory:
             ) from error
         return memory
 
-    def budget(self, promise: Promise, threshold: float) -> Budget:
-        """A budget that goes on from earlier runs, or begins at `threshold` if there were none."""
-        entry = self.entries.get(promise)
-        budget = Budget.resume(promise.budget, entry.steering) if entry else Budget(promise.budget, threshold)
-        self._told[promise] = budget.steering
-        return budget
+    @classmethod
+    def recover(cls, manifest: Manifest, directory: Path | None = None) -> tuple[Memory, list[str]]:
+        """As `open`, but a file that cannot be used must not keep anybody from writing; what happened, a sentence each.
 
-    def learner(self, promise: Promise) -> Learner:
-        """A learner that goes on from earlier runs, or knows nothing yet."""
-        entry = self.entries.get(promise)
-        return Learner(entry.correction if entry else None)
+        A damaged file is set aside, and the memory begins anew. One that somebody else may read is left as it is, and
+        what is learned stays in this process.
+        """
+        try:
+            return cls.open(manifest, directory), []
+        except DamagedMemory as error:
+            memory = cls.at(manifest, directory)
+            try:
+                memory.set_aside()
+            except OSError:
+                return cls(), [f"{error}; this run remembers nothing"]
+            return memory, [f"{error}; it was set aside as *.damaged, and this run begins anew"]
+        except InputError as error:
+            return cls(), [f"{error}; this run remembers nothing"]
 
-    def add(self, promise: Promise, summary: Summary, budget: Budget, learner: Learner | None = None) -> None:
-        """Remember one more text and what it taught, beside whatever other runs have remembered meanwhile.
-
-        What other runs were taught about the same promise counts as well: errors add up, whoever saw them.
+    def begin(self, promise: Promise, first_threshold: float) -> Feedback:
+        """Feedback for one more text under a promise: it goes on from earlier texts.
 
         Args:
-            budget: as `self.budget` gave it out, and as it stands after the text.
+            first_threshold: where its budget begins if there were none.
+        """
+        with self._lock:
+            entry = self.entries.get(promise)
+        if entry is None:
+            budget = Budget(promise.budget, first_threshold)
+        else:
+            budget = Budget.resume(promise.budget, entry.steering)
+        learner = Learner(entry.correction if entry else None) if promise.learns else None
+        return Feedback(promise.criterion, budget, learner)
+
+    def end(self, promise: Promise, counts: AuditCounts, feedback: Feedback) -> None:
+        """Remember one more text and what it taught, beside whatever other texts have taught meanwhile.
+
+        What others were taught about the same promise counts as well: errors add up, whoever saw them.
+
+        Args:
+            feedback: as `begin` gave it out, and as it stands after the text.
 
         Raises:
-            OSError: it cannot be written; what was there is as it was.
+            DamagedMemory, OSError: it cannot be kept; what was there is as it was.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(self.path.with_suffix(".lock")):
-            self.entries = self._read()
-            told = self._told.get(promise, budget.steering)
-            entry = self.entries.pop(promise, None) or Entry(promise, told)
-            steering = Budget.resume(promise.budget, entry.steering.moved(told, budget.steering)).steering
-            correction = learner.correction if learner else None
+        with self._lock, self._alone():
+            if self.path is not None:
+                self.entries = self._read()
+            entry = self.entries.pop(promise, None) or Entry(promise, feedback.began)
+            steering = feedback.budget.steering
+            if entry.steering != feedback.began:
+                moved = entry.steering.moved(feedback.began, steering)
+                steering = Budget.resume(promise.budget, moved).steering
+            correction = feedback.learner.correction if feedback.learner else None
             if correction and entry.correction and entry.correction.tokens > correction.tokens:
                 correction = entry.correction
-            self.entries[promise] = entry.after(steering, summary, correction)
+            self.entries[promise] = entry.after(steering, counts, correction)
             for oldest in list(self.entries)[:-MOST_ENTRIES]:
                 del self.entries[oldest]
             self._write()
-        self._told[promise] = budget.steering
 
     def set_aside(self) -> None:
         """Give a damaged file another name, and begin anew.
@@ -178,30 +133,33 @@ class Memory:
             OSError: it cannot be renamed.
         """
         self.entries.clear()
-        self.path.replace(self.path.with_suffix(".damaged"))
+        if self.path is not None:
+            self.path.replace(self.path.with_suffix(".damaged"))
 
     def forget(self) -> bool:
-        """Remove the file; returns whether there was one.
+        """Forget everything, and remove the file; returns whether there was one.
 
         Raises:
             InputError: it cannot be removed.
         """
         self.entries.clear()
-        existed = self.path.is_file()
+        if self.path is None or not self.path.is_file():
+            return False
         try:
-            if existed:
-                self.path.unlink()
-                self.path.with_suffix(".lock").unlink(missing_ok=True)
+            self.path.unlink()
+            self.path.with_suffix(".lock").unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"cannot remove {self.path} ({error.strerror}); remove it by hand") from error
-        return existed
+        return True
 
     def _read(self) -> dict[Promise, Entry]:
+        if self.path is None:
+            return {}
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
             if data["format"] != FORMAT:
                 raise ValueError(f"its format is {data['format']}, not {FORMAT}")
-            entries = [_entry(item) for item in data["entries"]]
+            entries = [Entry.from_json(item) for item in data["entries"]]
             return {entry.promise: entry for entry in entries}
         except (FileNotFoundError, NotADirectoryError):
             return {}
@@ -209,7 +167,9 @@ class Memory:
             raise DamagedMemory(f"what was remembered of earlier runs in {self.path} is damaged ({error})") from error
 
     def _write(self) -> None:
-        data = {"format": FORMAT, "entries": [asdict(entry) for entry in self.entries.values()]}
+        if self.path is None:
+            return
+        data = {"format": FORMAT, "entries": [entry.as_json() for entry in self.entries.values()]}
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=".", delete=False, encoding="utf-8") as file:
             try:
                 file.write(json.dumps(data, indent=1) + "\n")
@@ -220,18 +180,21 @@ class Memory:
                 os.unlink(file.name)
                 raise
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the file against other processes, where the system has such locks."""
+        if self.path is None:
+            yield
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path.with_suffix(".lock"), "w") as lock:
+            try:
+                import fcntl
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock against other runs, where the system has such locks."""
-    with open(path, "w") as lock:
-        try:
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except ImportError:
-            pass  # not a Unix: the last of two runs at once wins
-        yield
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except ImportError:
+                pass  # not a Unix: the last of two processes at once wins
+            yield
 
 
 def state_directory() -> Path:
@@ -246,33 +209,3 @@ def state_directory() -> Path:
         return Path.home() / ".local" / "state" / "tandem"
     except RuntimeError as error:
         raise InputError("this user has no home directory to remember audits in; set TANDEM_STATE") from error
-
-
-def _entry(data: dict) -> Entry:
-    """An entry from its JSON form.
-
-    Raises:
-        ValueError, TypeError, KeyError: it is not one.
-    """
-    promise = Promise(**data.pop("promise"))
-    steering = Steering(**data.pop("steering"))
-    known = data.pop("correction")
-    correction = known and Correction(
-        **known | {"weights": tuple(known["weights"]), "squares": tuple(known["squares"])}
-    )
-    promise = replace(promise, criterion=Criterion(promise.criterion), coupling=Coupling(promise.coupling))
-    if not (isinstance(promise.target, str) and isinstance(promise.learns, bool)):
-        raise ValueError("a promise is none")
-    entry = Entry(promise, steering, **data, correction=correction)
-    counts = [promise.top_k, steering.tokens, *(value for name, value in data.items() if name != "nll")]
-    numbers = [steering.log_odds, steering.debt, entry.nll, promise.budget, promise.temperature, promise.top_p]
-    if correction:
-        counts += [correction.tokens, correction.reverted]
-        numbers += [correction.advantage, *correction.weights, *correction.squares]
-        if not len(correction.weights) == len(correction.squares) == INPUTS or min(correction.squares) <= 0:
-            raise ValueError("a correction does not fit the verifier")
-    if not all(type(value) is int and 0 <= value < 1 << 53 for value in counts):
-        raise ValueError("a count is missing or out of range")
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
-        raise ValueError("a number is missing or not finite")
-    return entry

@@ -5,63 +5,22 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from edge_client.target.credentials import Access
-from edge_client.target.reliable import Line, Meter
+from edge_client.target.credentials import Credentials
+from edge_client.target.description import Description
+from edge_client.target.reliable import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
 from edge_client.target.transport import Transport
-from edge_client.target.verdict import Audit, Reader, Verdict
+from edge_client.target.verdict import Reader
+from edge_client.usage.meter import Meter
 from shared.bundle import Manifest
 from shared.config import Coupling, Sampling
-from shared.errors import ProtocolError, TargetMismatch
+from shared.errors import TargetMismatch
 from shared.wire import codec
-from shared.wire.v1 import target_pb2 as wire
-
-__all__ = ["Audit", "Description", "TargetClient", "TargetSession", "Verdict"]
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
 CONNECT = Retry(attempt=3.0, total=3.0)
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a target serves.
-
-    Attributes:
-        name: for people.
-        fingerprint: over its configuration and weights.
-        tokenizer_fingerprint: see `shared.identity`.
-        vocabulary: token ids are 0 .. vocabulary - 1.
-        context: longest sequence, prompt included, in tokens.
-        max_request_tokens: most tokens in one request.
-        dtype: arithmetic of the forward pass.
-    """
-
-    name: str
-    fingerprint: str
-    tokenizer_fingerprint: str
-    vocabulary: int
-    context: int
-    max_request_tokens: int
-    dtype: str
-
-    @classmethod
-    def from_wire(cls, message: wire.DescribeResponse) -> Description:
-        """Read it from its message.
-
-        Raises:
-            ProtocolError: a limit of 0, or a fingerprint that is none.
-        """
-        fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
-        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
-            raise ProtocolError("the target's fingerprints are none; it must run the same version of Tandem")
-        if not (message.vocabulary and message.context and message.max_request_tokens):
-            raise ProtocolError(
-                "the target describes itself without its limits; it must run the same version of Tandem"
-            )
-        return cls(**{name: getattr(message, name) for name in cls.__dataclass_fields__})
 
 
 class TargetClient:
@@ -101,16 +60,16 @@ class TargetClient:
             raise
 
     @classmethod
-    def connect(cls, address: str, retry: Retry | None = None, access: Access | None = None) -> TargetClient:
-        """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `access` has them.
+    def connect(cls, address: str, retry: Retry | None = None, credentials: Credentials | None = None) -> TargetClient:
+        """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
 
         Raises:
-            InputError: that is no address, or `access` cannot be used.
+            InputError: that is no address, or `credentials` cannot be used.
             TargetUnavailable, TargetRefused: as the class.
         """
         from edge_client.target.grpc_transport import GrpcTransport  # `local` and --help never need it
 
-        return cls(GrpcTransport(address, access), address, retry)
+        return cls(GrpcTransport(address, credentials), address, retry)
 
     def describe(self) -> Description:
         """Ask the target what it serves.
@@ -135,7 +94,8 @@ class TargetClient:
         if (theirs.tokenizer_fingerprint, theirs.vocabulary) != (manifest.tokenizer_fingerprint, manifest.vocabulary):
             raise TargetMismatch(
                 f"{theirs.name} at {self.address} has another tokenizer ({theirs.vocabulary} tokens) than the bundle "
-                f"{manifest.name} ({manifest.vocabulary}); use a bundle that was made for it, or another --target"
+                f"{manifest.name} ({manifest.vocabulary}); use a bundle that was made for it, or another target",
+                options=("bundle", "target"),
             )
 
     def session(
@@ -151,11 +111,11 @@ class TargetClient:
         session_id = os.urandom(codec.SESSION_ID_BYTES)
         header = codec.encode_session(session_id, sampling, coupling, sorted(reader.end_ids))
 
-        def make_line(meter: Meter) -> Line:
-            return Line(self._transport, header, prompt_length, meter, self._clock)
+        def make_link(meter: Meter) -> ReliableLink:
+            return ReliableLink(self._transport, header, prompt_length, meter, self._clock)
 
         limit = self.description.max_request_tokens
-        return TargetSession(make_line, reader, limit, prompt_length, self._retry, self._patience)
+        return TargetSession(make_link, reader, limit, prompt_length, self._retry, self._patience)
 
     def close(self) -> None:
         """Close the connection, after at most a second for releases that are under way. Never raises."""

@@ -13,7 +13,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True)
-class Access:
+class Credentials:
     """What a connection is protected with; by default nothing.
 
     Attributes:
@@ -34,7 +34,7 @@ class Access:
 
     def __post_init__(self) -> None:
         if (self.client_cert is None) != (self.client_key is None):
-            raise InputError("a client certificate needs both --client-cert and --client-key")
+            raise InputError("a client certificate needs its key too", options=("client_cert", "client_key"))
         if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise InputError("the token is empty or holds spaces or other signs; keep it on one line, exactly as given")
         if self.ca or self.client_cert:
@@ -48,8 +48,9 @@ class Access:
         """
         if self.token is not None and not self.tls and not is_loopback(host):
             raise InputError(
-                f"the token would travel to {host} where others can read it; add --tls, or --ca FILE with the "
-                "authority of the target's certificate"
+                f"the token would travel to {host} where others can read it; turn encryption on, or name the authority "
+                "of the target's certificate",
+                options=("tls", "ca"),
             )
 
     def files(self) -> tuple[bytes | None, bytes | None, bytes | None]:
@@ -58,7 +59,8 @@ class Access:
         Raises:
             InputError: one cannot be read.
         """
-        return tuple(path and _read(path) for path in (self.ca, self.client_key, self.client_cert))
+        ca, key, cert = (None if path is None else _read(path) for path in (self.ca, self.client_key, self.client_cert))
+        return ca, key, cert
 
 
 def read_token(path: Path) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic
 
 # The library prints its own account of broken connections on the terminal; ours goes through exceptions.
@@ -15,7 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
-from edge_client.target.credentials import Access
+from edge_client.target.credentials import Credentials
 from edge_client.target.diagnosis import why_not
 from shared.addresses import is_loopback, parse_address
 from shared.errors import AccessDenied, LinkBroken, TargetBusy, TargetError, TargetRefused, TargetUnavailable
@@ -62,8 +62,9 @@ _OPTIONS = {
 
 def error_of(error: grpc.RpcError) -> TargetError:
     """The exception of our tree that a gRPC error stands for."""
-    status = error.code() if isinstance(error, grpc.Call) else _Status.UNKNOWN
-    details = " ".join((error.details() or "").split()) if isinstance(error, grpc.Call) else ""
+    call = error if isinstance(error, grpc.Call) else None
+    status = call.code() if call else _Status.UNKNOWN
+    details = " ".join((call.details() or "").split()) if call else ""
     kind = ERRORS.get(status, LinkBroken)
     if status is _Status.UNIMPLEMENTED:
         return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
@@ -73,17 +74,18 @@ def error_of(error: grpc.RpcError) -> TargetError:
         return (TargetRefused if kind is TargetBusy else kind)(f"the target refused {what}: {details or status.name}")
     name = status.name.lower().replace("_", " ")
     sentence = f"{name}: {details[:200]}" if details else name
-    return TargetBusy(sentence, _pushback(error)) if kind is TargetBusy else kind(sentence)
+    return TargetBusy(sentence, _pushback(call)) if kind is TargetBusy else kind(sentence)
 
 
-def _pushback(error: grpc.Call) -> float | None:
+def _pushback(call: grpc.Call | None) -> float | None:
     """How long the target asks to be left alone, seconds; None if it does not say."""
-    value = _metadata(error, metadata.PUSHBACK)
+    value = _trailing(call, metadata.PUSHBACK)
     return int(value) / 1e3 if re.fullmatch(r"\d{1,9}", value) else None
 
 
-def _metadata(error: grpc.Call, wanted: str) -> str:
-    return next((str(value) for key, value in error.trailing_metadata() or () if key == wanted), "")
+def _trailing(call: grpc.Call | None, wanted: str) -> str:
+    found = call.trailing_metadata() if call else None
+    return next((str(value) for key, value in found or () if key == wanted), "")
 
 
 def _closed() -> TargetUnavailable:
@@ -95,29 +97,31 @@ class GrpcTransport:
     """Reaches the target at `address`, "host:port".
 
     Raises:
-        InputError: that is no address, a file of `access` cannot be used, or its token would travel in the clear.
+        InputError: no address, a file of `credentials` that cannot be used, or a token that would travel in the clear.
     """
 
-    def __init__(self, address: str, access: Access | None = None) -> None:
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
         self._host, self._port = parse_address(address)
-        self._access = access or Access()
-        self._access.check(self._host)
+        self._credentials = credentials or Credentials()
+        self._credentials.check(self._host)
         # A proxy of the environment cannot reach the target on this machine.
         options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if is_loopback(self._host) else {})
-        self._channel = _channel(address, self._access, list(options.items()))
+        self._channel = _channel(address, self._credentials, list(options.items()))
         self._stub = TargetServiceStub(self._channel)
-        token = self._access.token
+        token = self._credentials.token
         self._metadata = ((metadata.AUTHORIZATION, f"Bearer {token}"),) if token else ()
         self._releases: list[grpc.Future] = []
+        self._releases_lock = Lock()  # texts of several threads end here
 
     def describe(self, timeout: float) -> wire.DescribeResponse:
         try:
             return self._stub.Describe(wire.DescribeRequest(), timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             # Where a target says itself why it is not available, there is nothing to find out.
-            is_link = error.code() is _Status.UNAVAILABLE and not _metadata(error, metadata.REASON)
-            if is_link and (why := why_not(self._host, self._port, self._access)):
-                raise TargetUnavailable(why) from None
+            call = error if isinstance(error, grpc.Call) else None
+            is_link = call is not None and call.code() is _Status.UNAVAILABLE and not _trailing(call, metadata.REASON)
+            if is_link and (why := why_not(self._host, self._port, self._credentials)):
+                raise why from None
             raise error_of(error) from None
         except ValueError:
             raise _closed() from None
@@ -128,8 +132,9 @@ class GrpcTransport:
     def release(self, session_id: bytes) -> None:
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
             request = wire.ReleaseRequest(session_id=session_id)
-            self._releases.append(self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=self._metadata))
-        self._releases = [release for release in self._releases if not release.done()]
+            release = self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=self._metadata)
+            with self._releases_lock:
+                self._releases = [*(earlier for earlier in self._releases if not earlier.done()), release]
 
     def close(self) -> None:
         end = monotonic() + RELEASE_WAIT
@@ -140,10 +145,10 @@ class GrpcTransport:
         self._channel.close()
 
 
-def _channel(address: str, access: Access, options: list[tuple[str, int]]) -> grpc.Channel:
-    if not access.tls:
+def _channel(address: str, credentials: Credentials, options: list[tuple[str, int]]) -> grpc.Channel:
+    if not credentials.tls:
         return grpc.insecure_channel(address, options=options)
-    return grpc.secure_channel(address, grpc.ssl_channel_credentials(*access.files()), options=options)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(*credentials.files()), options=options)
 
 
 class GrpcLink:

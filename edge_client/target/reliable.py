@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edge_client.target.retry import PASSING, Clock, Patience
 from edge_client.target.transport import Link, Transport
-from shared.errors import ProtocolError, TargetUnavailable
+from edge_client.usage.meter import Meter
+from shared.errors import LinkBroken, ProtocolError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 
-@dataclass
-class Meter:
-    """What one generation's conversation with the target took.
-
-    Attributes:
-        calls: what the target was made to compute, in forward passes that were answered: one for each verdict, and one
-            for each token that it wrote on by itself. So a text in mode `cloud` takes a call a token.
-        bytes_up, bytes_down: payload: the serialised messages of the session (every request, repeated ones too, and
-            the final release; every answer), without `bytes_prompt`, and without framing, HTTP headers and TLS.
-        bytes_prompt: what the ids of the prompt took of the requests.
-        wait_seconds: wall time spent waiting for answers, reconnecting included.
-        target_seconds: of `wait_seconds`, what the target says it queued and computed.
-        held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
-        reconnects: how often a broken link was replaced.
-    """
-
-    calls: int = 0
-    bytes_up: int = 0
-    bytes_down: int = 0
-    bytes_prompt: int = 0
-    wait_seconds: float = 0.0
-    target_seconds: float = 0.0
-    held_seconds: float = 0.0
-    reconnects: int = 0
-
-
-class Line:
+class ReliableLink:
     """The way from one session to the target. All requests may be repeated, so all failures of a link are mended.
 
     Args:
@@ -117,8 +90,9 @@ class Line:
 
     def _send(self, request: wire.DecodeRequest) -> None:
         request.ClearField("session")
-        if self._link is None:
-            self._link = self._transport.open()
+        link = self._link
+        if link is None:
+            link = self._link = self._transport.open()
             self._request_id = 0
             request.session.CopyFrom(self._header)
         if not self._used:
@@ -129,9 +103,11 @@ class Line:
         prompt = sum(map(_varint_size, request.tokens[: max(0, self._prompt_length - request.position)]))
         self._meter.bytes_prompt += prompt
         self._meter.bytes_up += request.ByteSize() - prompt
-        self._link.send(request)
+        link.send(request)
 
     def _receive(self, timeout: float) -> wire.DecodeResponse:
+        if self._link is None:
+            raise LinkBroken("the stream was given up")
         end = self._clock.now() + timeout
         while True:
             answer = self._link.receive(end - self._clock.now())

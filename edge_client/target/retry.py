@@ -85,17 +85,18 @@ class Patience:
             pause = max(pause, self.retry.busy_pause) if wanted is None else wanted + pause
         self._pause = min(2 * self._pause, self.retry.longest_pause)
         if self.clock.now() + pause >= self._end:
-            raise TargetUnavailable(self._given_up(error)) from error
+            raise self._given_up(error) from error
         self.clock.sleep(pause)
         return pause if isinstance(error, TargetBusy) else 0.0
 
-    def _given_up(self, error: TargetUnavailable) -> str:
+    def _given_up(self, error: TargetUnavailable) -> TargetUnavailable:
         if isinstance(error, TargetBusy):
-            return (
-                f"the target at {self.address} has no room for this ({error}); "
-                "try again later, or write without it: --mode local"
+            return TargetUnavailable(
+                f"the target at {self.address} has no room for this ({error}); try again later, or write without it",
+                options=("mode local",),
             )
-        return (
+        return TargetUnavailable(
             f"cannot reach the target at {self.address} ({error}); "
-            "start one with `cloud-target serve`, check the address, or write without it: --mode local"
+            "start one with `cloud-target serve`, check the address, or write without it",
+            options=("target", "mode local"),
         )

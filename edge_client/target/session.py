@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from edge_client.target.known import Known
-from edge_client.target.reliable import Line, Meter
+from edge_client.target.reliable import ReliableLink
 from edge_client.target.retry import Patience, Retry
 from edge_client.target.verdict import Audit, Question, Reader, Verdict, nonsense
+from edge_client.usage.meter import Meter
 from shared.errors import InputError, TargetError
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
@@ -18,28 +19,32 @@ from shared.wire.v1 import target_pb2 as wire
 Distribution = tuple[np.ndarray, np.ndarray]
 
 
-class TargetSession(Meter):
+class TargetSession:
     """Asks the target about one text. Evictions, restarts and broken links are mended here, unseen.
 
     The session remembers what the target knows and what is audited, so that only new tokens travel and no position
     is audited twice. Every method takes the whole text, which may only grow, but for tokens that were not shown.
 
     Args:
+        make_link: makes the way to the target, which counts in the meter that it is given.
         patience: makes the patience for one call.
         limit: most tokens in one request.
+
+    Attributes:
+        meter: what the conversation has taken so far.
     """
 
     def __init__(
         self,
-        make_line: Callable[[Meter], Line],
+        make_link: Callable[[Meter], ReliableLink],
         reader: Reader,
         limit: int,
         prompt_length: int,
         retry: Retry,
         patience: Callable[[Retry], Patience],
     ) -> None:
-        super().__init__()
-        self._line = make_line(self)
+        self.meter = Meter()
+        self._link = make_link(self.meter)
         self._reader = reader
         self._limit = limit
         self._retry = retry
@@ -88,7 +93,7 @@ class TargetSession(Meter):
             for token, nll in self._continuation(text, end, patience):
                 text.append(token)
                 self._learn(text)
-                self.calls += 1
+                self.meter.calls += 1
                 yield token, nll
             if text[-1] in self._reader.end_ids:
                 return
@@ -113,7 +118,7 @@ class TargetSession(Meter):
 
     def close(self) -> None:
         """The text is written, the target may forget it. Never raises, never blocks; twice is once."""
-        self._line.close()
+        self._link.close()
 
     def __enter__(self) -> TargetSession:
         return self
@@ -137,11 +142,11 @@ class TargetSession(Meter):
             position = len(self._known)
             part = self._part(question, position)
             last = len(part.ids) == len(question.ids)
-            answer = self._line.ask(self._request(part, position, q if last else ()), patience)
+            answer = self._link.ask(self._request(part, position, q if last else ()), patience)
             match answer.WhichOneof("answer"):
                 case "verdict":
                     verdict = self._reader.verdict(answer.verdict, part)
-                    self.calls += 1
+                    self.meter.calls += 1
                     self._note(answer.verdict.timing)
                     stands = part.ids[: part.judge_from + verdict.stands]
                     self._learn(stands if verdict.token is None else [*stands, verdict.token])
@@ -168,7 +173,8 @@ class TargetSession(Meter):
             return replace(question, audit_from=audit_from)
         end = min(position + self._limit, question.judge_from)
         if end == position:
-            raise InputError(f"the target judges at most {self._limit} tokens a request; use a smaller --window")
+            sentence = f"the target judges at most {self._limit} tokens a request; use a smaller window"
+            raise InputError(sentence, options=("window",))
         return Question(question.ids[:end], min(audit_from, end), end, audit_only=True)
 
     def _request(self, question: Question, position: int, q: Sequence[Distribution]) -> wire.DecodeRequest:
@@ -188,7 +194,7 @@ class TargetSession(Meter):
         done = False
         while not (done or len(text) == end or text[-1] in self._reader.end_ids):
             patience.renew()
-            answer = self._line.more(patience)
+            answer = self._link.more(patience)
             if answer is None or answer.WhichOneof("answer") == "resync":
                 return
             if answer.WhichOneof("answer") != "continuation":
@@ -205,4 +211,4 @@ class TargetSession(Meter):
         self._audited = max(self._audited, len(ids))
 
     def _note(self, timing: wire.Timing) -> None:
-        self.target_seconds += (timing.queue_us + timing.forward_us) / 1e6
+        self.meter.target_seconds += (timing.queue_us + timing.forward_us) / 1e6

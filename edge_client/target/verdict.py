@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from shared.config import Criterion
 from shared.errors import ProtocolError
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
@@ -33,6 +34,10 @@ class Audit:
 
     def __len__(self) -> int:
         return len(self.nll)
+
+    def off(self, criterion: Criterion) -> list[bool]:
+        """Whether each token is off-target by one criterion."""
+        return self.off_strict if criterion is Criterion.STRICT else self.off_typical
 
     def append(self, later: Audit) -> None:
         """Add the audit of the tokens that follow."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
 
 from benchmarks.modes import Run
-from edge_client.decoding.record import Summary
+from edge_client.usage.audit import AuditCounts
+from edge_client.usage.summary import Summary, Times
 
 
-def made_run(tokens: int = 100, off_strict: int = 0, off_typical: int = 0, warnings=(), **figures) -> Run:
-    """A text whose tokens are all audited; `figures` are those of its summary."""
-    summary = Summary(**dict.fromkeys((field.name for field in fields(Summary)), 0) | {"tokens": tokens} | figures)
-    return Run(summary, tokens, off_strict, off_typical, 1.0 * tokens, list(range(tokens)), list(warnings))
+def made_run(
+    tokens: int = 100,
+    off_strict: int = 0,
+    off_typical: int = 0,
+    warnings: Sequence[str] = (),
+    asked: int = 0,
+    calls: int = 0,
+    total_ms: float = 0.0,
+) -> Run:
+    """A text whose tokens are all audited."""
+    counts = AuditCounts(tokens, tokens, asked, off_typical, off_strict, 1.0 * tokens)
+    summary = Summary(counts, Times(total_ms, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, None, calls, 0, 0, 0, 0)
+    return Run(summary, counts, list(range(tokens)), list(warnings))

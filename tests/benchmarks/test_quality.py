@@ -5,24 +5,19 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.quality import CLOUD, LOCAL, default_row, gap_line, rows_of, samples, table, write_rows
-from edge_client.decoding.generation import Settings
-from shared.config import Mode, Sampling
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackTransport, client_of
+from edge_client.settings import Settings
+from shared.config import Mode
+from tests.fakes import fake_bundle, fake_edge
 
-SETTINGS = Settings(sampling=Sampling(0.7, 0, 0.9), max_tokens=24)
+SETTINGS = Settings(temperature=0.7, top_p=0.9, max_tokens=24)
 PROMPTS = [[0, 270, 280], [0, 290, 300, 310]]
 
 
 @pytest.fixture(scope="module")
-def device():
-    return fake_device()
-
-
-@pytest.fixture(scope="module")
-def rows(device):
+def rows():
     told = []
-    written = write_rows(device, client_of(LoopbackTransport(fake_cloud())), PROMPTS, SETTINGS, told.append)
+    with fake_edge() as edge:
+        written = write_rows(edge, PROMPTS, SETTINGS, told.append)
     assert told == [1, 2]
     return written
 
@@ -33,24 +28,15 @@ def test_every_row_writes_every_prompt(rows):
     assert {len(runs) for runs in rows.values()} == {len(PROMPTS)}
 
 
-def test_a_row_goes_on_with_its_own_budget(device, monkeypatch):
-    """Each budget's controller is made once, and given to each of its texts."""
-    made, used = [], []
-    new, generate = device.budget, device.generate
-
-    def make(settings, client):
-        made.append(new(settings, client))
-        return made[-1]
-
-    def note(ids, settings, client=None, budget=None):
-        if settings.mode is Mode.SPRINT:
-            used.append(budget)
-        return generate(ids, settings, client, budget)
-
-    monkeypatch.setattr(device, "budget", make)
-    monkeypatch.setattr(device, "generate", note)
-    write_rows(device, client_of(LoopbackTransport(fake_cloud())), PROMPTS, SETTINGS, lambda _: None)
-    assert list(map(id, used)) == 2 * list(map(id, made[:10]))
+def test_a_row_goes_on_with_its_own_budget(rows):
+    """Each budget is one promise, which each of its texts teaches."""
+    with fake_edge() as edge:
+        write_rows(edge, PROMPTS, SETTINGS, lambda _: None)
+        found = {
+            (entry.promise.criterion, entry.promise.budget): entry.texts for entry in edge._memory.entries.values()
+        }
+    sprints = [row for row in rows_of(SETTINGS).values() if row.mode is Mode.SPRINT]
+    assert found == {(row.criterion, row.budget): len(PROMPTS) for row in sprints}
 
 
 def test_the_table_is_markdown(rows):
@@ -66,14 +52,14 @@ def test_the_table_is_markdown(rows):
     assert dict(zip(heads, cells[LOCAL], strict=True))["calls/token"] == "0.000"
 
 
-def test_samples_show_one_prompt_and_seed_side_by_side(device, rows):
+def test_samples_show_one_prompt_and_seed_side_by_side(rows):
     names = (LOCAL, default_row(SETTINGS), CLOUD)
     assert names[1] == "sprint, typical 0.5 %"
-    text = samples(device, PROMPTS, rows, names, 1)
+    text = samples(fake_bundle(), PROMPTS, rows, names, 1)
     assert text.count("```") == 2
     assert [line for line in text.splitlines() if line.startswith("[")] == ["[prompt]", *(f"[{n}]" for n in names)]
     assert max(map(len, text.splitlines())) <= 100
-    assert samples(device, PROMPTS, rows, names, 0) == ""
+    assert samples(fake_bundle(), PROMPTS, rows, names, 0) == ""
 
 
 def test_the_gap_in_words(rows):

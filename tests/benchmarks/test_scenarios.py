@@ -12,9 +12,8 @@ from benchmarks.scenarios import NOISE, Scenario, build, noised_target
 from cloud_target.engine.files import POCKET_DIRECTORY, target_fingerprint
 from cloud_target.engine.hf.model import load_target
 from edge_client.bundles import pocket
-from edge_client.decoding.generation import Device, Settings
+from edge_client.edge import Edge
 from shared.bundle import read_manifest
-from shared.config import Mode
 
 
 @pytest.mark.parametrize("scenario", [Scenario.NOISED, Scenario.OTHER])
@@ -47,8 +46,7 @@ def test_a_coarse_bundle_loads_and_writes_something_else(tmp_path):
     assert after.calibration == before.calibration
     texts = []
     for bundle in (pocket.POCKET, stage.bundle):
-        generation = Device.load(bundle).generate([0, *range(300, 320)], Settings(mode=Mode.LOCAL, max_tokens=64))
-        texts.append([shown.token for shown in generation])
+        texts.append(Edge(bundle=bundle).generate([0, *range(300, 320)], max_tokens=64).token_ids)
     assert texts[0] != texts[1]
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.verdicts import SETTLED, Rate, Verdict, judge, per_token, rate, settled
+from benchmarks.verdicts import SETTLED, Rate, Verdict, calls_per_token, judge, rate, settled
 from tests.benchmarks.runs import made_run
 
 
@@ -33,8 +33,8 @@ def test_rates_of_few_texts():
 
 def test_a_long_text_counts_for_more():
     assert rate([10, 0], [100, 900]).value == pytest.approx(0.01)
-    assert per_token([made_run(100, asked=10), made_run(900, asked=0)], "asked") == pytest.approx(0.01)
-    assert per_token([], "asked") is None
+    assert calls_per_token([made_run(100, calls=10), made_run(900)]) == pytest.approx(0.01)
+    assert calls_per_token([]) == 0
 
 
 def test_settled_texts_begin_late_enough():

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from edge_client.bundles.bundle import Bundle
 from edge_client.cli import main as cli
-from edge_client.decoding.generation import Device
 from edge_client.target.client import TargetClient
-from tests.fakes import fake_cloud, fake_device
+from tests.fakes import fake_bundle, fake_cloud
 from tests.support import LoopbackTransport, client_of
 
 
@@ -18,8 +18,8 @@ def transport(monkeypatch, tmp_path) -> LoopbackTransport:
     """The command line with a fake device that remembers nothing yet, and a fake target at every address."""
     monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "state"))
     transport = LoopbackTransport(fake_cloud())
-    monkeypatch.setattr(Device, "load", lambda bundle: fake_device())
-    monkeypatch.setattr(TargetClient, "connect", lambda address, access=None: client_of(transport))
+    monkeypatch.setattr(Bundle, "load", lambda *_: fake_bundle())
+    monkeypatch.setattr(TargetClient, "connect", lambda *_: client_of(transport))
     return transport
 
 

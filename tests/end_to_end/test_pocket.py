@@ -6,26 +6,26 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from benchmarks.exactness import first_difference, write
 from benchmarks.local_target import TargetProcess, local_target
-from benchmarks.modes import compare, run, table
+from benchmarks.modes import compare, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
-from edge_client.decoding.generation import Device, Settings
-from edge_client.target.client import TargetClient
-from shared.config import Coupling, Criterion, Mode, Sampling
+from edge_client.bundles.bundle import Bundle
+from edge_client.edge import Edge
+from edge_client.settings import Settings
+from shared.config import Coupling
 from shared.errors import InputError
-from shared.tokenizer import encode_prompt
 
 TOKENS = 48
 
 
 @pytest.fixture(scope="module")
-def device() -> Device:
-    return Device.load()
+def bundle() -> Bundle:
+    return Bundle.load()
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,15 @@ def target() -> Iterator[TargetProcess]:
         yield process
 
 
-@pytest.fixture(scope="module")
-def client(target: TargetProcess) -> Iterator[TargetClient]:
-    with TargetClient.connect(target.address) as client:
-        yield client
+@pytest.fixture
+def edge(bundle: Bundle, target: TargetProcess) -> Iterator[Edge]:
+    """Both sides, with nothing remembered of earlier tests."""
+    with Edge(target.address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
+        yield edge
 
 
-def settings(mode: Mode, temperature: float, seed: int, **others) -> Settings:
-    sampling = Sampling(temperature, 0, 0.9 if 0 < temperature < 1 else 1.0, seed)
-    return Settings(mode=mode, sampling=sampling, **{"max_tokens": TOKENS} | others)
+def drawn(temperature: float, seed: int) -> dict[str, float]:
+    return {"temperature": temperature, "top_p": 0.9 if 0 < temperature < 1 else 1.0, "seed": seed}
 
 
 def command(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess:
@@ -57,31 +57,34 @@ def command(*arguments: str, stdin: str | None = None) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
-def test_exact_writes_what_the_target_writes_alone(device, client, temperature):
+def test_exact_writes_what_the_target_writes_alone(edge, temperature):
     for seed, prompt in enumerate(EVERY):
-        ids = encode_prompt(device.tokenizer, prompt)
-        cloud = write(device, client, ids, settings(Mode.CLOUD, temperature, seed))
-        exact = write(device, client, ids, settings(Mode.EXACT, temperature, seed))
+        cloud, exact = (
+            edge.generate(prompt, mode=mode, **drawn(temperature, seed)).token_ids for mode in ("cloud", "exact")
+        )
         assert first_difference(cloud, exact) is None
 
 
-@pytest.mark.parametrize("mode", [Mode.EXACT, Mode.SPRINT, Mode.CLOUD])
-def test_a_killed_target_changes_nothing(device, mode):
+@pytest.mark.parametrize("mode", ["exact", "sprint", "cloud"])
+def test_a_killed_target_changes_nothing(bundle, mode):
     """SIGKILL in the middle of a text, and a fresh process on the same port: the edge needs no help."""
     process = TargetProcess(["--threads", "1"])
     port = int(process.address.rpartition(":")[2])
-    ids = encode_prompt(device.tokenizer, STORIES[1])
+    ids = [0, *range(300, 320)]
+
+    def text(on_token: Callable[[int], None] | None = None) -> list[int]:
+        with Edge(process.address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
+            return write(edge, ids, on_token, mode=mode, **drawn(0.7, 5))
+
+    def kill_halfway(count: int) -> None:
+        nonlocal process
+        if count == TOKENS // 3:
+            process.kill()
+            process = TargetProcess(["--threads", "1"], port)
+
     try:
-        with TargetClient.connect(process.address) as client:
-            undisturbed = write(device, client, ids, settings(mode, 0.7, 5))
-
-            def kill_halfway(count: int) -> None:
-                nonlocal process
-                if count == TOKENS // 3:
-                    process.kill()
-                    process = TargetProcess(["--threads", "1"], port)
-
-            assert write(device, client, ids, settings(mode, 0.7, 5), kill_halfway) == undisturbed
+        undisturbed = text()
+        assert text(kill_halfway) == undisturbed
     finally:
         assert process.stop() == 0
 
@@ -102,67 +105,69 @@ def test_local_opens_no_socket():
 
 
 @pytest.mark.parametrize("coupling", list(Coupling))
-@pytest.mark.parametrize("mode", [Mode.SPRINT, Mode.EXACT])
-def test_both_couplings_write(device, client, mode, coupling):
-    result = run(device, client, DIALOGUES[0], settings(mode, 0.7, 1, coupling=coupling))
-    assert result.summary.tokens > 8
-    assert result.summary.calls > 0
-    assert result.nll / result.known < 3
+@pytest.mark.parametrize("mode", ["sprint", "exact"])
+def test_both_couplings_write(edge, mode, coupling):
+    usage = edge.generate(DIALOGUES[0], mode=mode, coupling=coupling, **drawn(0.7, 1)).usage
+    assert usage.tokens > 8
+    assert usage.calls > 0
+    assert usage.audit.mean_nll < 3
 
 
-def test_local_tells_what_it_would_have_asked(device):
-    generation = device.generate(
-        encode_prompt(device.tokenizer, STORIES[0]), settings(Mode.LOCAL, 1.0, 0, budget=0.005)
-    )
-    assert len(list(generation)) == generation.summary.tokens
-    assert 0 < generation.summary.doubted < generation.summary.tokens
+def test_local_tells_what_it_would_have_asked(bundle):
+    usage = Edge(bundle=bundle).generate(STORIES[0], budget=0.005, max_tokens=TOKENS, **drawn(1.0, 0)).usage
+    assert 0 < usage.doubted < usage.tokens
 
 
-def test_a_device_writes_one_text_at_a_time(device):
-    ids = encode_prompt(device.tokenizer, STORIES[0])
-    first, second = (device.generate(ids, settings(Mode.LOCAL, 0.7, 0)) for _ in range(2))
-    next(iter(first))
-    next(iter(second))
-    with pytest.raises(InputError, match="one at a time"):
-        next(iter(first))
-    with second:
-        assert next(iter(second)).token >= 0
-    assert list(second) == []
+def test_several_texts_at_once_do_not_disturb_each_other(bundle):
+    """One thread takes a token of each in turn: every text has a cache of its own."""
+    edge = Edge(bundle=bundle, max_tokens=TOKENS)
+    alone = [edge.generate(prompt).token_ids for prompt in STORIES]
+    streams = [edge.stream(prompt) for prompt in STORIES]
+    for _ in zip(*streams, strict=False):
+        pass
+    assert [stream.finish().token_ids for stream in streams] == alone
+
+
+def test_a_stream_that_is_closed_writes_no_more(bundle):
+    with Edge(bundle=bundle).stream(STORIES[0]) as stream:
+        assert next(iter(stream)).id >= 0
+    assert list(stream) == []
+    assert stream.completion.usage.tokens == 1
 
 
 @pytest.mark.parametrize("ids", [[], [0, 4096], [-1], [5] * 1024])
-def test_prompts_that_cannot_be_read(device, ids):
+def test_prompts_that_cannot_be_read(bundle, ids):
     with pytest.raises(InputError):
-        device.generate(ids, settings(Mode.LOCAL, 0.7, 0))
+        Edge(bundle=bundle).stream(ids)
 
 
-def test_the_payload_is_small_where_runs_are_long(device, client):
+def test_the_payload_is_small_where_runs_are_long(edge):
     """At most 8 bytes a shown token, both ways together, when ten or more are accepted between two calls."""
     for prompt in EVERY:
-        summary = run(device, client, prompt, settings(Mode.SPRINT, 0.7, 2, budget=0.05, max_tokens=128)).summary
-        if summary.run_length and summary.run_length >= 10 and summary.tokens >= 100:
-            assert (summary.bytes_up + summary.bytes_down) / summary.tokens <= 8
+        usage = edge.generate(prompt, budget=0.05, max_tokens=128, **drawn(0.7, 2)).usage
+        if usage.run_length and usage.run_length >= 10 and usage.tokens >= 100:
+            assert usage.bytes_per_token <= 8
             return
     pytest.fail("no run was long enough to be measured")
 
 
-def test_a_looser_budget_asks_less_and_strays_more(device, client):
+def test_a_looser_budget_asks_less_and_strays_more(edge):
     asks, strays = [], []
     for budget in (0.005, 0.1):
-        runs = [run(device, client, prompt, settings(Mode.SPRINT, 0.7, 3, budget=budget)) for prompt in EVERY]
-        asks.append(sum(r.summary.asked for r in runs))
-        strays.append(sum(r.off_strict for r in runs))
+        counts = [edge.generate(prompt, budget=budget, **drawn(0.7, 3)).audit.counts for prompt in EVERY]
+        asks.append(sum(one.asked for one in counts))
+        strays.append(sum(one.off_strict for one in counts))
     assert asks[0] > asks[1]
     assert strays[0] < strays[1]
 
 
-def test_the_table_has_every_mode(device, client):
-    rows = compare(device, client, settings(Mode.SPRINT, 0.7, 0, max_tokens=16), STORIES[:1], seeds=1)
+def test_the_table_has_every_mode(bundle, target):
+    rows = compare(bundle, target.address, Settings(max_tokens=16, **drawn(0.7, 0)), STORIES[:1], seeds=1)
     lines = table(rows).splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["sprint,", "sprint,", "exact", "local", "cloud"]
     assert len({len(line) for line in lines}) == 1
     by_mode = dict(rows)
-    assert by_mode["cloud"][0].off_strict == by_mode["exact"][0].off_strict == 0
+    assert by_mode["cloud"][0].counts.off_strict == by_mode["exact"][0].counts.off_strict == 0
 
 
 def test_the_command_reports_a_run_as_json(target):
@@ -194,8 +199,7 @@ def test_the_command_says_what_is_wrong_in_one_sentence(target, tmp_path):
         assert done.stdout == ""
 
 
-def test_the_criteria_are_the_targets_own(device, client):
+def test_the_criteria_are_the_targets_own(edge):
     """By the typical criterion fewer tokens are errors than by the strict one."""
-    loose = settings(Mode.SPRINT, 0.7, 4, budget=0.3, criterion=Criterion.TYPICAL)
-    runs = [run(device, client, prompt, loose) for prompt in EVERY]
-    assert sum(r.off_typical for r in runs) < sum(r.off_strict for r in runs)
+    counts = [edge.generate(prompt, budget=0.3, **drawn(0.7, 4)).audit.counts for prompt in EVERY]
+    assert sum(one.off_typical for one in counts) < sum(one.off_strict for one in counts)

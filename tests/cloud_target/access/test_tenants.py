@@ -20,7 +20,7 @@ from cloud_target.server import servicer
 from cloud_target.server.server import running
 from cloud_target.telemetry.observer import Observer
 from edge_client.target.client import TargetClient
-from edge_client.target.credentials import Access
+from edge_client.target.credentials import Credentials
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Sampling
 from shared.errors import TargetUnavailable
@@ -194,13 +194,13 @@ def test_a_prompt_longer_than_what_is_left_is_read_and_then_waited_for(stub, tok
 
 def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
     """Sixty tokens a minute: the edge pauses where the server tells it to, goes on, and the text is the same."""
-    access = Access(token=tokens["poor"])
+    access = Credentials(token=tokens["poor"])
     with (
-        TargetClient.connect(address, access=access) as client,
+        TargetClient.connect(address, credentials=access) as client,
         client.session(SAMPLING, Coupling.GUMBEL, (), 2) as session,
     ):
         assert [*PROMPT, *(token for token, _ in session.write_on(PROMPT, 61))] == TRUTH[:63]
-        assert session.reconnects > 0
+        assert session.meter.reconnects > 0
 
 
 def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_path, monkeypatch):
@@ -209,8 +209,8 @@ def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_pat
     engine.pause = 0.02
     with (
         running(engine, access=ServerAccess(tokens=TokenFile(tmp_path / "tokens"))) as address,
-        TargetClient.connect(address, access=Access(token=tokens["acme"])) as crowd,
-        TargetClient.connect(address, access=Access(token=tokens["other"])) as lone,
+        TargetClient.connect(address, credentials=Credentials(token=tokens["acme"])) as crowd,
+        TargetClient.connect(address, credentials=Credentials(token=tokens["other"])) as lone,
         crowd.session(SAMPLING, Coupling.GUMBEL, (), 2) as long,
         lone.session(SAMPLING, Coupling.GUMBEL, (), 2) as short,
     ):
@@ -219,12 +219,12 @@ def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_pat
         assert short.judge(TRUTH[:6], 5).token == TRUTH[6]
         written += text
         assert [*PROMPT, *(token for token, _ in written)] == TRUTH
-        assert (short.reconnects, long.reconnects) == (0, 1)
+        assert (short.meter.reconnects, long.meter.reconnects) == (0, 1)
 
 
 def test_an_edge_does_not_wait_for_ever(address, tokens):
     with (
-        TargetClient.connect(address, Retry(total=0.5), Access(token=tokens["poor"])) as client,
+        TargetClient.connect(address, Retry(total=0.5), Credentials(token=tokens["poor"])) as client,
         client.session(SAMPLING, Coupling.GUMBEL, (), 119) as session,
     ):
         session.judge(TRUTH[:120], 119)

@@ -17,7 +17,7 @@ from cloud_target.access.tls import TlsFiles
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running
 from edge_client.target.client import TargetClient
-from edge_client.target.credentials import Access
+from edge_client.target.credentials import Credentials
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetUnavailable
 from tests.certificates import Authority, Pair
@@ -36,9 +36,9 @@ def serving(pair: Pair, client_ca: Path | None = None):
     return running(engine, access=ServerAccess(TlsFiles(pair.cert, pair.key, client_ca)))
 
 
-def text_of(address: str, access: Access | None = None) -> list[int]:
+def text_of(address: str, access: Credentials | None = None) -> list[int]:
     with (
-        TargetClient.connect(address, access=access) as client,
+        TargetClient.connect(address, credentials=access) as client,
         client.session(SAMPLING, Coupling.GUMBEL, (), len(PROMPT)) as session,
     ):
         return [*PROMPT, *(token for token, _ in session.write_on(PROMPT, 20))]
@@ -77,7 +77,7 @@ def plain() -> Iterator[str]:
 
 
 def test_a_text_over_tls(server, authority):
-    access = Access(ca=authority.cert)
+    access = Credentials(ca=authority.cert)
     assert access.tls
     assert text_of(server, access) == TRUTH
     assert text_of(server.replace("127.0.0.1", "localhost"), access) == TRUTH
@@ -85,56 +85,56 @@ def test_a_text_over_tls(server, authority):
 
 def test_both_sides_show_certificates(strict, authority):
     client = authority.issue("client", "device.example")
-    assert text_of(strict, Access(True, authority.cert, client.cert, client.key)) == TRUTH
+    assert text_of(strict, Credentials(True, authority.cert, client.cert, client.key)) == TRUTH
 
 
-def refusal(address: str, access: Access | None) -> str:
+def refusal(address: str, access: Credentials | None) -> str:
     with pytest.raises(TargetUnavailable) as caught:
-        TargetClient.connect(address, access=access)
+        TargetClient.connect(address, credentials=access)
     return str(caught.value)
 
 
 def test_plain_text_to_a_tls_port(server, strict):
-    assert "speaks TLS only; add --tls, or --ca FILE" in refusal(server, None)
+    assert "speaks TLS only; turn encryption on" in refusal(server, None)
     assert "speaks TLS only" in refusal(strict, None)
 
 
 def test_tls_to_a_plain_port(plain, authority):
-    assert "does not speak TLS; leave out --tls" in refusal(plain, Access(ca=authority.cert))
+    assert "does not speak TLS; leave encryption out" in refusal(plain, Credentials(ca=authority.cert))
 
 
 def test_an_unknown_authority(server, stranger):
-    assert "an authority that this device does not know; give that authority with --ca" in refusal(
-        server, Access(ca=stranger.cert)
+    assert "an authority that this device does not know; name that authority" in refusal(
+        server, Credentials(ca=stranger.cert)
     )
-    assert "an authority that this device does not know" in refusal(server, Access(tls=True))
+    assert "an authority that this device does not know" in refusal(server, Credentials(tls=True))
 
 
 def test_an_expired_certificate(authority):
     with serving(authority.issue("expired", days=-1)) as address:
-        assert "a certificate that has expired" in refusal(address, Access(ca=authority.cert))
+        assert "a certificate that has expired" in refusal(address, Credentials(ca=authority.cert))
 
 
 def test_a_certificate_for_another_host(authority):
     with serving(authority.issue("elsewhere", "gpu.example")) as address:
-        sentence = refusal(address, Access(ca=authority.cert))
+        sentence = refusal(address, Credentials(ca=authority.cert))
         assert "a certificate for another name than 127.0.0.1" in sentence
         assert "for another name than localhost" in refusal(
-            address.replace("127.0.0.1", "localhost"), Access(ca=authority.cert)
+            address.replace("127.0.0.1", "localhost"), Credentials(ca=authority.cert)
         )
 
 
 def test_no_client_certificate_or_a_wrong_one(strict, authority, stranger):
-    assert "most likely it wants a client certificate: add --client-cert" in refusal(strict, Access(ca=authority.cert))
+    assert "most likely it wants a client certificate: give one" in refusal(strict, Credentials(ca=authority.cert))
     other = stranger.issue("client", "device.example")
     assert "does not take this client certificate" in refusal(
-        strict, Access(True, authority.cert, other.cert, other.key)
+        strict, Credentials(True, authority.cert, other.cert, other.key)
     )
 
 
 def test_nobody_at_the_port_is_no_question_of_tls(authority):
     address = f"127.0.0.1:{unused_port()}"
-    assert "cannot reach the target" in refusal(address, Access(ca=authority.cert))
+    assert "cannot reach the target" in refusal(address, Credentials(ca=authority.cert))
 
 
 def test_certificates_are_replaced_without_a_restart(authority, stranger, tmp_path, caplog):
@@ -147,16 +147,16 @@ def test_certificates_are_replaced_without_a_restart(authority, stranger, tmp_pa
             os.replace(path.with_suffix(".new"), path)
 
     install(old.cert.read_bytes(), old.key.read_bytes())
-    with serving(live) as address, TargetClient.connect(address, access=Access(ca=authority.cert)) as before:
+    with serving(live) as address, TargetClient.connect(address, credentials=Credentials(ca=authority.cert)) as before:
         with caplog.at_level(logging.INFO, "cloud_target"):
             install(new.cert.read_bytes(), old.key.read_bytes())  # half way through
-            assert text_of(address, Access(ca=authority.cert)) == TRUTH
+            assert text_of(address, Credentials(ca=authority.cert)) == TRUTH
             assert "stay in use" in caplog.text
             install(new.cert.read_bytes(), new.key.read_bytes())
-            assert text_of(address, Access(ca=stranger.cert)) == TRUTH
+            assert text_of(address, Credentials(ca=stranger.cert)) == TRUTH
             assert "read again" in caplog.text
         assert before.describe().context == CONTEXT  # a connection that was there stays
-        assert "does not know" in refusal(address, Access(ca=authority.cert))
+        assert "does not know" in refusal(address, Credentials(ca=authority.cert))
 
 
 @pytest.mark.parametrize("spoil", ["missing", "garbage", "another key", "no authority"])

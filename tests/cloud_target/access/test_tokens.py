@@ -17,7 +17,7 @@ from cloud_target.access.tokens import TokenFile, add_line, new_token, parse_tok
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running
 from edge_client.target.client import TargetClient
-from edge_client.target.credentials import Access
+from edge_client.target.credentials import Credentials
 from shared.config import Coupling, Sampling
 from shared.errors import AccessDenied, InputError
 
@@ -137,7 +137,7 @@ def test_other_kinds_of_authorization(path, metadata):
 
 def refusal(address: str, token: str | None) -> str:
     with pytest.raises(AccessDenied) as caught:
-        TargetClient.connect(address, access=Access(token=token))
+        TargetClient.connect(address, credentials=Credentials(token=token))
     return str(caught.value)
 
 
@@ -151,7 +151,7 @@ def test_a_server_lets_only_its_tenants_in(path):
         assert "does not know this token" in sentence
         assert unknown not in sentence
         with (
-            TargetClient.connect(address, access=Access(token=token)) as client,
+            TargetClient.connect(address, credentials=Credentials(token=token)) as client,
             client.session(Sampling(), Coupling.GUMBEL, (), len(PROMPT)) as session,
         ):
             text = [*PROMPT, session.judge(PROMPT, 2).token]
@@ -160,7 +160,7 @@ def test_a_server_lets_only_its_tenants_in(path):
                 session.judge(text, 3)
         later = add(path, "acme")
         assert "does not know" in refusal(address, token)
-        TargetClient.connect(address, access=Access(token=later)).close()
+        TargetClient.connect(address, credentials=Credentials(token=later)).close()
 
 
 def test_limits_that_change_and_change_back_hold_for_calls_that_are_open(tmp_path):

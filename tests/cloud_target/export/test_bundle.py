@@ -14,7 +14,7 @@ from cloud_target.export import draft as draft_module
 from cloud_target.export.bundle import Target, identify_target, make_bundle, read_calibration
 from cloud_target.export.head import export_head
 from cloud_target.export.runner import Runner
-from edge_client.inference.draft import load_draft
+from edge_client.inference.draft import draft_maker
 from edge_client.inference.verifier import Verifier
 from shared.bundle import FILES, Calibration, Familiar, read_manifest
 from shared.config import Criterion
@@ -49,8 +49,8 @@ def test_bundle_is_complete_and_runs_on_the_edge(checkpoints, tmp_path, kind, dt
     )
     assert (report.agreement is not None) == (dtype == "int8")
     assert any("equal to torch" in line for line in said)
-    assert load_draft(tmp_path / "b", manifest).feed([1]).ids.shape == (64,)
-    assert Verifier.load(tmp_path / "b", manifest.draft.hidden)
+    assert draft_maker(tmp_path / "b", manifest)().feed([1]).ids.shape == (64,)
+    assert Verifier.maker(tmp_path / "b", manifest.draft.hidden)()
 
 
 def test_trained_verifier_calibration_and_target_go_into_the_bundle(checkpoints, tmp_path):
@@ -73,7 +73,7 @@ def test_trained_verifier_calibration_and_target_go_into_the_bundle(checkpoints,
     assert manifest.calibration == [CELL]
     assert (manifest.target_name, manifest.target_fingerprint) == ("llama", target.fingerprint)
     assert (manifest.name, manifest.end_ids, manifest.context, report.trained) == ("pair", [0, 5], 32, True)
-    assert load_draft(tmp_path / "b", manifest).context == 32
+    assert draft_maker(tmp_path / "b", manifest)().context == 32
 
 
 def test_a_draft_of_a_bundle_is_kept_and_pages_are_added(checkpoints, tmp_path):

@@ -20,15 +20,14 @@ from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.scheduling.scheduler import DEAD
 from cloud_target.server import cli
 from cloud_target.server.server import TargetServer
-from edge_client.decoding.generation import Settings
-from edge_client.target.client import TargetClient
-from shared.config import Criterion, Mode, Sampling
+from edge_client.edge import Edge
+from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
 from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackTransport, client_of, unused_port
+from tests.fakes import fake_bundle, fake_edge
+from tests.support import unused_port
 
 Health = health_pb2.HealthCheckResponse
 VOCABULARY, CONTEXT = 8, 128
@@ -108,35 +107,38 @@ def test_a_drain(scenario):
     asyncio.run(scenario())
 
 
-class Edge(threading.Thread):
-    """A device that writes one text, with its own connection."""
+class Writer(threading.Thread):
+    """An edge that writes one text, with its own connection."""
 
     def __init__(self, number: int) -> None:
         super().__init__(daemon=True)
-        mode = (Mode.CLOUD, Mode.EXACT, Mode.SPRINT)[number % 3]
         self._prompt = [10 + number, 20, 30]
-        self._settings = Settings(
-            mode, sampling=Sampling(0.8, 0, 0.95, number), criterion=Criterion.STRICT, budget=0.1, max_tokens=70
-        )
-        self._device = fake_device()
+        self._options = {
+            "mode": ("cloud", "exact", "sprint")[number % 3],
+            "temperature": 0.8,
+            "top_p": 0.95,
+            "seed": number,
+            "criterion": "strict",
+            "budget": 0.1,
+            "max_tokens": 70,
+        }
         self.address, self.written, self.error = "", [], None
 
     def undisturbed(self) -> list[int]:
-        client = client_of(LoopbackTransport(fake_cloud()))
-        return [shown.token for shown in self._device.generate(self._prompt, self._settings, client)]
+        return fake_edge().generate(self._prompt, **self._options).token_ids
 
     def run(self) -> None:
         try:
-            with TargetClient.connect(self.address) as client:
-                for shown in self._device.generate(self._prompt, self._settings, client):
-                    self.written.append(shown.token)
+            with Edge(self.address, bundle=fake_bundle(), memory=False, **self._options) as edge:
+                for token in edge.stream(self._prompt):
+                    self.written.append(token.id)
         except Exception as error:
             self.error = error
 
 
 def test_no_running_call_is_lost_whatever_ends_the_server():
     """SIGTERM, then SIGKILL, while six edges write; each time a new server takes the port."""
-    edges = [Edge(number) for number in range(6)]
+    edges = [Writer(number) for number in range(6)]
     expected = [edge.undisturbed() for edge in edges]
     process = ScriptedProcess(0.008)
     for edge in edges:

@@ -14,16 +14,15 @@ from cloud_target.access.options import Access as ServerAccess
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.server.server import SERVICE, running
-from edge_client.decoding.generation import Settings
-from edge_client.target.client import TargetClient
-from edge_client.target.credentials import Access
+from edge_client.edge import Edge
+from edge_client.target.credentials import Credentials
 from shared.config import Mode, Sampling
 from shared.tokenizer import encode_prompt
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import request
 from tests.cloud_target.server.process import ScriptedProcess
-from tests.fakes import CONTEXT, fake_device, script, tokenizer
+from tests.fakes import CONTEXT, fake_bundle, script, tokenizer
 
 VOCABULARY = 200_000  # so that ids look like nothing else in a log
 PROMPT = [112_345, 198_765, 187_766, 134_567]
@@ -71,19 +70,19 @@ def test_neither_side_logs_words_or_tokens(tmp_path, caplog, capfd):
     add_line(tmp_path / "tokens", line)
     access = ServerAccess(tokens=TokenFile(tmp_path / "tokens"))
     size = tokenizer().get_vocab_size()
-    device = fake_device()
+    bundle, credentials = fake_bundle(), Credentials(token=token)
     with (
         caplog.at_level(logging.DEBUG),
         running(ScriptedEngine(script("target"), size, context=CONTEXT), access=access) as address,
-        TargetClient.connect(address, access=Access(token=token)) as client,
+        Edge(address, bundle=bundle, credentials=credentials, memory=tmp_path) as edge,
     ):
-        ids = encode_prompt(device.tokenizer, f"The robot met {WORD}")
+        prompt = f"The robot met {WORD}"
         for mode in (Mode.SPRINT, Mode.EXACT, Mode.CLOUD):
-            text = "".join(shown.text for shown in device.generate(ids, Settings(mode), client))
+            text = edge.generate(prompt, mode=mode).text
             assert text
             assert text not in caplog.text
         with suppress(Exception):
-            list(device.generate([*ids, size], Settings(Mode.CLOUD), client))
+            edge.generate([*encode_prompt(bundle.tokenizer, prompt), size], mode="cloud")
     logged = caplog.text + "".join(capfd.readouterr())
     assert WORD not in logged
     assert token not in logged

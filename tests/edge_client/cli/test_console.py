@@ -8,7 +8,7 @@ import re
 import pytest
 
 from edge_client.cli.console import Console, Silent
-from edge_client.decoding.text import Origin, Shown
+from edge_client.decoding.text import Origin, Token
 
 
 class Terminal(io.StringIO):
@@ -16,8 +16,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(*pieces: tuple[str, Origin]) -> list[Shown]:
-    return [Shown(1, text, origin) for text, origin in pieces]
+def shown(*pieces: tuple[str, Origin]) -> list[Token]:
+    return [Token(1, text, origin) for text, origin in pieces]
 
 
 def written(stream: io.StringIO, *pieces: tuple[str, Origin], color: str = "auto") -> str:

@@ -11,19 +11,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edge_client.bundles.bundle import Bundle
 from edge_client.cli import main as cli
 from edge_client.cli.arguments import parse_args
-from edge_client.decoding.generation import Device, Settings
+from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
-from shared.config import Sampling
 from shared.errors import TargetUnavailable
 from tests.edge_client.bundles import made_bundle
-from tests.fakes import fake_cloud, fake_device
+from tests.fakes import fake_bundle, fake_cloud
 from tests.support import LoopbackTransport, Servicer, client_of, serving, unused_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,10 +52,11 @@ def test_generate_is_what_it_does_if_not_told_otherwise():
 def test_its_defaults_are_those_of_the_settings(monkeypatch):
     monkeypatch.delenv("TANDEM_TARGET", raising=False)
     options, defaults = parse_args([]), Settings()
-    for name in ("mode", "budget", "criterion", "coupling", "max_tokens", "window"):
+    for name in ("mode", "budget", "criterion", "coupling", "max_tokens", "window", "learn"):
         assert getattr(options, name) == getattr(defaults, name)
-    given = Sampling(options.temperature, options.top_k, options.top_p, options.seed)
-    assert given == defaults.sampling
+    for name in ("temperature", "top_k", "top_p", "seed"):
+        assert getattr(options, name) == getattr(defaults, name)
+    assert (tuple(options.stop), not options.no_audit) == (defaults.stop, defaults.audit)
     assert options.target == "127.0.0.1:50051"
 
 
@@ -149,7 +149,7 @@ def test_chat_renders_the_prompt_as_a_user_says_it(edge):
 
 
 def test_local_never_connects(edge, monkeypatch):
-    def fail(address):
+    def fail(*_):
         raise AssertionError
 
     monkeypatch.setattr(TargetClient, "connect", fail)
@@ -164,9 +164,7 @@ def test_without_an_audit_it_says_so(edge):
 
 
 def test_a_bundle_for_another_target_is_worth_a_warning(edge, monkeypatch):
-    other = fake_device()
-    other.manifest = replace(other.manifest, target_fingerprint="another")
-    monkeypatch.setattr(Device, "load", lambda bundle: other)
+    monkeypatch.setattr(Bundle, "load", lambda *_: fake_bundle(target_fingerprint="another"))
     status, _, err = edge("Tom", "--max-tokens", "5")
     assert status == 0
     assert err.startswith("edge-client: warning: the verifier of the bundle fake was trained for scripted")
@@ -244,9 +242,7 @@ def test_a_stream_may_be_closed(edge, monkeypatch, closed, status):
 
 
 def test_another_models_bundle(edge, monkeypatch):
-    other = fake_device()
-    other.manifest = replace(other.manifest, tokenizer_fingerprint="another")
-    monkeypatch.setattr(Device, "load", lambda bundle: other)
+    monkeypatch.setattr(Bundle, "load", lambda *_: fake_bundle(tokenizer_fingerprint="another"))
     status, out, err = edge("Tom")
     assert (status, out, err.count("\n")) == (3, "", 1)
     assert "has another tokenizer" in err
@@ -266,7 +262,7 @@ def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
             link.receive = until_death
             return link
 
-    monkeypatch.setattr(TargetClient, "connect", lambda address, access=None: client_of(Mortal(fake_cloud())))
+    monkeypatch.setattr(TargetClient, "connect", lambda *_: client_of(Mortal(fake_cloud())))
     status, out, err = edge("Tom", "--max-tokens", "100")
     assert (status, err) == (3, "edge-client: cannot reach the target\n")
     assert out.endswith("\n")  # what there was stays, on a line of its own

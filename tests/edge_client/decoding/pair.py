@@ -14,6 +14,7 @@ from edge_client.decoding.policy import Cloud, Exact, Local, Policy, Sprint
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Text
 from edge_client.promise.budget import Budget
+from edge_client.promise.feedback import Feedback
 from edge_client.target.client import TargetClient
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode, Sampling
@@ -113,11 +114,12 @@ class Pair:
         session = None
         if mode is not Mode.LOCAL:
             session = self.client.session(sampling, coupling, end_ids, text.prompt_length)
-        self.record = Record(Criterion.TYPICAL, ledger)
-        self.pieces = []
+        self.record = Record()
+        listeners = [self.record, Feedback(Criterion.TYPICAL, ledger)] if ledger else [self.record]
         with session or nullcontext():
-            for shown in decode(text, drafter, policies[mode], session, self.record, coupling is Coupling.RESIDUAL):
-                self.pieces.append(shown.text)
+            for _ in decode(text, drafter, policies[mode], session, listeners, coupling is Coupling.RESIDUAL):
+                pass
+        self.pieces = text.pieces
         return text
 
 

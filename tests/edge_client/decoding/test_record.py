@@ -1,4 +1,4 @@
-"""What the budget and the summary are told of each token."""
+"""What the record and the budget are told of each token."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Origin
+from edge_client.promise.feedback import Feedback
 from edge_client.target.verdict import Audit, Verdict
 from shared.config import Criterion, Mode, Sampling
 from tests.edge_client.decoding.pair import Pair
@@ -23,6 +24,7 @@ class Ledger:
     off_target: int = 0
     shown: int = 0
     calls: list[tuple[int, int]] = field(default_factory=list)
+    steering: None = None
 
     def observe(self, off_target: int, shown: int) -> None:
         self.off_target += off_target
@@ -31,14 +33,16 @@ class Ledger:
 
 
 def test_what_the_target_confirmed_is_no_error_however_unlikely():
-    ledger = Ledger()
-    record = Record(Criterion.TYPICAL, ledger)
+    ledger, record = Ledger(), Record()
+    feedback = Feedback(Criterion.TYPICAL, ledger)
     audit = Audit(5, [True, False, False], [True, False, True], [4.0, 0.1, 5.0])
-    record.judged(Verdict(stands=1, token=3, token_nll=0.5, audit=audit), run=2, asked=1)
-    record.wrote(8, 0.5)
+    for listener in (record, feedback):
+        listener.judged(Verdict(stands=1, token=3, token_nll=0.5, audit=audit), run=2, asked=1)
+        listener.wrote(8, 0.5)
     assert ledger.calls == [(1, 3)]
     assert record.off_target[Criterion.TYPICAL] == {5}
-    record.audited(Audit(9, [True], [True], [4.0]))
+    for listener in (record, feedback):
+        listener.audited(Audit(9, [True], [True], [4.0]))
     assert ledger.calls == [(1, 3), (1, 2)]
     assert sorted(record.known) == [5, 6, 7, 8, 9]
 

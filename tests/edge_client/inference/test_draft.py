@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cloud_target.export.bundle import make_bundle
 from cloud_target.export.check import reference
 from cloud_target.export.checkpoint import load_checkpoint
-from edge_client.inference.draft import ConcatDraft, SharedBufferDraft, load_draft
+from edge_client.inference.draft import ConcatDraft, SharedBufferDraft, draft_maker
 from edge_client.testing.models import ScriptedDraft
 from shared.bundle import read_manifest, write_manifest
 from shared.errors import BundleError, ContextLengthError, InputError
@@ -38,7 +38,7 @@ def root(tmp_path_factory):
 
 
 def load(bundle):
-    return load_draft(bundle, read_manifest(bundle))
+    return draft_maker(bundle, read_manifest(bundle))()
 
 
 def assert_is_step_after(step, model, text):

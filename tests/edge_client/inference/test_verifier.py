@@ -39,7 +39,7 @@ def test_doubt_is_the_head_over_the_features(tmp_path_factory, seed, temperature
     bundle = tmp_path_factory.mktemp("bundle")
     export_head(bundle / "verifier.onnx", mean, std, *first, w2, b2)
 
-    verifier = Verifier.load(bundle, HIDDEN)
+    verifier = Verifier.maker(bundle, HIDDEN)()
     for position in range(3):  # its memory is reused, and must not remember
         step = make_step(seed + position)
         draw = Sampler(Sampling(temperature=temperature)).draw(step.ids, step.logits, position)
@@ -55,7 +55,7 @@ def test_doubt_is_the_head_over_the_features(tmp_path_factory, seed, temperature
 
 def test_baseline_doubts_by_the_drafts_own_probability(tmp_path):
     write_model(baseline_head(HIDDEN), tmp_path / "verifier.onnx")
-    verifier = Verifier.load(tmp_path, HIDDEN)
+    verifier = Verifier.maker(tmp_path, HIDDEN)()
     step = make_step(3)
     draw = Sampler(Sampling(temperature=1.0, top_p=1.0)).draw(step.ids, step.logits, 5)
     expected = 1 - np.exp(step.logits[draw.index] - step.log_normaliser)
@@ -66,7 +66,7 @@ def test_baseline_doubts_by_the_drafts_own_probability(tmp_path):
 def test_head_of_another_draft_is_refused(tmp_path):
     write_model(baseline_head(HIDDEN + 1), tmp_path / "verifier.onnx")
     with pytest.raises(BundleError, match=f"hidden state of {HIDDEN}"):
-        Verifier.load(tmp_path, HIDDEN)
+        Verifier.maker(tmp_path, HIDDEN)()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a graph"])
@@ -74,7 +74,7 @@ def test_missing_or_damaged_head_is_one_sentence(tmp_path, content):
     if content is not None:
         (tmp_path / "verifier.onnx").write_bytes(content)
     with pytest.raises(BundleError) as caught:
-        Verifier.load(tmp_path, HIDDEN)
+        Verifier.maker(tmp_path, HIDDEN)()
     assert "\n" not in str(caught.value)
     assert "verifier.onnx" in str(caught.value)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from edge_client.decoding.generation import Settings
 from edge_client.promise import drift
 from edge_client.target.client import Description
+from edge_client.usage.summary import Summary
 from shared.bundle import Calibration, Familiar, Wording
 from shared.config import Criterion, Mode, Sampling
 from shared.tokenizer import bytes_per_token, encode_prompt
-from tests.fakes import fake_cloud, fake_device, manifest, tokenizer
-from tests.support import LoopbackTransport, client_of
+from tests.fakes import fake_bundle, fake_edge, manifest, tokenizer
 
 TARGET = Description("scripted", "scripted", "scripted", 300, 512, 64, "float32")
 FAMILIAR = [Familiar(0.0, 1.0, 64, 0.2, 0.9), Familiar(0.7, 0.9, 64, 1.0, 2.0)]
@@ -66,38 +66,40 @@ def table(*thresholds: float) -> list[Calibration]:
     ]
 
 
-def test_a_device_starts_strict_where_the_calibration_need_not_hold():
-    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
-    device.manifest = replace(device.manifest, calibration=table(0.2, 0.4))
-    settings = Settings(budget=0.05)
-    assert device.first_threshold(settings, client) == 0.4
-    device.manifest = replace(device.manifest, target_fingerprint="another")
-    assert device.first_threshold(settings, client) == 0.05
-    assert device.budget(settings, client).threshold == pytest.approx(0.05)
+@pytest.mark.parametrize(("target", "begins"), [("scripted", 0.4), ("another", 0.05)])
+def test_an_edge_starts_strict_where_the_calibration_need_not_hold(tmp_path, target, begins):
+    bundle = fake_bundle(calibration=table(0.2, 0.4), target_fingerprint=target)
+    with fake_edge(bundle=bundle, memory=tmp_path, budget=0.05, max_tokens=1, audit=False) as edge:
+        completion = edge.generate([1, 2, 3])
+    # One accepted token that nobody audited, or one of the target's own: either moves the threshold only a little.
+    assert completion.usage.threshold == pytest.approx(begins, rel=0.1)
+    assert bool(completion.warnings) is (target == "another")
 
 
-def test_one_budget_learns_from_text_to_text():
-    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
-    settings = Settings(budget=0.02, max_tokens=60)
-    budget = device.budget(settings, client)
-    for text in (1, 2):
-        generation = device.generate([1, 2, 3], settings, client, budget)
-        assert len(list(generation)) == 60
-        assert budget.steering.tokens == 60 * text
-    assert generation.summary.threshold == budget.threshold
-    device_alone = list(device.generate([1, 2, 3], replace(settings, mode=Mode.LOCAL)))
-    assert len(device_alone) == 60
+def test_a_promise_learns_from_text_to_text():
+    with fake_edge(budget=0.02, max_tokens=60) as edge:
+        first, second = (edge.generate([1, 2, 3]) for _ in range(2))
+        assert (first.audit.tokens, second.audit.tokens) == (60, 60)
+        (entry,) = edge._memory.entries.values()
+        assert (entry.texts, entry.steering.tokens) == (2, 120)
+        assert second.usage.threshold == pytest.approx(1 / (1 + math.exp(-entry.steering.log_odds)))
+        assert edge.generate([1, 2, 3], mode="local").usage.tokens == 60
 
 
 def test_advice_to_switch_comes_where_splitting_costs_more_than_it_saves():
-    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
-    generation = device.generate([1, 2, 3], Settings(max_tokens=20), client)
-    list(generation)
-    slow = replace(generation.summary, tokens=100, asked=60, calls=60, total_ms=1200.0, target_ms=480.0)
-    (sentence,) = drift.advice(Mode.SPRINT, slow, overspent=False)
-    for part in ("60 % of the tokens", "12.0 ms", "8.0 ms", "--mode cloud"):
+    usage = fake_edge().generate([1, 2, 3], max_tokens=20).usage
+
+    def slow(asked: int = 60, **times: float) -> Summary:
+        counts = replace(usage.audit, shown=100, asked=asked)
+        return replace(
+            usage, audit=counts, calls=60, times=replace(usage.times, total_ms=1200.0, target_ms=480.0, **times)
+        )
+
+    (sentence,) = drift.advice(Mode.SPRINT, slow(), overspent=False)
+    for part in ("60 % of the tokens", "12.0 ms", "8.0 ms", "mode cloud"):
         assert part in sentence
-    assert drift.advice(Mode.SPRINT, replace(slow, total_ms=700.0), overspent=False) == []
-    assert drift.advice(Mode.SPRINT, replace(slow, held_ms=500.0), overspent=False) == []
-    assert drift.advice(Mode.CLOUD, slow, overspent=False) == []
-    assert "more is asked" in drift.advice(Mode.SPRINT, replace(slow, asked=0), overspent=True)[0]
+    fast = replace(slow(), times=replace(slow().times, total_ms=700.0))
+    assert drift.advice(Mode.SPRINT, fast, overspent=False) == []
+    assert drift.advice(Mode.SPRINT, slow(held_ms=500.0), overspent=False) == []
+    assert drift.advice(Mode.CLOUD, slow(), overspent=False) == []
+    assert "more is asked" in drift.advice(Mode.SPRINT, slow(asked=0), overspent=True)[0]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.decoding.generation import Settings
 from edge_client.promise.budget import HIGHEST
 from shared.config import Criterion
 from shared.wire.v1 import target_pb2 as wire
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackLink, LoopbackTransport, client_of
+from tests.fakes import fake_cloud, fake_edge
+from tests.support import LoopbackLink, LoopbackTransport
 
 
 class OpinionatedLink(LoopbackLink):
@@ -43,18 +42,17 @@ class OpinionatedTransport(LoopbackTransport):
 @pytest.mark.parametrize("criterion", list(Criterion))
 @pytest.mark.parametrize("kind", [OpinionatedLink, LenientLink])
 def test_a_target_with_one_opinion_cannot_run_the_threshold_away(kind, criterion):
-    device, client = fake_device(), client_of(OpinionatedTransport(kind))
-    settings = Settings(budget=0.05, criterion=criterion, max_tokens=60)
-    budget = device.budget(settings, client)
+    budget = 0.05
     accepted = asked = 0
-    for text in range(20):
-        generation = device.generate([1, 2, 3], settings, client, budget)
-        assert len(list(generation)) == 60
-        assert -1 <= budget.threshold <= HIGHEST + 1e-9
-        if text >= 10:
-            accepted += generation.summary.accepted
-            asked += generation.summary.asked
+    with fake_edge(OpinionatedTransport(kind), budget=budget, criterion=criterion, max_tokens=60) as edge:
+        for text in range(20):
+            usage = edge.generate([1, 2, 3]).usage
+            assert usage.tokens == 60
+            assert 0 <= usage.threshold <= HIGHEST + 1e-9
+            if text >= 10:
+                accepted += usage.accepted
+                asked += usage.audit.asked
     if kind is OpinionatedLink:
-        assert accepted <= settings.budget * 600
+        assert accepted <= budget * 600
     else:
         assert asked == 0

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.decoding.generation import Settings
 from edge_client.promise.learning import INPUTS, MOST_WEIGHT, Correction, Learner
+from edge_client.promise.memory import Memory
 from shared.config import Criterion
 from shared.features import NAMES, SCALARS
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackTransport, client_of
+from tests.fakes import fake_edge
 
 MARGIN = NAMES.index("noisy_margin")
 
@@ -102,15 +101,13 @@ def test_audits_of_positions_that_were_never_corrected_are_ignored():
 
 
 @pytest.mark.parametrize("criterion", list(Criterion))
-def test_a_device_teaches_it_from_text_to_text(criterion):
-    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
-    settings = Settings(budget=0.1, criterion=criterion, max_tokens=60)
-    learner, budget = Learner(), device.budget(settings, client)
+def test_an_edge_teaches_it_from_text_to_text(criterion, tmp_path):
     examples = 0
-    for _ in range(2):
-        generation = device.generate([1, 2, 3], settings, client, budget, learner)
-        assert len(list(generation)) == 60
-        summary = generation.summary
-        # Of a fallen token the target says only that it is not its own: by `typical` no asked one is an example.
-        examples += summary.audited + (summary.asked if criterion is Criterion.STRICT else 0)
-    assert learner.correction.tokens == examples
+    with fake_edge(memory=tmp_path, budget=0.1, criterion=criterion, max_tokens=60, learn=True) as edge:
+        for _ in range(2):
+            usage = edge.generate([1, 2, 3]).usage
+            assert usage.tokens == 60
+            # Of a fallen token the target says only that it is not its own: by `typical` no asked one is an example.
+            examples += usage.audited + (usage.audit.asked if criterion is Criterion.STRICT else 0)
+        (entry,) = Memory.open(edge.bundle.manifest, tmp_path).entries.values()
+    assert entry.correction.tokens == examples

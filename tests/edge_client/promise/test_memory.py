@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge_client.cli import main as cli
-from edge_client.decoding.generation import Settings
 from edge_client.promise.budget import Budget
-from edge_client.promise.memory import Memory, Promise, state_directory
-from shared.config import Coupling, Criterion, Mode
+from edge_client.promise.entries import Promise
+from edge_client.promise.memory import Memory, state_directory
+from edge_client.settings import Settings
+from edge_client.usage.audit import AuditCounts
+from shared.config import Coupling, Criterion
 from shared.errors import InputError
 from tests.edge_client.bundles import made_bundle
-from tests.fakes import fake_cloud, fake_device, manifest
-from tests.support import LoopbackTransport, client_of
+from tests.fakes import fake_edge, manifest
 
 
 def file_of(directory: Path) -> Path:
@@ -48,7 +48,7 @@ def test_audits_are_remembered_until_they_are_reset(edge, monkeypatch, tmp_path,
     edge("Tom", "--max-tokens", "40", "--mode", "exact")
     assert file.read_text() == before
 
-    monkeypatch.setattr("shared.bundle.read_manifest", lambda bundle: manifest())
+    monkeypatch.setattr("edge_client.cli.verifier.read_manifest", lambda bundle: manifest())
     assert cli.main(["verifier", "report"]) == 0
     assert " 80 " in capsys.readouterr().out
     assert cli.main(["verifier", "reset"]) == 0
@@ -82,39 +82,36 @@ def test_a_damaged_memory_is_set_aside_and_does_not_keep_a_device_from_writing(e
     assert "warning" not in edge("Tom", "--max-tokens", "2")[2]
 
 
-def test_two_runs_at_once_lose_nothing_of_each_other(tmp_path):
-    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
-    memories = [Memory.open(device.manifest, tmp_path) for _ in range(2)]
-    for memory, criterion in zip(memories, Criterion, strict=True):
-        for settings in (Settings(criterion=criterion, max_tokens=9), Settings(max_tokens=9, budget=0.3)):
-            budget = device.budget(settings, client)
-            generation = device.generate([1, 2, 3], settings, client, budget)
-            assert len(list(generation)) == 9
-            memory.add(Promise.of(settings, "scripted"), generation.summary, budget)
-    entries = Memory.open(device.manifest, tmp_path).entries.values()
+def test_two_edges_at_once_lose_nothing_of_each_other(tmp_path):
+    for criterion in Criterion:
+        with fake_edge(memory=tmp_path, max_tokens=9) as edge:
+            for options in ({"criterion": criterion}, {"budget": 0.3}):
+                assert edge.generate([1, 2, 3], **options).usage.tokens == 9
+    entries = Memory.open(manifest(), tmp_path).entries.values()
     assert sorted((entry.promise.budget, entry.texts) for entry in entries) == [(0.005, 1), (0.005, 1), (0.3, 2)]
 
 
-def test_what_two_runs_at_once_learn_of_one_promise_adds_up(tmp_path):
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_two_texts_at_once_learn_of_one_promise_adds_up(tmp_path, kept):
     """A long good text must not wipe out the errors of the short bad ones that were written meanwhile."""
     promise = Promise.of(Settings(budget=0.05), "t")
-    generation = fake_device().generate([1, 2, 3], Settings(mode=Mode.LOCAL, max_tokens=10))
-    assert len(list(generation)) == 10
-    summary = generation.summary
-    memories = [Memory.open(manifest(), tmp_path) for _ in range(2)]
-    long, short = (memory.budget(promise, 0.5) for memory in memories)
+    counts = AuditCounts(shown=10, known=10)
+    memories = [Memory.open(manifest(), tmp_path) for _ in range(2)] if kept else [Memory()] * 2
+    long = memories[0].begin(promise, 0.5)
     for _ in range(2):
-        short.observe(6, 10)
-        memories[1].add(promise, summary, short)
-    long.observe(0, 10)
-    memories[0].add(promise, summary, long)
+        short = memories[1].begin(promise, 0.5)
+        short.budget.observe(6, 10)
+        memories[1].end(promise, counts, short)
+    long.budget.observe(0, 10)
+    memories[0].end(promise, counts, long)
     one = Budget(0.05, 0.5)
     for errors in (6, 6, 0):
         one.observe(errors, 10)
-    found = Memory.open(manifest(), tmp_path).entries[promise]
-    assert (found.texts, found.steering.tokens) == (3, 30)
+    found = (Memory.open(manifest(), tmp_path) if kept else memories[0]).entries[promise]
+    assert (found.texts, found.counts.known, found.steering.tokens) == (3, 30, 30)
     assert found.steering.debt == pytest.approx(one.steering.debt)
-    assert found.steering.log_odds < short.steering.log_odds + 1
+    assert found.steering.log_odds < short.budget.steering.log_odds + 1
+    assert bool(list(tmp_path.iterdir())) is kept
 
 
 def test_a_file_that_cannot_be_read_is_left_alone(edge, tmp_path, monkeypatch):
@@ -134,24 +131,23 @@ def test_a_file_that_cannot_be_read_is_left_alone(edge, tmp_path, monkeypatch):
     assert not file.with_suffix(".damaged").exists()
 
 
-def test_a_text_that_is_given_up_teaches_too():
-    device, client = fake_device(), client_of(LoopbackTransport(fake_cloud()))
-    settings = Settings(budget=0.05, max_tokens=100, window=8)
-    budget = device.budget(settings, client)
-    generation = device.generate([1, 2, 3], settings, client, budget)
-    for _, _shown in zip(range(40), generation, strict=False):
-        pass
-    generation.close()
-    assert generation.summary.tokens >= 40
-    assert 0 < budget.steering.tokens == generation.summary.known
+def test_a_text_that_is_given_up_teaches_too(tmp_path):
+    with fake_edge(memory=tmp_path, budget=0.05, max_tokens=100, window=8) as edge:
+        with edge.stream([1, 2, 3]) as stream:
+            for _ in zip(range(40), stream, strict=False):
+                pass
+        assert stream.completion.usage.tokens >= 40
+        assert stream.completion.finish_reason is None
+    (entry,) = Memory.open(manifest(), tmp_path).entries.values()
+    assert 0 < entry.steering.tokens == stream.completion.audit.tokens
 
 
 @pytest.mark.parametrize("other", [{"top_k": 1}, {"temperature": 0.2}, {"seed": 7}])
 def test_a_promise_is_another_one_if_tokens_are_drawn_in_another_way(other):
     first = Promise.of(Settings(), "t")
-    second = Promise.of(Settings(sampling=replace(Settings().sampling, **other)), "t")
+    second = Promise.of(Settings(**other), "t")
     assert (first == second) is ("seed" in other)
-    assert first != Promise.of(Settings(), "t", learns=True)
+    assert first != Promise.of(Settings(learn=True), "t")
     assert first != Promise.of(Settings(coupling=Coupling.RESIDUAL), "t")
 
 

@@ -5,33 +5,36 @@ from __future__ import annotations
 import pytest
 
 from edge_client.cli import main as cli
-from edge_client.cli.arguments import parse_args, read_access
-from edge_client.target.credentials import Access, read_token
+from edge_client.cli.arguments import parse_args, read_credentials
+from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.grpc_transport import GrpcTransport
 from shared.errors import InputError
 
 
 def test_a_token_never_travels_in_the_clear():
-    with pytest.raises(InputError, match=r"the token would travel to gpu\.example where others can read it; add --tls"):
-        GrpcTransport("gpu.example:50051", Access(token="secret"))
-    for address, access in (("gpu.example:1", Access(True, token="secret")), ("[::1]:1", Access(token="secret"))):
+    with pytest.raises(InputError, match=r"travel to gpu\.example where others can read it; turn encryption on"):
+        GrpcTransport("gpu.example:50051", Credentials(token="secret"))
+    for address, access in (
+        ("gpu.example:1", Credentials(True, token="secret")),
+        ("[::1]:1", Credentials(token="secret")),
+    ):
         GrpcTransport(address, access).close()
 
 
 def test_a_token_is_not_shown():
-    assert "secret" not in repr(Access(token="secret"))
+    assert "secret" not in repr(Credentials(token="secret"))
     with pytest.raises(InputError, match="the token is empty or holds spaces") as caught:
-        Access(token="sec ret")
+        Credentials(token="sec ret")
     assert "sec" not in str(caught.value).replace("spaces", "")
 
 
 def test_halves_and_files(tmp_path):
     file = tmp_path / "x.pem"
-    with pytest.raises(InputError, match="both --client-cert and --client-key"):
-        Access(client_cert=file)
-    assert Access(ca=file).tls
+    with pytest.raises(InputError, match="a client certificate needs its key too"):
+        Credentials(client_cert=file)
+    assert Credentials(ca=file).tls
     with pytest.raises(InputError, match=r"cannot read .*x\.pem: no such file"):
-        GrpcTransport("gpu.example:1", Access(ca=file))
+        GrpcTransport("gpu.example:1", Credentials(ca=file))
     with pytest.raises(InputError, match="cannot read"):
         read_token(file)
 
@@ -41,17 +44,18 @@ def test_the_command_line_and_the_environment(tmp_path, monkeypatch):
     file.write_text("from-file\n")
     for name in ("TLS", "CA", "CLIENT_CERT", "CLIENT_KEY", "TOKEN_FILE", "TOKEN"):
         monkeypatch.delenv(f"TANDEM_{name}", raising=False)
-    assert read_access(parse_args(["x"])) == Access()
-    assert read_access(parse_args(["--tls", "--token-file", str(file), "x"])) == Access(True, token="from-file")
+    assert read_credentials(parse_args(["x"])) == Credentials()
+    given = parse_args(["--tls", "--token-file", str(file), "x"])
+    assert read_credentials(given) == Credentials(True, token="from-file")
     monkeypatch.setenv("TANDEM_TOKEN", "from-environment")
     monkeypatch.setenv("TANDEM_CA", "ca.pem")
-    found = read_access(parse_args(["x"]))
+    found = read_credentials(parse_args(["x"]))
     assert (found.tls, str(found.ca), found.token) == (True, "ca.pem", "from-environment")
     monkeypatch.setenv("TANDEM_TOKEN_FILE", str(file))
-    assert read_access(parse_args(["x"])).token == "from-file"
+    assert read_credentials(parse_args(["x"])).token == "from-file"
     monkeypatch.setenv("TANDEM_TLS", "0")
     monkeypatch.delenv("TANDEM_CA")
-    assert not read_access(parse_args(["x"])).tls
+    assert not read_credentials(parse_args(["x"])).tls
 
 
 def test_no_option_takes_the_token_itself(capsys):
@@ -65,4 +69,5 @@ def test_the_command_refuses_in_one_sentence(monkeypatch, capsys):
     assert cli.main(["--target", "gpu.example:50051", "--mode", "cloud", "Tom"]) == 2
     out, err = capsys.readouterr()
     assert err.startswith("edge-client: the token would travel to gpu.example")
+    assert err.endswith("(--tls, --ca)\n")
     assert "secret" not in out + err

@@ -146,7 +146,7 @@ def test_releasing_at_a_dead_target_takes_no_time():
 
 def test_nobody_at_the_port():
     begin = time.monotonic()
-    with pytest.raises(TargetUnavailable, match=r"cannot reach the target at 127\.0\.0\.1:\d+ .*--mode local"):
+    with pytest.raises(TargetUnavailable, match=r"cannot reach the target at 127\.0\.0\.1:\d+ .*write without it"):
         TargetClient.connect(f"127.0.0.1:{unused_port()}")
     assert time.monotonic() - begin < 5.0
 

@@ -101,7 +101,7 @@ def test_no_trouble_changes_a_judged_text_or_its_audits(plan, seed):
     session = open_session(patient(LossyTransport(make_cloud(), plan, clock), clock))
     assert sprint(session, 40, seed) == undisturbed
     harmful = sum(trouble not in (Trouble.NONE, Trouble.EVICTED) for trouble in plan)
-    assert session.reconnects <= harmful
+    assert session.meter.reconnects <= harmful
 
 
 @given(plan=troubles, ends=st.booleans(), count=st.integers(1, 60))
@@ -110,7 +110,7 @@ def test_no_trouble_changes_what_the_target_writes(plan, ends, count):
     session = open_session(patient(LossyTransport(make_cloud(), plan, clock), clock), (END,) if ends else ())
     written = list(session.write_on(PROMPT, count))
     assert PROMPT + [token for token, _ in written] == own_text(PROMPT, len(PROMPT) + count, ends)
-    assert session.calls == len(written)
+    assert session.meter.calls == len(written)
 
 
 @given(plan=troubles, data=st.data())
@@ -169,20 +169,22 @@ def test_only_new_tokens_travel_and_are_hashed(monkeypatch):
     own_tokens = sum(r.verdict.HasField("token") for r in transport.responses)
     assert sum(len(request.tokens) for request in transport.requests) == len(text) - own_tokens + fallen
     assert sum(hashed) == len(text)
-    assert [request.request_id for request in transport.requests] == list(range(1, session.calls + 1))
-    assert [request.HasField("session") for request in transport.requests] == [True] + [False] * (session.calls - 1)
+    assert [request.request_id for request in transport.requests] == list(range(1, session.meter.calls + 1))
+    assert [request.HasField("session") for request in transport.requests] == [True] + [False] * (
+        session.meter.calls - 1
+    )
 
 
 def test_the_meter_counts_serialised_messages():
     transport = Recorder(make_cloud())
     session = open_session(client_of(transport))
     sprint(session, 60)
-    assert session.calls == len(transport.responses)
-    assert session.bytes_down == sum(response.ByteSize() for response in transport.responses)
+    assert session.meter.calls == len(transport.responses)
+    assert session.meter.bytes_down == sum(response.ByteSize() for response in transport.responses)
     release = wire.ReleaseRequest(session_id=bytes(16)).ByteSize()
     sent = sum(request.ByteSize() for request in transport.requests)
-    assert session.bytes_up + session.bytes_prompt == sent + release
-    assert session.bytes_prompt == len(PROMPT)  # small ids take one byte each
+    assert session.meter.bytes_up + session.meter.bytes_prompt == sent + release
+    assert session.meter.bytes_prompt == len(PROMPT)  # small ids take one byte each
 
 
 def test_payload_per_token_at_run_length_ten():
@@ -197,10 +199,10 @@ def test_payload_per_token_at_run_length_ten():
         verdict = session.judge([*text, *run], len(text) + 10)
         text += [*run[:10], verdict.token]
     session.close()
-    timing = wire.Timing(queue_us=300, forward_us=20_000).ByteSize() * session.calls
+    timing = wire.Timing(queue_us=300, forward_us=20_000).ByteSize() * session.meter.calls
     shown = len(text) - len(prompt)
-    assert session.calls == shown / 11
-    assert (session.bytes_up + session.bytes_down + timing) / shown <= 8.0
+    assert session.meter.calls == shown / 11
+    assert (session.meter.bytes_up + session.meter.bytes_down + timing) / shown <= 8.0
 
 
 def test_an_evicted_session_is_told_once_what_it_lost():
@@ -240,7 +242,7 @@ def test_a_text_longer_than_a_request_goes_in_parts(limit):
         text[i] != own(text[:i]) for i in range(len(PROMPT), len(text))
     ]
     assert (verdict.stands == 0) == (own(text) != 3)
-    with pytest.raises(InputError, match="--window"):
+    with pytest.raises(InputError, match="use a smaller window"):
         session.judge([*text, *[2] * (limit + 1)], len(text))
 
 

@@ -86,7 +86,7 @@ def test_an_audit_that_writes_is_refused():
 
 def test_a_target_that_always_asks_for_more_is_refused_after_two_rounds():
     session = open_session(client_of(Liar([respond(verdict=verdict_of(2)), *[respond(2), respond(3)] * 9])))
-    liar = session._line._transport
+    liar = session._link._transport
     session.judge([*PROMPT, 0, 1], 6)
     liar._answers = (respond(number, resync=wire.Resync(held=6)) for number in range(2, 99))
     with pytest.raises(ProtocolError):

@@ -1,0 +1,34 @@
+"""`edge-client info`: what a bundle is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from edge_client.cli.console import CONTROLS
+from shared.bundle import read_manifest
+
+
+def run(options: argparse.Namespace) -> int:
+    """Tell what the bundle is; returns the exit status.
+
+    Raises:
+        BundleError: it is missing or damaged.
+    """
+    manifest = read_manifest(options.bundle)
+    if options.json:
+        print(json.dumps(asdict(manifest)))
+        return 0
+    draft = manifest.draft
+    facts = {
+        "bundle": f"{manifest.name} ({options.bundle})",
+        "made for": f"{manifest.target_name} ({manifest.target_fingerprint})",
+        "tokenizer": f"{manifest.vocabulary} tokens ({manifest.tokenizer_fingerprint})",
+        "context": f"{manifest.context} tokens",
+        "draft": f"{draft.layers} layers, hidden size {draft.hidden}, {draft.dtype}, {draft.kind}, "
+        f"{(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
+    }
+    for name, fact in facts.items():
+        print(f"{name:<10} {fact}".translate(CONTROLS))
+    return 0

@@ -1,0 +1,58 @@
+"""The process around a command: signals that end it in good order, closed streams, and exit statuses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+BROKEN_PIPE = 141  # as shells report SIGPIPE; other signals are reported in the same way
+
+
+class _Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C that ends the program: in the same way, so that nothing is lost."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def exit_status_of(end: KeyboardInterrupt) -> int:
+    """As shells report the signal that ended the program."""
+    return 128 + (end.number if isinstance(end, _Ended) else signal.SIGINT)
+
+
+@contextmanager
+def signals_end_it() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the program as Ctrl-C does, unless someone cares for them already."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise _Ended(number)
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    mine = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def open_closed_streams() -> None:
+    """Whoever starts a program may have closed its streams (`<&-`); then there is nothing to read, and nobody reads."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
+
+
+def leave_the_pipe() -> int:
+    """Whoever read the text has gone; the interpreter's last flush must not complain of it either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE

@@ -1,0 +1,104 @@
+"""How a text is to be written: every option with its default, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, Self, TypeVar
+
+from shared.config import Coupling, Criterion, Mode, Sampling
+from shared.errors import InputError
+
+# Most tokens between two calls: those accepted in `sprint`, guesses in `exact`.
+SPRINT_WINDOW = 32
+EXACT_WINDOW = 8
+LARGEST_WINDOW = 256
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How one text is to be written. Enums may be given as plain strings, a single stop string as it is.
+
+    Attributes:
+        mode: who leads, and when the target is called.
+        budget: largest divergence rate in `sprint`, 0 to 1; 0 means `exact`.
+        criterion: what the budget counts as an error.
+        coupling: how the draft's and the target's draws hang together.
+        temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
+        max_tokens: most tokens to write.
+        stop: strings that end the text; they are not shown.
+        window: most tokens between two calls: accepted ones in `sprint`, guesses in `exact`; None for the mode's own.
+        audit: have the tail after the last call audited as well.
+        learn: let the audits teach the verifier too, in `sprint`.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    mode: Mode = Mode.SPRINT
+    budget: float = 0.005
+    criterion: Criterion = Criterion.TYPICAL
+    coupling: Coupling = Coupling.GUMBEL
+    temperature: float = Sampling.temperature
+    top_k: int = Sampling.top_k
+    top_p: float = Sampling.top_p
+    seed: int = Sampling.seed
+    max_tokens: int = 128
+    stop: Sequence[str] = ()
+    window: int | None = None
+    audit: bool = True
+    learn: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mode", _choice("mode", self.mode, Mode))
+        object.__setattr__(self, "criterion", _choice("criterion", self.criterion, Criterion))
+        object.__setattr__(self, "coupling", _choice("coupling", self.coupling, Coupling))
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
+        if not 0 <= self.budget <= 1:
+            sentence = f"the budget is a share of the tokens, between 0 and 1, not {self.budget}"
+            raise InputError(sentence, options=("budget",))
+        if self.max_tokens < 1:
+            raise InputError(f"max_tokens must be 1 or more, not {self.max_tokens}", options=("max_tokens",))
+        if self.window is not None and not 1 <= self.window <= LARGEST_WINDOW:
+            sentence = f"the window must be between 1 and {LARGEST_WINDOW} tokens, not {self.window}"
+            raise InputError(sentence, options=("window",))
+        if "" in self.stop:
+            raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
+        _ = self.sampling  # which checks its own values
+
+    @property
+    def sampling(self) -> Sampling:
+        """Temperature, truncation and seed, as both sides need them."""
+        return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
+
+    @property
+    def effective_mode(self) -> Mode:
+        """A budget of 0 leaves nothing to the verifier: it is `exact`."""
+        return Mode.EXACT if self.mode is Mode.SPRINT and self.budget == 0 else self.mode
+
+    @property
+    def effective_window(self) -> int:
+        """Most tokens between two calls in the effective mode."""
+        return self.window or (EXACT_WINDOW if self.effective_mode is Mode.EXACT else SPRINT_WINDOW)
+
+    def override(self, **options: Any) -> Self:
+        """These settings, but for what `options` say.
+
+        Raises:
+            InputError: an option that there is not, or a value out of range.
+        """
+        unknown = options.keys() - {field.name for field in fields(self)}
+        if unknown:
+            known = ", ".join(field.name for field in fields(self))
+            raise InputError(f"there is no option {min(unknown)!r}; the options are {known}")
+        return replace(self, **options)
+
+
+def _choice(name: str, value: str, kind: type[_Choice]) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"{name} must be one of {', '.join(kind)}, not {value!r}") from None

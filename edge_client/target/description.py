@@ -1,0 +1,47 @@
+"""What a target says that it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.errors import ProtocolError
+from shared.wire.v1 import target_pb2 as wire
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a target serves.
+
+    Attributes:
+        name: for people.
+        fingerprint: over its configuration and weights.
+        tokenizer_fingerprint: see `shared.identity`.
+        vocabulary: token ids are 0 .. vocabulary - 1.
+        context: longest sequence, prompt included, in tokens.
+        max_request_tokens: most tokens in one request.
+        dtype: arithmetic of the forward pass.
+    """
+
+    name: str
+    fingerprint: str
+    tokenizer_fingerprint: str
+    vocabulary: int
+    context: int
+    max_request_tokens: int
+    dtype: str
+
+    @classmethod
+    def from_wire(cls, message: wire.DescribeResponse) -> Description:
+        """Read it from its message.
+
+        Raises:
+            ProtocolError: a limit of 0, or a fingerprint that is none.
+        """
+        fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
+        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
+            raise ProtocolError("the target's fingerprints are none; it must run the same version of Tandem")
+        if not (message.vocabulary and message.context and message.max_request_tokens):
+            raise ProtocolError(
+                "the target describes itself without its limits; it must run the same version of Tandem"
+            )
+        return cls(**{name: getattr(message, name) for name in cls.__dataclass_fields__})

@@ -1,0 +1,31 @@
+"""What one text's conversation with the target took, counted as it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Meter:
+    """What one generation's conversation with the target took.
+
+    Attributes:
+        calls: what the target was made to compute, in forward passes that were answered: one for each verdict, and one
+            for each token that it wrote on by itself. So a text in mode `cloud` takes a call a token.
+        bytes_up, bytes_down: payload: the serialised messages of the session (every request, repeated ones too, and
+            the final release; every answer), without `bytes_prompt`, and without framing, HTTP headers and TLS.
+        bytes_prompt: what the ids of the prompt took of the requests.
+        wait_seconds: wall time spent waiting for answers, reconnecting included.
+        target_seconds: of `wait_seconds`, what the target says it queued and computed.
+        held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
+        reconnects: how often a broken link was replaced.
+    """
+
+    calls: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    bytes_prompt: int = 0
+    wait_seconds: float = 0.0
+    target_seconds: float = 0.0
+    held_seconds: float = 0.0
+    reconnects: int = 0
