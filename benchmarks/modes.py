@@ -153,7 +153,8 @@ def compare(
     """Every prompt and seed in every row of `rows_of`; a row's budget is carried from text to text, as on a device."""
     rows = []
     for name, row in rows_of(settings):
-        runs, budget = [], device.budget(row, client)
+        runs: list[Run] = []
+        budget = device.budget(row, client)
         for seed in range(seeds):
             for prompt in prompts:
                 if sys.stderr.isatty():
