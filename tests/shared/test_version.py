@@ -12,7 +12,7 @@ import pytest
 from cloud_target.cli import main
 from shared import version as module
 from shared.version import DISTRIBUTION, add_version_option, version
-from tests.project.tree import pyproject
+from tests.project.tree import ROOT, pyproject
 
 
 def test_it_is_the_projects() -> None:
@@ -44,5 +44,5 @@ def test_the_target_says_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_nothing_is_looked_up_before_it_is_asked_for() -> None:
     program = "import sys, shared.version; print('importlib.metadata' in sys.modules)"
-    run = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "False\n"
