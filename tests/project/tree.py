@@ -23,7 +23,7 @@ def files(*suffixes: str) -> Iterator[Path]:
 
 def _walk(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
-        if path.name in _FOREIGN or path.name.endswith(".egg-info"):
+        if path.name in _FOREIGN or path.name.endswith(".egg-info") or path.name.startswith(".coverage"):
             continue
         if path.is_file():
             yield path
