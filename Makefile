@@ -1,7 +1,7 @@
 # The commands of this project. `make` alone lists them.
 #
 #   PYTHON=python3.12 make demo      another interpreter for the virtual environment
-#   make test ARGS="-k wire -x"      more arguments for pytest (or for the demo)
+#   make test ARGS="-k wire -x"      more arguments for pytest, then without coverage (or for the demo)
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -18,7 +18,12 @@ define install
 	@$(PIP) install --quiet -e ".[$(1)]" -c constraints.txt
 endef
 
-.PHONY: help demo test lint format proto clean
+# $(call step,NAME,COMMAND): one line while it runs, and what it says only if it fails.
+define step
+	@echo "==> $(1)"; said=$$($(2) 2>&1) || { echo "$$said"; exit 1; }
+endef
+
+.PHONY: help demo check test lint format proto clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
@@ -27,15 +32,19 @@ help: ## List these commands
 demo: $(VENV)/.demo ## Start a target on loopback, run the edge against it in every mode, compare them
 	@$(BIN)/python -m benchmarks.demo $(ARGS)
 
-test: $(VENV)/.test ## Check style and import rules, then run the whole test suite
-	@echo "==> ruff" && $(BIN)/ruff check --quiet .
-	@echo "==> import rules" && $(BIN)/lint-imports --no-logo
-	@echo "==> pytest" && $(BIN)/python -m pytest $(ARGS)
+check: lint ## Check format, style, types and import rules, and run the quick tests: before every commit
+	@echo "==> quick tests" && $(BIN)/python -m pytest -q -m "not slow" $(ARGS)
 
-lint: $(VENV)/.test ## Check style, formatting and import rules
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports --no-logo
+# Coverage of a part of the tests says nothing, so with arguments there is none.
+test: lint ## Check the same, run every test, and see that the tests reach what they must
+	@echo "==> tests" && $(BIN)/python -m pytest $(or $(ARGS),--cov --cov-report=term --cov-report=json)
+	@$(if $(ARGS),:,$(BIN)/python -m tests.coverage_floor)
+
+lint: $(VENV)/.test ## Check format, style, types and import rules
+	$(call step,format,$(BIN)/ruff format --check .)
+	$(call step,style,$(BIN)/ruff check .)
+	$(call step,types,$(BIN)/python -m mypy)
+	$(call step,import rules,$(BIN)/lint-imports --no-logo)
 
 format: $(VENV)/.test ## Rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
@@ -45,7 +54,7 @@ proto: $(VENV)/.test ## Make the gRPC stubs again from proto/
 	@PYTHON=$(BIN)/python sh proto/generate.sh
 
 clean: ## Remove the virtual environment, caches and build products
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage* .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are touched last, so that an installation which broke off is made again.

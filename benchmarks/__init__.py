@@ -1,0 +1,1 @@
+"""The demo, and the programs whose figures the documents quote."""

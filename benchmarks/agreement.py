@@ -35,8 +35,8 @@ def transitions(runs: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
     """The share of easy tokens, and that of hard ones after an easy and after a hard one."""
     pairs = [pair for run in runs for pair in itertools.pairwise(run)]
     easy = sum(map(sum, runs)) / sum(map(len, runs))
-    after = [[not second for first, second in pairs if first is kind] for kind in (True, False)]
-    return easy, *(sum(found) / max(len(found), 1) for found in after)
+    after_easy, after_hard = ([not second for first, second in pairs if first is kind] for kind in (True, False))
+    return easy, sum(after_easy) / max(len(after_easy), 1), sum(after_hard) / max(len(after_hard), 1)
 
 
 def main() -> int:

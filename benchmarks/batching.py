@@ -114,7 +114,8 @@ async def throughput(engine, words: Sequence[int], sessions: int, calls: int, ro
     texts = make_calls(sessions, calls, words)
     tokens = sum(len(feed.tokens) for _, feeds in texts for feed in feeds)
     fill(engine, texts)
-    scheduler, times = Scheduler(engine), {"serial": [], "together": [], "bare": []}
+    scheduler = Scheduler(engine)
+    times: dict[str, list[float]] = {"serial": [], "together": [], "bare": []}
     await together(scheduler, texts)
     for _ in range(rounds):
         times["serial"].append(await serial(scheduler, texts))

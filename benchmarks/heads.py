@@ -192,7 +192,7 @@ def main() -> int:
         typical = of[id(common)][:, DOUBT_COLUMNS.index(Criterion.TYPICAL)]
         cells.append(
             [name]
-            + [percent(figure, 1) for figures in saved.values() for figure in (np.mean(figures), min(figures))]
+            + [percent(figure, 1) for figures in saved.values() for figure in (float(np.mean(figures)), min(figures))]
             + [f"{gap_closed(typical, common, share):.2f}" for share in ASK_RATES]
         )
         print(f"  {name}: {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)

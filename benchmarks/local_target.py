@@ -21,8 +21,10 @@ class TargetProcess:
     def __init__(self, arguments: Sequence[str] = (), port: int = 0) -> None:
         command = [sys.executable, "-m", "cloud_target", "serve", "--port", str(port), *arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None  # it is a pipe
+        self._output = self._process.stdout
         lines = []
-        for line in self._process.stdout:
+        for line in self._output:
             lines.append(line)
             if found := re.search(r" on (127\.0\.0\.1:\d+)", line):
                 self.address = found[1]
@@ -47,7 +49,7 @@ class TargetProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._process.stdout.close()
+        self._output.close()
 
 
 @contextmanager

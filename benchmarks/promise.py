@@ -22,7 +22,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -43,8 +43,8 @@ divergence: off-target tokens (accepted ones, by the row's criterion) in per cen
 error over the texts; settled: of the texts that begin at the 300th token or later; never asking: what `local` writes
 for the same prompts, scored by the target afterwards; kept: within the budget and one standard error; needless: below
 three quarters of it, at the price of asks, though never asking would break it."""
-HEADS = ("criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %")
-HEADS += ("asked %", "never asking %", "calls/token", "verdict")
+HEADS = ["criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %"]
+HEADS += ["asked %", "never asking %", "calls/token", "verdict"]
 
 
 def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
@@ -61,7 +61,7 @@ def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], l
 
 def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
     """The jobs over every file, or over the texts that the scenario brings."""
-    texts = stage.texts
+    texts: Mapping[str, Sequence[str]] | None = stage.texts
     if texts is None:
         texts = {path.name: after(read_documents(path), options.start) for path in options.documents}
     tokenizer = load_tokenizer(stage.bundle / "tokenizer.json")

@@ -124,4 +124,5 @@ def _begin(addresses: Any, bundle: str, written: Any) -> None:
 
 
 def _call(work: Callable[[Place, Job], Result], job: Job) -> Result:
+    assert _place is not None, "only workers, which `_begin` has prepared, do jobs"
     return work(_place, job)

@@ -1,0 +1,1 @@
+"""The cloud: it hosts the target, the large model that edges ask, and makes models for both sides."""

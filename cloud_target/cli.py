@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from shared.errors import InputError, TandemError
+from shared.version import add_version_option
 
 INTERRUPTED = 130  # as shells report SIGINT
 
@@ -56,6 +57,7 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version_option(parser)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(name).add_commands(subparsers)

@@ -1,36 +1,41 @@
-"""Write the list of modules in architecture.md from the modules' own first sentences: `python docs/module_map.py`."""
+"""Write modules.md, the list of all modules, from their own first sentences: `python docs/module_map.py`."""
 
 from __future__ import annotations
 
 import ast
-import re
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "architecture.md"
-HEADING = "## The modules\n"
+PAGE = ROOT / "docs" / "modules.md"
 PACKAGES = ("shared", "edge_client", "cloud_target", "benchmarks")
+HEAD = """\
+# The modules
+
+Every package and every module in its own first sentence. `python docs/module_map.py` writes this page;
+[architecture.md](architecture.md) tells how they work together.
+"""
 
 
-def module_map() -> str:
-    """A heading a directory, and a line a module."""
-    lines = []
-    for package in PACKAGES:
-        for directory in [ROOT / package, *sorted(p for p in (ROOT / package).rglob("*") if p.is_dir())]:
-            entries = []
-            for path in sorted(directory.glob("*.py")):
-                if not path.stem.startswith("__") and not re.search(r"_pb2(_grpc)?$", path.stem):
-                    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))).split("\n\n")[0]
-                    entries.append(f"- `{path.name}`: {' '.join(text.split())}")
-            if entries:
-                lines += ["", f"### {directory.relative_to(ROOT)}", "", *entries]
-    return "\n".join(lines) + "\n"
+def page() -> str:
+    """A heading a package, with what it is for, and a line a module."""
+    return HEAD + "".join(section for package in PACKAGES for section in _sections(ROOT / package))
 
 
-def updated(page: str) -> str:
-    """The page with its list of modules made anew; the list is the last thing on it."""
-    return page.split(HEADING)[0] + HEADING + module_map()
+def _sections(directory: Path) -> Iterator[str]:
+    modules = [path for path in sorted(directory.glob("*.py")) if not path.stem.startswith("__")]
+    lines = [f"- `{path.name}`: {_first_sentence(path)}\n" for path in modules if "_pb2" not in path.stem]
+    parts = [f"## {directory.relative_to(ROOT)}\n", _first_sentence(directory / "__init__.py") + "\n", "".join(lines)]
+    yield "".join(f"\n{part}" for part in parts if part.strip())
+    for inner in sorted(path.parent for path in directory.glob("*/__init__.py")):
+        yield from _sections(inner)
+
+
+def _first_sentence(path: Path) -> str:
+    """The first paragraph of a module's docstring, which is its duty."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(text.split("\n\n")[0].split())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page(), encoding="utf-8")

@@ -233,17 +233,14 @@ def _check(manifest: Manifest) -> None:
             raise ValueError("a share in the calibration is not between 0 and 1")
         if not all(type(count) is int and count >= 0 for count in (cell.tokens, cell.documents)):
             raise ValueError("a count in the calibration is no whole number")
-    if not all(
-        _within(how.temperature, 0, 10) and _within(how.top_p, 0, 1)
-        for how in (*manifest.calibration, *manifest.familiar)
-    ):
+    ways: list[Calibration | Familiar] = [*manifest.calibration, *manifest.familiar]
+    if not all(_within(how.temperature, 0, 10) and _within(how.top_p, 0, 1) for how in ways):
         raise ValueError("a way of sampling does not exist")
-    seen = [*manifest.familiar, *([manifest.wording] if manifest.wording else [])]
+    seen: list[Familiar | Wording] = [*manifest.familiar, *([manifest.wording] if manifest.wording else [])]
     if not all(type(s.window) is int and s.window > 0 and _within(s.low, 0, s.high) for s in seen):
         raise ValueError("a range of calibrated text is none")
 
 
 def _within(value: object, low: float, high: object) -> bool:
     """Whether both are numbers in order; NaN is not."""
-    numbers = isinstance(value, int | float) and isinstance(high, int | float)
-    return numbers and low <= value <= high < float("inf")
+    return isinstance(value, int | float) and isinstance(high, int | float) and low <= value <= high < float("inf")

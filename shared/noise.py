@@ -58,7 +58,8 @@ def gumbel(position_key: int, ids: np.ndarray) -> np.ndarray:
     np.log(u, out=u)
     np.negative(u, out=u)
     np.log(u, out=u)
-    return np.negative(u, out=u)
+    np.negative(u, out=u)
+    return u
 
 
 def gumbel_of(position_key: int, token: int) -> float:

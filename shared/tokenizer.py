@@ -44,7 +44,7 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     if not text:
         raise InputError("the prompt is empty; give a few words to go on from")
     try:
-        ids = tokenizer.encode(text).ids
+        ids: list[int] = tokenizer.encode(text).ids
     except (TypeError, UnicodeError):
         raise InputError("the prompt is not valid Unicode text; give it as UTF-8") from None
     if not ids:
@@ -195,7 +195,8 @@ class _ContextStream:
         return piece
 
     def _decode(self, ids: list[int]) -> str:
-        return self._tokenizer.decode(ids)
+        text: str = self._tokenizer.decode(ids)
+        return text
 
     def _is_shown(self, token: int) -> bool:
         return token not in self._hidden and self._tokenizer.id_to_token(token) is not None

@@ -1,0 +1,1 @@
+"""Who may call, how they prove it, and how much one tenant may have."""

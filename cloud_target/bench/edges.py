@@ -12,10 +12,11 @@ import grpc
 
 from cloud_target.bench.draft import Luck
 from cloud_target.bench.plan import Kind, Plan
-from cloud_target.bench.stream import Broken, Hopeless, Stream
+from cloud_target.bench.stream import Stream
 from cloud_target.bench.tally import Tally
 from cloud_target.bench.texts import Text
 from cloud_target.options.dial import Line
+from shared.errors import LinkBroken, TargetRefused
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
@@ -48,9 +49,9 @@ class Edge:
             stream = Stream(stub, session, self._line.metadata, self._tally, self._chance)
             try:
                 await (self._stream(stream, text) if self._kind is Kind.CLOUD else self._ask(stream, text))
-            except Hopeless as error:
+            except TargetRefused as error:
                 return str(error)
-            except Broken:
+            except LinkBroken:
                 continue  # only `cloud` gives a text up, because nothing of it can be repeated by halves
             await stream.close()
             self._tally.texts += 1
@@ -91,7 +92,7 @@ class Edge:
                     audit_only=last,
                 )
                 answer = await stream.receive()
-            except Broken:
+            except LinkBroken:
                 continue
             if answer.WhichOneof("answer") == "verdict":
                 break

@@ -12,11 +12,11 @@ import grpc
 
 from cloud_target.bench.edges import Edge
 from cloud_target.bench.plan import Plan
-from cloud_target.bench.stream import Broken, Hopeless, Stream
+from cloud_target.bench.stream import Stream
 from cloud_target.bench.tally import Tally
 from cloud_target.bench.texts import Opening, Text, openings
 from cloud_target.options.dial import Line
-from shared.errors import TargetRefused, TargetUnavailable
+from shared.errors import LinkBroken, TargetRefused, TargetUnavailable
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
@@ -127,7 +127,7 @@ class Load:
 
         try:
             return list(await asyncio.gather(*map(record, range(len(wanted)))))
-        except Hopeless as error:
+        except TargetRefused as error:
             raise TargetRefused(f"the target refused to write: {error}") from None
 
     async def _continuation(self, stub: TargetServiceStub, opening: Opening) -> Text:
@@ -150,7 +150,7 @@ class Load:
                 await stream.close()
                 await stub.Release(wire.ReleaseRequest(session_id=session.session_id), metadata=self._line.metadata)
                 return Text(opening, ids)
-            except (Broken, grpc.RpcError):
+            except (LinkBroken, grpc.RpcError):
                 continue
         raise TargetUnavailable(
             f"the target at {self._line.address} could not write a text ({', '.join(trouble.errors)}); try "

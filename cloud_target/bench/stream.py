@@ -8,6 +8,7 @@ from random import Random
 import grpc
 
 from cloud_target.bench.tally import Tally
+from shared.errors import LinkBroken, TargetRefused
 from shared.wire import metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
@@ -25,14 +26,6 @@ _HOPELESS = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.FAILED_PRECONDITION,
 }
-
-
-class Broken(Exception):
-    """The stream is gone; another may do."""
-
-
-class Hopeless(Exception):
-    """Another try would end in the same way."""
 
 
 class Stream:
@@ -57,7 +50,8 @@ class Stream:
         """Send a request.
 
         Raises:
-            Broken, Hopeless: see there.
+            LinkBroken: the stream is gone; another may do.
+            TargetRefused: another try would end in the same way.
         """
         if self._call is None:
             self._call, self._sent = self._stub.Decode(metadata=self._metadata), 0
@@ -74,7 +68,8 @@ class Stream:
         """The next answer to the latest request.
 
         Raises:
-            Broken, Hopeless: see there.
+            LinkBroken: the stream is gone; another may do.
+            TargetRefused: another try would end in the same way.
         """
         while True:
             try:
@@ -113,9 +108,9 @@ class Stream:
             call.cancel()
         self._tally.errors[name] += 1
         if code in _HOPELESS:
-            raise Hopeless(await call.details())
+            raise TargetRefused(await call.details())
         first, longest = PAUSES
         pause = min(first * 2**self._failures, longest)
         self._failures += 1
         await asyncio.sleep(pause * (0.5 + self._chance.random()))
-        raise Broken
+        raise LinkBroken(f"the stream broke: {name}")

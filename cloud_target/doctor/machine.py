@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from cloud_target.doctor.findings import Finding, fail, ok, warn
-from cloud_target.telemetry.options import DISTRIBUTION
+from shared.version import DISTRIBUTION
 
 EXTRA = "cloud"
 CGROUP = Path("/sys/fs/cgroup")

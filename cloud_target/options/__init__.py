@@ -1,0 +1,1 @@
+"""Values on a command line: read, checked, and refused in one sentence."""

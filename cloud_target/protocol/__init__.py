@@ -1,0 +1,1 @@
+"""What one request does to a session, without network, threads or clock."""

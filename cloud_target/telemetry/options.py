@@ -6,18 +6,16 @@ import argparse
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from cloud_target.telemetry.logs import FORMATS, LEVELS, LogObserver
 from cloud_target.telemetry.observer import Observer, together
 from shared.addresses import bare_host
 from shared.errors import InputError
+from shared.version import version
 
 if TYPE_CHECKING:
     from cloud_target.engine.interface import Description
-
-DISTRIBUTION = "tandem-inference"
 
 
 def add_options(parser: argparse.ArgumentParser, port: object) -> None:
@@ -82,7 +80,7 @@ def telemetry(options: argparse.Namespace, description: Description) -> Iterator
         return
     from cloud_target.telemetry.metrics import Metrics, exported
 
-    metrics = Metrics(description, version(DISTRIBUTION))
+    metrics = Metrics(description, version())
     with ExitStack() as stack:
         try:
             address = stack.enter_context(exported(metrics, options.metrics_host, options.metrics_port))

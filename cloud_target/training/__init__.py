@@ -1,0 +1,1 @@
+"""Training: a target, a draft distilled from it, and the verifier's head."""

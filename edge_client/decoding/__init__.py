@@ -1,0 +1,1 @@
+"""The loop that writes a text: draft, verify, commit."""

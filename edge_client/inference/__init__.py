@@ -1,0 +1,1 @@
+"""The models on the device: a bundle's graphs, run by onnxruntime."""

@@ -1,0 +1,1 @@
+"""Stand-ins for models and links, for the tests of programs that use Tandem."""

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge_client", "cloud_target", "shared")
 GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 
-# Written by tools, or by nobody: never part of a checkout.
-_FOREIGN = {"__pycache__", "build", "dist", "runs"}
+# Written by tools, or by nobody: never part of a checkout. (`.git` is a file in a second working tree.)
+_FOREIGN = {"__pycache__", "build", "dist", "runs", ".git"}
 
 
 def files(*suffixes: str) -> Iterator[Path]:
@@ -23,9 +23,11 @@ def files(*suffixes: str) -> Iterator[Path]:
 
 def _walk(directory: Path) -> Iterator[Path]:
     for path in sorted(directory.iterdir()):
+        if path.name in _FOREIGN or path.name.endswith(".egg-info") or path.name.startswith(".coverage"):
+            continue
         if path.is_file():
             yield path
-        elif path.name not in _FOREIGN and not path.name.endswith(".egg-info"):
+        else:
             if path.name.startswith(".") and path.name not in (".ci", ".github"):
                 continue
             yield from _walk(path)

@@ -334,15 +334,6 @@ def test_a_host_that_is_not_this_machines():
         check_address("192.0.2.7", 0, Access(insecure_bind=True))
 
 
-def every_error(kind: type[errors.TandemError]) -> set[type[errors.TandemError]]:
-    return {kind}.union(*(every_error(child) for child in kind.__subclasses__()))
-
-
-def test_every_error_of_the_tree_has_a_status():
-    tree = {kind for kind in every_error(errors.TandemError) if kind.__module__ == errors.__name__}
-    assert tree == set(statuses.STATUSES)
-
-
 def test_an_error_not_in_the_table_takes_its_parents_status():
     class Special(errors.ContextLengthError):
         pass

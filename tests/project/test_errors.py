@@ -1,0 +1,77 @@
+"""The tree of errors is whole: every error there is, drawn where it stands, with a reason and a status of its own."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import re
+
+from cloud_target.server.statuses import STATUSES
+from shared import errors
+from tests.project.tree import PACKAGES, ROOT
+
+TREE = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
+
+
+def classes() -> list[tuple[str, str, list[str]]]:
+    """Every class of the packages: the file that it is in, its name, and the names of what it derives from."""
+    return [
+        (str(path.relative_to(ROOT)), node.name, [ast.unparse(base).rpartition(".")[2] for base in node.bases])
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    ]
+
+
+def is_library_error(name: str) -> bool:
+    """Whether a class of Python's own or of a library is an Exception; theirs go by their names."""
+    own = getattr(builtins, name, None)
+    return issubclass(own, Exception) if inspect.isclass(own) else name.endswith(("Error", "Exception"))
+
+
+def drawn() -> dict[str, str | None]:
+    """Each error that the docstring draws, and the one that it hangs from."""
+    parents: dict[str, str | None] = {}
+    above: list[tuple[int, str]] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if found := re.match(r" {4}([ │├└─]*)([A-Z]\w+)", line):
+            depth, name = len(found[1]), found[2]
+            above = [(at, other) for at, other in above if at < depth]
+            parents[name] = above[-1][1] if above else None
+            above.append((depth, name))
+    return parents
+
+
+def test_every_error_is_in_the_tree() -> None:
+    """What is raised to end a process (a KeyboardInterrupt) is no error; every other exception is."""
+    every, known = classes(), set()
+    while True:
+        found = {
+            name: path for path, name, bases in every if any(base in known or is_library_error(base) for base in bases)
+        }
+        if known == set(found):
+            break
+        known = set(found)
+    assert {name: path for name, path in found.items() if path != "shared/errors.py"} == {}
+    assert known == set(TREE)
+
+
+def test_the_docstring_draws_the_tree() -> None:
+    roots = {"TandemError": None}
+    assert drawn() == roots | {name: kind.__base__.__name__ for name, kind in TREE.items() if name not in roots}
+
+
+def test_every_error_has_a_reason_of_its_own() -> None:
+    reasons = [vars(kind).get("reason", "") for kind in TREE.values()]
+    assert [reason for reason in reasons if not re.fullmatch(r"[A-Z]+(_[A-Z]+)*", reason)] == []
+    assert len(set(reasons)) == len(reasons)
+
+
+def test_every_error_has_a_status() -> None:
+    assert set(TREE.values()) == set(STATUSES)
+
+
+def test_every_error_ends_a_program_with_a_status_above_0() -> None:
+    assert all(kind.exit_status > 0 for kind in TREE.values())
