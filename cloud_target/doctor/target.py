@@ -56,9 +56,9 @@ def forward(options: argparse.Namespace) -> Iterator[Finding]:
 
 def _cache(engine: TargetEngine) -> Finding:
     """Whether the memory that the cache may grow to is there."""
-    size = engine.room * engine.token_bytes
+    size = engine.capacity * engine.token_bytes
     free = _room(engine.device)
-    about = f"{show_size(size)} hold {engine.room} tokens, {engine.room // engine.context} texts of full length"
+    about = f"{show_size(size)} hold {engine.capacity} tokens, {engine.capacity // engine.context} texts of full length"
     # On CUDA it has been taken by now; main memory is taken as texts need it, and may turn out not to be there.
     if engine.device.type == "cpu" and free is not None and size > free:
         return warn("cache", f"{about}, but only {show_size(free)} are free; use a smaller --kv-memory")

@@ -18,7 +18,7 @@ def begin(table: SessionTable, request: Request, context: int) -> Session:
     """
     session = table.take(request.terms.key, needed(table, request, context), request.terms.tenant)
     if request.position == 0:
-        table.begin_like_others(session, request.tokens)
+        table.reuse_prefix(session, request.tokens)
     return session
 
 

@@ -88,7 +88,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "for others (default: 1GiB on a CPU, half of what is free on CUDA)",
     )
     parser.add_argument(
-        "--no-shared-prefixes",
+        "--no-prefix-caching",
         action="store_true",
         help="read every text from its beginning, though another of the same tenant begins alike",
     )
@@ -185,7 +185,7 @@ def _serve(options: argparse.Namespace) -> int:
         who = engine.description
         about = (
             f"{_count(size)} parameters, {who.dtype} on {engine.device.type}, texts of {engine.context} tokens, "
-            f"{engine.room} in {show_size(engine.room * engine.token_bytes)}"
+            f"{engine.capacity} in {show_size(engine.capacity * engine.token_bytes)}"
         )
         print(f"cloud-target: serving {who.name} ({about}) on {address}", flush=True)
         seen = {"metrics": metrics} if metrics else {}
@@ -193,8 +193,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     async def main() -> signal.Signals | None:
         with telemetry.telemetry(options, engine.description) as (observer, metrics):
-            share = not options.no_shared_prefixes
-            server = TargetServer(engine, options.host, options.port, access, observer, share)
+            prefix_caching = not options.no_prefix_caching
+            server = TargetServer(engine, options.host, options.port, access, observer, prefix_caching)
             return await serve(server, lambda address: ready(address, metrics), options.drain_seconds)
 
     ended_by = asyncio.run(main())

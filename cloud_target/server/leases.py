@@ -1,4 +1,7 @@
-"""Who may work on which session now: one request at a time, and a newer one ends what an older one left unfinished."""
+"""Session leases: who may work on which session now.
+
+One request at a time works on a session, and a newer one ends what an older one left unfinished.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
-from cloud_target.scheduling.round_robin import Rotation
+from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from shared.errors import TargetBusy, TargetUnavailable
@@ -24,8 +27,8 @@ UNREAD = 10.0
 UNREAD_UNWANTED = 1.0
 
 
-class Turn:
-    """One request at work on a session.
+class Lease:
+    """One request's hold on a session while it is at work.
 
     Attributes:
         session: taken from the table.
@@ -72,8 +75,8 @@ class Turn:
             self._limit.reschedule(min(self._limit.when(), soon))
 
 
-class Turns:
-    """Hands sessions out. Runs inside one event loop.
+class Leases:
+    """Leases sessions to requests. Runs inside one event loop.
 
     Args:
         patience: see `PATIENCE`.
@@ -82,12 +85,12 @@ class Turns:
     def __init__(self, table: SessionTable, patience: float = PATIENCE) -> None:
         self._table = table
         self._patience = patience
-        self._working: dict[bytes, Turn] = {}
-        self._waiting: Rotation[object] = Rotation()  # for room; the first of them gets it first
+        self._working: dict[bytes, Lease] = {}
+        self._waiting: RoundRobin[object] = RoundRobin()  # for room; the first of them gets it first
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def take(self, request: Request, context: int) -> AsyncIterator[Turn]:
+    async def take(self, request: Request, context: int) -> AsyncIterator[Lease]:
         """Wait for the session and for all the room that its answer may need, and have both until the block ends.
 
         A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
@@ -102,15 +105,15 @@ class Turns:
                 the patience.
         """
         key = request.terms.key
-        turn = self._working[key] = await self._begin(request, context)
+        lease = self._working[key] = await self._begin(request, context)
         try:
-            yield turn
+            yield lease
         finally:
             del self._working[key]
             self._table.put_back(key)
             self._wake()
 
-    async def _begin(self, request: Request, context: int) -> Turn:
+    async def _begin(self, request: Request, context: int) -> Lease:
         key, tenant, ticket = request.terms.key, request.terms.tenant, object()
         now, queued = asyncio.get_running_loop().time(), False
         deadline, fair = now + self._patience, now + FAIR
@@ -122,7 +125,7 @@ class Turns:
                     busy = TargetBusy("an older request is at work on this session; try again in a moment")
                 elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
                     try:
-                        return Turn(begin(self._table, request, context))
+                        return Lease(begin(self._table, request, context))
                     except TargetBusy as error:
                         busy = error
                 else:
@@ -143,13 +146,13 @@ class Turns:
     def _ask_for_room(self, tenant: str) -> None:
         """Let the largest text end, at its present step, of the tenant that uses most room, for one that uses none."""
         rooms: Counter[str] = Counter()
-        for turn in self._working.values():
-            rooms[turn.session.tenant] += turn.session.room
+        for lease in self._working.values():
+            rooms[lease.session.tenant] += lease.session.allocated
         if not rooms or tenant in rooms:
             return
         crowd = rooms.most_common(1)[0][0]
-        theirs = [turn for turn in self._working.values() if turn.session.tenant == crowd]
-        max(theirs, key=lambda turn: turn.session.room).give_way()
+        theirs = [lease for lease in self._working.values() if lease.session.tenant == crowd]
+        max(theirs, key=lambda lease: lease.session.allocated).give_way()
 
     def _grows(self, request: Request, context: int) -> bool:
         return self._table.grows(request.terms.key, needed(self._table, request, context))

@@ -53,7 +53,7 @@ class TargetServer:
         port: 0 picks a free one.
         access: what protects it.
         observer: hears of what happens.
-        share: see `SessionTable`.
+        prefix_caching: see `SessionTable`.
 
     Attributes:
         address: "host:port" once started.
@@ -70,14 +70,14 @@ class TargetServer:
         port: int = 50051,
         access: Access | None = None,
         observer: Observer = NOBODY,
-        share: bool = True,
+        prefix_caching: bool = True,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
         self._credentials = server_credentials(access.tls) if access.tls else None
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
-        self._servicer = TargetServicer(engine, access.tokens, access.quota, observer, share)
+        self._servicer = TargetServicer(engine, access.tokens, access.quota, observer, prefix_caching)
         self.dead = self._servicer.dead
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)

@@ -25,8 +25,10 @@ from shared.wire.codec import AuditedTokens
 CONTEXT = 4096
 # Texts take room in blocks of so many tokens: a short text wastes little, and a growing one seldom moves.
 BLOCK = 64
-# Fewest and most tokens of a part: with fewer a prompt takes too many passes, with more its activations too much room.
-PARTS = 16, 512
+# Fewest tokens of a chunk of a long feed: with fewer a prompt takes too many passes.
+SMALLEST_CHUNK = 16
+# Most tokens of one: with more its activations take too much memory.
+LARGEST_CHUNK = 512
 # Memory for keys and values on a CPU, bytes, unless told; on CUDA, half of what is free then.
 MEMORY = 1 << 30
 
@@ -50,7 +52,7 @@ class TargetEngine:
     """
 
     block = BLOCK
-    part = PARTS[0]
+    chunk = SMALLEST_CHUNK
 
     def __init__(self, target: LoadedTarget, memory: int | None = None, context: int | None = None) -> None:
         self.model, self.description = target.model, target.description
@@ -88,7 +90,7 @@ class TargetEngine:
                 f"--kv-memory allows ({memory}); give more, or a shorter --context"
             )
         self._store = KvStore(list(shapes.values()), memory // self.token_bytes, BLOCK, dtype, self.device)
-        self.room = self._store.room
+        self.capacity = self._store.capacity
         self._cache = StoreCache(self._store, {layer: i for i, layer in enumerate(shapes)})
         self._views = packed.Masks(self.context, dtype, self.device)
 
@@ -147,15 +149,15 @@ class TargetEngine:
         Raises:
             ValueError: a text leaves a gap in its slot, or there is no room.
         """
-        extents = [self._store.reserve(slot, start + len(tokens)) for slot, start, tokens in texts]
-        for (slot, start, _), extent in zip(texts, extents, strict=True):
-            if start > extent.held:
-                raise ValueError(f"slot {slot} holds {extent.held} tokens, fed from {start}")
-            extent.held = start
-        offsets = [extent.offset for extent in extents]
+        places = [self._store.reserve(slot, start + len(tokens)) for slot, start, tokens in texts]
+        for (slot, start, _), place in zip(texts, places, strict=True):
+            if start > place.held:
+                raise ValueError(f"slot {slot} holds {place.held} tokens, fed from {start}")
+            place.held = start
+        offsets = [place.offset for place in places]
         logits = (self._run_packed if self.packs else self._run_padded)(texts, offsets, keep)
-        for (_, start, tokens), extent in zip(texts, extents, strict=True):
-            extent.held = start + len(tokens)
+        for (_, start, tokens), place in zip(texts, places, strict=True):
+            place.held = start + len(tokens)
         return logits
 
     def _run_packed(self, texts: Sequence[Text], offsets: Sequence[int], keep: Sequence[int]) -> torch.Tensor:
@@ -219,7 +221,7 @@ class TargetEngine:
         one, many = (seconds(lambda text=text: self._synchronised(self.run, [text], [1])) for text in texts)
         token = max(many - one, 1e-3 * one) / long
         self._whole_costs = Costs(call=one, new=token)
-        self.part = min(max(round(one / token), PARTS[0]), PARTS[1])
+        self.chunk = min(max(round(one / token), SMALLEST_CHUNK), LARGEST_CHUNK)
         if self.packs:
             self._costs = self._attention_costs(min(packed.QUERY, long), long)
         self.trim(0)

@@ -97,11 +97,11 @@ def _trouble(engine: TargetEngine, tokens: list[int], alone: torch.Tensor) -> st
 
 
 def _read_with_detours(engine: TargetEngine, tokens: list[int]) -> torch.Tensor:
-    """Read a text in two parts, with a wrong turn that is cut back, and another text beside it; its logits."""
+    """Read a text in two chunks, with a wrong turn that is cut back, and another text beside it; its logits."""
     half = len(tokens) // 2
     wrong = [tokens[-1]] * (len(tokens) - half)
     begin = engine.run([(1, 0, tokens[:half] + wrong)], [len(tokens)])[:half]
-    if engine.room < 2 * engine.block:
+    if engine.capacity < 2 * engine.block:
         return torch.cat((begin, engine.run([(1, half, tokens[half:])], [len(tokens) - half])))
     texts = [(0, 0, tokens[: half + 1]), (1, half, tokens[half:])]
     return torch.cat((begin, engine.run(texts, [0, len(tokens) - half])))

@@ -15,8 +15,7 @@ from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.server import leases as turns
-from cloud_target.server import servicer
+from cloud_target.server import leases, servicer
 from cloud_target.server.server import running
 from cloud_target.telemetry.observer import Observer
 from edge_client.target.client import TargetClient
@@ -204,7 +203,7 @@ def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
 
 
 def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr(turns, "FAIR", 0.1)
+    monkeypatch.setattr(leases, "FAIR", 0.1)
     engine = SlowEngine(slots=1)
     engine.pause = 0.02
     with (

@@ -36,8 +36,12 @@ def alone(
 class Cloud:
     """The service without I/O: a table, an engine and the protocol."""
 
-    def __init__(self, engine: ScriptedEngine, share: bool = True) -> None:
-        self.engine, self.table, self.limits = engine, SessionTable(engine, share=share), Limits.of(engine)
+    def __init__(self, engine: ScriptedEngine, prefix_caching: bool = True) -> None:
+        self.engine, self.table, self.limits = (
+            engine,
+            SessionTable(engine, prefix_caching=prefix_caching),
+            Limits.of(engine),
+        )
 
     def parse(self, message: wire.DecodeRequest, tenant: str = "") -> Request:
         return parse_request(message, parse_terms(message, self.limits, tenant), self.limits)

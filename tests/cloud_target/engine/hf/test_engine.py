@@ -16,7 +16,7 @@ from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.scheduling.chunks import Parts
+from cloud_target.scheduling.chunks import ChunkedFeed
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetError
 from tests.cloud_target.engine.checkpoints import CONTEXT, MAKERS, VOCABULARY, write_checkpoint
@@ -105,19 +105,19 @@ def plain_twin(engine: TargetEngine) -> ScriptedEngine:
 
 
 def in_parts(engine: TargetEngine, feed: Feed, most: int) -> Scores:
-    parts = Parts(feed)
-    while parts.read < len(feed.tokens):
-        part = parts.next(most)
-        assert len(part.tokens) <= most
-        parts.add(part, engine.forward([part])[0])
-    return parts.scores()
+    chunks = ChunkedFeed(feed)
+    while chunks.read < len(feed.tokens):
+        chunk = chunks.next(most)
+        assert len(chunk.tokens) <= most
+        chunks.add(chunk, engine.forward([chunk])[0])
+    return chunks.scores()
 
 
 @pytest.mark.parametrize("most", [2, 4, None])
 @quick
 @given(data=st.data())
 def test_scores_are_those_of_the_plain_reading(make, most, data):
-    """Of feeds in one pass, and of feeds that are read in parts."""
+    """Of feeds in one pass, and of feeds that are read in chunks."""
     engine, feeds = make("llama"), []
     twin = plain_twin(engine)
     engine.forward([Feed(slot, 0, (0,) * 12, 11, Sampling()) for slot in range(SLOTS)])
@@ -202,7 +202,7 @@ def test_too_little_memory_is_one_sentence(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     with pytest.raises(InputError, match=r"needs 16384 bytes .* --kv-memory allows \(16383\)"):
         TargetEngine(target, memory=16383)
-    assert TargetEngine(target, memory=16384).room == CONTEXT
+    assert TargetEngine(target, memory=16384).capacity == CONTEXT
     with pytest.raises(InputError, match="use a smaller --kv-memory"):
         TargetEngine(target, memory=1 << 60)
 
