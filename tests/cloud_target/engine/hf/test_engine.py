@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cloud_target.engine.hf.costs import Costs
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.hf.passes import PaddedPasses
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.scheduling.chunks import ChunkedFeed
@@ -46,11 +47,11 @@ def make(tmp_path_factory) -> Make:
 
 def without_cache(engine: TargetEngine, text: list[int]) -> torch.Tensor:
     with torch.inference_mode():
-        return engine.model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
+        return engine.passes.model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
 
 
 def test_which_models_need_no_padding(make):
-    assert {kind: make(kind).packs for kind in MAKERS} == {kind: kind != "gptj" for kind in MAKERS}
+    assert {kind for kind in MAKERS if isinstance(make(kind).passes, PaddedPasses)} == {"gptj"}
 
 
 # Calls cost nothing, so every row has its own; calls cost everything, so all rows share one.
@@ -66,7 +67,7 @@ ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
 def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
     """Texts in several slots grow and are cut back in pieces of any size, alone and side by side, in any order."""
     engine, texts = make(kind), [[] for _ in range(SLOTS)]
-    engine._costs = engine._whole_costs = costs
+    engine.passes.costs = costs
     for slot in range(SLOTS):
         engine.trim(slot)
     for _ in range(data.draw(st.integers(1, 5))):
@@ -78,7 +79,7 @@ def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
             rows.append((slot, start, new))
             keep.append(data.draw(st.integers(0, len(new))))
         with torch.inference_mode():
-            found = engine.run(rows, keep)
+            found = engine.passes.run(rows, keep)
         engine.check_integrity()
         expected = [
             without_cache(engine, texts[slot])[len(texts[slot]) - n :]
@@ -92,8 +93,8 @@ def test_the_whole_context_can_be_used(make):
     engine = make("llama")
     text = [i % VOCABULARY for i in range(CONTEXT)]
     with torch.inference_mode():
-        engine.run([(0, 0, text[:-1])], [0])
-        found = engine.run([(2, 0, [1]), (0, CONTEXT - 1, text[-1:])], [0, 1])
+        engine.passes.run([(0, 0, text[:-1])], [0])
+        found = engine.passes.run([(2, 0, [1]), (0, CONTEXT - 1, text[-1:])], [0, 1])
     assert torch.allclose(found, without_cache(engine, text)[-1:], atol=1e-4)
 
 
@@ -104,7 +105,7 @@ def plain_twin(engine: TargetEngine) -> ScriptedEngine:
     return twin
 
 
-def in_parts(engine: TargetEngine, feed: Feed, most: int) -> Scores:
+def in_chunks(engine: TargetEngine, feed: Feed, most: int) -> Scores:
     chunks = ChunkedFeed(feed)
     while chunks.read < len(feed.tokens):
         chunk = chunks.next(most)
@@ -130,7 +131,7 @@ def test_scores_are_those_of_the_plain_reading(make, most, data):
             q = tuple((np.array([x, (x + 1) % VOCABULARY]), np.array([0.75, 0.25])) for x in text[len(text) - judged :])
         start = data.draw(st.integers(0, 12))
         feeds.append(Feed(slot, start, text, score_from, data.draw(samplings), coupling, q))
-    found = [in_parts(engine, feed, most) for feed in feeds] if most else engine.forward(feeds)
+    found = [in_chunks(engine, feed, most) for feed in feeds] if most else engine.forward(feeds)
     for scores, expected in zip(found, twin.forward(feeds), strict=True):
         assert scores.own.tolist() == expected.own.tolist()
         assert scores.given.off_strict.tolist() == expected.given.off_strict.tolist()
@@ -184,7 +185,7 @@ def test_half_precision_gives_float32_logits(tmp_path):
     half, full = (TargetEngine(load_target(directory, "cpu", dtype)) for dtype in ("float16", "float32"))
     text = [(0, 0, list(range(10)))]
     with torch.inference_mode():
-        rough, exact = half.run(text, [10]), full.run(text, [10])
+        rough, exact = half.passes.run(text, [10]), full.passes.run(text, [10])
     assert torch.allclose(rough, exact, atol=0.1)
     assert len(rough.unique()) > 380  # as float16 they would tie in many places
     assert half.description.fingerprint == full.description.fingerprint
@@ -221,9 +222,9 @@ def test_a_copied_beginning_is_as_good_as_one_that_was_read(make):
     for slot in range(SLOTS):
         engine.trim(slot)
     with torch.inference_mode():
-        engine.run([(0, 0, text[:15])], [0])
+        engine.passes.run([(0, 0, text[:15])], [0])
         engine.copy(0, 1, 12)
-        found = engine.run([(1, 12, text[12:])], [8])
+        found = engine.passes.run([(1, 12, text[12:])], [8])
     assert torch.allclose(found, without_cache(engine, text)[12:], atol=1e-4)
     with pytest.raises(ValueError, match="cannot lend 16 tokens"):
         engine.copy(0, 2, 16)
