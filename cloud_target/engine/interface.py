@@ -81,6 +81,8 @@ class Description:
         tokenizer_fingerprint: see `shared.identity`.
         vocabulary: ids are 0 .. vocabulary - 1.
         dtype: of the forward pass.
+        device: what it runs on, for people: "cpu" or "cuda".
+        parameters: how many its model has; 0 where there is no model.
     """
 
     name: str
@@ -88,6 +90,8 @@ class Description:
     tokenizer_fingerprint: str
     vocabulary: int
     dtype: str
+    device: str = "cpu"
+    parameters: int = 0
 
 
 class Engine(Protocol):

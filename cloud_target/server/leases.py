@@ -13,18 +13,10 @@ from contextlib import asynccontextmanager
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.round_robin import RoundRobin
+from cloud_target.server.times import Times
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from shared.errors import TargetBusy, TargetUnavailable
-
-# How long a request waits for room, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
-PATIENCE = 5.0
-# After so many seconds a tenant that waits for room, and has nothing at work, is given some of what others have.
-FAIR = 1.0
-# How long an answer may wait for its client to read, seconds: all the while it keeps its room from others.
-UNREAD = 10.0
-# The same where someone newer waits for the session, whose edge has left the old stream most likely.
-UNREAD_UNWANTED = 1.0
 
 
 class Lease:
@@ -35,8 +27,9 @@ class Lease:
         unwanted: someone newer wants the session, or another tenant its room; finish no more than the present step.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, times: Times) -> None:
         self.session = session
+        self._times = times
         self.unwanted = self._gives_way = False
         self._limit: asyncio.Timeout | None = None
 
@@ -46,8 +39,9 @@ class Lease:
         Raises:
             TargetUnavailable: the client reads nothing; the call must end, as the answer may be lost.
         """
+        limit = self._times.unread_unwanted if self.unwanted else self._times.unread
         try:
-            async with asyncio.timeout(UNREAD_UNWANTED if self.unwanted else UNREAD) as self._limit:
+            async with asyncio.timeout(limit) as self._limit:
                 await sending
         except TimeoutError:
             raise TargetUnavailable("the answers were not read in time; connect again") from None
@@ -61,7 +55,9 @@ class Lease:
             TargetBusy: another tenant needs the room.
         """
         if self._gives_way:
-            raise TargetBusy("another tenant waits for room in the target's memory; try again in a moment", FAIR)
+            raise TargetBusy(
+                "another tenant waits for room in the target's memory; try again in a moment", self._times.fair
+            )
 
     def give_way(self) -> None:
         """Another tenant waits for the room."""
@@ -71,7 +67,7 @@ class Lease:
         """Someone newer wants the session; a write that hangs ends soon."""
         self.unwanted = True
         if self._limit is not None and not self._limit.expired():
-            soon = asyncio.get_running_loop().time() + UNREAD_UNWANTED
+            soon = asyncio.get_running_loop().time() + self._times.unread_unwanted
             self._limit.reschedule(min(self._limit.when(), soon))
 
 
@@ -79,12 +75,12 @@ class Leases:
     """Leases sessions to requests. Runs inside one event loop.
 
     Args:
-        patience: see `PATIENCE`.
+        times: how long it waits for what.
     """
 
-    def __init__(self, table: SessionTable, patience: float = PATIENCE) -> None:
+    def __init__(self, table: SessionTable, times: Times | None = None) -> None:
         self._table = table
-        self._patience = patience
+        self._times = times or Times()
         self._working: dict[bytes, Lease] = {}
         self._waiting: RoundRobin[object] = RoundRobin()  # for room; the first of them gets it first
         self._changed = asyncio.Event()
@@ -116,7 +112,7 @@ class Leases:
     async def _begin(self, request: Request, context: int) -> Lease:
         key, tenant, ticket = request.terms.key, request.terms.tenant, object()
         now, queued = asyncio.get_running_loop().time(), False
-        deadline, fair = now + self._patience, now + FAIR
+        deadline, fair = now + self._times.patience, now + self._times.fair
         try:
             while True:
                 older = self._working.get(key)
@@ -125,7 +121,7 @@ class Leases:
                     busy = TargetBusy("an older request is at work on this session; try again in a moment")
                 elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
                     try:
-                        return Lease(begin(self._table, request, context))
+                        return Lease(begin(self._table, request, context), self._times)
                     except TargetBusy as error:
                         busy = error
                 else:
@@ -138,7 +134,7 @@ class Leases:
                     if until == deadline:
                         raise busy
                     self._ask_for_room(tenant)
-                    fair += FAIR
+                    fair += self._times.fair
         finally:
             if queued:
                 self._leave(tenant, ticket)

@@ -17,11 +17,12 @@ from cloud_target.protocol.answer import answer
 from cloud_target.protocol.describe import describe
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
-from cloud_target.scheduling.scheduler import STOPPING, Scheduler
+from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.calls import ending
 from cloud_target.server.leases import Leases
 from cloud_target.server.stream import RequestStream
 from cloud_target.server.tally import Tally
+from cloud_target.server.times import Times
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -29,37 +30,35 @@ from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
 
-# Seconds after which a text that the target writes on is held against the tokens again.
-TOKEN_CHECK = 1.0
-
 
 class TargetServicer(TargetServiceServicer):
     """Answers `tandem.v1.TargetService` with an engine.
 
     Args:
+        engine: whose sessions it keeps.
+        scheduler: runs the feeds on it.
         tokens: who may call; None lets everybody.
         quota: what a tenant may have of which the tokens do not say otherwise.
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
-
-    Attributes:
-        dead: see `Scheduler`.
+        times: how long it waits for what.
     """
 
     def __init__(
         self,
         engine: Engine,
+        scheduler: FeedScheduler,
         tokens: TokenFile | None = None,
         quota: Quota | None = None,
         observer: Observer = NOBODY,
         prefix_caching: bool = True,
+        times: Times | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._scheduler = engine, scheduler
         self._observer = observer
-        self._scheduler = Scheduler(engine, observer)
-        self.dead = self._scheduler.dead
-        self._table = SessionTable(engine, self._scheduler.do, observer, prefix_caching)
-        self._leases = Leases(self._table)
+        self._times = times or Times()
+        self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
+        self._leases = Leases(self._table, self._times)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._streams: set[RequestStream] = set()
         self._stopping = False
@@ -110,7 +109,7 @@ class TargetServicer(TargetServiceServicer):
         def check() -> None:
             nonlocal seen
             tally.check()
-            if (now := monotonic()) - seen >= TOKEN_CHECK:
+            if (now := monotonic()) - seen >= self._times.token_check:
                 self._admission.check(caller)
                 seen = now
 

@@ -11,7 +11,7 @@ import pytest
 
 from cloud_target import cli
 from cloud_target.access.admission import Admission
-from cloud_target.access.options import Access as ServerAccess
+from cloud_target.access.protection import Access as ServerAccess
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile, add_line, new_token, parse_tokens
 from cloud_target.engine.scripted import ScriptedEngine, random_script

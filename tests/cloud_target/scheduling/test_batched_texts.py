@@ -14,7 +14,9 @@ from cloud_target.engine.interface import Feed
 from cloud_target.protocol.answer import answer
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.server.leases import Leases
+from cloud_target.server.times import Times
 from cloud_target.sessions.table import SessionTable
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
@@ -45,9 +47,9 @@ def written(responses: list[wire.DecodeResponse]) -> list[int]:
 
 async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wire.DecodeResponse]]:
     """All requests through one scheduler, in chunks of 8 tokens, as the servicer drives them."""
-    scheduler = Scheduler(engine, chunk=8)
+    scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=8))
     table = SessionTable(engine, scheduler.do)
-    leases = Leases(table, patience=60)
+    leases = Leases(table, Times(patience=60))
 
     async def drive(request: Request) -> list[wire.DecodeResponse]:
         responses = []

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.scheduling import scheduler as scheduler_module
 from cloud_target.scheduling.chunks import ChunkedFeed
 from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.telemetry.observer import Observer
 from shared.config import Coupling, Sampling
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
@@ -63,7 +63,7 @@ def test_any_interleaving_gives_the_scores_of_one_by_one(data):
     engine, alone = Gated(open_gate=True), ScriptedEngine(SCRIPT, VOCABULARY, 64, CONTEXT)
 
     async def test() -> list[list[Scores]]:
-        scheduler = Scheduler(engine, chunk=chunk)
+        scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=chunk))
 
         async def session(feeds: list[Feed]) -> list[Scores]:
             found = []
@@ -125,7 +125,7 @@ def test_a_continuation_is_in_the_very_next_pass():
 def test_a_short_call_waits_for_no_more_than_one_part():
     async def test() -> None:
         engine = Gated()
-        scheduler = Scheduler(engine, chunk=10)
+        scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=10))
         long = asyncio.ensure_future(scheduler.run(a_feed(0, 95)))
         await until(engine.begun.is_set)
         short = asyncio.ensure_future(scheduler.run(a_feed(1, 3)))
@@ -188,7 +188,7 @@ def test_cancelled_and_late_work_is_not_done():
 def test_what_was_read_before_the_caller_gave_up_is_kept():
     async def test() -> None:
         engine, read = Gated(), []
-        scheduler = Scheduler(engine, chunk=10)
+        scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=10))
         feed = replace(a_feed(0, 95), read=read.append)
         job = scheduler.submit(feed)
         engine.gate.release(3)
@@ -271,7 +271,7 @@ def test_a_text_that_cannot_be_read_is_not_the_end_of_the_device(kind, dead):
                 raise kind
 
         scheduler = Scheduler(Failing(open_gate=True))
-        for _ in range(scheduler_module.DEAD):
+        for _ in range(SchedulerSettings().dead_after):
             with pytest.raises(kind):
                 await scheduler.run(a_feed(1))
         await scheduler.drained()
@@ -315,12 +315,11 @@ class Count(Observer):
         self.waits.append(seconds)
 
 
-def test_the_observer_hears_of_everything(monkeypatch):
-    monkeypatch.setattr(scheduler_module, "CALM", math.inf)  # however slow the machine, the short feed is not long ago
-
+def test_the_observer_hears_of_everything():
     async def test() -> None:
         engine, seen = Gated(), Count()
-        scheduler = await occupied(engine, observer=seen, chunk=10)
+        # However slow the machine, the short feed is not long ago.
+        scheduler = await occupied(engine, observer=seen, chunk=10, calm=math.inf)
         jobs = [scheduler.submit(a_feed(slot, 1 + 14 * slot)) for slot in range(2)]
         engine.gate.release(100)
         await asyncio.gather(*jobs)

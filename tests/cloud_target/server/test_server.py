@@ -15,11 +15,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from cloud_target.access.options import Access, check_address
+from cloud_target.access.protection import Access, check_address
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server import leases, statuses
 from cloud_target.server.server import SERVICE, TargetServer, running
+from cloud_target.server.times import Times
 from edge_client.target.retry import Retry
 from shared import errors
 from shared.config import Sampling
@@ -234,21 +235,19 @@ def test_who_finds_no_slot_waits_and_is_then_told(stub, engine, monkeypatch):
 
 
 def test_the_edge_is_still_there_to_be_told():
-    assert Retry().attempt / 2 >= leases.PATIENCE
+    assert Retry().attempt / 2 >= Times().patience
 
 
 def test_busy():
     engine = SlowEngine(SCRIPT, VOCABULARY, slots=1, context=CONTEXT)
     engine.pause = 0.005
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(leases.Leases.__init__, "__defaults__", (0.05,))
-        with running(engine) as address, grpc.insecure_channel(address) as channel:
-            stub = TargetServiceStub(channel)
-            first = Stream(stub)
-            first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=CONTEXT, session_id=OTHER))
-            first.hear()
-            assert refusal(stub, good())[:2] == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
-            first.call.cancel()
+    with running(engine, times=Times(patience=0.05)) as address, grpc.insecure_channel(address) as channel:
+        stub = TargetServiceStub(channel)
+        first = Stream(stub)
+        first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=CONTEXT, session_id=OTHER))
+        first.hear()
+        assert refusal(stub, good())[:2] == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
+        first.call.cancel()
 
 
 def test_a_failing_engine_is_internal_and_logs_no_text(stub, engine, caplog):

@@ -1,0 +1,5 @@
+"""What the packages of this repository are installed as."""
+
+from __future__ import annotations
+
+DISTRIBUTION = "tandem-inference"
