@@ -75,14 +75,16 @@ def make_calls(sessions: int, calls: int, words: Sequence[int], seed: int = 0):
 def fill(engine, texts) -> None:
     """Read all texts into the cache, as far as the first call builds on them."""
     for slot, (text, _) in enumerate(texts):
-        engine.run([(slot, 0, text)], [1])
+        engine.passes.run([(slot, 0, text)], [1])
 
 
 def bare(engine, texts) -> float:
     """Seconds of the forward passes alone, each over one call of every session."""
     begun = perf_counter()
     for feeds in zip(*(feeds for _, feeds in texts), strict=True):
-        engine.run([(feed.slot, feed.start, feed.tokens) for feed in feeds], [len(feed.tokens) for feed in feeds])
+        engine.passes.run(
+            [(feed.slot, feed.start, feed.tokens) for feed in feeds], [len(feed.tokens) for feed in feeds]
+        )
     return perf_counter() - begun
 
 

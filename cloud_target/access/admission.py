@@ -1,4 +1,4 @@
-"""Who calls, and whether they may: between the wire and everything that costs something."""
+"""Admission: who calls, and whether they may. Between the wire and everything that costs something."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ANYBODY = ""
 
 
 @dataclass(frozen=True)
-class Visit:
-    """One call that was let in.
+class Caller:
+    """Who makes a call that was let in.
 
     Attributes:
         usage: of the tenant, shared by all its calls.
@@ -32,7 +32,7 @@ class Visit:
         return self.usage.tenant
 
 
-class Gate:
+class Admission:
     """Lets calls in. Runs inside one event loop.
 
     Args:
@@ -47,28 +47,28 @@ class Gate:
         self._forget = forget
         self._usages: dict[str, Usage] = {}
 
-    def enter(self, metadata: Iterable[tuple[str, str | bytes]]) -> Visit:
+    def admit(self, metadata: Iterable[tuple[str, str | bytes]]) -> Caller:
         """Let the caller of this metadata in.
 
         Raises:
             AccessDenied: the token is missing or unknown.
         """
         if self._tokens is None:
-            return Visit(self._usage(ANYBODY, self._quota), None)
+            return Caller(self._usage(ANYBODY, self._quota), None)
         grant = self._tokens.authenticate(_bearer(metadata))
-        return Visit(self._usage(grant.tenant, self._quota.override(grant.limits)), grant)
+        return Caller(self._usage(grant.tenant, self._quota.override(grant.limits)), grant)
 
-    def check(self, visit: Visit) -> None:
+    def check(self, caller: Caller) -> None:
         """See that the caller is still welcome: calls may last for long.
 
         Raises:
             AccessDenied: the token was withdrawn.
             LimitReached: the tokens of the minute are used up.
         """
-        if self._tokens is not None and visit.grant is not None:
-            grant = self._tokens.check(visit.grant)
+        if self._tokens is not None and caller.grant is not None:
+            grant = self._tokens.check(caller.grant)
             self._usage(grant.tenant, self._quota.override(grant.limits))  # other calls may have met other limits
-        visit.usage.check()
+        caller.usage.check()
 
     def _usage(self, tenant: str, quota: Quota) -> Usage:
         usage = self._usages.get(tenant)

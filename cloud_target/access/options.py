@@ -1,70 +1,43 @@
-"""From where a target may be reached, and what protects it there."""
+"""The options of `cloud-target serve` that say who may call."""
 
 from __future__ import annotations
 
-import os
-import socket
-from dataclasses import dataclass, field
+import argparse
+from pathlib import Path
 
-from cloud_target.access.quotas import Quota
-from cloud_target.access.tls import TlsFiles
-from cloud_target.access.tokens import TokenFile
-from shared.addresses import is_loopback
-from shared.errors import InputError
+from cloud_target.access.settings import AccessSettings
 
 
-@dataclass(frozen=True)
-class Access:
-    """What protects a server; by default nothing does, so it stays on loopback.
-
-    Attributes:
-        tls: its certificates; None for plain text.
-        tokens: who may call; None lets everybody.
-        quota: what a tenant may have of which the tokens do not say otherwise.
-        insecure_bind: listen beyond loopback although TLS or tokens are missing.
-    """
-
-    tls: TlsFiles | None = None
-    tokens: TokenFile | None = None
-    quota: Quota = field(default_factory=Quota)
-    insecure_bind: bool = False
-
-
-def check_address(host: str, port: int, access: Access | None = None) -> None:
-    """Refuse addresses that cannot or must not be listened on; worth asking before a large model is loaded.
-
-    Args:
-        host: without brackets.
-
-    Raises:
-        InputError: the host is not this machine's loopback and something of the protection is missing, or the port is
-            taken.
-    """
-    access = access or Access()
-    missing = [
-        *(() if access.tls else ("encryption (--tls-cert and --tls-key)",)),
-        *(() if access.tokens else ("tokens (--tokens)",)),
-    ]
-    if missing and not access.insecure_bind and not is_loopback(host):
-        raise InputError(
-            f"refusing to listen on {host} without {' and '.join(missing)}: whoever reaches that address could read "
-            "or ask; add them, or use --host 127.0.0.1, or --insecure-bind inside a network that you trust"
-        )
-    try:
-        try_to_listen(host, port)
-    except OSError as error:
-        # Name lookups fail with negative numbers and say what happened themselves.
-        why = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else error.strerror
-        raise InputError(
-            f"cannot listen on {host}, port {port}: {why}; choose another --port (0 for any), or --host"
-        ) from None
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a parser, but for --insecure-bind, which stands beside --host."""
+    group = parser.add_argument_group("who may call (docs/security.md)")
+    group.add_argument("--tls-cert", type=Path, metavar="FILE", help="the server's certificate chain, PEM; for TLS")
+    group.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM without a pass phrase")
+    group.add_argument(
+        "--client-ca",
+        type=Path,
+        metavar="FILE",
+        help="let only clients connect that these authorities signed",
+    )
+    group.add_argument(
+        "--tokens", type=Path, metavar="FILE", help="let only those call who have a token; see `cloud-target token new`"
+    )
+    group.add_argument(
+        "--limits",
+        default="",
+        metavar="LIMITS",
+        help="for each tenant that --tokens gives no others, such as "
+        '"sessions=4 tokens-per-minute=60000 context=2048 calls=16" (default: none)',
+    )
 
 
-def try_to_listen(host: str, port: int) -> None:
-    """See whether an address can be listened on now.
-
-    Raises:
-        OSError: it cannot, or the host is none.
-    """
-    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-    socket.create_server((host, port), family=family).close()
+def read_settings(arguments: argparse.Namespace) -> AccessSettings:
+    """What the command line says of access."""
+    return AccessSettings(
+        arguments.tls_cert,
+        arguments.tls_key,
+        arguments.client_ca,
+        arguments.tokens,
+        arguments.limits,
+        arguments.insecure_bind,
+    )

@@ -7,8 +7,16 @@ import sys
 from pathlib import Path
 
 from cloud_target.bench.plan import MIXES, Plan
-from cloud_target.options import dial
-from cloud_target.server import cli as serve
+from cloud_target.bench.settings import OwnTarget, RunningTarget, Settings
+from cloud_target.options import dial, values
+from cloud_target.options.given import given
+from cloud_target.server import options as serve
+from shared.errors import InputError
+
+# What the load test decides itself about a target of its own.
+_MINE = ("--host", "--port", "--metrics-host", "--metrics-port", "--insecure-bind")
+# What a target on loopback does without.
+_PROTECTION = ("--tls-cert", "--tls-key", "--client-ca", "--tokens")
 
 _DESCRIPTION = """\
 Put a target under load: many simulated edges over real gRPC streams, which ask as edge-client does, and repeat what
@@ -54,7 +62,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="what edges do; mixed: 3 sprint, 1 exact, 1 cloud (sprint)",
     )
     group.add_argument(
-        "--prompt-tokens", type=_span, default=(16, 64), metavar="A:B", help="shortest and longest prompt (16:64)"
+        "--prompt-tokens", type=values.span, default=(16, 64), metavar="A:B", help="shortest and longest prompt (16:64)"
     )
     group.add_argument(
         "--text-tokens", type=int, default=96, metavar="N", help="tokens of a text after its prompt (%(default)s)"
@@ -83,33 +91,47 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def _span(text: str) -> tuple[int, int]:
-    first, _, last = text.partition(":")
-    return int(first), int(last or first)
-
-
-_span.__name__ = "span A:B"
-
-
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the load test; returns the exit status: 1 if the target refused edges or answered nobody, 130 if interrupted.
 
     Raises:
         InputError: options that make no sense.
         TargetError: no target there, or one that refuses.
     """
+    plan = Plan(
+        arguments.sessions,
+        arguments.calls,
+        arguments.seconds,
+        arguments.think_ms / 1e3,
+        arguments.mix,
+        arguments.prompt_tokens,
+        arguments.text_tokens,
+        arguments.agreement,
+        arguments.abandon,
+        arguments.seed,
+    )
+    if arguments.json and not arguments.json.absolute().parent.is_dir():
+        raise InputError(f"cannot write {arguments.json}: there is no such directory")
+    settings = Settings(plan, _target(arguments), arguments.json)
     from cloud_target.bench.main import bench
 
-    plan = Plan(
-        options.sessions,
-        options.calls,
-        options.seconds,
-        options.think_ms / 1e3,
-        options.mix,
-        options.prompt_tokens,
-        options.text_tokens,
-        options.agreement,
-        options.abandon,
-        options.seed,
-    )
-    return bench(plan, options, sys.stdout, sys.stderr)
+    return bench(settings, sys.stdout, sys.stderr)
+
+
+def _target(arguments: argparse.Namespace) -> OwnTarget | RunningTarget:
+    """The target at the address, or one of the test's own."""
+    words, reaching = given(arguments, serve.add_options), given(arguments, dial.add_options)
+    if mine := [word for word in words if word in _MINE]:
+        raise InputError(f"{mine[0]} is not for a load test, whose own target is on loopback; leave it out")
+    if (line := dial.read_settings(arguments)) is not None:
+        if words:
+            raise InputError(f"{words[0]} is for a target of the test's own; leave it out, or leave out --address")
+        return RunningTarget(line, arguments.metrics)
+    if reaching or arguments.metrics:
+        raise InputError(f"{[*reaching, '--metrics'][0]} is for a target that runs already; give its --address")
+    if protection := [word for word in words if word in _PROTECTION]:
+        raise InputError(
+            f"{protection[0]} is not for the test's own target, which is on loopback without TLS or tokens; start one, "
+            "and give its --address"
+        )
+    return OwnTarget(tuple(words))

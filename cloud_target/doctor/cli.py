@@ -8,7 +8,9 @@ from collections import Counter
 from dataclasses import asdict
 
 from cloud_target.options import dial
-from cloud_target.server import cli as serve
+from cloud_target.options.given import given
+from cloud_target.server import options as serve
+from shared.errors import InputError
 
 _DESCRIPTION = """\
 Check this machine and a configuration of `serve`, given with the same options; or, with --address, a target that runs.
@@ -41,23 +43,29 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the checks and print what they found; returns the exit status.
 
     Raises:
         InputError: options that make no sense.
     """
-    from cloud_target.doctor.examination import examination
+    target, configuration = dial.read_settings(arguments), given(arguments, serve.add_options)
+    if target is None and (reaching := given(arguments, dial.add_options)):
+        raise InputError(f"{reaching[0]} is for a running target; give its --address")
+    if target is not None and configuration:
+        raise InputError(f"{configuration[0]} is for a configuration; leave it out, or leave out --address")
+
+    from cloud_target.doctor.examination import of_configuration, of_target
     from cloud_target.doctor.findings import Level, run_checks
 
     findings = []
-    with examination(options) as checks:
+    with of_configuration(serve.read_settings(arguments)) if target is None else of_target(target) as checks:
         for finding in run_checks(checks):
             findings.append(finding)
-            if not options.json:
+            if not arguments.json:
                 print(finding, flush=True)
     counts = Counter(finding.level for finding in findings)
-    if options.json:
+    if arguments.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         print(f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ssl
 import stat
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud_target.doctor.findings import Finding, fail, ok, warn
+from cloud_target.server.settings import ServeSettings
 
 # A certificate with less time left than this should be on somebody's list.
 SOON = timedelta(days=21)
@@ -18,18 +18,17 @@ SOON = timedelta(days=21)
 _NO_CHECK_TIME = 0x200000
 
 
-def address(options: argparse.Namespace) -> Iterator[Finding]:
+def address(settings: ServeSettings) -> Iterator[Finding]:
     """The addresses can be listened on, and what must be protected is."""
-    from cloud_target.access.options import check_address
-    from cloud_target.server.cli import read_access
-    from cloud_target.telemetry import options as telemetry
+    from cloud_target.access.protection import check_address, read_access
+    from cloud_target.telemetry import offered
 
-    access = read_access(options)
-    check_address(options.host, options.port, access)
-    telemetry.check(options)
-    metrics = "" if options.metrics_port is None else f", and {options.metrics_host}:{options.metrics_port} for metrics"
-    yield ok("address", f"{options.host}:{options.port} can be listened on{metrics}")
-    if options.insecure_bind and not (access.tls and access.tokens):
+    access, seen = read_access(settings.access), settings.telemetry
+    check_address(settings.host, settings.port, access)
+    offered.check(seen)
+    metrics = "" if seen.metrics_port is None else f", and {seen.metrics_host}:{seen.metrics_port} for metrics"
+    yield ok("address", f"{settings.host}:{settings.port} can be listened on{metrics}")
+    if access.insecure_bind and not (access.tls and access.tokens):
         yield warn("address", "--insecure-bind leaves out TLS or tokens: only for a network where everybody is trusted")
 
 

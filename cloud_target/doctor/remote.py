@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import socket
 import ssl
@@ -15,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloud_target.doctor.files import dates
 from cloud_target.doctor.findings import Check, Finding, fail, ok, warn
-from cloud_target.options.dial import Line
+from cloud_target.options.dial import DialSettings, Line
 from shared import prefix
 from shared.config import Coupling, Sampling
 from shared.errors import LimitReached, ProtocolError
@@ -23,17 +22,27 @@ from shared.wire import codec, metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
+# How long a target may take for one answer, seconds.
 TIMEOUT = 5.0
+# What it is asked about.
 PROMPT = (1, 2, 3, 4)
 _Status = health_pb2.HealthCheckResponse
 
 
 class Remote:
-    """The checks of one running target; later ones are skipped where earlier ones leave no hope."""
+    """The checks of one running target; later ones are skipped where earlier ones leave no hope.
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self._options = options
-        self._line = Line(options)
+    Args:
+        settings: where it is, and what it wants to see.
+        timeout: how long it may take for one answer, seconds.
+
+    Raises:
+        InputError: see `Line`.
+    """
+
+    def __init__(self, settings: DialSettings, timeout: float = TIMEOUT) -> None:
+        self._settings, self._timeout = settings, timeout
+        self._line = Line(settings)
         self._channel = self._line.channel()
         self._stub = TargetServiceStub(self._channel)
         self._lost = False
@@ -70,7 +79,7 @@ class Remote:
     def _reach(self) -> Iterator[Finding]:
         begun = perf_counter()
         try:
-            socket.create_connection((self._line.host, self._line.port), TIMEOUT).close()
+            socket.create_connection((self._line.host, self._line.port), self._timeout).close()
         except OSError as error:
             self._lost = True
             yield fail(
@@ -82,21 +91,21 @@ class Remote:
         yield ok("reach", f"{self._line.address} answers in {1e3 * (perf_counter() - begun):.1f} ms")
 
     def _tls(self) -> Iterator[Finding]:
-        options = self._options
+        settings = self._settings
         if not self._line.is_encrypted:
             if self._line.is_local:
                 yield ok("tls", "not asked for, and the target is on this machine")
             else:
                 yield warn("tls", "the link is not encrypted: whoever is between can read and change what is asked")
             return
-        context = ssl.create_default_context(cafile=options.ca)
+        context = ssl.create_default_context(cafile=settings.ca)
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # gRPC, whose answer counts, is not as strict
         context.set_alpn_protocols(["h2"])
-        if options.client_cert:
-            context.load_cert_chain(options.client_cert, options.client_key, password=lambda: "")
+        if settings.client_cert:
+            context.load_cert_chain(settings.client_cert, settings.client_key, password=lambda: "")
         try:
             with (
-                socket.create_connection((self._line.host, self._line.port), TIMEOUT) as plain,
+                socket.create_connection((self._line.host, self._line.port), self._timeout) as plain,
                 context.wrap_socket(plain, server_hostname=self._line.host) as encrypted,
             ):
                 yield dates("tls", encrypted.getpeercert())
@@ -112,7 +121,7 @@ class Remote:
     def _health(self) -> Iterator[Finding]:
         begun = perf_counter()
         stub = health_pb2_grpc.HealthStub(self._channel)
-        reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT, wait_for_ready=True)
+        reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout, wait_for_ready=True)
         if reply.status != _Status.SERVING:
             yield fail(
                 "health", f"it says {_Status.ServingStatus.Name(reply.status)}: it is ending, or has not begun yet"
@@ -121,7 +130,7 @@ class Remote:
             yield ok("health", f"SERVING, in {1e3 * (perf_counter() - begun):.1f} ms")
 
     def _describe(self) -> Iterator[Finding]:
-        who = self._stub.Describe(wire.DescribeRequest(), timeout=TIMEOUT, metadata=self._line.metadata)
+        who = self._stub.Describe(wire.DescribeRequest(), timeout=self._timeout, metadata=self._line.metadata)
         yield ok(
             "describe",
             f"{who.name}, {who.dtype}, {who.context} tokens of context, vocabulary {who.vocabulary}, "
@@ -131,7 +140,7 @@ class Remote:
     def _decode(self) -> Iterator[Finding]:
         session = codec.encode_session(os.urandom(codec.SESSION_ID_BYTES), Sampling(0.0), Coupling.GUMBEL)
         requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
-        call = self._stub.Decode(iter(requests.get, None), timeout=6 * TIMEOUT, metadata=self._line.metadata)
+        call = self._stub.Decode(iter(requests.get, None), timeout=6 * self._timeout, metadata=self._line.metadata)
 
         def ask(request: wire.DecodeRequest) -> tuple[wire.Verdict, float]:
             begun = perf_counter()
@@ -157,7 +166,7 @@ class Remote:
         for _ in call:  # until it has ended: the token may be allowed one call at a time
             pass
         release = wire.ReleaseRequest(session_id=session.session_id)
-        self._stub.Release(release, timeout=TIMEOUT, metadata=self._line.metadata)
+        self._stub.Release(release, timeout=self._timeout, metadata=self._line.metadata)
         queue, forward = second.timing.queue_us / 1e3, second.timing.forward_us / 1e3
         yield ok(
             "decode",
@@ -175,7 +184,7 @@ class Remote:
                 return "what answers there is no Tandem target, or one of another version; check the address"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._line.is_encrypted:
                 return f"no answer ({details or code.name}); if it was started with --tls-cert, give --ca or --tls"
-            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._options.client_cert:
+            case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._settings.client_cert:
                 return (
                     f"no answer ({details or code.name}); if it was started with --client-ca, give --client-cert and "
                     "--client-key"

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from cloud_target.doctor.findings import Finding, fail, ok, warn
 from cloud_target.doctor.machine import available_memory
+from cloud_target.engine.interface import Engine, Feed
+from cloud_target.engine.settings import EngineSettings
 from cloud_target.options.sizes import show_size
-
-if TYPE_CHECKING:
-    from cloud_target.engine.hf.engine import TargetEngine
+from shared.config import Sampling
 
 
-def weights(options: argparse.Namespace) -> Iterator[Finding]:
+def weights(settings: EngineSettings) -> Iterator[Finding]:
     """There is memory for the weights; asked before they are loaded."""
     from cloud_target.engine.files import find_directory, weight_files
     from cloud_target.engine.hf.model import DTYPES, choose_device
 
-    device = choose_device(options.device)
-    size = sum(path.stat().st_size for path in weight_files(find_directory(options.target)))
-    room = _room(device)
-    free = "an unknown amount" if room is None else show_size(room)
-    about = f"weights of {show_size(size)} on disk, {free} of memory free on {device}"
-    if room is not None and size > room:
+    device = choose_device(settings.device)
+    size = sum(path.stat().st_size for path in weight_files(find_directory(settings.target)))
+    free = _free(device.type)
+    shown = "an unknown amount" if free is None else show_size(free)
+    about = f"weights of {show_size(size)} on disk, {shown} of memory free on {device}"
+    if free is not None and size > free:
         yield fail(
             "memory", f"{about}: they do not fit; use a smaller --target, or a --dtype among {', '.join(DTYPES)}"
         )
@@ -33,19 +31,15 @@ def weights(options: argparse.Namespace) -> Iterator[Finding]:
         yield ok("memory", about)
 
 
-def forward(options: argparse.Namespace) -> Iterator[Finding]:
+def forward(settings: EngineSettings) -> Iterator[Finding]:
     """The target loads, its cache fits, and one pass gives numbers."""
-    from cloud_target.engine.interface import Feed
-    from cloud_target.server.cli import load_engine
-    from shared.config import Sampling
+    from cloud_target.engine.load import load_engine
 
     begun = perf_counter()
-    engine = load_engine(options)
+    engine = load_engine(settings)
     loaded = perf_counter() - begun
     who = engine.description
-    yield ok(
-        "target", f"{who.name} ({who.dtype} on {engine.device.type}, fingerprint {who.fingerprint}) in {loaded:.1f} s"
-    )
+    yield ok("target", f"{who.name} ({who.dtype} on {who.device}, fingerprint {who.fingerprint}) in {loaded:.1f} s")
     yield _cache(engine)
     feed = Feed(0, 0, tuple(i % who.vocabulary for i in range(1, 17)), 0, Sampling(0.0))
     engine.forward([feed])  # the first pass of a process has everything to set up
@@ -54,19 +48,19 @@ def forward(options: argparse.Namespace) -> Iterator[Finding]:
     yield ok("forward pass", f"16 tokens in {1e3 * (perf_counter() - begun):.1f} ms")
 
 
-def _cache(engine: TargetEngine) -> Finding:
+def _cache(engine: Engine) -> Finding:
     """Whether the memory that the cache may grow to is there."""
-    size = engine.room * engine.token_bytes
-    free = _room(engine.device)
-    about = f"{show_size(size)} hold {engine.room} tokens, {engine.room // engine.context} texts of full length"
+    size = engine.capacity * engine.token_bytes
+    free = _free(engine.description.device)
+    about = f"{show_size(size)} hold {engine.capacity} tokens, {engine.capacity // engine.context} texts of full length"
     # On CUDA it has been taken by now; main memory is taken as texts need it, and may turn out not to be there.
-    if engine.device.type == "cpu" and free is not None and size > free:
+    if engine.description.device == "cpu" and free is not None and size > free:
         return warn("cache", f"{about}, but only {show_size(free)} are free; use a smaller --kv-memory")
     return ok("cache", about)
 
 
-def _room(device: object) -> int | None:
-    """Bytes free on a device."""
+def _free(device: str) -> int | None:
+    """Bytes free on "cpu" or "cuda"."""
     import torch
 
-    return torch.cuda.mem_get_info()[0] if device.type == "cuda" else available_memory()
+    return torch.cuda.mem_get_info()[0] if device == "cuda" else available_memory()

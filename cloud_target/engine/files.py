@@ -10,10 +10,10 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from cloud_target.engine.settings import POCKET
 from shared.errors import InputError
 from shared.identity import file_digest, weights_fingerprint
 
-POCKET = "pocket"
 POCKET_DIRECTORY = Path(__file__).resolve().parents[1] / "models" / "pocket_target"
 
 # What a configuration says about files, tools and generation, rather than about the function that the model computes.

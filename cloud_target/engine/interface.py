@@ -34,7 +34,7 @@ class Feed:
         sampling: how the target's own tokens are drawn.
         coupling: with `RESIDUAL`, tokens that come with a `q` are judged by the paper's rule.
         q: the draft's distribution at each of the last ``len(q)`` tokens, in order.
-        read: is told how much of the text the slot holds now, tokens, whenever a part of the feed has been read.
+        read: is told how much of the text the slot holds now, tokens, whenever a chunk of the feed has been read.
     """
 
     slot: int
@@ -81,6 +81,8 @@ class Description:
         tokenizer_fingerprint: see `shared.identity`.
         vocabulary: ids are 0 .. vocabulary - 1.
         dtype: of the forward pass.
+        device: what it runs on, for people: "cpu" or "cuda".
+        parameters: how many its model has; 0 where there is no model.
     """
 
     name: str
@@ -88,6 +90,8 @@ class Description:
     tokenizer_fingerprint: str
     vocabulary: int
     dtype: str
+    device: str = "cpu"
+    parameters: int = 0
 
 
 class Engine(Protocol):
@@ -96,18 +100,18 @@ class Engine(Protocol):
     Attributes:
         description: who it is.
         context: longest text in tokens.
-        room: tokens that all its slots together can hold; at least `context`.
+        capacity: tokens that all its slots together can hold; at least `context`.
         block: a slot takes room in whole blocks of so many tokens.
         token_bytes: memory that a token takes.
-        part: so many tokens cost about as much as a pass costs anyway; long feeds are read in parts of that size.
+        chunk: so many tokens cost about as much as a pass costs anyway; long feeds are read in chunks of that size.
     """
 
     description: Description
     context: int
-    room: int
+    capacity: int
     block: int
     token_bytes: int
-    part: int
+    chunk: int
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them.

@@ -47,12 +47,12 @@ class ScriptedEngine:
     """
 
     token_bytes = 8
-    part = 64
+    chunk = 64
 
     def __init__(self, script: Script, vocabulary: int, slots: int = 4, context: int = 128, block: int = 8) -> None:
         self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32")
         self.context, self.block = context, block
-        self.room = slots * self._blocks(context)
+        self.capacity = slots * self._blocks(context)
         self.passes = self.fed = 0
         self._script = script
         self._held: dict[int, list[int]] = {}
@@ -72,8 +72,8 @@ class ScriptedEngine:
             if feed.start > len(held):
                 raise ValueError(f"slot {feed.slot} holds {len(held)} tokens, fed from {feed.start}")
             held[feed.start :] = feed.tokens
-        if (used := sum(map(self._blocks, map(len, self._held.values())))) > self.room:
-            raise ValueError(f"{used} tokens do not fit in a cache of {self.room}")
+        if (used := sum(map(self._blocks, map(len, self._held.values())))) > self.capacity:
+            raise ValueError(f"{used} tokens do not fit in a cache of {self.capacity}")
         self.passes += 1
         self.fed += sum(len(feed.tokens) for feed in feeds)
         return [self._score(feed) for feed in feeds]
@@ -96,8 +96,8 @@ class ScriptedEngine:
 
     def check_integrity(self) -> None:
         """Raise AssertionError if slots hold more than there is room for."""
-        if sum(map(self._blocks, map(len, self._held.values()))) > self.room:
-            raise AssertionError(f"more than {self.room} tokens held")
+        if sum(map(self._blocks, map(len, self._held.values()))) > self.capacity:
+            raise AssertionError(f"more than {self.capacity} tokens held")
 
     @property
     def held(self) -> dict[int, int]:

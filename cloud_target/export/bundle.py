@@ -16,7 +16,7 @@ from cloud_target.engine.files import POCKET, find_directory, read_tokenizer, ta
 from cloud_target.export.builder import write_model
 from cloud_target.export.check import Differences
 from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokenizer
-from cloud_target.export.draft import export_draft, is_bundle, take_draft
+from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, take_draft
 from cloud_target.export.head import baseline_head, read_head
 from cloud_target.export.names import DTYPES, KINDS
 from cloud_target.export.quantise import Agreement
@@ -72,6 +72,7 @@ def make_bundle(
     name: str | None = None,
     pages: Mapping[str, str] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda _: None,
+    least_agreement: float = LEAST_AGREEMENT,
 ) -> BundleReport:
     """Put everything that a device needs into one directory.
 
@@ -92,6 +93,7 @@ def make_bundle(
         name: of the bundle; None for the draft's.
         pages: further text files for people, by name.
         tell: is told what is being done, a line at a time.
+        least_agreement: an 8-bit draft must draw the same token as the float32 one in this share of positions.
 
     Raises:
         InputError: anything that cannot be used; nothing is written then.
@@ -107,7 +109,7 @@ def make_bundle(
         refuse_changes(dtype, kind, context)
         made = take_draft(draft)
     else:
-        made = export_draft(draft, dtype or DTYPES[0], kind or KINDS[0], context, tell)
+        made = export_draft(draft, dtype or DTYPES[0], kind or KINDS[0], context, tell, least_agreement)
     head = baseline_head(made.graph.hidden) if verifier is None else read_head(verifier, made.graph.hidden)
     manifest = Manifest(
         name=name or made.name,

@@ -86,13 +86,18 @@ def take_draft(bundle: str | Path) -> Draft:
 
 
 def export_draft(
-    source: str | Path, dtype: str, kind: str, context: int | None, tell: Callable[[str], None] = lambda _: None
+    source: str | Path,
+    dtype: str,
+    kind: str,
+    context: int | None,
+    tell: Callable[[str], None] = lambda _: None,
+    least_agreement: float = LEAST_AGREEMENT,
 ) -> Draft:
     """Make the graph of a checkpoint's draft, and see that it computes what the checkpoint computes.
 
     Args:
         source: directory or hub id of a causal language model.
-        dtype, kind, context, tell: as in `make_bundle`.
+        dtype, kind, context, tell, least_agreement: as in `make_bundle`.
 
     Raises:
         InputError: anything that cannot be used.
@@ -114,7 +119,7 @@ def export_draft(
     tell(f"equal to torch within {differences.largest:.1e} standard deviations")
     agreed = None
     if dtype == "int8":
-        graph, agreed = _quantise(graph, checkpoint, context, checkpoint.end_ids or ids[:1])
+        graph, agreed = _quantise(graph, checkpoint, context, checkpoint.end_ids or ids[:1], least_agreement)
         tell(f"int8 draws the same token as float32 at {agreed.sampled:.1%} of {agreed.tokens} positions")
 
     def write(directory: Path) -> None:
@@ -164,17 +169,17 @@ def _build(checkpoint: Checkpoint, kind: str, context: int) -> onnx.ModelProto:
 
 
 def _quantise(
-    graph: onnx.ModelProto, checkpoint: Checkpoint, context: int, start: Sequence[int]
+    graph: onnx.ModelProto, checkpoint: Checkpoint, context: int, start: Sequence[int], least: float
 ) -> tuple[onnx.ModelProto, Agreement]:
     """The 8-bit graph, if it writes what the float32 one writes."""
     small = quantise(graph)
     exact = Runner(graph, context)
     texts = write_texts(exact, start[:1], _TEXTS, min(_TEXT_LENGTH, context))
     agreed = agreement(exact, Runner(small, context), texts, Sampling())
-    if agreed.sampled < LEAST_AGREEMENT:
+    if agreed.sampled < least:
         raise InputError(
             f"in 8 bits {checkpoint.name} draws the same token as in float32 at only {agreed.sampled:.1%} of "
-            f"{agreed.tokens} positions ({LEAST_AGREEMENT:.0%} is required); use --dtype float32"
+            f"{agreed.tokens} positions ({least:.0%} is required); use --dtype float32"
         )
     return small, agreed
 

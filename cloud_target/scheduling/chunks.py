@@ -1,6 +1,6 @@
-"""A feed read in parts: which tokens come next, and the scores of all parts put together.
+"""Chunked prefill: which tokens of a long feed are read next, and the scores of all its chunks put together.
 
-Every part is an ordinary feed. Where a part ends among the rows to be scored, its last token is read once more by the
+Every chunk is an ordinary feed. Where a chunk ends among the rows to be scored, its last token is read once more by the
 next one, because a row is scored against the token after it.
 """
 
@@ -14,8 +14,8 @@ from cloud_target.engine.interface import Feed, Scores
 from shared.wire.codec import AuditedTokens
 
 
-class Parts:
-    """Cuts one feed into parts of at most so many tokens.
+class ChunkedFeed:
+    """One feed, cut into chunks as it is read.
 
     Attributes:
         feed: the whole.
@@ -37,7 +37,7 @@ class Parts:
         return self.read - (self.read > self.feed.score_from)
 
     def next(self, most: int) -> Feed:
-        """The next part, of at most `most` tokens, 2 or more."""
+        """The next chunk, of at most `most` tokens, 2 or more."""
         feed, begin, count = self.feed, self._begin, len(self.feed.tokens)
         end = min(begin + most, count)
         if (begin, end) == (0, count):
@@ -49,9 +49,9 @@ class Parts:
             feed, start=feed.start + begin, tokens=feed.tokens[begin:end], score_from=score_from - begin, q=q
         )
 
-    def add(self, part: Feed, scores: Scores) -> None:
-        """Take note of what `part` gave."""
-        self.read = part.end - self.feed.start
+    def add(self, chunk: Feed, scores: Scores) -> None:
+        """Take note of what `chunk` gave."""
+        self.read = chunk.end - self.feed.start
         if self.read == len(self.feed.tokens):
             self._scores.append(scores)
         elif rows := len(scores.own) - 1:  # the last row waits for the token after it
@@ -61,10 +61,10 @@ class Parts:
         """The scores of the whole feed, once all of it has been read."""
         if len(self._scores) == 1:
             return self._scores[0]
-        parts = self._scores
-        given = zip(*((s.given.off_strict, s.given.off_typical, s.given.nll) for s in parts), strict=True)
+        chunks = self._scores
+        given = zip(*((s.given.off_strict, s.given.off_typical, s.given.nll) for s in chunks), strict=True)
         return Scores(
-            np.concatenate([s.own for s in parts]),
-            np.concatenate([s.own_nll for s in parts]),
+            np.concatenate([s.own for s in chunks]),
+            np.concatenate([s.own_nll for s in chunks]),
             AuditedTokens(*map(np.concatenate, given)),
         )

@@ -1,4 +1,4 @@
-"""A queue in which tenants take turns: one item of each, however many any of them has waiting."""
+"""Round robin: a queue in which tenants take turns, one item of each, however many any of them has waiting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Rotation(Generic[T]):
+class RoundRobin(Generic[T]):
     """Items in order of arrival within a tenant, and one after the other between tenants."""
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Where feeds meet the engine: one forward pass at a time, with all that waits when the device becomes free.
 
 The asyncio loop stays free to read requests meanwhile. Feeds of different sessions, judgements and continuations alike,
-share a pass; long ones are read in parts beside them, so that a short call never waits for more than about one part.
+share a pass; long ones are read in chunks beside them, so that a short call never waits for more than about one chunk.
 """
 
 from __future__ import annotations
@@ -17,22 +17,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from cloud_target.engine.interface import Engine, Feed, Scores
-from cloud_target.scheduling.chunks import Parts
-from cloud_target.scheduling.round_robin import Rotation
+from cloud_target.scheduling.chunks import ChunkedFeed
+from cloud_target.scheduling.interface import STOPPING
+from cloud_target.scheduling.round_robin import RoundRobin
+from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
-
-# Feeds that may wait; enough for every session of a busy server to have one, few enough to be served within seconds.
-MOST_WAITING = 1024
-# Most tokens of short feeds in one pass: by then it uses the device well, and more would only make all of them wait.
-PASS = 512
-# Seconds without a short feed after which long ones are read in whole parts again, not in halves.
-CALM = 0.25
-# So many passes in a row that fail for everybody mean that the device is lost: no later one would be better.
-DEAD = 3
-
-# What everybody hears whom the server's end leaves without an answer.
-STOPPING = "the target is shutting down; connect again"
 
 log = logging.getLogger(__name__)
 
@@ -48,41 +38,39 @@ class _Job:
         on_begin: Callable[[], None] | None,
         future: asyncio.Future[Scores],
     ) -> None:
-        self.parts = Parts(feed)
+        self.chunked = ChunkedFeed(feed)
         self.tenant, self.deadline, self.on_begin, self.future = tenant, deadline, on_begin, future
         self.asked, self.begun = time.monotonic(), None
         self.forward_seconds = 0.0
 
     def scores(self) -> Scores:
         waited = int((self.begun - self.asked) * 1e6)
-        return replace(self.parts.scores(), queue_us=waited, forward_us=int(self.forward_seconds * 1e6))
+        return replace(self.chunked.scores(), queue_us=waited, forward_us=int(self.forward_seconds * 1e6))
 
 
 class Scheduler:
-    """Runs feeds, many in one pass, tenants in turn. Use inside one event loop.
+    """A `FeedScheduler`: runs feeds, many in one pass, tenants in turn. Use inside one event loop.
 
     Args:
         engine: what runs them.
         observer: hears of queues and passes.
-        most_waiting: feeds that may wait for the device; of more, the newest of the tenant that has most are refused.
-        part: feeds of more tokens are long: a pass reads so many tokens of them; by default, as the engine says.
+        settings: how the device is shared.
 
     Attributes:
-        dead: set once `DEAD` passes in a row have failed for all that were in them.
+        dead: set once several passes in a row have failed for all that were in them.
     """
 
-    def __init__(
-        self, engine: Engine, observer: Observer = NOBODY, most_waiting: int = MOST_WAITING, part: int | None = None
-    ) -> None:
+    def __init__(self, engine: Engine, observer: Observer = NOBODY, settings: SchedulerSettings | None = None) -> None:
         self._engine, self._observer = engine, observer
-        self._most_waiting, self._part = most_waiting, part or engine.part
-        self._short: Rotation[_Job] = Rotation()
-        self._long: Rotation[_Job] = Rotation()
+        self._settings = settings or SchedulerSettings()
+        self._chunk = self._settings.chunk or engine.chunk
+        self._short: RoundRobin[_Job] = RoundRobin()
+        self._long: RoundRobin[_Job] = RoundRobin()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._batch: list[tuple[_Job, Feed]] = []
         self._changes: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._failures, self.dead = 0, asyncio.Event()
-        self._due = self._closed = self._read_part = False
+        self._due = self._closed = self._read_chunk = False
         self._short_at = -math.inf
         self._idle = asyncio.Event()
         self._idle.set()
@@ -98,26 +86,14 @@ class Scheduler:
         deadline: float | None = None,
         on_begin: Callable[[], None] | None = None,
     ) -> asyncio.Future[Scores]:
-        """Let a feed wait for the device; its scores will be the future's result.
+        """Let a feed wait for the device (see `FeedScheduler`).
 
-        A caller that gives up (cancels the future, or a task that waits for it) leaves the pass to finish by itself:
-        passes come one after the other, so nothing is written twice at once. Parts that were read before are kept.
-
-        Args:
-            feed: see `Feed`; of one slot at most one may wait.
-            tenant: who asks; tenants take turns.
-            deadline: if the feed has not begun by then, it is dropped; seconds of `time.monotonic`, which is the clock
-                of asyncio's event loops too.
-            on_begin: called when the device begins with it, which cannot be undone.
-
-        Raises:
-            TargetBusy: too many feeds wait, of this tenant at least as many as of any other; as the future's
-                exception, the deadline has passed, or the room was another tenant's share.
-            TargetUnavailable: the scheduler is closed.
+        Passes come one after the other, so a caller that gives up leaves the pass to finish by itself; chunks that
+        were read before are kept.
         """
         if self._closed:
             raise TargetUnavailable(STOPPING)
-        if len(self._short) + len(self._long) >= self._most_waiting and not self._make_room(tenant):
+        if len(self._short) + len(self._long) >= self._settings.most_waiting and not self._make_room(tenant):
             raise self._full()
         loop = asyncio.get_running_loop()
         job = _Job(feed, tenant, deadline, on_begin, loop.create_future())
@@ -129,11 +105,7 @@ class Scheduler:
         return job.future
 
     def do(self, change: Callable[[], None], failed: Callable[[], None] = lambda: None) -> None:
-        """Change the engine's cache: after the pass that runs now and before the next one, in the engine's thread.
-
-        Args:
-            failed: called in the event loop if the change raises; that takes no other change with it.
-        """
+        """Change the engine's cache: after the pass that runs now and before the next one, in the engine's thread."""
         self._changes.append((change, failed))
         self._call_soon(asyncio.get_running_loop())
 
@@ -151,10 +123,10 @@ class Scheduler:
         return True
 
     def _full(self) -> TargetBusy:
-        return TargetBusy(f"{self._most_waiting} calls wait for the target already; try again in a moment")
+        return TargetBusy(f"{self._settings.most_waiting} calls wait for the target already; try again in a moment")
 
-    def _queue(self, job: _Job) -> Rotation[_Job]:
-        return self._long if job.parts.left > self._part else self._short
+    def _queue(self, job: _Job) -> RoundRobin[_Job]:
+        return self._long if job.chunked.left > self._chunk else self._short
 
     def _give_up(self, job: _Job) -> None:
         if any(queue.discard(job.tenant, job) for queue in (self._short, self._long)):
@@ -183,21 +155,21 @@ class Scheduler:
         loop.run_in_executor(self._thread, self._pass, feeds, changes, loop).add_done_callback(self._end)
 
     def _take(self) -> list[tuple[_Job, Feed]]:
-        """What the next pass reads: short feeds as they take turns, and parts of long ones.
+        """What the next pass reads: short feeds as they take turns, and chunks of long ones.
 
-        Where short feeds wait, every other pass is theirs alone: one that comes in the middle of a part then waits for
-        the rest of that part and not for another one.
+        Where short feeds wait, every other pass is theirs alone: one that comes in the middle of a chunk then waits for
+        the rest of that chunk and not for another one.
         """
         batch: list[tuple[_Job, Feed]] = []
-        now, had_part, self._read_part = time.monotonic(), self._read_part, False
+        now, had_chunk, self._read_chunk = time.monotonic(), self._read_chunk, False
         # Where short feeds come and go, the next one may be here any moment.
-        part = self._part if now - self._short_at > CALM else max(self._part // 2, 2)
-        for queue, room in ((self._short, PASS), (self._long, part)):
-            if queue is self._long and batch and had_part:
+        chunk = self._chunk if now - self._short_at > self._settings.calm else max(self._chunk // 2, 2)
+        for queue, room in ((self._short, self._settings.pass_tokens), (self._long, chunk)):
+            if queue is self._long and batch and had_chunk:
                 break
-            least = 0 if queue is self._short else part // 2  # no crumbs of long feeds
+            least = 0 if queue is self._short else chunk // 2  # no crumbs of long feeds
             while room > least and (job := queue.peek()) is not None:
-                if queue is self._short and job.parts.left > room:
+                if queue is self._short and job.chunked.left > room:
                     break
                 queue.take()
                 if job.future.done():
@@ -210,9 +182,9 @@ class Scheduler:
                     self._observer.waited(now - job.asked)
                     if job.on_begin is not None:
                         job.on_begin()
-                batch.append((job, job.parts.next(room)))
+                batch.append((job, job.chunked.next(room)))
                 room -= len(batch[-1][1].tokens)
-                self._read_part = queue is self._long
+                self._read_chunk = queue is self._long
                 if queue is self._short:
                     self._short_at = now
         return batch
@@ -247,7 +219,7 @@ class Scheduler:
         # These say that a feed was wrong or too much, not that the device is lost: one text must not end all others.
         lost = all(isinstance(one, Exception) and not isinstance(one, (ValueError, TargetError)) for one in results)
         self._failures = self._failures + 1 if lost else 0
-        if self._failures == DEAD:
+        if self._failures == self._settings.dead_after:
             self.dead.set()
 
     def _end(self, done: asyncio.Future[tuple[list[Scores | Exception], float]]) -> None:
@@ -257,18 +229,18 @@ class Scheduler:
             return
         results, seconds = done.result()
         self._see_whether_dead(results)
-        self._observer.passed(len(batch), sum(len(part.tokens) for _, part in batch), seconds)
-        for (job, part), result in zip(batch, results, strict=True):
+        self._observer.passed(len(batch), sum(len(chunk.tokens) for _, chunk in batch), seconds)
+        for (job, chunk), result in zip(batch, results, strict=True):
             job.forward_seconds += seconds
             if job.future.done():
                 continue
             if isinstance(result, Exception):
                 job.future.set_exception(result)
                 continue
-            job.parts.add(part, result)
-            if part.read is not None:
-                part.read(part.end)
-            if job.parts.read == len(job.parts.feed.tokens):
+            job.chunked.add(chunk, result)
+            if chunk.read is not None:
+                chunk.read(chunk.end)
+            if job.chunked.read == len(job.chunked.feed.tokens):
                 job.future.set_result(job.scores())
             else:
                 self._queue(job).add_first(job.tenant, job)

@@ -1,4 +1,7 @@
-"""Who may work on which session now: one request at a time, and a newer one ends what an older one left unfinished."""
+"""Session leases: who may work on which session now.
+
+One request at a time works on a session, and a newer one ends what an older one left unfinished.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,26 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
+from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
-from cloud_target.scheduling.round_robin import Rotation
+from cloud_target.scheduling.round_robin import RoundRobin
+from cloud_target.server.times import Times
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from shared.errors import TargetBusy, TargetUnavailable
 
-# How long a request waits for room, seconds. Clearly shorter than edges wait for an answer, so that they learn why.
-PATIENCE = 5.0
-# After so many seconds a tenant that waits for room, and has nothing at work, is given some of what others have.
-FAIR = 1.0
-# How long an answer may wait for its client to read, seconds: all the while it keeps its room from others.
-UNREAD = 10.0
-# The same where someone newer waits for the session, whose edge has left the old stream most likely.
-UNREAD_UNWANTED = 1.0
 
-
-class Turn:
-    """One request at work on a session.
+class Lease:
+    """One request's hold on a session while it is at work.
 
     Attributes:
         session: taken from the table.
         unwanted: someone newer wants the session, or another tenant its room; finish no more than the present step.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, times: Times) -> None:
         self.session = session
+        self._times = times
         self.unwanted = self._gives_way = False
         self._limit: asyncio.Timeout | None = None
 
@@ -42,8 +39,9 @@ class Turn:
         Raises:
             TargetUnavailable: the client reads nothing; the call must end, as the answer may be lost.
         """
+        limit = self._times.unread_unwanted if self.unwanted else self._times.unread
         try:
-            async with asyncio.timeout(UNREAD_UNWANTED if self.unwanted else UNREAD) as self._limit:
+            async with asyncio.timeout(limit) as self._limit:
                 await sending
         except TimeoutError:
             raise TargetUnavailable("the answers were not read in time; connect again") from None
@@ -57,7 +55,9 @@ class Turn:
             TargetBusy: another tenant needs the room.
         """
         if self._gives_way:
-            raise TargetBusy("another tenant waits for room in the target's memory; try again in a moment", FAIR)
+            raise TargetBusy(
+                "another tenant waits for room in the target's memory; try again in a moment", self._times.fair
+            )
 
     def give_way(self) -> None:
         """Another tenant waits for the room."""
@@ -67,26 +67,26 @@ class Turn:
         """Someone newer wants the session; a write that hangs ends soon."""
         self.unwanted = True
         if self._limit is not None and not self._limit.expired():
-            soon = asyncio.get_running_loop().time() + UNREAD_UNWANTED
+            soon = asyncio.get_running_loop().time() + self._times.unread_unwanted
             self._limit.reschedule(min(self._limit.when(), soon))
 
 
-class Turns:
-    """Hands sessions out. Runs inside one event loop.
+class Leases:
+    """Leases sessions to requests. Runs inside one event loop.
 
     Args:
-        patience: see `PATIENCE`.
+        times: how long it waits for what.
     """
 
-    def __init__(self, table: SessionTable, patience: float = PATIENCE) -> None:
+    def __init__(self, table: SessionTable, times: Times | None = None) -> None:
         self._table = table
-        self._patience = patience
-        self._working: dict[bytes, Turn] = {}
-        self._waiting: Rotation[object] = Rotation()  # for room; the first of them gets it first
+        self._times = times or Times()
+        self._working: dict[bytes, Lease] = {}
+        self._waiting: RoundRobin[object] = RoundRobin()  # for room; the first of them gets it first
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def take(self, request: Request, context: int) -> AsyncIterator[Turn]:
+    async def take(self, request: Request, context: int) -> AsyncIterator[Lease]:
         """Wait for the session and for all the room that its answer may need, and have both until the block ends.
 
         A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
@@ -101,18 +101,18 @@ class Turns:
                 the patience.
         """
         key = request.terms.key
-        turn = self._working[key] = await self._begin(request, context)
+        lease = self._working[key] = await self._begin(request, context)
         try:
-            yield turn
+            yield lease
         finally:
             del self._working[key]
             self._table.put_back(key)
             self._wake()
 
-    async def _begin(self, request: Request, context: int) -> Turn:
+    async def _begin(self, request: Request, context: int) -> Lease:
         key, tenant, ticket = request.terms.key, request.terms.tenant, object()
         now, queued = asyncio.get_running_loop().time(), False
-        deadline, fair = now + self._patience, now + FAIR
+        deadline, fair = now + self._times.patience, now + self._times.fair
         try:
             while True:
                 older = self._working.get(key)
@@ -121,7 +121,7 @@ class Turns:
                     busy = TargetBusy("an older request is at work on this session; try again in a moment")
                 elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
                     try:
-                        return Turn(begin(self._table, request, context))
+                        return Lease(begin(self._table, request, context), self._times)
                     except TargetBusy as error:
                         busy = error
                 else:
@@ -134,7 +134,7 @@ class Turns:
                     if until == deadline:
                         raise busy
                     self._ask_for_room(tenant)
-                    fair += FAIR
+                    fair += self._times.fair
         finally:
             if queued:
                 self._leave(tenant, ticket)
@@ -142,16 +142,16 @@ class Turns:
     def _ask_for_room(self, tenant: str) -> None:
         """Let the largest text end, at its present step, of the tenant that uses most room, for one that uses none."""
         rooms: Counter[str] = Counter()
-        for turn in self._working.values():
-            rooms[turn.session.tenant] += turn.session.room
+        for lease in self._working.values():
+            rooms[lease.session.tenant] += lease.session.allocated
         if not rooms or tenant in rooms:
             return
         crowd = rooms.most_common(1)[0][0]
-        theirs = [turn for turn in self._working.values() if turn.session.tenant == crowd]
-        max(theirs, key=lambda turn: turn.session.room).give_way()
+        theirs = [lease for lease in self._working.values() if lease.session.tenant == crowd]
+        max(theirs, key=lambda lease: lease.session.allocated).give_way()
 
     def _grows(self, request: Request, context: int) -> bool:
-        return self._table.grows(request.terms.key, _needed(self._table, request, context))
+        return self._table.grows(request.terms.key, needed(self._table, request, context))
 
     def _leave(self, tenant: str, ticket: object) -> None:
         if self._waiting.peek() is ticket:
@@ -178,22 +178,3 @@ class Turns:
         if session_id in self._working:
             self._working[session_id].end()
         self._table.release(session_id)
-
-
-def begin(table: SessionTable, request: Request, context: int) -> Session:
-    """Take the session of a request, with room for its answer and with what others have read of its text.
-
-    Raises:
-        TargetBusy: there is no room now.
-    """
-    session = table.take(request.terms.key, _needed(table, request, context), request.terms.tenant)
-    if request.position == 0:
-        table.begin_like_others(session, request.tokens)
-    return session
-
-
-def _needed(table: SessionTable, request: Request, context: int) -> int:
-    """Room that the answer may take, tokens; none where it will be stale or a resync."""
-    known = table.get(request.terms.key)
-    builds_on = request.position == 0 or (known and known.matches(request.position, request.prefix_hash))
-    return min(request.end + request.write_on, context) if builds_on else 0

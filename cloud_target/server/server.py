@@ -14,10 +14,12 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from cloud_target.access.options import Access, check_address
+from cloud_target.access.protection import Access, check_address
 from cloud_target.access.tls import server_credentials
 from cloud_target.engine.interface import Engine
+from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.server.servicer import TargetServicer
+from cloud_target.server.times import Times
 from cloud_target.telemetry.logs import event
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.wire.v1 import target_pb2 as wire
@@ -53,7 +55,8 @@ class TargetServer:
         port: 0 picks a free one.
         access: what protects it.
         observer: hears of what happens.
-        share: see `SessionTable`.
+        prefix_caching: see `SessionTable`.
+        times: how long it waits for what.
 
     Attributes:
         address: "host:port" once started.
@@ -70,15 +73,17 @@ class TargetServer:
         port: int = 50051,
         access: Access | None = None,
         observer: Observer = NOBODY,
-        share: bool = True,
+        prefix_caching: bool = True,
+        times: Times | None = None,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
         self._credentials = server_credentials(access.tls) if access.tls else None
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
-        self._servicer = TargetServicer(engine, access.tokens, access.quota, observer, share)
-        self.dead = self._servicer.dead
+        scheduler = Scheduler(engine, observer)
+        self.dead = scheduler.dead
+        self._servicer = TargetServicer(engine, scheduler, access.tokens, access.quota, observer, prefix_caching, times)
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
         self.address = ""
@@ -149,7 +154,13 @@ async def serve(server: TargetServer, ready: Callable[[str], None], drain_second
 
 
 @contextmanager
-def running(engine: Engine, port: int = 0, access: Access | None = None, observer: Observer = NOBODY) -> Iterator[str]:
+def running(
+    engine: Engine,
+    port: int = 0,
+    access: Access | None = None,
+    observer: Observer = NOBODY,
+    times: Times | None = None,
+) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     started: list[str | BaseException] = []
@@ -157,7 +168,7 @@ def running(engine: Engine, port: int = 0, access: Access | None = None, observe
 
     async def main() -> None:
         try:
-            server = TargetServer(engine, port=port, access=access, observer=observer)
+            server = TargetServer(engine, port=port, access=access, observer=observer, times=times)
             await server.start()
             started.append(server.address)
         except BaseException as error:

@@ -9,97 +9,85 @@ from time import monotonic
 
 import grpc
 
-from cloud_target.access.admission import ANYBODY, Gate, Visit
+from cloud_target.access.admission import ANYBODY, Admission, Caller
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.protocol.answer import answer
-from cloud_target.protocol.requests import Limits, Request, parse_request, parse_session_id, parse_terms
-from cloud_target.scheduling.scheduler import STOPPING, Scheduler
+from cloud_target.protocol.describe import describe
+from cloud_target.protocol.reader import RequestReader
+from cloud_target.protocol.requests import Limits, Request, parse_session_id
+from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.calls import ending
-from cloud_target.server.leases import Turns
+from cloud_target.server.leases import Leases
 from cloud_target.server.stream import RequestStream
 from cloud_target.server.tally import Tally
+from cloud_target.server.times import Times
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
-from shared.errors import AccessDenied, ProtocolError, TargetUnavailable
+from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
-
-# Seconds after which a text that the target writes on is held against the tokens again.
-TOKEN_CHECK = 1.0
 
 
 class TargetServicer(TargetServiceServicer):
     """Answers `tandem.v1.TargetService` with an engine.
 
     Args:
+        engine: whose sessions it keeps.
+        scheduler: runs the feeds on it.
         tokens: who may call; None lets everybody.
         quota: what a tenant may have of which the tokens do not say otherwise.
         observer: hears of what happens.
-        share: see `SessionTable`.
-
-    Attributes:
-        dead: see `Scheduler`.
+        prefix_caching: see `SessionTable`.
+        times: how long it waits for what.
     """
 
     def __init__(
         self,
         engine: Engine,
+        scheduler: FeedScheduler,
         tokens: TokenFile | None = None,
         quota: Quota | None = None,
         observer: Observer = NOBODY,
-        share: bool = True,
+        prefix_caching: bool = True,
+        times: Times | None = None,
     ) -> None:
-        self._engine = engine
+        self._engine, self._scheduler = engine, scheduler
         self._observer = observer
-        self._scheduler = Scheduler(engine, observer)
-        self.dead = self._scheduler.dead
-        self._table = SessionTable(engine, self._scheduler.do, observer, share)
-        self._turns = Turns(self._table)
-        self._gate = Gate(tokens, quota or Quota(), self._turns.release)
+        self._times = times or Times()
+        self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
+        self._leases = Leases(self._table, self._times)
+        self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._streams: set[RequestStream] = set()
         self._stopping = False
 
     async def Describe(self, request: wire.DescribeRequest, context: grpc.aio.ServicerContext) -> wire.DescribeResponse:
-        async with self._call(context) as visit:
-            who, limits = self._engine.description, self._limits(visit)
-            return wire.DescribeResponse(
-                name=who.name,
-                fingerprint=who.fingerprint,
-                tokenizer_fingerprint=who.tokenizer_fingerprint,
-                vocabulary=who.vocabulary,
-                context=limits.context,
-                max_request_tokens=limits.max_request_tokens,
-                dtype=who.dtype,
-            )
+        async with self._call(context) as caller:
+            return describe(self._engine.description, self._limits(caller))
 
     async def Release(self, request: wire.ReleaseRequest, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse:
-        async with self._call(context) as visit:
+        async with self._call(context) as caller:
             session_id = parse_session_id(request.session_id)
-            self._turns.release(session_key(visit.tenant, session_id))
-            visit.usage.released(session_id)
+            self._leases.release(session_key(caller.tenant, session_id))
+            caller.usage.released(session_id)
             return wire.ReleaseResponse()
 
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
-        stream, terms, last_id = RequestStream(), None, 0
-        async with self._call(context) as visit, self._open(stream, requests, visit):
+        stream, counted = RequestStream(), False
+        async with self._call(context) as caller, self._open(stream, requests, caller):
+            reader = RequestReader(caller.tenant)
             with ExitStack() as session:
                 while (arrival := await stream.next()) is not None:
-                    message, limits = arrival.message, self._limits(visit)
-                    if message.request_id <= last_id:
-                        raise ProtocolError("request ids count from 1 and must grow within a stream")
-                    last_id = message.request_id
-                    if terms is None:
-                        terms = parse_terms(message, limits, visit.tenant)
-                        session.enter_context(visit.usage.session(terms.session_id))
-                    elif message.HasField("session"):
-                        raise ProtocolError("only the first request of a stream carries the session; open another")
-                    request = parse_request(message, terms, limits)
-                    self._gate.check(visit)
-                    with Tally(request, visit.usage, self._observer, arrival.time) as tally:
-                        await self._answer(request, limits, stream, tally, visit, context)
+                    limits = self._limits(caller)
+                    request = reader.read(arrival.message, limits)
+                    if not counted:
+                        session.enter_context(caller.usage.session(request.terms.session_id))
+                        counted = True
+                    self._admission.check(caller)
+                    with Tally(request, caller.usage, self._observer, arrival.time) as tally:
+                        await self._answer(request, limits, stream, tally, caller, context)
 
     async def _answer(
         self,
@@ -107,7 +95,7 @@ class TargetServicer(TargetServiceServicer):
         limits: Limits,
         stream: RequestStream,
         tally: Tally,
-        visit: Visit,
+        caller: Caller,
         context: grpc.aio.ServicerContext,
     ) -> None:
         """Drive the protocol: the verdict is always reached, what follows it only while nothing newer is wanted."""
@@ -121,29 +109,29 @@ class TargetServicer(TargetServiceServicer):
         def check() -> None:
             nonlocal seen
             tally.check()
-            if (now := monotonic()) - seen >= TOKEN_CHECK:
-                self._gate.check(visit)
+            if (now := monotonic()) - seen >= self._times.token_check:
+                self._admission.check(caller)
                 seen = now
 
-        async with self._turns.take(request, limits.context) as turn:
-            with closing(answer(turn.session, request, limits.context)) as steps:
+        async with self._leases.take(request, limits.context) as lease:
+            with closing(answer(lease.session, request, limits.context)) as steps:
                 step = next(steps)
                 while isinstance(step, Feed):
                     step = steps.send(await submit(step))
                 while step is not None:
                     tally.count(step)
                     feed, scores = next(steps, None), None
-                    if isinstance(feed, Feed) and not (stream.pending or turn.unwanted):
+                    if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
                         with suppress(TargetUnavailable, AccessDenied):
                             check()
                             scores = submit(feed)
                     try:
-                        await turn.write(context.write(step))
+                        await lease.write(context.write(step))
                         if isinstance(feed, Feed):
                             if scores is None:
-                                if stream.pending or turn.unwanted:
-                                    turn.check()
+                                if stream.pending or lease.unwanted:
+                                    lease.check()
                                     return
                                 check()
                                 scores = submit(feed)
@@ -154,36 +142,36 @@ class TargetServicer(TargetServiceServicer):
                     step = feed
 
     @asynccontextmanager
-    async def _call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Visit]:
+    async def _call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Caller]:
         """One call: by whom, within the tenant's limits, and with every error told as the contract says."""
-        visit = None
+        caller = None
 
         def refused(reason: str) -> None:
-            self._observer.refused(visit.tenant if visit else ANYBODY, reason)
+            self._observer.refused(caller.tenant if caller else ANYBODY, reason)
 
         async with ending(context, refused):
             if self._stopping:
                 raise TargetUnavailable(STOPPING)
-            visit = self._gate.enter(context.invocation_metadata() or ())
-            with visit.usage.call():
-                yield visit
+            caller = self._admission.admit(context.invocation_metadata() or ())
+            with caller.usage.call():
+                yield caller
 
     @asynccontextmanager
     async def _open(
-        self, stream: RequestStream, requests: AsyncIterable[wire.DecodeRequest], visit: Visit
+        self, stream: RequestStream, requests: AsyncIterable[wire.DecodeRequest], caller: Caller
     ) -> AsyncIterator[None]:
         """A stream, for as long as the block lasts."""
         self._streams.add(stream)
-        self._observer.streams(visit.tenant, 1)
+        self._observer.streams(caller.tenant, 1)
         try:
             async with stream.reading(requests):
                 yield
         finally:
             self._streams.discard(stream)
-            self._observer.streams(visit.tenant, -1)
+            self._observer.streams(caller.tenant, -1)
 
-    def _limits(self, visit: Visit) -> Limits:
-        return Limits.of(self._engine, visit.usage.quota.context)
+    def _limits(self, caller: Caller) -> Limits:
+        return Limits.of(self._engine, caller.usage.quota.context)
 
     async def drain(self) -> None:
         """Refuse new calls, and wait for the verdicts of those under way; their edges are told to connect again."""

@@ -12,7 +12,7 @@ from time import perf_counter
 import grpc
 from google.protobuf.message import DecodeError
 
-from cloud_target.scheduling.scheduler import STOPPING
+from cloud_target.scheduling.interface import STOPPING
 from shared.errors import ProtocolError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 

@@ -21,13 +21,13 @@ class Session:
         tenant: whose it is.
         ids: the text as far as it is known, the target's own last token included.
         cached: how many of them the slot holds; an own last token is not fed until something follows it.
-        room: tokens that the slot may hold.
+        allocated: tokens that the slot may hold.
     """
 
     def __init__(self, slot: int, tenant: str = "") -> None:
         self.slot, self.tenant = slot, tenant
         self.ids = array("I")
-        self.cached = self.room = 0
+        self.cached = self.allocated = 0
         self._hashes = array("Q", [0])
 
     def matches(self, position: int, prefix_hash: int) -> bool:

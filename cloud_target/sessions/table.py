@@ -29,9 +29,9 @@ class SessionTable:
         engine: whose cache it is.
         do: runs a change of the cache before the engine's next pass, and if that fails, what is given with it; by
             default at once.
-        observer: hears of room and evictions.
-        share: let texts of one tenant that begin alike share the reading of that beginning. Never across tenants:
-            how soon an answer comes would tell what others have written.
+        observer: hears of allocations and evictions.
+        prefix_caching: let texts of one tenant that begin alike share the reading of that beginning. Never across
+            tenants: how soon an answer comes would tell what others have written.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class SessionTable:
         engine: Engine,
         do: Callable[[Callable[[], None], Callable[[], None]], None] = lambda change, failed: change(),
         observer: Observer = NOBODY,
-        share: bool = True,
+        prefix_caching: bool = True,
     ) -> None:
-        self._engine, self._do, self._observer, self._share = engine, do, observer, share
+        self._engine, self._do, self._observer, self._prefix_caching = engine, do, observer, prefix_caching
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the most recently used last
         self._in_use: dict[bytes, Session] = {}
         self._tenants: dict[str, OrderedDict[bytes, Session]] = {}  # the same sessions, by tenant
@@ -58,7 +58,7 @@ class SessionTable:
     def grows(self, session_id: bytes, tokens: int) -> bool:
         """Whether the session needs more room than it has for a text of so many tokens."""
         known = self._sessions.get(session_id)
-        return self._blocks(tokens) > (known.room if known else 0)
+        return self._blocks(tokens) > (known.allocated if known else 0)
 
     def take(self, session_id: bytes, tokens: int = 0, tenant: str = "") -> Session:
         """The session, made if unknown, kept from eviction until `put_back`.
@@ -73,7 +73,7 @@ class SessionTable:
         if session_id in self._in_use:
             raise ValueError("the session is taken already")
         session = self._sessions.get(session_id) or Session(next(self._slots), tenant)
-        self._make_room(session, tokens)
+        self._allocate(session, tokens)
         self._sessions[session_id] = self._in_use[session_id] = session
         self._sessions.move_to_end(session_id)
         recent = self._tenants.setdefault(tenant, OrderedDict())
@@ -82,10 +82,10 @@ class SessionTable:
         self._observe()
         return session
 
-    def begin_like_others(self, session: Session, ids: Sequence[int]) -> None:
-        """Let a session that is about to read `ids` from the start have from another of its tenant what that has read
-        already, if it is a block or more; the session must have room for it."""
-        if not self._share:
+    def reuse_prefix(self, session: Session, ids: Sequence[int]) -> None:
+        """Copy to a session that is about to read `ids` from the start the longest prefix that another of its tenant
+        has read already, if that is a block or more; the session must have room for it."""
+        if not self._prefix_caching:
             return
         block, engine = self._engine.block, self._engine
         held = min(session.cached, session.agrees(0, ids))
@@ -145,44 +145,44 @@ class SessionTable:
         if session_id not in self._in_use:
             self._resize(session, 0)
 
-    def _make_room(self, session: Session, tokens: int) -> None:
-        """Grow a session's room, at the cost of those that are idle for longest."""
-        missing = self.used + max(self._blocks(tokens) - session.room, 0) - self._engine.room
+    def _allocate(self, session: Session, tokens: int) -> None:
+        """Grow what a session is allocated, at the cost of those that are idle for longest."""
+        missing = self.used + max(self._blocks(tokens) - session.allocated, 0) - self._engine.capacity
         idle = []
         for session_id, other in self._sessions.items():
             if missing <= 0:
                 break
             if session_id not in self._in_use and other is not session:
                 idle.append(session_id)
-                missing -= other.room
+                missing -= other.allocated
         if missing > 0:
             raise TargetBusy("the target's memory is full of texts that are being worked on; try again in a moment")
         for session_id in idle:
             self._drop(session_id)
         if idle:
             self._observer.evicted(len(idle))
-        self._resize(session, max(tokens, session.room))
+        self._resize(session, max(tokens, session.allocated))
 
     def _resize(self, session: Session, tokens: int) -> None:
-        room = self._blocks(tokens)
-        if room < session.room:
+        allocated = self._blocks(tokens)
+        if allocated < session.allocated:
             engine, slot = self._engine, session.slot
             self._do(lambda: engine.trim(slot, tokens), lambda: self._forget(session))
-        self.used += room - session.room
-        session.room = room
+        self.used += allocated - session.allocated
+        session.allocated = allocated
 
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self._engine.block) * self._engine.block
 
     def _observe(self) -> None:
         size = self._engine.token_bytes
-        self._observer.kept(len(self._sessions), self.used * size, self._engine.room * size)
+        self._observer.kept(len(self._sessions), self.used * size, self._engine.capacity * size)
 
     def check_integrity(self) -> None:
-        """Raise AssertionError if room is lost or given out twice, or a session contradicts itself."""
+        """Raise AssertionError if memory is lost or given out twice, or a session contradicts itself."""
         held = {id(session): session for session in (*self._sessions.values(), *self._in_use.values())}
-        if self.used != sum(session.room for session in held.values()) or self.used > self._engine.room:
-            raise AssertionError(f"{self.used} tokens of room counted of {self._engine.room}")
+        if self.used != sum(session.allocated for session in held.values()) or self.used > self._engine.capacity:
+            raise AssertionError(f"{self.used} tokens of allocations counted, of {self._engine.capacity}")
         if len({session.slot for session in held.values()}) != len(held):
             raise AssertionError("two sessions share a slot")
         by_tenant = {key: session for recent in self._tenants.values() for key, session in recent.items()}
@@ -190,5 +190,5 @@ class SessionTable:
             raise AssertionError("the sessions by tenant are not the sessions")
         for session in held.values():
             session.check_integrity()
-            if session.cached > session.room:
-                raise AssertionError(f"{session.cached} tokens cached in room for {session.room}")
+            if session.cached > session.allocated:
+                raise AssertionError(f"{session.cached} tokens cached in an allocation of {session.allocated}")

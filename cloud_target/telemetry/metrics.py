@@ -19,11 +19,8 @@ from cloud_target.telemetry.observer import Observer
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 FEEDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
-# Most values of one label; what comes after them is counted as "other".
-MOST_VALUES = 256
+# What is counted of values of a label beyond the most that there may be.
 OTHER = "other"
-# Seconds after which a connection that asks nothing is closed: each has a thread.
-SILENCE = 10.0
 # Who asks where nobody has to say who they are.
 ANONYMOUS = "anonymous"
 
@@ -77,17 +74,30 @@ METRICS = {
 }
 
 
+@dataclass(frozen=True)
+class MetricsLimits:
+    """What metrics may cost.
+
+    Attributes:
+        most_values: of one label; what comes after them is counted as "other".
+        silence: seconds after which a connection that asks nothing is closed: each has a thread.
+    """
+
+    most_values: int = 256
+    silence: float = 10.0
+
+
 class _Labelled:
     """The children of a metric by the value of its label; looked up once each, and never too many."""
 
-    def __init__(self, metric: Counter | Gauge | Histogram) -> None:
-        self._metric = metric
+    def __init__(self, metric: Counter | Gauge | Histogram, most: int) -> None:
+        self._metric, self._most = metric, most
         self._children: dict[str, Counter | Gauge | Histogram] = {}
 
     def __getitem__(self, value: str) -> Counter | Gauge | Histogram:
         child = self._children.get(value)
         if child is None:
-            is_full = len(self._children) >= MOST_VALUES
+            is_full = len(self._children) >= self._most
             child = self._metric.labels(OTHER if is_full else value or ANONYMOUS)
             if not is_full:
                 self._children[value] = child
@@ -101,10 +111,14 @@ class Metrics(Observer):
         description: the target that is served.
         version: of Tandem.
         process: also report this process's memory, CPU time and file descriptors, where the system tells.
+        limits: what they may cost.
     """
 
-    def __init__(self, description: Description, version: str, process: bool = True) -> None:
+    def __init__(
+        self, description: Description, version: str, process: bool = True, limits: MetricsLimits | None = None
+    ) -> None:
         self.registry = CollectorRegistry()
+        self.limits = limits or MetricsLimits()
         made = {key: metric.make(self.registry) for key, metric in METRICS.items()}
         self._queue, self._sessions, self._used, self._budget = (
             made[key] for key in ("queue", "sessions", "used", "budget")
@@ -114,7 +128,7 @@ class Metrics(Observer):
         )
         self._evicted = made["evicted"]
         self._answer, self._read, self._written, self._refused, self._streams = (
-            _Labelled(made[key]) for key in ("answer", "read", "written", "refused", "streams")
+            _Labelled(made[key], self.limits.most_values) for key in ("answer", "read", "written", "refused", "streams")
         )
         about = Gauge(
             "tandem_build_info",
@@ -169,7 +183,7 @@ def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
         OSError: the address cannot be listened on.
     """
     server, thread = start_http_server(port, host, metrics.registry)
-    server.RequestHandlerClass.timeout = SILENCE
+    server.RequestHandlerClass.timeout = metrics.limits.silence
     try:
         yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
     finally:

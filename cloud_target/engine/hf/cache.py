@@ -6,7 +6,13 @@ import torch
 from transformers import Cache, PreTrainedModel
 
 from cloud_target.engine.hf.padded import Padded
-from cloud_target.engine.hf.store import KvStore, Shape
+from cloud_target.engine.hf.store import KvStore, Shape, token_bytes
+from shared.errors import InputError
+
+# Texts take room in blocks of so many tokens: a short text wastes little, and a growing one seldom moves.
+BLOCK = 64
+# Memory for keys and values on a CPU, bytes, unless told; on CUDA, half of what is free then.
+MEMORY = 1 << 30
 
 
 class _Bare(Cache):
@@ -47,7 +53,7 @@ class StoreCache(_Bare):
 
     def __init__(self, store: KvStore, layers: dict[int, int]) -> None:
         super().__init__()
-        self._store, self._layers = store, layers
+        self.store, self._layers = store, layers
         self.where: torch.Tensor | None = None
         self.padded: Padded | None = None
 
@@ -55,8 +61,8 @@ class StoreCache(_Bare):
         """Write the new keys and values ``[B, heads, T, head size]``."""
         layer = self._layers[layer_idx]
         return (
-            self._place(self._store.keys[layer], key_states),
-            self._place(self._store.values[layer], value_states),
+            self._place(self.store.keys[layer], key_states),
+            self._place(self.store.values[layer], value_states),
         )
 
     def _place(self, arena: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
@@ -89,3 +95,27 @@ def probe(model: PreTrainedModel) -> tuple[dict[int, tuple[Shape, Shape]], torch
     with torch.inference_mode():
         model(input_ids=one, position_ids=one, past_key_values=cache, use_cache=True)
     return cache.shapes, cache.dtype
+
+
+def make_cache(model: PreTrainedModel, memory: int | None, context: int) -> StoreCache:
+    """An empty store for the model's keys and values, as a cache.
+
+    Args:
+        memory: for all keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
+        context: longest text in tokens; at least one of these must fit.
+
+    Raises:
+        InputError: it does not fit, or there is no such memory.
+    """
+    shapes, dtype = probe(model)
+    each = token_bytes(list(shapes.values()), dtype)
+    if memory is None:
+        memory = torch.cuda.mem_get_info(model.device)[0] // 2 if model.device.type == "cuda" else MEMORY
+    least = -(-context // BLOCK) * BLOCK * each
+    if memory < least:
+        raise InputError(
+            f"a text of {context} tokens needs {least} bytes of keys and values, more than --kv-memory allows "
+            f"({memory}); give more, or a shorter --context"
+        )
+    store = KvStore(list(shapes.values()), memory // each, BLOCK, dtype, model.device)
+    return StoreCache(store, {layer: i for i, layer in enumerate(shapes)})

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
+import torch
+
 # Of one row: new tokens, and tokens that they look at.
 Size = tuple[int, int]
 
@@ -53,12 +55,15 @@ def grouped(rows: Sequence[Size], costs: Costs) -> list[list[int]]:
     return groups
 
 
-def seconds(run: Callable[[], object], tries: int = 5) -> float:
-    """The shortest of a few runs, after one that does not count."""
-    run()
-    times = []
-    for _ in range(tries):
+def seconds(run: Callable[[], object], device: torch.device, tries: int = 5) -> float:
+    """The shortest of a few runs, after one that does not count; each is waited for until the device has done it."""
+
+    def once() -> float:
         begun = perf_counter()
         run()
-        times.append(perf_counter() - begun)
-    return min(times)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return perf_counter() - begun
+
+    once()
+    return min(once() for _ in range(tries))

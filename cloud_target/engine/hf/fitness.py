@@ -7,20 +7,22 @@ Architectures that say otherwise are refused by name; all others must show it on
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import torch
 from transformers import PreTrainedModel
 
 from cloud_target.engine.hf import packed
+from cloud_target.engine.hf.cache import StoreCache
+from cloud_target.engine.hf.passes import PackedPasses, PaddedPasses, Passes
 from shared.errors import InputError
 
-if TYPE_CHECKING:
-    from cloud_target.engine.hf.engine import TargetEngine
-
+# Kinds of layers whose memory can be cut back.
 _TRIMMABLE = {"full_attention", "sliding_attention"}
 # Largest mean total variation distance of next-token distributions with and without the cache.
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+# Tokens that a model is tried with.
+_TRIAL = 12
 
 
 def refuse_unfit(model: PreTrainedModel, context: int) -> None:
@@ -49,63 +51,66 @@ def refuse_unfit(model: PreTrainedModel, context: int) -> None:
         )
 
 
-def settle(engine: TargetEngine) -> bool:
-    """How the model runs: packed if it can (returns True), else padded.
+def choose_passes(model: PreTrainedModel, cache: StoreCache, vocabulary: int, context: int) -> Passes:
+    """The first way to run the model that computes what it computes without a cache: packed if it can, else padded.
+
+    Args:
+        model: its attention is set to what the passes need.
+        cache: empty; it is empty afterwards.
+        vocabulary: ids are below it.
+        context: longest text in tokens.
 
     Raises:
         InputError: either way it says something else with the cache than without any, or fails.
     """
-    model, usual = engine.model, engine.model.config._attn_implementation
-    count = min(12, engine.context)
-    tokens = [(7 * i + 1) % engine.description.vocabulary for i in range(count)]
+    usual = model.config._attn_implementation
+    tokens = [(7 * i + 1) % vocabulary for i in range(min(_TRIAL, context))]
     try:
         with torch.inference_mode():
-            alone = model(input_ids=torch.tensor([tokens], device=engine.device), use_cache=False).logits[0].float()
+            alone = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
     except Exception as error:
         _refuse(model, f"it does not run ({type(error).__name__}: {error})")
+    passes: Passes
     if usual == "sdpa" and getattr(model, "_supports_attention_backend", False):
-        engine.packs = True
         model.set_attn_implementation(packed.NAME)
-        if _trouble(engine, tokens, alone) is None:
-            return True
+        passes = PackedPasses(model, cache, vocabulary, context)
+        if _trouble(passes, tokens, alone) is None:
+            return passes
         model.set_attn_implementation(usual)
-    engine.packs = False
-    if (trouble := _trouble(engine, tokens, alone)) is not None:
+    passes = PaddedPasses(model, cache, vocabulary)
+    if (trouble := _trouble(passes, tokens, alone)) is not None:
         _refuse(model, trouble)
-    return False
+    return passes
 
 
-def _trouble(engine: TargetEngine, tokens: list[int], alone: torch.Tensor) -> str | None:
-    """Why the engine may not run as it is set now, None if it may."""
+def _trouble(passes: Passes, tokens: list[int], alone: torch.Tensor) -> str | None:
+    """Why the model may not run in this way, None if it may."""
     try:
-        cached = _read_with_detours(engine, tokens)
+        cached = _read_with_detours(passes, tokens)
     except InputError:
         raise
     except Exception as error:
         return f"it does not run with a cache of ours ({type(error).__name__}: {error})"
     finally:
         for slot in (0, 1):
-            engine.trim(slot)
-    alone = alone[:, : engine.description.vocabulary]
+            passes.trim(slot)
+    alone = alone[:, : passes.vocabulary]
     distance = 0.5 * (alone.softmax(-1) - cached.softmax(-1)).abs().sum(-1).mean().item()
-    if not distance <= _TOLERANCE.get(engine.model.dtype, 0.1):
+    if not distance <= _TOLERANCE.get(passes.model.dtype, 0.1):
         return f"it says something else with a cache than without (distance {distance:.3f})"
-    # A window is longer than these few tokens, so only what the model asks for shows that its layers have one.
-    if engine.packs and engine.windows != engine.expected_windows:
-        return "its layers do not say how far they look back"
-    return None
+    return passes.doubt()
 
 
-def _read_with_detours(engine: TargetEngine, tokens: list[int]) -> torch.Tensor:
-    """Read a text in two parts, with a wrong turn that is cut back, and another text beside it; its logits."""
+def _read_with_detours(passes: Passes, tokens: list[int]) -> torch.Tensor:
+    """Read a text in two chunks, with a wrong turn that is cut back, and another text beside it; its logits."""
     half = len(tokens) // 2
     wrong = [tokens[-1]] * (len(tokens) - half)
-    begin = engine.run([(1, 0, tokens[:half] + wrong)], [len(tokens)])[:half]
-    if engine.room < 2 * engine.block:
-        return torch.cat((begin, engine.run([(1, half, tokens[half:])], [len(tokens) - half])))
+    begin = passes.run([(1, 0, tokens[:half] + wrong)], [len(tokens)])[:half]
+    if passes.store.capacity < 2 * passes.store.block:
+        return torch.cat((begin, passes.run([(1, half, tokens[half:])], [len(tokens) - half])))
     texts = [(0, 0, tokens[: half + 1]), (1, half, tokens[half:])]
-    return torch.cat((begin, engine.run(texts, [0, len(tokens) - half])))
+    return torch.cat((begin, passes.run(texts, [0, len(tokens) - half])))
 
 
-def _refuse(model: PreTrainedModel, why: str) -> None:
+def _refuse(model: PreTrainedModel, why: str) -> NoReturn:
     raise InputError(f"{type(model).__name__} cannot be a target: {why}; choose a plain attention model")

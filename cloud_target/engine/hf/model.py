@@ -72,7 +72,8 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
         _give_float32_logits(model)
     shown = "pocket-target" if name == POCKET else directory.resolve().name if source == str(directory) else name
     fingerprints = target_fingerprint(directory), tokenizer_fingerprint(tokenizer)
-    return LoadedTarget(model, tokenizer, Description(shown, *fingerprints, vocabulary, dtype))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return LoadedTarget(model, tokenizer, Description(shown, *fingerprints, vocabulary, dtype, place.type, parameters))
 
 
 def choose_device(device: str = "auto") -> torch.device:

@@ -22,7 +22,7 @@ from transformers.masking_utils import sdpa_mask
 from cloud_target.engine.hf.costs import Costs, grouped
 
 NAME = "tandem_packed"
-# Most new tokens of a row in one call. Longer rows take several: what lies after a part needs no masking away then.
+# Most new tokens of a row in one call. Longer rows take several: what lies after a piece needs no masking away then.
 QUERY = 64
 # Arguments by which some models ask for another attention than ours.
 _OTHER = ("softcap", "s_aux", "position_bias")
@@ -131,18 +131,18 @@ class Packed:
     def attend(
         self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float | None, window: int | None
     ) -> torch.Tensor:
-        """Attention of the line ``[1, heads, N, size]`` to arenas ``[room, kv heads, size]``; N comes first in it."""
+        """Attention of a line ``[1, heads, N, size]`` to arenas ``[capacity, kv heads, size]``; N comes first in it."""
         self.windows.add(window)
         heads, kv_heads = query.shape[1], keys.shape[1]
         repeat = heads // kv_heads
         # Heads that share their keys become more tokens of one head, so that these keys are read once.
         line = query[0].unflatten(0, (kv_heads, repeat)).transpose(1, 2)
         flat, keys, values = line.flatten(1, 2), keys.transpose(0, 1), values.transpose(0, 1)
-        parts = []
+        pieces = []
         for call in self._calls:
             if isinstance(call, Row):
                 first = call.first if window is None else max(call.first, call.last - window - call.count + 1)
-                part = F.scaled_dot_product_attention(
+                piece = F.scaled_dot_product_attention(
                     flat[None, :, call.begin * repeat : call.end * repeat],
                     keys[None, :, first : call.last],
                     values[None, :, first : call.last],
@@ -151,15 +151,15 @@ class Packed:
                 )
             else:
                 split = (len(call.rows), -1)
-                part = F.scaled_dot_product_attention(
+                piece = F.scaled_dot_product_attention(
                     line.index_select(1, call.take).unflatten(1, split).transpose(0, 1).flatten(2, 3),
                     keys.index_select(1, call.keys).unflatten(1, split).transpose(0, 1),
                     values.index_select(1, call.keys).unflatten(1, split).transpose(0, 1),
                     attn_mask=self._mask(call, repeat, window).to(query.dtype),
                     scale=scale,
                 )
-            parts.append(part.transpose(1, 2).flatten(0, 1))
-        out = torch.cat(parts).unflatten(0, (-1, repeat))
+            pieces.append(piece.transpose(1, 2).flatten(0, 1))
+        out = torch.cat(pieces).unflatten(0, (-1, repeat))
         if self._back is not None:
             out = out.index_select(0, self._back)
         return out.transpose(1, 2).flatten(1, 2)[None]

@@ -10,14 +10,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from cloud_target.access.options import Access as ServerAccess
+from cloud_target.access.protection import Access as ServerAccess
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.server import leases as turns
-from cloud_target.server import servicer
 from cloud_target.server.server import running
+from cloud_target.server.times import Times
 from cloud_target.telemetry.observer import Observer
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
@@ -98,7 +97,7 @@ def tokens(tmp_path) -> dict[str, str]:
 @pytest.fixture
 def address(engine, ear, tokens, tmp_path: Path) -> Iterator[str]:
     access = ServerAccess(tokens=TokenFile(tmp_path / "tokens"), quota=Quota(sessions=2))
-    with running(engine, access=access, observer=ear) as address:
+    with running(engine, access=access, observer=ear, times=Times(token_check=0.02)) as address:
         yield address
 
 
@@ -203,12 +202,11 @@ def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
         assert session.meter.reconnects > 0
 
 
-def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr(turns, "FAIR", 0.1)
+def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_path):
     engine = SlowEngine(slots=1)
     engine.pause = 0.02
     with (
-        running(engine, access=ServerAccess(tokens=TokenFile(tmp_path / "tokens"))) as address,
+        running(engine, access=ServerAccess(tokens=TokenFile(tmp_path / "tokens")), times=Times(fair=0.1)) as address,
         TargetClient.connect(address, credentials=Credentials(token=tokens["acme"])) as crowd,
         TargetClient.connect(address, credentials=Credentials(token=tokens["other"])) as lone,
         crowd.session(SAMPLING, Coupling.GUMBEL, (), 2) as long,
@@ -309,8 +307,7 @@ def test_what_never_began_costs_nothing_until_something_reads_it(stub, tokens, e
     assert metadata["tandem-reason"] == "LIMIT"
 
 
-def test_a_token_that_is_withdrawn_ends_the_text_that_is_being_written(stub, tokens, engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(servicer, "TOKEN_CHECK", 0.02)
+def test_a_token_that_is_withdrawn_ends_the_text_that_is_being_written(stub, tokens, engine, tmp_path):
     engine.pause = 0.02
     call = stub.Decode(iter([request(TRUTH[:2], 0, SAMPLING, judge_from=2, write_on=120)]), **call_as(tokens["acme"]))
     next(call)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloud_target import cli
-from cloud_target.access.options import Access as ServerAccess
+from cloud_target.access.protection import Access as ServerAccess
 from cloud_target.access.tls import TlsFiles
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running

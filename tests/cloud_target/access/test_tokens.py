@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cloud_target import cli
-from cloud_target.access.admission import Gate
-from cloud_target.access.options import Access as ServerAccess
+from cloud_target.access.admission import Admission
+from cloud_target.access.protection import Access as ServerAccess
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile, add_line, new_token, parse_tokens
 from cloud_target.engine.scripted import ScriptedEngine, random_script
@@ -132,7 +132,7 @@ def test_the_command_that_makes_tokens(path, capsys):
 def test_other_kinds_of_authorization(path, metadata):
     add(path, "acme")
     with pytest.raises(AccessDenied, match="not one bearer token"):
-        Gate(TokenFile(path), Quota(), lambda _: None).enter(metadata)
+        Admission(TokenFile(path), Quota(), lambda _: None).admit(metadata)
 
 
 def refusal(address: str, token: str | None) -> str:
@@ -167,9 +167,9 @@ def test_limits_that_change_and_change_back_hold_for_calls_that_are_open(tmp_pat
     path = tmp_path / "tokens"
     token, line = new_token("acme")
     path.write_text(f"{line} context=16\n")
-    gate = Gate(TokenFile(path), Quota(), lambda _: None)
-    visit = gate.enter([("authorization", f"Bearer {token}")])
+    admission = Admission(TokenFile(path), Quota(), lambda _: None)
+    caller = admission.admit([("authorization", f"Bearer {token}")])
     for limits, context in (("context=1000", 1000), ("context=16", 16), ("", None)):
         path.write_text(f"{line} {limits}\n")
-        gate.check(visit)
-        assert visit.usage.quota.context == context
+        admission.check(caller)
+        assert caller.usage.quota.context == context

@@ -26,7 +26,7 @@ from cloud_target.bench.texts import openings
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.options.given import given
-from cloud_target.server import cli as serve
+from cloud_target.server import options as serve
 from cloud_target.server.server import running
 from cloud_target.telemetry.metrics import Metrics, exported
 from shared.errors import InputError

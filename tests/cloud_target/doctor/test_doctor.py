@@ -14,13 +14,16 @@ import grpc
 import pytest
 
 from cloud_target import cli
-from cloud_target.access.options import Access
+from cloud_target.access.protection import Access
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tls import TlsFiles
 from cloud_target.access.tokens import TokenFile
 from cloud_target.doctor import machine
 from cloud_target.doctor.findings import Finding, Level, fail, ok, run_checks
+from cloud_target.doctor.machine import SystemFiles
+from cloud_target.doctor.remote import Remote
 from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.options.dial import DialSettings
 from cloud_target.server.server import running
 from shared.errors import InputError
 from tests.certificates import Authority
@@ -164,15 +167,15 @@ def test_what_grpc_accepts_is_accepted(authority, capsys, monkeypatch):
         assert examine(capsys, "--address", address, "--ca", str(authority.cert))[0] == 0
 
 
-def test_a_target_that_wants_a_certificate_of_the_client(authority, capsys, monkeypatch):
-    monkeypatch.setattr("cloud_target.doctor.remote.TIMEOUT", 1.0)
+def test_a_target_that_wants_a_certificate_of_the_client(authority, capsys):
     pair, mine = authority.issue("mutual"), authority.issue("client")
     with running(scripted(), access=Access(TlsFiles(pair.cert, pair.key, authority.cert))) as address:
-        words = ["--address", address, "--ca", str(authority.cert)]
-        _, findings = examine(capsys, *words)
+        remote = Remote(DialSettings(address, ca=authority.cert), timeout=1.0)
+        findings = list(run_checks(remote.checks()))
+        remote.close()
         assert "give --client-cert and --client-key" in of(findings, "health", Level.FAIL)
         assert "log" not in of(findings, "health", Level.FAIL)
-        monkeypatch.undo()
+        words = ["--address", address, "--ca", str(authority.cert)]
         assert examine(capsys, *words, "--client-cert", str(mine.cert), "--client-key", str(mine.key))[0] == 0
 
 
@@ -257,20 +260,20 @@ def test_versions_that_do_not_fit(monkeypatch):
     assert "grpcio 1.0.0 is not" in finding.sentence
 
 
-def test_a_containers_limits_count(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "CGROUP", tmp_path)
-    whole = machine.usable_cores()
+def test_a_containers_limits_count(tmp_path):
+    files = SystemFiles(cgroup=tmp_path)
+    whole = machine.usable_cores(files)
     (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert machine.usable_cores() == 0.5
+    assert machine.usable_cores(files) == 0.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert machine.usable_cores() == whole
+    assert machine.usable_cores(files) == whole
     (tmp_path / "memory.max").write_text("1048576\n")
     (tmp_path / "memory.current").write_text("1000\n")
-    assert machine.available_memory() == 1048576 - 1000
+    assert machine.available_memory(files) == 1048576 - 1000
     (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 700\n")  # files that were read count as used, too
-    assert machine.available_memory() == 1048576 - 300
+    assert machine.available_memory(files) == 1048576 - 300
     (tmp_path / "cpu.max").write_text("50000 100000\n")
-    [finding] = machine.threads(4)
+    [finding] = machine.threads(4, files)
     assert finding.level is Level.WARN
     assert "--threads 1" in finding.sentence
 
@@ -280,8 +283,8 @@ def test_a_containers_limits_count(tmp_path, monkeypatch):
     [("fpu avx512_bf16", None, Level.OK), ("fpu", None, Level.OK), ("fpu", "bfloat16", Level.WARN)],
 )
 def test_bfloat16_on_processors(tmp_path, monkeypatch, flags, dtype, level):
-    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    files = SystemFiles(cpuinfo=tmp_path / "cpuinfo")
     monkeypatch.setattr("cloud_target.engine.hf.cpu.guard_bfloat16", lambda: False)
-    machine.CPUINFO.write_text(f"flags : {flags}\n")
-    [finding] = machine.bfloat16("cpu", dtype)
+    files.cpuinfo.write_text(f"flags : {flags}\n")
+    [finding] = machine.bfloat16("cpu", dtype, files)
     assert finding.level is level

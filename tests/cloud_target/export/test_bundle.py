@@ -122,10 +122,9 @@ def test_nothing_is_left_half_written(checkpoints, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 
-def test_eight_bits_are_refused_where_they_would_write_other_tokens(checkpoints, tmp_path, monkeypatch):
-    monkeypatch.setattr(draft_module, "LEAST_AGREEMENT", 1.01)
+def test_eight_bits_are_refused_where_they_would_write_other_tokens(checkpoints, tmp_path):
     with pytest.raises(InputError, match="use --dtype float32"):
-        make_bundle(checkpoints["llama"], tmp_path / "b", dtype="int8")
+        make_bundle(checkpoints["llama"], tmp_path / "b", dtype="int8", least_agreement=1.01)
     assert not list(tmp_path.iterdir())
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.config import Sampling
 
 VOCABULARY, CONTEXT = 6, 200
@@ -51,9 +53,9 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
-async def occupied(engine: Gated, **options) -> Scheduler:
+async def occupied(engine: Gated, observer: Observer = NOBODY, **settings) -> Scheduler:
     """A scheduler whose engine is in a pass, with a feed of slot 63."""
-    scheduler = Scheduler(engine, **options)
+    scheduler = Scheduler(engine, observer, SchedulerSettings(**settings))
     engine.first = asyncio.ensure_future(scheduler.run(a_feed(63)))
     await until(engine.begun.is_set)
     return scheduler

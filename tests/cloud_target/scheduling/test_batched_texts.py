@@ -14,7 +14,9 @@ from cloud_target.engine.interface import Feed
 from cloud_target.protocol.answer import answer
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.leases import Turns
+from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.server.leases import Leases
+from cloud_target.server.times import Times
 from cloud_target.sessions.table import SessionTable
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
@@ -44,15 +46,15 @@ def written(responses: list[wire.DecodeResponse]) -> list[int]:
 
 
 async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wire.DecodeResponse]]:
-    """All requests through one scheduler, in parts of 8 tokens, as the servicer drives them."""
-    scheduler = Scheduler(engine, part=8)
+    """All requests through one scheduler, in chunks of 8 tokens, as the servicer drives them."""
+    scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=8))
     table = SessionTable(engine, scheduler.do)
-    turns = Turns(table, patience=60)
+    leases = Leases(table, Times(patience=60))
 
     async def drive(request: Request) -> list[wire.DecodeResponse]:
         responses = []
-        async with turns.take(request, engine.context) as turn:
-            with closing(answer(turn.session, request, engine.context)) as steps:
+        async with leases.take(request, engine.context) as lease:
+            with closing(answer(lease.session, request, engine.context)) as steps:
                 step = next(steps)
                 while step is not None:
                     if isinstance(step, Feed):
@@ -75,7 +77,7 @@ async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wi
 @pytest.mark.parametrize(("kind", "texts"), [("llama", 64), ("llama", 6), ("gptj", 64)])
 def test_64_texts_at_once_are_those_of_one_by_one(tmp_path, kind, texts):
     directory = write_checkpoint(tmp_path / kind, kind)
-    one_by_one = Cloud(make_engine(directory, SESSIONS), share=False)
+    one_by_one = Cloud(make_engine(directory, SESSIONS), prefix_caching=False)
     expected = [written(one_by_one.ask(message)) for message in messages()]
     found = asyncio.run(at_once(make_engine(directory, texts), [one_by_one.parse(message) for message in messages()]))
     assert [written(responses) for responses in found] == expected

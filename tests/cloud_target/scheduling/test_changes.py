@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from cloud_target.scheduling.scheduler import DEAD, Scheduler
+from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.scheduling.settings import SchedulerSettings
 from tests.cloud_target.scheduling.gated import Gated, a_feed, occupied, run, until
 
 
@@ -69,13 +70,13 @@ def test_an_engine_that_fails_for_everybody_is_dead_after_some_passes():
             await asyncio.gather(*(scheduler.run(a_feed(slot)) for slot in slots), return_exceptions=True)
 
         engine.broken = 1
-        for _ in range(DEAD - 1):
+        for _ in range(SchedulerSettings().dead_after - 1):
             await passes(1)
         await passes(0, 1)  # one of them is served
-        for _ in range(DEAD - 1):
+        for _ in range(SchedulerSettings().dead_after - 1):
             await passes(1)
         await asyncio.gather(scheduler.run(a_feed(2, start=5)), return_exceptions=True)  # the caller's own fault
-        for _ in range(DEAD - 1):
+        for _ in range(SchedulerSettings().dead_after - 1):
             await passes(1)
         assert not scheduler.dead.is_set()
         await passes(1)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.scheduling import scheduler as scheduler_module
-from cloud_target.scheduling.chunks import Parts
-from cloud_target.scheduling.round_robin import Rotation
+from cloud_target.scheduling.chunks import ChunkedFeed
+from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.telemetry.observer import Observer
 from shared.config import Coupling, Sampling
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
@@ -51,8 +51,8 @@ def feeds(draw, slot: int, start: int):
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_interleaving_gives_the_scores_of_one_by_one(data):
-    """Sessions make calls one after the other at any pace, in parts of any size; each score is that of a lone call."""
-    calls, part = [], data.draw(st.integers(2, 30))
+    """Sessions make calls one after the other at any pace, in chunks of any size; each score is that of a lone call."""
+    calls, chunk = [], data.draw(st.integers(2, 30))
     for slot in range(data.draw(st.integers(1, 6))):
         calls.append([])
         start = 0
@@ -63,7 +63,7 @@ def test_any_interleaving_gives_the_scores_of_one_by_one(data):
     engine, alone = Gated(open_gate=True), ScriptedEngine(SCRIPT, VOCABULARY, 64, CONTEXT)
 
     async def test() -> list[list[Scores]]:
-        scheduler = Scheduler(engine, part=part)
+        scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=chunk))
 
         async def session(feeds: list[Feed]) -> list[Scores]:
             found = []
@@ -85,7 +85,7 @@ def test_any_interleaving_gives_the_scores_of_one_by_one(data):
     for session, scores in zip(calls, asyncio.run(test()), strict=True):
         for feed, found in zip(session, scores, strict=True):
             assert same(found, alone.forward([feed])[0])
-    assert all(tokens <= max(part, 30) for batch in engine.batches for _, tokens in batch)
+    assert all(tokens <= max(chunk, 30) for batch in engine.batches for _, tokens in batch)
     engine.check_integrity()
 
 
@@ -125,7 +125,7 @@ def test_a_continuation_is_in_the_very_next_pass():
 def test_a_short_call_waits_for_no_more_than_one_part():
     async def test() -> None:
         engine = Gated()
-        scheduler = Scheduler(engine, part=10)
+        scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=10))
         long = asyncio.ensure_future(scheduler.run(a_feed(0, 95)))
         await until(engine.begun.is_set)
         short = asyncio.ensure_future(scheduler.run(a_feed(1, 3)))
@@ -144,7 +144,7 @@ def test_a_short_call_waits_for_no_more_than_one_part():
 def test_a_tenant_with_a_thousand_feeds_does_not_starve_another():
     async def test() -> None:
         engine = Gated()
-        scheduler = await occupied(engine, most_waiting=2000, part=40)
+        scheduler = await occupied(engine, most_waiting=2000, chunk=40)
         crowd = [asyncio.ensure_future(scheduler.run(a_feed(slot % 60, 40), "crowd")) for slot in range(50)]
         crowd += [asyncio.ensure_future(scheduler.run(a_feed(61, 100), "crowd"))]
         await asyncio.sleep(0.01)
@@ -155,8 +155,8 @@ def test_a_tenant_with_a_thousand_feeds_does_not_starve_another():
         assert (60, 40) in engine.batches[1][:2]
         engine.gate.release(1000)
         await asyncio.gather(*crowd, *lone)
-        parts = [slot for batch in engine.batches for slot, _ in batch if slot in (61, 62)]
-        assert parts[:3] == [61, 62, 61]
+        chunks = [slot for batch in engine.batches for slot, _ in batch if slot in (61, 62)]
+        assert chunks[:3] == [61, 62, 61]
         scheduler.close()
 
     run(test)
@@ -188,7 +188,7 @@ def test_cancelled_and_late_work_is_not_done():
 def test_what_was_read_before_the_caller_gave_up_is_kept():
     async def test() -> None:
         engine, read = Gated(), []
-        scheduler = Scheduler(engine, part=10)
+        scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=10))
         feed = replace(a_feed(0, 95), read=read.append)
         job = scheduler.submit(feed)
         engine.gate.release(3)
@@ -228,7 +228,7 @@ def test_a_crowd_cannot_fill_the_queue_against_others():
 
     async def test() -> None:
         engine = Gated()
-        scheduler = await occupied(engine, most_waiting=6, part=10)
+        scheduler = await occupied(engine, most_waiting=6, chunk=10)
         crowd = [scheduler.submit(a_feed(slot, 1 + 20 * (slot % 2)), "crowd") for slot in range(1, 7)]
         lone = [scheduler.submit(a_feed(10), "lone")]
         assert [job.done() for job in crowd] == [False] * 5 + [True]
@@ -271,7 +271,7 @@ def test_a_text_that_cannot_be_read_is_not_the_end_of_the_device(kind, dead):
                 raise kind
 
         scheduler = Scheduler(Failing(open_gate=True))
-        for _ in range(scheduler_module.DEAD):
+        for _ in range(SchedulerSettings().dead_after):
             with pytest.raises(kind):
                 await scheduler.run(a_feed(1))
         await scheduler.drained()
@@ -315,12 +315,11 @@ class Count(Observer):
         self.waits.append(seconds)
 
 
-def test_the_observer_hears_of_everything(monkeypatch):
-    monkeypatch.setattr(scheduler_module, "CALM", math.inf)  # however slow the machine, the short feed is not long ago
-
+def test_the_observer_hears_of_everything():
     async def test() -> None:
         engine, seen = Gated(), Count()
-        scheduler = await occupied(engine, observer=seen, part=10)
+        # However slow the machine, the short feed is not long ago.
+        scheduler = await occupied(engine, observer=seen, chunk=10, calm=math.inf)
         jobs = [scheduler.submit(a_feed(slot, 1 + 14 * slot)) for slot in range(2)]
         engine.gate.release(100)
         await asyncio.gather(*jobs)
@@ -336,18 +335,18 @@ def test_the_observer_hears_of_everything(monkeypatch):
 @given(st.lists(st.sampled_from("abc"), max_size=40), st.data())
 def test_tenants_take_turns(tenants, data):
     """While a tenant has something waiting, no other has two turns between two of its own."""
-    rotation: Rotation[int] = Rotation()
+    queue: RoundRobin[int] = RoundRobin()
     for i, tenant in enumerate(tenants):
-        rotation.add(tenant, i)
+        queue.add(tenant, i)
     gone = {i for i in range(len(tenants)) if data.draw(st.integers(0, 5)) == 0}
     for i in gone:
-        assert rotation.discard(tenants[i], i)
-        assert not rotation.discard(tenants[i], i)
+        assert queue.discard(tenants[i], i)
+        assert not queue.discard(tenants[i], i)
     order = []
-    while len(rotation):
-        assert rotation.peek() is not None
-        order.append(rotation.take())
-        rotation.check_integrity()
+    while len(queue):
+        assert queue.peek() is not None
+        order.append(queue.take())
+        queue.check_integrity()
     assert sorted(order) == [i for i in range(len(tenants)) if i not in gone]
     for tenant in "abc":
         own = [i for i in order if tenants[i] == tenant]
@@ -359,12 +358,12 @@ def test_tenants_take_turns(tenants, data):
 
 
 def test_parts_of_a_feed_that_is_only_read_score_nothing_but_its_end():
-    parts = Parts(a_feed(0, 25))
+    chunks = ChunkedFeed(a_feed(0, 25))
     sizes = []
     engine = ScriptedEngine(SCRIPT, VOCABULARY, 4, CONTEXT)
-    while parts.read < 25:
-        part = parts.next(10)
-        sizes.append((part.start, len(part.tokens), part.score_from))
-        parts.add(part, engine.forward([part])[0])
+    while chunks.read < 25:
+        chunk = chunks.next(10)
+        sizes.append((chunk.start, len(chunk.tokens), chunk.score_from))
+        chunks.add(chunk, engine.forward([chunk])[0])
     assert sizes == [(0, 10, 9), (10, 10, 9), (20, 5, 4)]
-    assert len(parts.scores().own) == 1
+    assert len(chunks.scores().own) == 1

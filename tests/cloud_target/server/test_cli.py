@@ -51,7 +51,7 @@ def truth(engine: TargetEngine, sampling: Sampling, end_ids: tuple[int, ...] = (
 
     @torch.inference_mode()
     def script(text):
-        logits = engine.model(input_ids=torch.tensor([list(text)]), use_cache=False).logits
+        logits = engine.passes.model(input_ids=torch.tensor([list(text)]), use_cache=False).logits
         return logits[0, -1, :VOCABULARY].numpy()
 
     return alone(script, PROMPT, sampling, CONTEXT, end_ids)

@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from types import SimpleNamespace
 
 import grpc
 import pytest
@@ -17,8 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cloud_target.cli import main
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.scheduling.scheduler import DEAD
-from cloud_target.server import cli
+from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.server import process
 from cloud_target.server.server import TargetServer
 from edge_client.edge import Edge
 from shared.config import Sampling
@@ -182,23 +181,20 @@ def test_a_second_signal_ends_it_at_once():
 class LostEngine(ScriptedEngine):
     """Fails at every pass, as a device that fell off its bus."""
 
-    device = SimpleNamespace(type="cpu")
-    model = SimpleNamespace(parameters=lambda: ())
-
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         raise RuntimeError
 
 
 def test_a_server_whose_engine_is_dead_ends_with_status_1(monkeypatch, capfd):
     port = unused_port()
-    monkeypatch.setattr(cli, "load_engine", lambda _: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
+    monkeypatch.setattr(process, "load_engine", lambda _: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
     statuses = []
 
     def ask() -> None:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             grpc.channel_ready_future(channel).result(PATIENCE)
             stub = TargetServiceStub(channel)
-            for _ in range(DEAD):
+            for _ in range(SchedulerSettings().dead_after):
                 call = stub.Decode(iter([request(TRUTH[:5], 0, SAMPLING)]), timeout=PATIENCE)
                 statuses.append(call.code())
 

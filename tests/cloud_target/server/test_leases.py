@@ -11,9 +11,9 @@ import pytest
 
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.protocol.requests import Limits, Request, parse_request, parse_terms
-from cloud_target.server import leases as turns
-from cloud_target.server.leases import Turns
+from cloud_target.server.leases import Leases
 from cloud_target.server.server import running
+from cloud_target.server.times import Times
 from cloud_target.sessions.table import SessionTable
 from shared.config import Sampling
 from shared.errors import TargetBusy, TargetUnavailable
@@ -43,25 +43,24 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def test_a_tenant_that_writes_long_texts_gives_room_to_one_that_has_none(monkeypatch):
+def test_a_tenant_that_writes_long_texts_gives_room_to_one_that_has_none():
     """Its largest text ends with an error that lets its edge come again; who has something at work only waits."""
-    monkeypatch.setattr(turns, "FAIR", 0.05)
 
     async def test() -> None:
-        hands, ended = Turns(make_table(2), patience=5.0), []
+        leases, ended = Leases(make_table(2), Times(patience=5.0, fair=0.05)), []
 
         async def write(session: int) -> None:
-            async with hands.take(wanted(session, "crowd"), CONTEXT) as turn:
-                while not turn.unwanted:
+            async with leases.take(wanted(session, "crowd"), CONTEXT) as lease:
+                while not lease.unwanted:
                     await asyncio.sleep(0)
                 with pytest.raises(TargetBusy, match="another tenant waits"):
-                    turn.check()
+                    lease.check()
                 ended.append(session)
 
         crowd = [asyncio.create_task(write(session)) for session in (1, 2, 3)]
         await asyncio.sleep(0.2)  # the third waits, of the same tenant
         assert not ended
-        async with hands.take(wanted(9, "lone"), CONTEXT):
+        async with leases.take(wanted(9, "lone"), CONTEXT):
             assert 1 <= len(ended) <= 2  # the third may have come first
             lone = asyncio.create_task(write(8))
             await asyncio.sleep(0)
@@ -74,11 +73,11 @@ def test_a_tenant_that_writes_long_texts_gives_room_to_one_that_has_none(monkeyp
 
 def test_a_stream_that_asks_back_to_back_does_not_starve_those_that_wait():
     async def test() -> None:
-        hands, order = Turns(make_table(1)), []
+        leases, order = Leases(make_table(1)), []
 
         async def ask(session: int, tenant: str, times: int) -> None:
             for _ in range(times):
-                async with hands.take(wanted(session, tenant), CONTEXT):
+                async with leases.take(wanted(session, tenant), CONTEXT):
                     order.append(session)
                     await settled()
 
@@ -92,18 +91,18 @@ def test_a_stream_that_asks_back_to_back_does_not_starve_those_that_wait():
 
 def test_whoever_needs_no_new_room_goes_past_those_that_wait():
     async def test() -> None:
-        hands, order = Turns(make_table(1)), []
-        async with hands.take(wanted(1, write_on=CONTEXT - 20), CONTEXT):
+        leases, order = Leases(make_table(1)), []
+        async with leases.take(wanted(1, write_on=CONTEXT - 20), CONTEXT):
 
             async def ask(session: int, write_on: int) -> None:
-                async with hands.take(wanted(session, write_on=write_on), CONTEXT):
+                async with leases.take(wanted(session, write_on=write_on), CONTEXT):
                     order.append(session)
 
             large = asyncio.create_task(ask(2, CONTEXT))
             await settled()
             small = asyncio.create_task(ask(3, 0))  # there would be room for it
             later = replace(wanted(4), position=9, prefix_hash=1)
-            async with hands.take(later, CONTEXT):
+            async with leases.take(later, CONTEXT):
                 order.append(4)
             await settled()
             assert order == [4]
@@ -115,14 +114,14 @@ def test_whoever_needs_no_new_room_goes_past_those_that_wait():
 
 def test_who_gives_up_waiting_leaves_the_queue():
     async def test() -> None:
-        hands = Turns(make_table(1), patience=0.02)
-        async with hands.take(wanted(1), CONTEXT):
-            waits = [asyncio.create_task(hands.take(wanted(n), CONTEXT).__aenter__()) for n in (2, 3)]
+        leases = Leases(make_table(1), Times(patience=0.02))
+        async with leases.take(wanted(1), CONTEXT):
+            waits = [asyncio.create_task(leases.take(wanted(n), CONTEXT).__aenter__()) for n in (2, 3)]
             await settled()
             waits[0].cancel()
             found = await asyncio.gather(*waits, return_exceptions=True)
             assert [type(one) for one in found] == [asyncio.CancelledError, TargetBusy]
-        async with hands.take(wanted(4), CONTEXT):
+        async with leases.take(wanted(4), CONTEXT):
             pass
 
     run(test)
@@ -130,11 +129,11 @@ def test_who_gives_up_waiting_leaves_the_queue():
 
 def test_a_newer_request_of_a_session_does_not_wait_for_ever():
     async def test() -> None:
-        hands = Turns(make_table(1), patience=0.02)
-        async with hands.take(wanted(1), CONTEXT) as turn:
+        leases = Leases(make_table(1), Times(patience=0.02))
+        async with leases.take(wanted(1), CONTEXT) as lease:
             with pytest.raises(TargetBusy, match="an older request"):
-                await hands.take(wanted(1), CONTEXT).__aenter__()
-            assert turn.unwanted
+                await leases.take(wanted(1), CONTEXT).__aenter__()
+            assert lease.unwanted
 
     run(test)
 
@@ -142,26 +141,24 @@ def test_a_newer_request_of_a_session_does_not_wait_for_ever():
 def test_a_tenants_own_context_bounds_its_room():
     async def test() -> None:
         table = make_table(1)
-        hands = Turns(table)
-        async with hands.take(wanted(1), 16), hands.take(wanted(2), 16):
+        leases = Leases(table)
+        async with leases.take(wanted(1), 16), leases.take(wanted(2), 16):
             assert table.used == 32
 
     run(test)
 
 
-def test_a_write_that_hangs_ends_and_sooner_where_somebody_waits(monkeypatch):
-    monkeypatch.setattr(turns, "UNREAD_UNWANTED", 0.01)
-
+def test_a_write_that_hangs_ends_and_sooner_where_somebody_waits():
     async def test() -> None:
-        hands = Turns(make_table(1))
+        leases = Leases(make_table(1), Times(unread_unwanted=0.01))
 
         async def hang() -> None:
-            async with hands.take(wanted(1), CONTEXT) as turn:
-                await turn.write(asyncio.Event().wait())
+            async with leases.take(wanted(1), CONTEXT) as lease:
+                await lease.write(asyncio.Event().wait())
 
         older = asyncio.create_task(hang())
         await settled()
-        async with hands.take(wanted(1), CONTEXT):
+        async with leases.take(wanted(1), CONTEXT):
             with pytest.raises(TargetUnavailable, match="not read in time"):
                 await older
 
@@ -183,10 +180,9 @@ def deaf() -> Iterator[Callable[[str], grpc.Channel]]:
         channel.close()
 
 
-def test_clients_that_do_not_read_lose_their_room(deaf, monkeypatch):
-    monkeypatch.setattr(turns, "UNREAD", 0.3)
+def test_clients_that_do_not_read_lose_their_room(deaf):
     engine = ScriptedEngine(SCRIPT, VOCABULARY, slots=2, context=4096)
-    with running(engine) as address:
+    with running(engine, times=Times(unread=0.3)) as address:
         stub, calls = TargetServiceStub(deaf(address)), []
         for session in range(2):
             message = request([1, 2], 0, Sampling(), judge_from=2, write_on=4090, session_id=bytes([session]) * 16)

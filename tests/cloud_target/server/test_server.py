@@ -15,12 +15,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from cloud_target.access.options import Access, check_address
+from cloud_target.access.protection import Access, check_address
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.server import leases as turns
-from cloud_target.server import statuses
+from cloud_target.server import leases, statuses
 from cloud_target.server.server import SERVICE, TargetServer, running
+from cloud_target.server.times import Times
 from edge_client.target.retry import Retry
 from shared import errors
 from shared.config import Sampling
@@ -235,21 +235,19 @@ def test_who_finds_no_slot_waits_and_is_then_told(stub, engine, monkeypatch):
 
 
 def test_the_edge_is_still_there_to_be_told():
-    assert Retry().attempt / 2 >= turns.PATIENCE
+    assert Retry().attempt / 2 >= Times().patience
 
 
 def test_busy():
     engine = SlowEngine(SCRIPT, VOCABULARY, slots=1, context=CONTEXT)
     engine.pause = 0.005
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(turns.Turns.__init__, "__defaults__", (0.05,))
-        with running(engine) as address, grpc.insecure_channel(address) as channel:
-            stub = TargetServiceStub(channel)
-            first = Stream(stub)
-            first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=CONTEXT, session_id=OTHER))
-            first.hear()
-            assert refusal(stub, good())[:2] == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
-            first.call.cancel()
+    with running(engine, times=Times(patience=0.05)) as address, grpc.insecure_channel(address) as channel:
+        stub = TargetServiceStub(channel)
+        first = Stream(stub)
+        first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=CONTEXT, session_id=OTHER))
+        first.hear()
+        assert refusal(stub, good())[:2] == (grpc.StatusCode.RESOURCE_EXHAUSTED, "BUSY")
+        first.call.cancel()
 
 
 def test_a_failing_engine_is_internal_and_logs_no_text(stub, engine, caplog):
@@ -259,7 +257,7 @@ def test_a_failing_engine_is_internal_and_logs_no_text(stub, engine, caplog):
     assert (status, reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     logged = caplog.text
     assert "RuntimeError" in logged
-    assert "test_service_server.py" in logged
+    assert "test_server.py" in logged
     assert "secret" not in logged + sentence
     engine.broken = False
     assert write_alone(stub) == TRUTH[2:22]
@@ -276,7 +274,7 @@ def test_an_edge_that_vanishes_frees_its_slot(stub, engine):
 
 
 def test_a_prompt_that_was_given_up_is_read_on_from_there(engine):
-    engine.pause, engine.part = 0.003, 5
+    engine.pause, engine.chunk = 0.003, 5
     prompt = [i * i % VOCABULARY for i in range(150)]
     message = request(prompt, 0, SAMPLING, judge_from=150)
     with running(engine) as address, grpc.insecure_channel(address) as channel:
@@ -288,7 +286,7 @@ def test_a_prompt_that_was_given_up_is_read_on_from_there(engine):
         again.send(message)
         [response] = again.end()
     assert response.verdict.token == alone(SCRIPT, prompt, SAMPLING, 151)[-1]
-    assert engine.fed <= 150 + 10  # at most the part that was under way went twice
+    assert engine.fed <= 150 + 10  # at most the chunk that was under way went twice
 
 
 def test_stopping_ends_streams_at_once_and_says_so(engine):
@@ -349,7 +347,7 @@ def test_a_pass_that_fails_after_the_edge_left_is_not_logged_with_its_text(stub,
         await asyncio.sleep(0.05)
         raise errors.TargetUnavailable("gone")
 
-    monkeypatch.setattr(turns.Turn, "write", leave)
+    monkeypatch.setattr(leases.Lease, "write", leave)
     engine.broken_from = 2
     with caplog.at_level(logging.DEBUG):
         refusal(stub, request([1, 2], 0, SAMPLING, judge_from=2, write_on=5))

@@ -19,8 +19,8 @@ VOCABULARY, CONTEXT = 6, 40
 SCRIPT = random_script(VOCABULARY)
 
 
-def make_cloud(slots: int = 2, share: bool = True) -> Cloud:
-    return Cloud(ScriptedEngine(SCRIPT, VOCABULARY, slots, CONTEXT), share)
+def make_cloud(slots: int = 2, prefix_caching: bool = True) -> Cloud:
+    return Cloud(ScriptedEngine(SCRIPT, VOCABULARY, slots, CONTEXT), prefix_caching)
 
 
 def name(number: int) -> bytes:
@@ -36,10 +36,10 @@ def verdict(cloud: Cloud, text: list[int], sent: int, sampling: Sampling, sessio
     return response.verdict
 
 
-@pytest.mark.parametrize("share", [True, False])
-def test_ten_times_more_sessions_than_fit_write_the_same_texts(share):
+@pytest.mark.parametrize("prefix_caching", [True, False])
+def test_ten_times_more_sessions_than_fit_write_the_same_texts(prefix_caching):
     """20 texts of up to 30 tokens, one token of each in turn, in a cache that holds two of full length."""
-    cloud, lengths = make_cloud(share=share), [30 - i % 7 for i in range(20)]
+    cloud, lengths = make_cloud(prefix_caching=prefix_caching), [30 - i % 7 for i in range(20)]
     prompts = [[1 + i % 4, i % 6, *[i % 5] * (i % 9)] for i in range(20)]
     texts, sent = [list(prompt) for prompt in prompts], [0] * 20
     samplings = [Sampling(0.8, seed=i) for i in range(20)]
@@ -76,7 +76,7 @@ def test_no_beginning_is_shared_between_tenants_or_where_it_is_switched_off():
     assert read(cloud, text, name(2), "two") == 24
     assert read(cloud, text, name(1), "two") == 1
     assert read(cloud, text, name(3), "") == 24
-    cloud = make_cloud(4, share=False)
+    cloud = make_cloud(4, prefix_caching=False)
     assert [read(cloud, text, name(i)) for i in (1, 2)] == [24, 24]
 
 

@@ -68,16 +68,16 @@ def test_any_order_of_uses(blocks, actions):
     for action, name, tokens in actions:
         if action == "take" and name not in in_use:
             others = sum(-(-asked // 4) for asked, _ in in_use.values())
-            own = table.get(name).room // 4 if table.get(name) else 0
+            own = table.get(name).allocated // 4 if table.get(name) else 0
             if others + max(-(-tokens // 4), own) <= blocks:
                 session = table.take(name, tokens)
-                in_use[name] = session.room, session
+                in_use[name] = session.allocated, session
             else:
                 with pytest.raises(TargetBusy, match="try again"):
                     table.take(name, tokens)
         elif action == "put back" and name in in_use:
-            room, session = in_use.pop(name)
-            session.rewrite(0, [1] * min(tokens, room), cached=min(tokens, room))
+            allocated, session = in_use.pop(name)
+            session.rewrite(0, [1] * min(tokens, allocated), cached=min(tokens, allocated))
             table.put_back(name)
         elif action == "release":
             table.release(name)
@@ -172,7 +172,7 @@ def test_a_session_whose_cache_could_not_be_changed_is_forgotten():
     table.put_back(b"a")
     borrower = table.take(b"b", 10)
     engine._held[borrower.slot] = [5] * 10  # and of the other it holds something else
-    table.begin_like_others(borrower, list(range(10)))
+    table.reuse_prefix(borrower, list(range(10)))
     assert borrower.cached == 10
     assert borrower.slot not in engine.held  # so that nothing can build on it
     [failed] = failures

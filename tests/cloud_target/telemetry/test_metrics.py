@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 import urllib.error
 import urllib.request
@@ -11,11 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cloud_target.engine.interface import Description
-from cloud_target.telemetry import metrics as module
-from cloud_target.telemetry import options as telemetry
-from cloud_target.telemetry.metrics import METRICS, Metrics, exported
+from cloud_target.telemetry.metrics import METRICS, SECONDS, Metrics, MetricsLimits, exported
 from cloud_target.telemetry.observer import NOBODY, Observer, together
-from shared.errors import InputError
 
 WHO = Description("pocket-target", "f1", "t1", 4096, "float32")
 EVENTS = sorted(name for name in vars(Observer) if not name.startswith("_"))
@@ -78,11 +74,11 @@ def test_the_list_is_what_there_is(metrics):
 
 
 def test_times_from_a_millisecond_to_half_a_minute_are_told_apart():
-    assert (min(module.SECONDS), max(module.SECONDS)) == (0.001, 30.0)
+    assert (min(SECONDS), max(SECONDS)) == (0.001, 30.0)
 
 
-def test_a_label_has_not_too_many_values(metrics, monkeypatch):
-    monkeypatch.setattr(module, "MOST_VALUES", 2)
+def test_a_label_has_not_too_many_values():
+    metrics = Metrics(WHO, "0.1.0", process=False, limits=MetricsLimits(most_values=2))
     for tenant in "abcda":
         metrics.answered(tenant, "verdict", 1, 0, 0.01)
     assert sample(metrics, "tandem_tokens_read_total", tenant="a") == 2
@@ -102,31 +98,12 @@ def test_it_is_offered_over_http(metrics):
         opener.open(f"http://{address}/metrics", timeout=10)
 
 
-def test_a_connection_that_asks_nothing_is_closed(metrics, monkeypatch):
-    monkeypatch.setattr("cloud_target.telemetry.metrics.SILENCE", 0.2)
+def test_a_connection_that_asks_nothing_is_closed():
+    metrics = Metrics(WHO, "0.1.0", process=False, limits=MetricsLimits(silence=0.2))
     with exported(metrics, "127.0.0.1", 0) as address:
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=10) as silent:
             assert silent.recv(1) == b""
-
-
-def options(port: int | None) -> argparse.Namespace:
-    return argparse.Namespace(metrics_host="127.0.0.1", metrics_port=port, log_format="text", log_level="info")
-
-
-def test_a_taken_port_is_one_sentence():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        asked = options(taken.getsockname()[1])
-        with pytest.raises(InputError, match="address already in use; choose another --metrics-port"):
-            telemetry.check(asked)
-        with pytest.raises(InputError, match="choose another"), telemetry.telemetry(asked, WHO):
-            pass
-
-
-def test_without_a_port_nothing_listens():
-    telemetry.check(options(None))
-    with telemetry.telemetry(options(None), WHO) as (_, address):
-        assert address is None
 
 
 class Recorder(Observer):

@@ -10,7 +10,7 @@ from contextlib import suppress
 import grpc
 import pytest
 
-from cloud_target.access.options import Access as ServerAccess
+from cloud_target.access.protection import Access as ServerAccess
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.server.server import SERVICE, running

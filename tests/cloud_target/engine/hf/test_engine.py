@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import pytest
@@ -11,15 +10,15 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloud_target.engine.hf.costs import Costs
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.scheduling.chunks import Parts
+from cloud_target.scheduling.chunks import ChunkedFeed
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetError
-from tests.cloud_target.engine.checkpoints import CONTEXT, MAKERS, VOCABULARY, write_checkpoint
+from tests.cloud_target.engine.checkpoints import CONTEXT, VOCABULARY, write_checkpoint
+from tests.cloud_target.engine.hf.plain import without_cache
 
 SLOTS = 3
 Make = Callable[[str], TargetEngine]
@@ -34,69 +33,6 @@ samplings = st.builds(
 quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory) -> Make:
-    @cache
-    def make(kind: str) -> TargetEngine:
-        directory = write_checkpoint(tmp_path_factory.mktemp("checkpoint") / kind, kind)
-        return TargetEngine(load_target(str(directory), "cpu"))
-
-    return make
-
-
-def without_cache(engine: TargetEngine, text: list[int]) -> torch.Tensor:
-    with torch.inference_mode():
-        return engine.model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
-
-
-def test_which_models_need_no_padding(make):
-    assert {kind: make(kind).packs for kind in MAKERS} == {kind: kind != "gptj" for kind in MAKERS}
-
-
-# Calls cost nothing, so every row has its own; calls cost everything, so all rows share one.
-ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
-
-
-@pytest.mark.parametrize(
-    ("kind", "costs"),
-    [*((kind, ALONE) for kind in MAKERS), *((kind, TOGETHER) for kind in ("llama", "mistral", "gptj"))],
-)
-@quick
-@given(data=st.data())
-def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
-    """Texts in several slots grow and are cut back in pieces of any size, alone and side by side, in any order."""
-    engine, texts = make(kind), [[] for _ in range(SLOTS)]
-    engine._costs = engine._whole_costs = costs
-    for slot in range(SLOTS):
-        engine.trim(slot)
-    for _ in range(data.draw(st.integers(1, 5))):
-        rows, keep = [], []
-        for slot in data.draw(st.permutations(range(SLOTS)))[: data.draw(st.integers(1, SLOTS))]:
-            start = data.draw(st.integers(0, len(texts[slot])))
-            new = data.draw(st.lists(tokens, min_size=1, max_size=min(9, CONTEXT - start)))
-            texts[slot][start:] = new
-            rows.append((slot, start, new))
-            keep.append(data.draw(st.integers(0, len(new))))
-        with torch.inference_mode():
-            found = engine.run(rows, keep)
-        engine.check_integrity()
-        expected = [
-            without_cache(engine, texts[slot])[len(texts[slot]) - n :]
-            for (slot, _, _), n in zip(rows, keep, strict=True)
-        ]
-        assert found.dtype is torch.float32
-        assert torch.allclose(found, torch.cat(expected), atol=1e-4)
-
-
-def test_the_whole_context_can_be_used(make):
-    engine = make("llama")
-    text = [i % VOCABULARY for i in range(CONTEXT)]
-    with torch.inference_mode():
-        engine.run([(0, 0, text[:-1])], [0])
-        found = engine.run([(2, 0, [1]), (0, CONTEXT - 1, text[-1:])], [0, 1])
-    assert torch.allclose(found, without_cache(engine, text)[-1:], atol=1e-4)
-
-
 def plain_twin(engine: TargetEngine) -> ScriptedEngine:
     """A scripted engine whose script is the model without a cache: the plain reading of the rules."""
     twin = ScriptedEngine(lambda text: without_cache(engine, list(text))[-1].numpy(), VOCABULARY, SLOTS, CONTEXT)
@@ -104,20 +40,20 @@ def plain_twin(engine: TargetEngine) -> ScriptedEngine:
     return twin
 
 
-def in_parts(engine: TargetEngine, feed: Feed, most: int) -> Scores:
-    parts = Parts(feed)
-    while parts.read < len(feed.tokens):
-        part = parts.next(most)
-        assert len(part.tokens) <= most
-        parts.add(part, engine.forward([part])[0])
-    return parts.scores()
+def in_chunks(engine: TargetEngine, feed: Feed, most: int) -> Scores:
+    chunks = ChunkedFeed(feed)
+    while chunks.read < len(feed.tokens):
+        chunk = chunks.next(most)
+        assert len(chunk.tokens) <= most
+        chunks.add(chunk, engine.forward([chunk])[0])
+    return chunks.scores()
 
 
 @pytest.mark.parametrize("most", [2, 4, None])
 @quick
 @given(data=st.data())
 def test_scores_are_those_of_the_plain_reading(make, most, data):
-    """Of feeds in one pass, and of feeds that are read in parts."""
+    """Of feeds in one pass, and of feeds that are read in chunks."""
     engine, feeds = make("llama"), []
     twin = plain_twin(engine)
     engine.forward([Feed(slot, 0, (0,) * 12, 11, Sampling()) for slot in range(SLOTS)])
@@ -130,7 +66,7 @@ def test_scores_are_those_of_the_plain_reading(make, most, data):
             q = tuple((np.array([x, (x + 1) % VOCABULARY]), np.array([0.75, 0.25])) for x in text[len(text) - judged :])
         start = data.draw(st.integers(0, 12))
         feeds.append(Feed(slot, start, text, score_from, data.draw(samplings), coupling, q))
-    found = [in_parts(engine, feed, most) for feed in feeds] if most else engine.forward(feeds)
+    found = [in_chunks(engine, feed, most) for feed in feeds] if most else engine.forward(feeds)
     for scores, expected in zip(found, twin.forward(feeds), strict=True):
         assert scores.own.tolist() == expected.own.tolist()
         assert scores.given.off_strict.tolist() == expected.given.off_strict.tolist()
@@ -184,7 +120,7 @@ def test_half_precision_gives_float32_logits(tmp_path):
     half, full = (TargetEngine(load_target(directory, "cpu", dtype)) for dtype in ("float16", "float32"))
     text = [(0, 0, list(range(10)))]
     with torch.inference_mode():
-        rough, exact = half.run(text, [10]), full.run(text, [10])
+        rough, exact = half.passes.run(text, [10]), full.passes.run(text, [10])
     assert torch.allclose(rough, exact, atol=0.1)
     assert len(rough.unique()) > 380  # as float16 they would tie in many places
     assert half.description.fingerprint == full.description.fingerprint
@@ -202,7 +138,7 @@ def test_too_little_memory_is_one_sentence(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     with pytest.raises(InputError, match=r"needs 16384 bytes .* --kv-memory allows \(16383\)"):
         TargetEngine(target, memory=16383)
-    assert TargetEngine(target, memory=16384).room == CONTEXT
+    assert TargetEngine(target, memory=16384).capacity == CONTEXT
     with pytest.raises(InputError, match="use a smaller --kv-memory"):
         TargetEngine(target, memory=1 << 60)
 
@@ -221,9 +157,9 @@ def test_a_copied_beginning_is_as_good_as_one_that_was_read(make):
     for slot in range(SLOTS):
         engine.trim(slot)
     with torch.inference_mode():
-        engine.run([(0, 0, text[:15])], [0])
+        engine.passes.run([(0, 0, text[:15])], [0])
         engine.copy(0, 1, 12)
-        found = engine.run([(1, 12, text[12:])], [8])
+        found = engine.passes.run([(1, 12, text[12:])], [8])
     assert torch.allclose(found, without_cache(engine, text)[12:], atol=1e-4)
     with pytest.raises(ValueError, match="cannot lend 16 tokens"):
         engine.copy(0, 2, 16)

@@ -29,7 +29,7 @@ def test_logits_and_scores(tmp_path, dtype, tolerance):
     directory = str(write_checkpoint(tmp_path))
     here, there = (TargetEngine(load_target(directory, *how)) for how in (("cpu", "float32"), ("cuda", dtype)))
     texts = [(0, 0, [1, 2, 3, 4, 5]), (2, 0, [6, 7])]
-    expected, found = here.run(texts, [5, 1]), there.run(texts, [5, 1]).cpu()
+    expected, found = here.passes.run(texts, [5, 1]), there.passes.run(texts, [5, 1]).cpu()
     assert found.dtype is torch.float32
     assert torch.allclose(found, expected, atol=tolerance)
     feed = Feed(0, 3, (4, 9, 9, 1), 0, Sampling(0.8, 0, 0.9, 3))

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM
 
 from cloud_target.engine import files
 from cloud_target.engine.files import find_directory, target_fingerprint, weight_files
-from cloud_target.engine.hf import cpu
-from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import choose_device, load_target
 from shared.errors import InputError
-from tests.cloud_target.engine.checkpoints import make_tokenizer, write_checkpoint
+from tests.cloud_target.engine.checkpoints import write_checkpoint
 
 
 def edit_config(directory: Path, **fields: object) -> None:
@@ -147,52 +143,8 @@ def test_rotary_parameters_of_transformers_5_are_kept(tmp_path):
     assert torch.allclose(new, logits(rope_theta=500.0), atol=1e-6)
 
 
-def test_a_state_space_model_is_refused(tmp_path):
-    config = MambaConfig(vocab_size=48, hidden_size=16, num_hidden_layers=1, state_size=4, pad_token_id=None)
-    MambaForCausalLM(config).save_pretrained(tmp_path)
-    make_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(InputError, match="MambaForCausalLM cannot be a target: it keeps a recurrent state"):
-        TargetEngine(load_target(str(tmp_path), "cpu"))
-
-
-def test_a_model_that_counts_positions_itself_is_refused(tmp_path):
-    BloomForCausalLM(BloomConfig(vocab_size=48, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path)
-    make_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(InputError, match="counts positions by itself"):
-        TargetEngine(load_target(str(tmp_path), "cpu"))
-
-
-def test_a_model_that_differs_with_a_cache_is_refused(tmp_path):
-    target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    forward = target.model.model.forward
-
-    def forgetful(*args: object, past_key_values: object = None, **kwargs: object) -> object:
-        return forward(*args, past_key_values=past_key_values, **kwargs | {"position_ids": None})
-
-    target.model.model.forward = forgetful
-    with pytest.raises(InputError, match=r"something else with a cache|does not run with a cache"):
-        TargetEngine(target)
-
-
 def test_cuda_where_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto").type == "cpu"
     with pytest.raises(InputError, match="no CUDA device"):
         choose_device("cuda")
-
-
-@pytest.mark.parametrize(("status", "limited"), [(0, False), (1, False), (-4, True)])
-def test_the_bf16_guard(monkeypatch, status, limited):
-    """-4 is death by SIGILL; a trial that ends in another way says nothing against AMX."""
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    monkeypatch.setattr(cpu, "_advertises_amx", lambda: True)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess((), status))
-    assert cpu.guard_bfloat16() is limited
-    assert (cpu.os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX512_CORE_BF16") is limited
-
-
-def test_the_bf16_guard_costs_nothing_without_amx(monkeypatch):
-    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
-    monkeypatch.setattr(cpu, "_advertises_amx", lambda: False)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("no trial is needed"))
-    assert cpu.guard_bfloat16() is False

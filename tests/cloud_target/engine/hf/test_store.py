@@ -1,4 +1,4 @@
-"""The store of keys and values: texts grow, shrink, move and lend, and each finds its own; and which rows share."""
+"""The store of keys and values: texts grow, shrink, move and lend, and each finds its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_target.engine.hf.costs import Costs, grouped
 from cloud_target.engine.hf.store import KvStore
 
 BLOCK = 4
@@ -31,53 +30,53 @@ def blocks(tokens: int) -> int:
 @settings(max_examples=150, deadline=None)
 @given(actions)
 def test_each_text_finds_its_own_again(actions):
-    store, texts, capacity, stamp = make_store(), {}, {}, 0.0
-    assert (store.room, store.token_bytes) == (ROOM, 4 * 9)
+    store, texts, sizes, stamp = make_store(), {}, {}, 0.0
+    assert (store.capacity, store.token_bytes) == (ROOM, 4 * 9)
     for action, slot, other, count in actions:
         if action == "write" and count:
-            fits = sum(capacity.values()) - capacity.get(slot, 0) + max(blocks(count), capacity.get(slot, 0)) <= ROOM
+            fits = sum(sizes.values()) - sizes.get(slot, 0) + max(blocks(count), sizes.get(slot, 0)) <= ROOM
             if not fits:
                 with pytest.raises(ValueError, match="do not fit"):
                     store.reserve(slot, count)
                 continue
-            extent = store.reserve(slot, count)
-            capacity[slot] = max(capacity.get(slot, 0), blocks(count))
+            allocation = store.reserve(slot, count)
+            sizes[slot] = max(sizes.get(slot, 0), blocks(count))
             text = texts.setdefault(slot, [])
             while len(text) < count:
                 stamp += 1
                 text.append(stamp)
-                for part in (*store.keys, *store.values):
-                    part[extent.offset + len(text) - 1] = stamp
-            extent.held = len(text)
+                for arena in (*store.keys, *store.values):
+                    arena[allocation.offset + len(text) - 1] = stamp
+            allocation.held = len(text)
         elif action == "trim":
             store.trim(slot, count)
             if slot in texts:
                 texts[slot] = texts[slot][:count]
-                capacity[slot] = min(capacity[slot], blocks(count))
+                sizes[slot] = min(sizes[slot], blocks(count))
                 if not count:
-                    del texts[slot], capacity[slot]
+                    del texts[slot], sizes[slot]
         elif action == "copy" and slot in texts and other != slot:
             count = min(count, len(texts[slot]))
-            grown = max(blocks(count), capacity.get(other, 0))
-            if count and sum(capacity.values()) - capacity.get(other, 0) + grown <= ROOM:
+            grown = max(blocks(count), sizes.get(other, 0))
+            if count and sum(sizes.values()) - sizes.get(other, 0) + grown <= ROOM:
                 store.copy(slot, other, count)
-                texts[other], capacity[other] = texts[slot][:count], grown
+                texts[other], sizes[other] = texts[slot][:count], grown
         store.check_integrity()
         for slot, text in texts.items():
-            extent = store[slot]
-            assert (extent.held, extent.capacity) == (len(text), capacity[slot])
-            for part in (*store.keys, *store.values):
-                found = part[extent.offset : extent.offset + extent.held]
+            allocation = store[slot]
+            assert (allocation.held, allocation.size) == (len(text), sizes[slot])
+            for arena in (*store.keys, *store.values):
+                found = arena[allocation.offset : allocation.offset + allocation.held]
                 assert torch.equal(found, torch.tensor(text).view(-1, 1, 1).expand_as(found))
 
 
 def test_a_move_for_which_there_is_no_memory_changes_nothing(monkeypatch):
     store = make_store()
     for slot, tokens in enumerate((2 * BLOCK, BLOCK, 5 * BLOCK, 2 * BLOCK)):
-        extent = store.reserve(slot, tokens)
-        extent.held = tokens
-        for part in (*store.keys, *store.values):
-            part[extent.offset : extent.offset + tokens] = slot
+        allocation = store.reserve(slot, tokens)
+        allocation.held = tokens
+        for arena in (*store.keys, *store.values):
+            arena[allocation.offset : allocation.offset + tokens] = slot
     store.trim(1, 0)
 
     def no_memory(_: torch.Tensor) -> torch.Tensor:
@@ -90,9 +89,9 @@ def test_a_move_for_which_there_is_no_memory_changes_nothing(monkeypatch):
     for _ in range(2):  # as it was, and after the same once more with memory
         store.check_integrity()
         for slot in (0, 2, 3):
-            extent = store[slot]
-            for part in (*store.keys, *store.values):
-                assert (part[extent.offset : extent.offset + extent.held] == slot).all()
+            allocation = store[slot]
+            for arena in (*store.keys, *store.values):
+                assert (arena[allocation.offset : allocation.offset + allocation.held] == slot).all()
         store.reserve(0, 5 * BLOCK)
     assert store[0].offset == 7 * BLOCK
 
@@ -104,25 +103,3 @@ def test_nothing_that_is_not_there_can_be_lent():
         store.copy(0, 1, 9)
     with pytest.raises(ValueError, match="cannot lend"):
         store.copy(0, 0, 2)
-
-
-sizes = st.lists(st.tuples(st.integers(1, 64), st.integers(1, 900)), min_size=1, max_size=30)
-
-
-@settings(max_examples=80, deadline=None)
-@given(sizes, st.floats(0, 1e-3), st.floats(0, 1e-7), st.floats(0, 1e-6))
-def test_groups_hold_every_row_once_and_cost_no_more_than_rows_alone(rows, call, pair, gathered):
-    costs = Costs(call, pair, gathered)
-    groups = grouped(rows, costs)
-    assert sorted(i for group in groups for i in group) == list(range(len(rows)))
-    together = sum(
-        costs.of(len(group), max(rows[i][0] for i in group), max(rows[i][1] for i in group)) for group in groups
-    )
-    assert together <= sum(costs.of(1, *row) for row in rows) * (1 + 1e-9) + 1e-12
-
-
-def test_what_costs_most_decides():
-    rows = [(1, 100), (8, 300), (1, 110), (1, 900)]
-    assert len(grouped(rows, Costs(call=0.0, pair=1.0))) == 4
-    assert len(grouped(rows, Costs(call=1.0))) == 1
-    assert grouped(rows, Costs(call=50.0, pair=0.1)) == [[1], [3], [2, 0]]

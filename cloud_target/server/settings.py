@@ -1,0 +1,45 @@
+"""All that `cloud-target serve` can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cloud_target.access.settings import AccessSettings
+from cloud_target.engine.settings import EngineSettings
+from cloud_target.telemetry.settings import TelemetrySettings
+from shared.errors import InputError
+
+# Seconds that calls under way may still take when the server stops: containers are killed after 10.
+DRAIN_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class ServeSettings:
+    """A server and all that belongs to it; by default the embedded target on loopback.
+
+    Attributes:
+        engine: the target, and how it runs.
+        host: address to listen on, without brackets; one that other machines reach needs TLS and tokens.
+        port: 0 picks a free one.
+        prefix_caching: texts of one tenant that begin alike share the reading of that beginning.
+        drain_seconds: how long calls under way may still take after a signal.
+        access: who may call.
+        telemetry: what operators see.
+    """
+
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    host: str = "127.0.0.1"
+    port: int = 50051
+    prefix_caching: bool = True
+    drain_seconds: float = DRAIN_SECONDS
+    access: AccessSettings = field(default_factory=AccessSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            InputError: with the option's name.
+        """
+        if not 0 <= self.drain_seconds < float("inf"):
+            raise InputError(f"--drain-seconds must be 0 or more, not {self.drain_seconds}")

@@ -1,0 +1,29 @@
+"""Metrics are offered where the operator wants them, or one sentence says why not."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from cloud_target.engine.interface import Description
+from cloud_target.telemetry import offered
+from cloud_target.telemetry.settings import TelemetrySettings
+from shared.errors import InputError
+
+WHO = Description("pocket-target", "f1", "t1", 4096, "float32")
+
+
+def test_a_taken_port_is_one_sentence():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        asked = TelemetrySettings(taken.getsockname()[1])
+        with pytest.raises(InputError, match="address already in use; choose another --metrics-port"):
+            offered.check(asked)
+        with pytest.raises(InputError, match="choose another"), offered.telemetry(asked, WHO):
+            pass
+
+
+def test_without_a_port_nothing_listens():
+    offered.check(TelemetrySettings())
+    with offered.telemetry(TelemetrySettings(), WHO) as (_, address):
+        assert address is None
