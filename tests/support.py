@@ -14,8 +14,8 @@ import grpc
 
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.protocol.answer import answer
+from cloud_target.protocol.begin import begin
 from cloud_target.protocol.requests import Limits, Terms, parse_request, parse_terms
-from cloud_target.server.leases import begin
 from cloud_target.sessions.table import SessionTable
 from edge_client.target.client import TargetClient
 from edge_client.target.retry import Retry

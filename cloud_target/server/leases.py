@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
+from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.round_robin import Rotation
 from cloud_target.sessions.session import Session
@@ -151,7 +152,7 @@ class Turns:
         max(theirs, key=lambda turn: turn.session.room).give_way()
 
     def _grows(self, request: Request, context: int) -> bool:
-        return self._table.grows(request.terms.key, _needed(self._table, request, context))
+        return self._table.grows(request.terms.key, needed(self._table, request, context))
 
     def _leave(self, tenant: str, ticket: object) -> None:
         if self._waiting.peek() is ticket:
@@ -178,22 +179,3 @@ class Turns:
         if session_id in self._working:
             self._working[session_id].end()
         self._table.release(session_id)
-
-
-def begin(table: SessionTable, request: Request, context: int) -> Session:
-    """Take the session of a request, with room for its answer and with what others have read of its text.
-
-    Raises:
-        TargetBusy: there is no room now.
-    """
-    session = table.take(request.terms.key, _needed(table, request, context), request.terms.tenant)
-    if request.position == 0:
-        table.begin_like_others(session, request.tokens)
-    return session
-
-
-def _needed(table: SessionTable, request: Request, context: int) -> int:
-    """Room that the answer may take, tokens; none where it will be stale or a resync."""
-    known = table.get(request.terms.key)
-    builds_on = request.position == 0 or (known and known.matches(request.position, request.prefix_hash))
-    return min(request.end + request.write_on, context) if builds_on else 0

@@ -14,7 +14,9 @@ from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.protocol.answer import answer
-from cloud_target.protocol.requests import Limits, Request, parse_request, parse_session_id, parse_terms
+from cloud_target.protocol.describe import describe
+from cloud_target.protocol.reader import RequestReader
+from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.scheduler import STOPPING, Scheduler
 from cloud_target.server.calls import ending
 from cloud_target.server.leases import Turns
@@ -23,7 +25,7 @@ from cloud_target.server.tally import Tally
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
-from shared.errors import AccessDenied, ProtocolError, TargetUnavailable
+from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
 
@@ -64,16 +66,7 @@ class TargetServicer(TargetServiceServicer):
 
     async def Describe(self, request: wire.DescribeRequest, context: grpc.aio.ServicerContext) -> wire.DescribeResponse:
         async with self._call(context) as visit:
-            who, limits = self._engine.description, self._limits(visit)
-            return wire.DescribeResponse(
-                name=who.name,
-                fingerprint=who.fingerprint,
-                tokenizer_fingerprint=who.tokenizer_fingerprint,
-                vocabulary=who.vocabulary,
-                context=limits.context,
-                max_request_tokens=limits.max_request_tokens,
-                dtype=who.dtype,
-            )
+            return describe(self._engine.description, self._limits(visit))
 
     async def Release(self, request: wire.ReleaseRequest, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse:
         async with self._call(context) as visit:
@@ -83,20 +76,16 @@ class TargetServicer(TargetServiceServicer):
             return wire.ReleaseResponse()
 
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
-        stream, terms, last_id = RequestStream(), None, 0
+        stream, counted = RequestStream(), False
         async with self._call(context) as visit, self._open(stream, requests, visit):
+            reader = RequestReader(visit.tenant)
             with ExitStack() as session:
                 while (arrival := await stream.next()) is not None:
-                    message, limits = arrival.message, self._limits(visit)
-                    if message.request_id <= last_id:
-                        raise ProtocolError("request ids count from 1 and must grow within a stream")
-                    last_id = message.request_id
-                    if terms is None:
-                        terms = parse_terms(message, limits, visit.tenant)
-                        session.enter_context(visit.usage.session(terms.session_id))
-                    elif message.HasField("session"):
-                        raise ProtocolError("only the first request of a stream carries the session; open another")
-                    request = parse_request(message, terms, limits)
+                    limits = self._limits(visit)
+                    request = reader.read(arrival.message, limits)
+                    if not counted:
+                        session.enter_context(visit.usage.session(request.terms.session_id))
+                        counted = True
                     self._gate.check(visit)
                     with Tally(request, visit.usage, self._observer, arrival.time) as tally:
                         await self._answer(request, limits, stream, tally, visit, context)

@@ -1,4 +1,4 @@
-"""A target alone, a driver without I/O, and an edge that recovers from anything: what the protocol is tested with."""
+"""A target alone, the service without I/O, and its requests: what the protocol is tested with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cloud_target.engine.interface import Feed
 from cloud_target.engine.scripted import Script, ScriptedEngine
-from cloud_target.protocol.answer import answer
+from cloud_target.protocol.drive import serve
 from cloud_target.protocol.requests import Limits, Request, parse_request, parse_terms
-from cloud_target.server.leases import begin
 from cloud_target.sessions.table import SessionTable
 from shared import prefix
 from shared.config import Coupling, Sampling
@@ -46,24 +44,7 @@ class Cloud:
 
     def stream(self, message: wire.DecodeRequest, tenant: str = "") -> Iterator[wire.DecodeResponse]:
         """Responses as they come; stop iterating to cut the answer short."""
-        request = self.parse(message, tenant)
-        session = begin(self.table, request, self.engine.context)
-        steps = answer(session, request, self.engine.context)
-        try:
-            step = next(steps)
-            while True:
-                if isinstance(step, Feed):
-                    step = steps.send(self.engine.forward([step])[0])
-                else:
-                    yield step
-                    step = next(steps)
-        except StopIteration:
-            pass
-        finally:
-            steps.close()
-            self.table.put_back(request.terms.key)
-            self.table.check_integrity()
-            self.engine.check_integrity()
+        return serve(self.table, self.parse(message, tenant), self.engine)
 
     def ask(self, message: wire.DecodeRequest, tenant: str = "") -> list[wire.DecodeResponse]:
         return list(self.stream(message, tenant))

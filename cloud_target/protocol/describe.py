@@ -1,0 +1,20 @@
+"""What `Describe` answers: who the target is, and how much may be asked of it."""
+
+from __future__ import annotations
+
+from cloud_target.engine.interface import Description
+from cloud_target.protocol.requests import Limits
+from shared.wire.v1 import target_pb2 as wire
+
+
+def describe(who: Description, limits: Limits) -> wire.DescribeResponse:
+    """The description of a target to a caller with these limits."""
+    return wire.DescribeResponse(
+        name=who.name,
+        fingerprint=who.fingerprint,
+        tokenizer_fingerprint=who.tokenizer_fingerprint,
+        vocabulary=limits.vocabulary,
+        context=limits.context,
+        max_request_tokens=limits.max_request_tokens,
+        dtype=who.dtype,
+    )

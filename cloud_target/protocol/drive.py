@@ -1,0 +1,47 @@
+"""Driving the protocol without an event loop: every feed is a pass of its own, run when its answer is asked for.
+
+The server does the same with a scheduler between the answers and the engine (`cloud_target/server/servicer.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+
+from cloud_target.engine.interface import Engine, Feed
+from cloud_target.protocol.answer import answer
+from cloud_target.protocol.begin import begin
+from cloud_target.protocol.requests import Request
+from cloud_target.sessions.session import Session
+from cloud_target.sessions.table import SessionTable
+from shared.wire.v1 import target_pb2 as wire
+
+Responses = Generator[wire.DecodeResponse, None, None]
+
+
+def drive(session: Session, request: Request, engine: Engine) -> Responses:
+    """The responses to one request on a session that was taken for it; close the generator to cut the answer short."""
+    with closing(answer(session, request, engine.context)) as steps:
+        step = next(steps, None)
+        while step is not None:
+            if isinstance(step, Feed):
+                [scores] = engine.forward([step])
+                step = steps.send(scores)  # a feed is never the last step
+            else:
+                yield step
+                step = next(steps, None)
+
+
+def serve(table: SessionTable, request: Request, engine: Engine) -> Responses:
+    """The responses to one request, from taking its session to giving it back.
+
+    Raises:
+        TargetBusy: there is no room now.
+    """
+    session = begin(table, request, engine.context)
+    try:
+        yield from drive(session, request, engine)
+    finally:
+        table.put_back(request.terms.key)
+        table.check_integrity()
+        engine.check_integrity()
