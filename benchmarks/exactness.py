@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from benchmarks.local_target import TargetProcess, run_main
 from benchmarks.prompts import EVERY
@@ -31,9 +32,7 @@ def prompts(edge: Edge, count: int) -> Iterator[list[int]]:
         yield ids
 
 
-def write(
-    edge: Edge, ids: list[int], on_token: Callable[[int], None] | None = None, **options: float | str
-) -> list[int]:
+def write(edge: Edge, ids: list[int], on_token: Callable[[int], None] | None = None, **options: Any) -> list[int]:
     """Prompt and continuation; `on_token` is told how many tokens came before each."""
     with edge.stream(ids, **options) as stream:
         for count, _ in enumerate(stream):

@@ -60,8 +60,10 @@ def _ready(engine: Engine, address: str, metrics: str | None) -> None:
         f"{engine.capacity} in {show_size(engine.capacity * engine.token_bytes)}"
     )
     print(f"cloud-target: serving {who.name} ({about}) on {address}", flush=True)
-    seen = {"metrics": metrics} if metrics else {}
-    event(log, "started", target=who.name, fingerprint=who.fingerprint, dtype=who.dtype, address=address, **seen)
+    about_it: dict[str, object] = {"fingerprint": who.fingerprint, "dtype": who.dtype, "address": address}
+    if metrics:
+        about_it["metrics"] = metrics
+    event(log, "started", logging.INFO, target=who.name, **about_it)
 
 
 def show_count(number: int) -> str:

@@ -107,15 +107,18 @@ class GrpcTransport:
         # A proxy of the environment cannot reach the target on this machine.
         options = _OPTIONS | ({"grpc.enable_http_proxy": 0} if is_loopback(self._host) else {})
         self._channel = _channel(address, self._credentials, list(options.items()))
-        self._stub = TargetServiceStub(self._channel)
+        self._stub = TargetServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated code has no types
         token = self._credentials.token
         self._metadata = ((metadata.AUTHORIZATION, f"Bearer {token}"),) if token else ()
-        self._releases: list[grpc.Future] = []
+        self._releases: list[grpc.Future[wire.ReleaseResponse]] = []
         self._releases_lock = Lock()  # texts of several threads end here
 
     def describe(self, timeout: float) -> wire.DescribeResponse:
         try:
-            return self._stub.Describe(wire.DescribeRequest(), timeout=timeout, metadata=self._metadata)
+            description: wire.DescribeResponse = self._stub.Describe(
+                wire.DescribeRequest(), timeout=timeout, metadata=self._metadata
+            )
+            return description
         except grpc.RpcError as error:
             # Where a target says itself why it is not available, there is nothing to find out.
             call = error if isinstance(error, grpc.Call) else None

@@ -19,7 +19,7 @@ def models(request: pytest.FixtureRequest) -> Path:
 
 
 def test_the_models_are_package_data(models: Path) -> None:
-    (pattern,) = pyproject()["tool"]["setuptools"]["package-data"][models.parent.name]
+    pattern, *_ = pyproject()["tool"]["setuptools"]["package-data"][models.parent.name]
     shipped = {path for path in models.parent.glob(pattern) if path.is_file()}
     assert shipped
     assert shipped == {path for path in models.rglob("*") if path.is_file()}
