@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cloud_target.engine.interface import Description, Feed, Scores, Sparse, check_feeds
-from shared import noise
-from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Coupling, Sampling
+from cloud_target.engine.interface import Description, Feed, Scores, check_feeds
+from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Coupling
+from shared.coupling import judge_residual
 from shared.sampling import Sampler
 from shared.wire.codec import AuditedTokens
 
@@ -129,25 +129,3 @@ class ScriptedEngine:
             own = judge_residual(x, p, feed.q[judged], feed.sampling, position)
         off_typical = bool(np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
         return own, -log_p1[own], off_typical, -log_p1[x]
-
-
-def judge_residual(x: int, p: np.ndarray, q: Sparse, sampling: Sampling, position: int) -> int:
-    """x with probability min(1, p(x)/q(x)), else a draw from norm(max(0, p - q)): arXiv 2302.01318, algorithm 2.
-
-    Args:
-        x: the drafted token.
-        p: the target's distribution, ``float64 [vocabulary]``.
-        q: the draft's.
-        sampling: for the seed.
-        position: of x.
-    """
-    dense = np.zeros_like(p)
-    dense[q[0]] = q[1]
-    u = noise.uniform(noise.key(sampling.seed, position, noise.ACCEPT), np.array([x]))[0]
-    if u * dense[x] < p[x]:
-        return x
-    excess = np.maximum(p - dense, 0.0)
-    ids = np.flatnonzero(excess if excess.any() else p)
-    weights = excess[ids] if excess.any() else p[ids]
-    g = noise.gumbel(noise.key(sampling.seed, position, noise.RESIDUAL), ids)
-    return int(ids[np.argmax(np.log(weights) + g)])

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_target.engine.scoring.score import Row, score
-from cloud_target.engine.scripted import judge_residual
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
+from shared.coupling import judge_residual
 from shared.sampling import Sampler
 
 VOCABULARY = 12
