@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from threading import RLock
 from typing import Protocol
 
@@ -83,7 +84,8 @@ class LoopbackTransport:
         """See `Transport.release`."""
         with self._lock:
             self.released.append(session_id)
-            self.service.release(session_id)
+            with suppress(ProtocolError, InputError):
+                self.service.release(session_id)
 
     def close(self) -> None:
         """See `Transport.close`."""

@@ -1,0 +1,79 @@
+"""A target whose model is a function: for tests of programs that use Tandem, without a model and without a port."""
+
+from __future__ import annotations
+
+from edge_client.testing.scripts import Script
+from edge_client.testing.stream import ScriptedStream
+from shared.bundle import Manifest
+from shared.wire.v1 import target_pb2 as wire
+
+SCRIPTED = "scripted"
+
+
+class ScriptedTarget:
+    """A target that follows a script; the `Service` of a `LoopbackTransport` or `LossyTransport`. ::
+
+        target = ScriptedTarget(random_script(vocabulary=261), vocabulary=261)
+        transport = LoopbackTransport(target)
+
+    Args:
+        script: from the ids of a text to the next token's logits, ``float32 [vocabulary]``, all finite.
+        vocabulary: number of token ids.
+        context: longest text in tokens, prompt included.
+        name, fingerprint: who it says it is. A bundle made for a target of another fingerprint is used, with a warning.
+        tokenizer_fingerprint: a bundle with another one is refused.
+
+    Attributes:
+        script, vocabulary, context: as given.
+        lives: how often it was started.
+        texts: ids that it knows of each session's text, by session id.
+    """
+
+    def __init__(
+        self,
+        script: Script,
+        vocabulary: int,
+        context: int = 4096,
+        name: str = SCRIPTED,
+        fingerprint: str = SCRIPTED,
+        tokenizer_fingerprint: str = SCRIPTED,
+    ) -> None:
+        self.script = script
+        self.vocabulary, self.context = vocabulary, context
+        self._who = {"name": name, "fingerprint": fingerprint, "tokenizer_fingerprint": tokenizer_fingerprint}
+        self.lives = 1
+        self.texts: dict[bytes, list[int]] = {}
+
+    @classmethod
+    def of(cls, manifest: Manifest, script: Script) -> ScriptedTarget:
+        """The target that a bundle was made for, whatever its real model is."""
+        return cls(
+            script,
+            manifest.vocabulary,
+            manifest.context,
+            manifest.target_name,
+            manifest.target_fingerprint,
+            manifest.tokenizer_fingerprint,
+        )
+
+    def describe(self) -> wire.DescribeResponse:
+        """See `Service.describe`."""
+        limits = {"vocabulary": self.vocabulary, "context": self.context, "max_request_tokens": self.context}
+        return wire.DescribeResponse(**self._who, **limits, dtype="float32")
+
+    def stream(self) -> ScriptedStream:
+        """See `Service.stream`."""
+        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts)
+
+    def release(self, session_id: bytes) -> None:
+        """See `Service.release`."""
+        self.texts.pop(session_id, None)
+
+    def evict(self) -> None:
+        """Forget every session, as if others had needed the room; the edge will send its text again."""
+        self.texts.clear()
+
+    def restart(self) -> None:
+        """Begin a new life: every session is forgotten and every stream broken."""
+        self.lives += 1
+        self.texts.clear()
