@@ -6,9 +6,10 @@ import pytest
 
 from benchmarks.quality import CLOUD, LOCAL, default_row, gap_line, rows_of, samples, table, write_rows
 from edge_client.decoding.generation import Settings
+from edge_client.testing import LoopbackTransport
 from shared.config import Mode, Sampling
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackTransport, client_of
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_cloud, fake_device
 
 SETTINGS = Settings(sampling=Sampling(0.7, 0, 0.9), max_tokens=24)
 PROMPTS = [[0, 270, 280], [0, 290, 300, 310]]

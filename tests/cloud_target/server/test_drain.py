@@ -22,13 +22,15 @@ from cloud_target.server import cli
 from cloud_target.server.server import TargetServer
 from edge_client.decoding.generation import Settings
 from edge_client.target.client import TargetClient
+from edge_client.testing import LoopbackTransport
 from shared.config import Criterion, Mode, Sampling
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
 from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackTransport, client_of, unused_port
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_cloud, fake_device
+from tests.grpc_service import unused_port
 
 Health = health_pb2.HealthCheckResponse
 VOCABULARY, CONTEXT = 8, 128

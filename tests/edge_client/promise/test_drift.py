@@ -9,11 +9,12 @@ import pytest
 from edge_client.decoding.generation import Settings
 from edge_client.promise import drift
 from edge_client.target.client import Description
+from edge_client.testing import LoopbackTransport
 from shared.bundle import Calibration, Familiar, Wording
 from shared.config import Criterion, Mode, Sampling
 from shared.tokenizer import bytes_per_token, encode_prompt
-from tests.fakes import fake_cloud, fake_device, manifest, tokenizer
-from tests.support import LoopbackTransport, client_of
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_cloud, fake_device, manifest, tokenizer
 
 TARGET = Description("scripted", "scripted", "scripted", 300, 512, 64, "float32")
 FAMILIAR = [Familiar(0.0, 1.0, 64, 0.2, 0.9), Familiar(0.7, 0.9, 64, 1.0, 2.0)]

@@ -6,10 +6,11 @@ import pytest
 
 from edge_client.decoding.generation import Settings
 from edge_client.promise.budget import HIGHEST
+from edge_client.testing import LoopbackLink, LoopbackTransport
 from shared.config import Criterion
 from shared.wire.v1 import target_pb2 as wire
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackLink, LoopbackTransport, client_of
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_cloud, fake_device
 
 
 class OpinionatedLink(LoopbackLink):
@@ -37,7 +38,7 @@ class OpinionatedTransport(LoopbackTransport):
         self._kind = kind
 
     def open(self) -> LoopbackLink:
-        return self._kind(self.cloud)
+        return self._kind(self.service)
 
 
 @pytest.mark.parametrize("criterion", list(Criterion))

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from edge_client.decoding.generation import Settings
 from edge_client.promise.learning import INPUTS, MOST_WEIGHT, Correction, Learner
+from edge_client.testing import LoopbackTransport
 from shared.config import Criterion
 from shared.features import NAMES, SCALARS
-from tests.fakes import fake_cloud, fake_device
-from tests.support import LoopbackTransport, client_of
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_cloud, fake_device
 
 MARGIN = NAMES.index("noisy_margin")
 

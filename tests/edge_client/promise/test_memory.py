@@ -12,11 +12,12 @@ from edge_client.cli import main as cli
 from edge_client.decoding.generation import Settings
 from edge_client.promise.budget import Budget
 from edge_client.promise.memory import Memory, Promise, state_directory
+from edge_client.testing import LoopbackTransport
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
 from tests.edge_client.bundles import made_bundle
-from tests.fakes import fake_cloud, fake_device, manifest
-from tests.support import LoopbackTransport, client_of
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_cloud, fake_device, manifest
 
 
 def file_of(directory: Path) -> Path:

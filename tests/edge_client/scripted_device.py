@@ -1,6 +1,7 @@
 """A device whose models are a few lines of Python, for tests of what is around the models.
 
-`python -m tests.fakes ARGUMENTS` is `edge-client` with it; TANDEM_TEST_PAUSE slows its draft down (seconds a token).
+`python -m tests.edge_client.scripted_device ARGUMENTS` is `edge-client` with it; TANDEM_TEST_PAUSE slows its draft down
+(seconds a token).
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.cli.main import main
 from edge_client.decoding.generation import Device
-from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
-from shared.bundle import DraftGraph, Manifest, Probe
+from edge_client.testing import ScriptedDraft, ScriptedVerifier, probabilities, scripted_manifest
+from shared.bundle import Manifest
 from shared.chat import SPECIAL_TOKENS
-from tests.support import Cloud
 
 CONTEXT = 512
 CANDIDATES = 32
@@ -63,32 +65,17 @@ def script(who: str) -> Callable[[Sequence[int]], np.ndarray]:
     return logits
 
 
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    weights = np.exp(logits.astype(np.float64) - logits.max())
-    return weights / weights.sum()
-
-
 def manifest() -> Manifest:
-    return Manifest(
-        name="fake",
-        target_name="scripted",
-        target_fingerprint="scripted",
-        tokenizer_fingerprint="scripted",
-        vocabulary=tokenizer().get_vocab_size(),
-        context=CONTEXT,
-        end_ids=[0, 1],
-        draft=DraftGraph("concat", 1, 1, 8, 8, CANDIDATES, "float32"),
-        probe=Probe([1], [1], [0.0], 0.1),
-    )
+    return replace(scripted_manifest(tokenizer().get_vocab_size(), CONTEXT, CANDIDATES), name="fake")
 
 
 def fake_device(pause: float = 0.0) -> Device:
     """A device that writes nonsense; its draft takes `pause` seconds a token."""
-    logits = script("draft")
+    follow = probabilities(script("draft"))
 
     def distribution(text: Sequence[int]) -> np.ndarray:
         time.sleep(pause)
-        return _probabilities(logits(text))
+        return follow(text)
 
     draft = ScriptedDraft(distribution, tokenizer().get_vocab_size(), CONTEXT, candidates=CANDIDATES)
     # Doubts what the draft thought unlikely.
@@ -96,10 +83,10 @@ def fake_device(pause: float = 0.0) -> Device:
     return Device(manifest(), tokenizer(), draft, verifier)
 
 
-def fake_cloud() -> Cloud:
+def fake_cloud() -> InProcessTarget:
     """The target that the fake device's bundle is made for."""
     size = tokenizer().get_vocab_size()
-    return Cloud(lambda: ScriptedEngine(script("target"), size, context=CONTEXT))
+    return InProcessTarget(lambda: ScriptedEngine(script("target"), size, context=CONTEXT))
 
 
 if __name__ == "__main__":
