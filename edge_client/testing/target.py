@@ -40,7 +40,7 @@ class ScriptedTarget:
     ) -> None:
         self.script = script
         self.vocabulary, self.context = vocabulary, context
-        self._who = {"name": name, "fingerprint": fingerprint, "tokenizer_fingerprint": tokenizer_fingerprint}
+        self._name, self._fingerprint, self._tokenizer_fingerprint = name, fingerprint, tokenizer_fingerprint
         self.lives = 1
         self.texts: dict[bytes, list[int]] = {}
 
@@ -58,8 +58,15 @@ class ScriptedTarget:
 
     def describe(self) -> wire.DescribeResponse:
         """See `Service.describe`."""
-        limits = {"vocabulary": self.vocabulary, "context": self.context, "max_request_tokens": self.context}
-        return wire.DescribeResponse(**self._who, **limits, dtype="float32")
+        return wire.DescribeResponse(
+            name=self._name,
+            fingerprint=self._fingerprint,
+            tokenizer_fingerprint=self._tokenizer_fingerprint,
+            vocabulary=self.vocabulary,
+            context=self.context,
+            max_request_tokens=self.context,
+            dtype="float32",
+        )
 
     def stream(self) -> ScriptedStream:
         """See `Service.stream`."""
