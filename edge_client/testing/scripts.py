@@ -45,12 +45,12 @@ def blurred(script: Script, spread: float, seed: int = 1, memory: int = 2) -> Sc
     return logits
 
 
-def replies(vocabulary: int, answers: Mapping[Sequence[int], Sequence[int]], end_id: int) -> Script:
+def replies(vocabulary: int, answers: Mapping[tuple[int, ...], Sequence[int]], end_id: int) -> Script:
     """A script that says what it is told to, and nothing else.
 
     Args:
         vocabulary: number of token ids.
-        answers: ids of prompts, as tuples, and of what is said after each; where several prompts fit, the longest.
+        answers: ids of prompts and of what is said after each; where several prompts fit, that of the longest.
         end_id: said after the answer, and instead of one where no prompt fits or the text has left the answer.
     """
     longest_first = sorted(((list(p), [*p, *a]) for p, a in answers.items()), key=lambda pair: -len(pair[0]))
@@ -71,7 +71,7 @@ def probabilities(script: Script) -> Callable[[Sequence[int]], np.ndarray]:
 
     def distribution(text: Sequence[int]) -> np.ndarray:
         logits = script(text).astype(np.float64)
-        shares: np.ndarray = np.exp(logits - np.logaddexp.reduce(logits))
-        return shares
+        p: np.ndarray = np.exp(logits - np.logaddexp.reduce(logits))
+        return p
 
     return distribution

@@ -24,7 +24,7 @@ class ScriptedTarget:
         tokenizer_fingerprint: a bundle with another one is refused.
 
     Attributes:
-        script, vocabulary, context, name, fingerprint, tokenizer_fingerprint: as given.
+        script, vocabulary, context: as given.
         lives: how often it was started.
         texts: ids that it knows of each session's text, by session id.
     """
@@ -40,7 +40,7 @@ class ScriptedTarget:
     ) -> None:
         self.script = script
         self.vocabulary, self.context = vocabulary, context
-        self.name, self.fingerprint, self.tokenizer_fingerprint = name, fingerprint, tokenizer_fingerprint
+        self._name, self._fingerprint, self._tokenizer_fingerprint = name, fingerprint, tokenizer_fingerprint
         self.lives = 1
         self.texts: dict[bytes, list[int]] = {}
 
@@ -59,9 +59,9 @@ class ScriptedTarget:
     def describe(self) -> wire.DescribeResponse:
         """See `Service.describe`."""
         return wire.DescribeResponse(
-            name=self.name,
-            fingerprint=self.fingerprint,
-            tokenizer_fingerprint=self.tokenizer_fingerprint,
+            name=self._name,
+            fingerprint=self._fingerprint,
+            tokenizer_fingerprint=self._tokenizer_fingerprint,
             vocabulary=self.vocabulary,
             context=self.context,
             max_request_tokens=self.context,

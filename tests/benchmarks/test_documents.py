@@ -8,7 +8,7 @@ from benchmarks.documents import DEEPER, OPENING, after, openings
 from benchmarks.prose import unseen_prose
 from shared.errors import InputError
 from shared.tokenizer import encode_prompt
-from tests.fakes import tokenizer
+from tests.edge_client.scripted_device import tokenizer
 
 LONG = "The little robot went to the big park and saw a girl. " * 30
 SHORT = "She was happy, and she sat in the park."

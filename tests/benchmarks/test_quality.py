@@ -7,7 +7,7 @@ import pytest
 from benchmarks.quality import CLOUD, LOCAL, default_row, gap_line, rows_of, samples, table, write_rows
 from edge_client.settings import Settings
 from shared.config import Mode
-from tests.fakes import fake_bundle, fake_edge
+from tests.edge_client.scripted_device import fake_bundle, fake_edge
 
 SETTINGS = Settings(temperature=0.7, top_p=0.9, max_tokens=24)
 PROMPTS = [[0, 270, 280], [0, 290, 300, 310]]

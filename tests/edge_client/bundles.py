@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shared.bundle import Calibration, write_manifest
 from shared.config import Criterion
-from tests.fakes import manifest
+from tests.edge_client.scripted_device import manifest
 
 
 def made_bundle(directory: Path) -> str:

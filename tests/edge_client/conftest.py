@@ -9,8 +9,9 @@ import pytest
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli import main as cli
 from edge_client.target.client import TargetClient
-from tests.fakes import fake_bundle, fake_cloud
-from tests.support import LoopbackTransport, client_of
+from edge_client.testing import LoopbackTransport
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_bundle, fake_cloud
 
 
 @pytest.fixture

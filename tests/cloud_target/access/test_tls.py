@@ -22,8 +22,8 @@ from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetUnavailable
 from tests.certificates import Authority, Pair
 from tests.cloud_target.protocol.reference import alone
+from tests.grpc_service import unused_port
 from tests.project.tree import ROOT
-from tests.support import unused_port
 
 VOCABULARY, CONTEXT = 8, 64
 SCRIPT = random_script(VOCABULARY)

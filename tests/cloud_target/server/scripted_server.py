@@ -1,4 +1,4 @@
-"""The target of `tests/fakes.py` as a process of its own, which takes its time for every pass and logs all it can.
+"""The target of `tests/edge_client/scripted_device.py` as a process, which takes its time for passes and logs all.
 
 `python -m tests.cloud_target.server.scripted_server PORT SECONDS_A_PASS [VOCABULARY]`; it prints its address when it
 serves. With a vocabulary it writes nonsense over that many token ids instead.
@@ -16,7 +16,7 @@ from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import TargetServer, serve
 from cloud_target.server.settings import DRAIN_SECONDS
-from tests.fakes import CONTEXT, script, tokenizer
+from tests.edge_client.scripted_device import CONTEXT, script, tokenizer
 
 
 class PacedEngine(ScriptedEngine):

@@ -25,8 +25,8 @@ from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
 from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
-from tests.fakes import fake_bundle, fake_edge
-from tests.support import unused_port
+from tests.edge_client.scripted_device import fake_bundle, fake_edge
+from tests.grpc_service import unused_port
 
 Health = health_pb2.HealthCheckResponse
 VOCABULARY, CONTEXT = 8, 128

@@ -22,7 +22,7 @@ from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import request
 from tests.cloud_target.server.process import ScriptedProcess
-from tests.fakes import CONTEXT, fake_bundle, script, tokenizer
+from tests.edge_client.scripted_device import CONTEXT, fake_bundle, script, tokenizer
 
 VOCABULARY = 200_000  # so that ids look like nothing else in a log
 PROMPT = [112_345, 198_765, 187_766, 134_567]

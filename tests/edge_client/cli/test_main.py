@@ -20,11 +20,14 @@ from edge_client.cli import main as cli
 from edge_client.cli.arguments import parse_args
 from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
+from edge_client.testing import LoopbackTransport
 from shared.errors import TargetUnavailable
 from tests.edge_client.bundles import made_bundle
-from tests.fakes import fake_bundle, fake_cloud
-from tests.support import LoopbackTransport, Servicer, client_of, serving, unused_port
+from tests.edge_client.clients import client_of
+from tests.edge_client.scripted_device import fake_bundle, fake_cloud
+from tests.grpc_service import Servicer, serving, unused_port
 
+DEVICE = "tests.edge_client.scripted_device"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -270,9 +273,7 @@ def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
 
 
 def test_a_dead_target_and_a_wrong_address():
-    runs = [
-        start("Tom", "--target", address, module="tests.fakes") for address in (f"127.0.0.1:{unused_port()}", "nowhere")
-    ]
+    runs = [start("Tom", "--target", address, module=DEVICE) for address in (f"127.0.0.1:{unused_port()}", "nowhere")]
     for run, status, sentence in zip(
         runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
     ):
@@ -294,7 +295,17 @@ def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learne
         pytest.skip("whoever started the tests has this signal ignored (as nohup does), which a process inherits")
     address, servicer = served
     pace = {"TANDEM_TEST_PAUSE": "0.02", "TANDEM_STATE": str(tmp_path)}
-    run = start("Tom", "--target", address, "--max-tokens", "400", "--window", "4", module="tests.fakes", **pace)
+    run = start(
+        "Tom",
+        "--target",
+        address,
+        "--max-tokens",
+        "400",
+        "--window",
+        "4",
+        module=DEVICE,
+        **pace,
+    )
     assert run.stdout.read(20)
     run.send_signal(number)
     _, err = run.communicate(timeout=30)
@@ -302,12 +313,20 @@ def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learne
     [memory] = tmp_path.glob("*.json")
     assert json.loads(memory.read_text())["entries"][0]["known"] > 0
     assert len(servicer.transport.released) == 1
-    assert len(servicer.transport.cloud.table) == 0
+    assert len(servicer.transport.service.table) == 0
 
 
 def test_a_reader_that_leaves_is_no_error(served):
     address, servicer = served
-    run = start("Tom", "--target", address, "--max-tokens", "400", module="tests.fakes", TANDEM_TEST_PAUSE="0.005")
+    run = start(
+        "Tom",
+        "--target",
+        address,
+        "--max-tokens",
+        "400",
+        module=DEVICE,
+        TANDEM_TEST_PAUSE="0.005",
+    )
     assert run.stdout.read(20)
     run.stdout.close()
     assert run.wait(timeout=30) == 141
@@ -317,7 +336,7 @@ def test_a_reader_that_leaves_is_no_error(served):
 
 
 def test_a_text_over_grpc_is_the_one_without(edge, served):
-    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module="tests.fakes")
+    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module=DEVICE)
     out, err = run.communicate(timeout=30)
     assert (run.returncode, err) == (0, b"")
     assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]

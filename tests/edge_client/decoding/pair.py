@@ -8,6 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.decoding.decoder import decode
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.policy import Cloud, Exact, Local, Policy, Sprint
@@ -16,12 +17,12 @@ from edge_client.decoding.text import Text
 from edge_client.promise.budget import Budget
 from edge_client.promise.feedback import Feedback
 from edge_client.target.client import TargetClient
+from edge_client.testing import LoopbackTransport
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.sampling import Sampler
 from shared.stopping import Stopper
-from tests.support import Cloud as CloudProcess
-from tests.support import LoopbackTransport, client_of
+from tests.edge_client.clients import client_of
 
 
 class Letters:
@@ -46,7 +47,7 @@ class Pair:
         self.vocabulary, self.context = vocabulary, context
         self._blur, self._seed = blur, seed
         self._cache: dict[tuple[int, ...], np.ndarray] = {}
-        self.cloud = CloudProcess(lambda: ScriptedEngine(self.target_logits, vocabulary, context=context))
+        self.cloud = InProcessTarget(lambda: ScriptedEngine(self.target_logits, vocabulary, context=context))
         self.client: TargetClient = client_of(LoopbackTransport(self.cloud))
 
     def target_logits(self, text: Iterable[int]) -> np.ndarray:

@@ -13,7 +13,7 @@ from edge_client.usage.summary import Summary
 from shared.bundle import Calibration, Familiar, Wording
 from shared.config import Criterion, Mode, Sampling
 from shared.tokenizer import bytes_per_token, encode_prompt
-from tests.fakes import fake_bundle, fake_edge, manifest, tokenizer
+from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest, tokenizer
 
 TARGET = Description("scripted", "scripted", "scripted", 300, 512, 64, "float32")
 FAMILIAR = [Familiar(0.0, 1.0, 64, 0.2, 0.9), Familiar(0.7, 0.9, 64, 1.0, 2.0)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from edge_client.promise.budget import HIGHEST
+from edge_client.testing import LoopbackLink, LoopbackTransport
 from shared.config import Criterion
 from shared.wire.v1 import target_pb2 as wire
-from tests.fakes import fake_cloud, fake_edge
-from tests.support import LoopbackLink, LoopbackTransport
+from tests.edge_client.scripted_device import fake_cloud, fake_edge
 
 
 class OpinionatedLink(LoopbackLink):
@@ -36,7 +36,7 @@ class OpinionatedTransport(LoopbackTransport):
         self._kind = kind
 
     def open(self) -> LoopbackLink:
-        return self._kind(self.cloud)
+        return self._kind(self.service)
 
 
 @pytest.mark.parametrize("criterion", list(Criterion))

@@ -13,7 +13,7 @@ from edge_client.promise.learning import INPUTS, MOST_WEIGHT, Correction, Learne
 from edge_client.promise.memory import Memory
 from shared.config import Criterion
 from shared.features import NAMES, SCALARS
-from tests.fakes import fake_edge
+from tests.edge_client.scripted_device import fake_edge
 
 MARGIN = NAMES.index("noisy_margin")
 

@@ -16,7 +16,7 @@ from edge_client.usage.audit import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.errors import InputError
 from tests.edge_client.bundles import made_bundle
-from tests.fakes import fake_edge, manifest
+from tests.edge_client.scripted_device import fake_edge, manifest
 
 
 def file_of(directory: Path) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.target.client import TargetClient, TargetSession
+from edge_client.testing import LoopbackTransport
 from shared.config import Coupling, Sampling
 from shared.errors import LinkBroken
 from shared.sampling import Sampler
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
-from tests.support import Cloud, LoopbackTransport
 
 VOCABULARY, CONTEXT, END = 7, 96, 6
 SAMPLING = Sampling(temperature=0.9, top_p=0.95, seed=11)
@@ -19,8 +20,8 @@ PROMPT = [1, 2, 3, 4, 5]
 SCRIPT = random_script(VOCABULARY)
 
 
-def make_cloud(vocabulary: int = VOCABULARY, context: int = CONTEXT) -> Cloud:
-    return Cloud(lambda: ScriptedEngine(random_script(vocabulary), vocabulary, context=context))
+def make_cloud(vocabulary: int = VOCABULARY, context: int = CONTEXT) -> InProcessTarget:
+    return InProcessTarget(lambda: ScriptedEngine(random_script(vocabulary), vocabulary, context=context))
 
 
 def own(text: list[int]) -> int:

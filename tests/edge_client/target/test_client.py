@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from edge_client.target.client import CONNECT
 from edge_client.target.retry import Patience, Retry
+from edge_client.testing import LoopbackLink, LoopbackTransport, ManualClock
 from shared.bundle import DraftGraph, Manifest, Probe
 from shared.errors import LinkBroken, ProtocolError, TargetBusy, TargetMismatch, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
+from tests.edge_client.clients import client_of
 from tests.edge_client.target.conversation import CONTEXT, PROMPT, VOCABULARY, Liar, make_cloud, open_session, own
-from tests.support import FakeClock, LoopbackLink, LoopbackTransport, client_of
 
 
 class Dead(LoopbackTransport):
     """Nobody answers."""
 
-    def __init__(self, error: Callable[[], Exception], clock: FakeClock) -> None:
+    def __init__(self, error: Callable[[], Exception], clock: ManualClock) -> None:
         super().__init__(make_cloud())
         self.error, self.clock, self.dead, self.attempts = error, clock, False, 0
 
@@ -44,7 +45,7 @@ class Dead(LoopbackTransport):
 
 
 def test_a_dead_target_is_given_up_in_time():
-    clock = FakeClock()
+    clock = ManualClock()
     transport = Dead(lambda: LinkBroken("connection refused"), clock)
     client = client_of(transport, clock)
     session = open_session(client)
@@ -62,7 +63,7 @@ def test_a_dead_target_is_given_up_in_time():
 
 
 def test_a_pause_that_the_target_wants_is_counted_apart():
-    clock = FakeClock()
+    clock = ManualClock()
     transport = Dead(lambda: TargetBusy("the tokens of this minute are used up", 2.0), clock)
     session = open_session(client_of(transport, clock))
     assert session.judge(PROMPT, 5).token == own(PROMPT)
@@ -74,7 +75,7 @@ def test_a_pause_that_the_target_wants_is_counted_apart():
 
 
 def test_a_wrong_address_is_given_up_at_once():
-    clock = FakeClock()
+    clock = ManualClock()
     transport = Dead(lambda: LinkBroken("connection refused"), clock)
     transport.dead = True
     with pytest.raises(TargetUnavailable):
@@ -84,7 +85,7 @@ def test_a_wrong_address_is_given_up_at_once():
 
 
 def test_the_tail_is_not_worth_a_long_wait():
-    clock = FakeClock()
+    clock = ManualClock()
     transport = Dead(lambda: LinkBroken("gone"), clock)
     session = open_session(client_of(transport, clock))
     transport.dead = True
@@ -96,7 +97,7 @@ def test_the_tail_is_not_worth_a_long_wait():
 
 @given(st.integers(0, 2**32), st.booleans())
 def test_pauses_grow_and_end(seed, busy):
-    clock, retry = FakeClock(), Retry()
+    clock, retry = ManualClock(), Retry()
     patience = Patience(retry, "x:1", clock, random.Random(seed))
     error = TargetBusy("busy") if busy else LinkBroken("cut")
     pauses = []
@@ -114,7 +115,7 @@ def test_pauses_grow_and_end(seed, busy):
 
 
 def test_a_target_without_room_is_asked_again_when_it_says():
-    clock = FakeClock()
+    clock = ManualClock()
     patience = Patience(Retry(), "x:1", clock, random.Random(0))
     assert patience.after(TargetBusy("busy", 7.0)) == clock.time
     assert 7.0 < clock.time < 7.0 + Retry().first_pause
@@ -131,11 +132,11 @@ def test_closing_releases_once_and_only_what_was_used():
     assert transport.released == []
     session = open_session(client)
     session.judge(PROMPT, 5)
-    assert len(transport.cloud.table) == 1
+    assert len(transport.service.table) == 1
     session.close()
     session.close()
     assert len(transport.released) == 1
-    assert len(transport.cloud.table) == 0
+    assert len(transport.service.table) == 0
     with client:
         pass
     assert transport.closed

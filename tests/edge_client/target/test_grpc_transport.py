@@ -10,19 +10,21 @@ import grpc
 import pytest
 
 from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.target.client import TargetClient
 from edge_client.target.grpc_transport import ERRORS, GrpcTransport
+from edge_client.testing import LoopbackTransport
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, LinkBroken, TargetBusy, TargetError, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
-from tests.support import Cloud, LoopbackTransport, Servicer, serving, unused_port
+from tests.grpc_service import Servicer, serving, unused_port
 
 PROMPT = [1, 2, 3]
 SAMPLING = Sampling(seed=3)
 
 
-def make_cloud() -> Cloud:
-    return Cloud(lambda: ScriptedEngine(random_script(50), 50, context=256))
+def make_cloud() -> InProcessTarget:
+    return InProcessTarget(lambda: ScriptedEngine(random_script(50), 50, context=256))
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_a_text_over_grpc_is_the_one_without(servicer, transport):
     client = TargetClient(transport, address)
     assert text_of(client) == expected
     client.close()  # waits for the release
-    assert len(servicer.transport.cloud.table) == 0
+    assert len(servicer.transport.service.table) == 0
     client.close()
 
 

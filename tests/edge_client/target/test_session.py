@@ -12,13 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_target.protocol.requests import Limits
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.target.client import Description, TargetClient, TargetSession
 from edge_client.target.known import Known
 from edge_client.target.retry import Retry
+from edge_client.testing import LoopbackLink, LoopbackTransport, LossyTransport, ManualClock, Trouble
 from shared import prefix
 from shared.config import Coupling
 from shared.errors import InputError, ProtocolError, TargetRefused
 from shared.wire.v1 import target_pb2 as wire
+from tests.edge_client.clients import client_of
 from tests.edge_client.target.conversation import (
     CONTEXT,
     END,
@@ -30,7 +33,6 @@ from tests.edge_client.target.conversation import (
     own,
     own_text,
 )
-from tests.support import Cloud, FakeClock, LoopbackLink, LoopbackTransport, LossyTransport, Trouble, client_of
 
 
 def sprint(session: TargetSession, length: int, seed: int = 0) -> tuple[list[int], dict[int, tuple]]:
@@ -90,14 +92,14 @@ def test_audits_tell_which_tokens_are_off_target():
 troubles = st.lists(st.sampled_from([*Trouble, *[Trouble.NONE] * 4]), max_size=80)
 
 
-def patient(transport: LossyTransport, clock: FakeClock) -> TargetClient:
+def patient(transport: LossyTransport, clock: ManualClock) -> TargetClient:
     return TargetClient(transport, "lossy:0", Retry(total=1e6), clock, random.Random(0))
 
 
 @given(plan=troubles, seed=st.integers(0, 3))
 def test_no_trouble_changes_a_judged_text_or_its_audits(plan, seed):
     undisturbed = sprint(open_session(client_of(LoopbackTransport(make_cloud()))), 40, seed)
-    clock = FakeClock()
+    clock = ManualClock()
     session = open_session(patient(LossyTransport(make_cloud(), plan, clock), clock))
     assert sprint(session, 40, seed) == undisturbed
     harmful = sum(trouble not in (Trouble.NONE, Trouble.EVICTED) for trouble in plan)
@@ -106,7 +108,7 @@ def test_no_trouble_changes_a_judged_text_or_its_audits(plan, seed):
 
 @given(plan=troubles, ends=st.booleans(), count=st.integers(1, 60))
 def test_no_trouble_changes_what_the_target_writes(plan, ends, count):
-    clock = FakeClock()
+    clock = ManualClock()
     session = open_session(patient(LossyTransport(make_cloud(), plan, clock), clock), (END,) if ends else ())
     written = list(session.write_on(PROMPT, count))
     assert PROMPT + [token for token, _ in written] == own_text(PROMPT, len(PROMPT) + count, ends)
@@ -115,7 +117,7 @@ def test_no_trouble_changes_what_the_target_writes(plan, ends, count):
 
 @given(plan=troubles, data=st.data())
 def test_judging_and_writing_may_take_turns(plan, data):
-    clock = FakeClock()
+    clock = ManualClock()
     session = open_session(patient(LossyTransport(make_cloud(), plan, clock), clock))
     text, audited = list(PROMPT), []
     for taken in data.draw(st.lists(st.integers(0, 6), max_size=6)):
@@ -135,7 +137,7 @@ def test_judging_and_writing_may_take_turns(plan, data):
 class Recorder(LoopbackTransport):
     """Keeps what is sent and answered."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: InProcessTarget) -> None:
         super().__init__(cloud)
         self.requests: list[wire.DecodeRequest] = []
         self.responses: list[wire.DecodeResponse] = []

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from shared.errors import ProtocolError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
+from tests.edge_client.clients import client_of
 from tests.edge_client.target.conversation import END, PROMPT, VOCABULARY, Liar, open_session, respond, verdict_of
-from tests.support import client_of
 
 LIES = {
     "more stand than were judged": respond(verdict=verdict_of(4, stands=3)),

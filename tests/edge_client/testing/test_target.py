@@ -96,8 +96,8 @@ class Conversation:
         """A legal request: of what is on the screen, some audited, then some judged."""
         draw = self.data.draw
         position = draw(st.sampled_from([self.sent, self.sent, 0, draw(st.integers(0, len(self.text)))]))
-        shown = self.extended(self.text, 4)
-        whole = self.extended(shown, 4)
+        shown = self.extended(self.text, draw(st.sampled_from([4, 4, 0])))
+        whole = self.extended(shown, draw(st.sampled_from([4, 4, 0])))
         audit_only = draw(st.sampled_from([False, False, True]))
         judge_from = len(whole) if audit_only else len(shown)
         audit_from = draw(st.integers(max(position, self.prompt), max(judge_from, position, self.prompt)))

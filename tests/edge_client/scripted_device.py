@@ -1,6 +1,7 @@
 """A device whose models are a few lines of Python, for tests of what is around the models.
 
-`python -m tests.fakes ARGUMENTS` is `edge-client` with it; TANDEM_TEST_PAUSE slows its draft down (seconds a token).
+`python -m tests.edge_client.scripted_device ARGUMENTS` is `edge-client` with it; TANDEM_TEST_PAUSE slows its draft down
+(seconds a token).
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.main import main
 from edge_client.edge import Edge
-from edge_client.inference.pool import ModelPool, Models
-from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
-from shared.bundle import DraftGraph, Manifest, Probe
+from edge_client.inference.draft import Step
+from edge_client.testing import LoopbackTransport, ManualClock, scripted_bundle, scripted_manifest
+from shared.bundle import Manifest
 from shared.chat import SPECIAL_TOKENS
-from tests.support import Cloud, FakeClock, LoopbackTransport
+from shared.sampling import Draw
 
 CONTEXT = 512
 CANDIDATES = 32
@@ -66,51 +68,35 @@ def script(who: str) -> Callable[[Sequence[int]], np.ndarray]:
     return logits
 
 
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    weights = np.exp(logits.astype(np.float64) - logits.max())
-    return weights / weights.sum()
-
-
 def manifest() -> Manifest:
-    return Manifest(
-        name="fake",
-        target_name="scripted",
-        target_fingerprint="scripted",
-        tokenizer_fingerprint="scripted",
-        vocabulary=tokenizer().get_vocab_size(),
-        context=CONTEXT,
-        end_ids=[0, 1],
-        draft=DraftGraph("concat", 1, 1, 8, 8, CANDIDATES, "float32"),
-        probe=Probe([1], [1], [0.0], 0.1),
-    )
+    return replace(scripted_manifest(tokenizer().get_vocab_size(), CONTEXT, CANDIDATES), name="fake")
 
 
 def fake_bundle(pause: float = 0.0, **changes: object) -> Bundle:
     """A bundle that writes nonsense; its draft takes `pause` seconds a token. `changes` are of its manifest."""
     logits = script("draft")
 
-    def distribution(text: Sequence[int]) -> np.ndarray:
+    def paced(text: Sequence[int]) -> np.ndarray:
         time.sleep(pause)
-        return _probabilities(logits(text))
+        return logits(text)
 
-    def models() -> Models:
-        draft = ScriptedDraft(distribution, tokenizer().get_vocab_size(), CONTEXT, candidates=CANDIDATES)
-        # Doubts what the draft thought unlikely.
-        return Models(draft, ScriptedVerifier(lambda step, draw: 0.05 * (1.0 - float(np.exp(draw.log_q)))))
+    # Doubts what the draft thought unlikely.
+    def doubt(step: Step, draw: Draw) -> float:
+        return 0.05 * (1.0 - float(np.exp(draw.log_q)))
 
-    return Bundle(replace(manifest(), **changes), tokenizer(), ModelPool(models))
+    return scripted_bundle(paced, doubt, tokenizer(), CONTEXT, CANDIDATES, **{"name": "fake"} | changes)
 
 
 def fake_edge(transport: LoopbackTransport | None = None, **options: object) -> Edge:
     """An edge over the fake bundle that remembers nothing; its target is in this process, unless told otherwise."""
     transport = transport or LoopbackTransport(fake_cloud())
-    return Edge(**{"bundle": fake_bundle(), "transport": transport, "clock": FakeClock(), "memory": False} | options)
+    return Edge(**{"bundle": fake_bundle(), "transport": transport, "clock": ManualClock(), "memory": False} | options)
 
 
-def fake_cloud() -> Cloud:
-    """The target that the fake device's bundle is made for."""
+def fake_cloud() -> InProcessTarget:
+    """The target that the fake bundle is made for."""
     size = tokenizer().get_vocab_size()
-    return Cloud(lambda: ScriptedEngine(script("target"), size, context=CONTEXT))
+    return InProcessTarget(lambda: ScriptedEngine(script("target"), size, context=CONTEXT))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""A target without a server of its own behind a real gRPC port, for tests of what is between the two."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import contextmanager
+
+import grpc
+
+from edge_client.testing import LoopbackTransport, Service
+from shared.errors import InputError, ProtocolError
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1 import target_pb2_grpc
+
+
+class Servicer(target_pb2_grpc.TargetServiceServicer):
+    """A `Service` behind gRPC.
+
+    Attributes:
+        transport: to the same service, without gRPC; keeps count of what is released.
+        abort: ends every call with that status, unless None.
+        ends: `Decode` ends without an answer.
+        is_silent: `Decode` never answers.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.transport = LoopbackTransport(service)
+        self.abort: grpc.StatusCode | None = None
+        self.ends = self.is_silent = False
+
+    def Describe(self, request, context):
+        self._trouble(context)
+        return self.transport.describe(1.0)
+
+    def Decode(self, requests, context):
+        self._trouble(context)
+        stream = self.transport.service.stream()
+        for request in requests:
+            if self.ends:
+                return
+            try:
+                if not self.is_silent:
+                    yield from stream.answers(request)
+            except (ProtocolError, InputError) as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    def Release(self, request, context):
+        self.transport.release(request.session_id)
+        return wire.ReleaseResponse()
+
+    def _trouble(self, context) -> None:
+        if self.abort is not None:
+            context.abort(self.abort, "for a\n  test")
+
+
+@contextmanager
+def serving(servicer: Servicer, port: int = 0) -> Iterator[int]:
+    """A gRPC server on loopback for the length of a `with` block; gives its port."""
+    server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+    target_pb2_grpc.add_TargetServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(None).wait()
+
+
+def unused_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
