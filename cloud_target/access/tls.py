@@ -90,7 +90,11 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
         log.info("the certificates were read again")
         return configuration
 
-    return grpc.dynamic_ssl_server_credentials(first, changed, require_client_authentication=bool(files.client_ca))
+    return grpc.dynamic_ssl_server_credentials(
+        first,
+        changed,  # type: ignore[arg-type]  # None is documented, and missing from the types
+        require_client_authentication=bool(files.client_ca),
+    )
 
 
 def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:

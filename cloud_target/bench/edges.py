@@ -139,11 +139,12 @@ class Edge:
             now = perf_counter()
             if answer.HasField("verdict"):
                 self._tally.answered("prompt", now - begun)
-                part, tokens = answer.verdict, (answer.verdict.token,)
+                timing, tokens = answer.verdict.timing, [answer.verdict.token]
             else:
                 self._tally.answers["token"].append(now - begun)
-                part, tokens, is_done = answer.continuation, answer.continuation.tokens, answer.continuation.done
-            self._tally.timed(part.timing)
+                part = answer.continuation
+                timing, tokens, is_done = part.timing, list(part.tokens), part.done
+            self._tally.timed(timing)
             self._tally.written += len(tokens)
             expected = text.ids[position : position + len(tokens)]
             self._tally.differing += sum(a != b for a, b in zip(tokens, expected, strict=False))

@@ -64,7 +64,7 @@ def read_certificate(cert: Path, key: Path) -> dict[str, Any]:
                 end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    return ends[0].getpeercert()
+    return dict(ends[0].getpeercert() or {})
 
 
 def dates(name: str, certificate: dict[str, Any]) -> Finding:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from time import perf_counter
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -108,7 +109,7 @@ class Remote:
                 socket.create_connection((self._line.host, self._line.port), self._timeout) as plain,
                 context.wrap_socket(plain, server_hostname=self._line.host) as encrypted,
             ):
-                yield dates("tls", encrypted.getpeercert())
+                yield dates("tls", dict(encrypted.getpeercert() or {}))
         except ssl.SSLCertVerificationError as error:
             self._lost = True
             yield fail(
@@ -120,7 +121,7 @@ class Remote:
 
     def _health(self) -> Iterator[Finding]:
         begun = perf_counter()
-        stub = health_pb2_grpc.HealthStub(self._channel)
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
         reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout, wait_for_ready=True)
         if reply.status != _Status.SERVING:
             yield fail(
