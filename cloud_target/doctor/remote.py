@@ -125,7 +125,7 @@ class Remote:
         reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout, wait_for_ready=True)
         if reply.status != _Status.SERVING:
             yield fail(
-                "health", f"it says {_Status.ServingStatus.Name(reply.status)}: it is ending, or has not begun yet"
+                "health", f"it says {_Status.ServingStatus.Name(reply.status)}: it is shutting down, or still starting"
             )
         else:
             yield ok("health", f"SERVING, in {1e3 * (perf_counter() - begun):.1f} ms")
@@ -182,7 +182,7 @@ class Remote:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return details or "it does not know who asks; give its token with --token-file"
             case grpc.StatusCode.UNIMPLEMENTED:
-                return "what answers there is no Tandem target, or one of another version; check the address"
+                return "what answers there is not a Tandem target, or one of another version; check the address"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._line.is_encrypted:
                 return f"no answer ({details or code.name}); if it was started with --tls-cert, give --ca or --tls"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._settings.client_cert:
@@ -193,4 +193,4 @@ class Remote:
             case _ if ";" in details:  # the target's own sentences say what to do
                 return f"{code.name}: {details}"
             case _:
-                return f"{code.name}: {details or 'no further words'}; see the target's log"
+                return f"{code.name}: {details or 'no details'}; see the target's log"

@@ -104,7 +104,9 @@ def export_draft(
         BundleError: the graph computes something else.
     """
     if dtype not in DTYPES or kind not in KINDS:
-        raise InputError(f"no draft can be {dtype} and {kind}; choose from {', '.join((*DTYPES, *KINDS))}")
+        raise InputError(
+            f"a draft cannot be exported as {dtype} and {kind}; choose from {', '.join((*DTYPES, *KINDS))}"
+        )
     checkpoint = load_checkpoint(source)
     if checkpoint.vocabulary < LARGEST:
         raise InputError(f"a draft needs a vocabulary of {LARGEST} tokens or more, not {checkpoint.vocabulary}")

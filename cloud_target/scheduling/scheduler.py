@@ -177,7 +177,8 @@ class Scheduler:
                 if job.future.done():
                     continue
                 if job.begun is None and job.deadline is not None and job.deadline <= now:
-                    job.future.set_exception(TargetBusy("the target was too busy to begin before the call's deadline"))
+                    sentence = "the target was too busy to begin before the call's deadline; try again in a moment"
+                    job.future.set_exception(TargetBusy(sentence))
                     continue
                 if job.begun is None:
                     job.begun = now

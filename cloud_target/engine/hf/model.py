@@ -68,7 +68,8 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     vocabulary, rows = vocabulary_size(tokenizer), model.get_input_embeddings().weight.shape[0]
     if vocabulary > rows:
         raise InputError(
-            f"the tokenizer of {name} has {vocabulary} ids and the model knows {rows}: they do not belong together"
+            f"the tokenizer of {name} has {vocabulary} ids and the model knows only {rows}, so they do not belong "
+            "together; get both from the same place"
         )
     if DTYPES[dtype] is not torch.float32:
         _give_float32_logits(model)

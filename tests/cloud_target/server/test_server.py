@@ -169,7 +169,7 @@ def test_refusals_name_their_reason_and_leave_the_server_alive(stub):
         ([good(), second], grpc.StatusCode.INVALID_ARGUMENT, "PROTOCOL", "only the first request"),
         ([good(), stale_id], grpc.StatusCode.INVALID_ARGUMENT, "PROTOCOL", "must grow"),
         ([hot], grpc.StatusCode.INVALID_ARGUMENT, "INVALID_INPUT", "temperature must be between"),
-        ([good(judge_from=9)], grpc.StatusCode.INVALID_ARGUMENT, "PROTOCOL", "ordered"),
+        ([good(judge_from=9)], grpc.StatusCode.INVALID_ARGUMENT, "PROTOCOL", "must not be above"),
         ([long], grpc.StatusCode.OUT_OF_RANGE, "CONTEXT_LENGTH", "does not fit"),
     ]
     for messages, status, reason, sentence in cases:
