@@ -140,7 +140,8 @@ def parse_request(message: wire.DecodeRequest, terms: Terms, limits: Limits) -> 
         )
     if message.audit_only and (judge_from < count or message.write_on):
         raise ProtocolError(
-            "a request with audit_only neither judges nor writes on; set judge_from to its number of tokens, and write_on to 0"
+            "a request with audit_only neither judges nor writes on; set judge_from to its number of tokens, and "
+            "write_on to 0"
         )
     return Request(
         message.request_id,
