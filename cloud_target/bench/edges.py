@@ -20,8 +20,10 @@ from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
-# As edge-client does by default: most tokens between two calls, and guesses a call.
-RUN, GUESSES = 32, 8
+# Most tokens between two calls, as edge-client has it by default.
+RUN = 32
+# Guesses a call, as edge-client has it by default.
+GUESSES = 8
 
 
 class Edge:

@@ -25,7 +25,10 @@ from shared.tokenizer import load_tokenizer
 
 # An 8-bit draft must draw the same token as the float32 one in this share of positions.
 LEAST_AGREEMENT = 0.95
-_TEXTS, _TEXT_LENGTH = 4, 128
+# Texts that are written to find out.
+_TEXTS = 4
+# Tokens of each.
+_TEXT_LENGTH = 128
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from shared.tokenizer import bytes_per_token
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)
 CONFIDENCE = 0.9
 RESAMPLES = 400
-WINDOW, OPENING = 64, 24  # tokens of a text, and of a prompt, that are enough to tell
+WINDOW = 64  # tokens of a text that are enough to tell
+OPENING = 24  # tokens of a prompt that are enough to tell
 _GRID = 1000
 
 
