@@ -43,7 +43,7 @@ class Quota:
             name, _, value = word.partition("=")
             if name not in NAMES or name in changes or not (value == "none" or (value.isdecimal() and int(value) > 0)):
                 known = ", ".join(f"{name}=N" for name in NAMES)
-                raise InputError(f"{word!r} is no limit; give each at most once of {known}, N above 0 or none")
+                raise InputError(f'{word!r} is not a limit; write {known}, N above 0 or "none", each at most once')
             changes[name] = None if value == "none" else int(value)
         return replace(self, **{name.replace("-", "_"): value for name, value in changes.items()})
 
@@ -122,7 +122,7 @@ class Usage:
             LimitReached: too many are open.
         """
         if self.quota.calls is not None and self._calls >= self.quota.calls:
-            raise LimitReached(f"{self._calls} calls are open, the most for this token; try again in a moment", SOON)
+            raise LimitReached(f"{self._calls} calls are open, the most for this tenant; try again in a moment", SOON)
         self._calls += 1
         try:
             yield
@@ -160,7 +160,7 @@ class Usage:
         """
         if self._bucket is not None and (wait := self._bucket.wait()):
             raise LimitReached(
-                f"the {self.quota.tokens_per_minute} tokens a minute of this token are used up; "
+                f"this tenant's {self.quota.tokens_per_minute} tokens a minute are used up; "
                 f"try again in {wait:.1f} seconds",
                 wait,
             )
@@ -176,6 +176,6 @@ class Usage:
             idle = next((session_id for session_id, streams in self._sessions.items() if not streams), None)
             if idle is None:
                 count = len(self._sessions)
-                raise LimitReached(f"{count} texts are being written, the most for this token; try again soon", SOON)
+                raise LimitReached(f"{count} texts are being written, the most for this tenant; try again soon", SOON)
             del self._sessions[idle]
             self._forget(idle)

@@ -43,8 +43,8 @@ class TlsFiles:
             context.load_cert_chain(self.cert, self.key, password=lambda: "")
         except (ssl.SSLError, ValueError):
             raise InputError(
-                f"{self.cert} and {self.key} are no certificate with its key; both must be PEM, belong together, and "
-                "the key must have no pass phrase"
+                f"{self.cert} and {self.key} cannot be used as a certificate and its key; both must be PEM and "
+                "belong together, and the key must have no pass phrase"
             ) from None
         except OSError:  # it could be read a moment ago
             raise InputError(_REPLACED) from None
@@ -85,12 +85,16 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
         try:
             configuration = _configuration(files)
         except InputError as error:
-            log.warning("the certificates of before stay in use: %s", error)
+            log.warning("the certificates cannot be read again, and the old ones stay in use: %s", error)
             return None
         log.info("the certificates were read again")
         return configuration
 
-    return grpc.dynamic_ssl_server_credentials(first, changed, require_client_authentication=bool(files.client_ca))
+    return grpc.dynamic_ssl_server_credentials(
+        first,
+        changed,  # type: ignore[arg-type]  # None is documented, and missing from the types
+        require_client_authentication=bool(files.client_ca),
+    )
 
 
 def _configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:

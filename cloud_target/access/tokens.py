@@ -93,14 +93,17 @@ def parse_tokens(text: str, path: Path) -> dict[str, tuple[Grant, str]]:
         found = _HASH.fullmatch(words[1]) if len(words) > 1 else None
         if not (_TENANT.fullmatch(words[0]) and found):
             raise InputError(
-                f"{where}: not a tenant, a hash and limits; make lines with `cloud-target token new TENANT`"
+                f"{where}: a line must hold a tenant, a hash and perhaps limits; make lines with "
+                "`cloud-target token new TENANT`"
             )
         limits = tuple(words[2:])
         try:
             Quota().override(limits)
         except InputError:
             known = ", ".join(f"{name}=N" for name in NAMES)
-            raise InputError(f"{where}: after the hash may stand {known}, N above 0 or none") from None
+            raise InputError(
+                f'{where}: only limits may follow the hash: {known}, N above 0 or "none", each at most once'
+            ) from None
         if found[1] in entries:
             raise InputError(f"{where}: this token is there already; remove one of the two lines")
         if limits_of.setdefault(words[0], limits) != limits:
@@ -154,7 +157,7 @@ class TokenFile:
         try:
             self._entries = self._read()
         except InputError as error:
-            log.warning("the tokens of before stay in use: %s", error)
+            log.warning("the tokens cannot be read again, and the old ones stay in use: %s", error)
         else:
             log.info("the tokens were read again: %d", len(self._entries))
 
@@ -168,7 +171,7 @@ class TokenFile:
 def _check_tenant(tenant: str) -> None:
     if not _TENANT.fullmatch(tenant):
         raise InputError(
-            f"{tenant!r} is no name for a tenant; use up to 64 letters, digits, dots, dashes and underscores"
+            f"{tenant!r} is not a name for a tenant; use up to 64 letters, digits, dots, dashes and underscores"
         )
 
 

@@ -21,8 +21,10 @@ from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
-# As edge-client does by default: most tokens between two calls, and guesses a call.
-RUN, GUESSES = 32, 8
+# Most tokens between two calls, as edge-client has it by default.
+RUN = 32
+# Guesses a call, as edge-client has it by default.
+GUESSES = 8
 
 
 class Edge:
@@ -140,11 +142,12 @@ class Edge:
             now = perf_counter()
             if answer.HasField("verdict"):
                 self._tally.answered("prompt", now - begun)
-                part, tokens = answer.verdict, (answer.verdict.token,)
+                timing, tokens = answer.verdict.timing, [answer.verdict.token]
             else:
                 self._tally.answers["token"].append(now - begun)
-                part, tokens, is_done = answer.continuation, answer.continuation.tokens, answer.continuation.done
-            self._tally.timed(part.timing)
+                part = answer.continuation
+                timing, tokens, is_done = part.timing, list(part.tokens), part.done
+            self._tally.timed(timing)
             self._tally.written += len(tokens)
             expected = text.ids[position : position + len(tokens)]
             self._tally.differing += sum(a != b for a, b in zip(tokens, expected, strict=False))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from random import Random
 from time import perf_counter, process_time
+from typing import Any
 
 import grpc
 
@@ -162,8 +163,9 @@ class Load:
         stopper, watcher = asyncio.create_task(self._stop.wait()), asyncio.create_task(self._watch(result))
         begun, cpu = perf_counter(), process_time()
         try:
+            everybody: asyncio.Future[Any] = asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.wait(
-                [stopper, asyncio.gather(*tasks, return_exceptions=True)],
+                [stopper, everybody],
                 timeout=self._plan.seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO, cast
 
 from shared.errors import InputError, TargetUnavailable
 
@@ -32,10 +33,9 @@ def own_server(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         text=True,
         start_new_session=True,  # Ctrl-C is for the load test, which ends it in good order
     )
+    out = cast(IO[str], process.stdout)  # there is one: it was asked for
     try:
-        found = next(
-            filter(None, (re.search(r" on (127\.0\.0\.1:\d+)$", line.strip()) for line in process.stdout)), None
-        )
+        found = next(filter(None, (re.search(r" on (127\.0\.0\.1:\d+)$", line.strip()) for line in out)), None)
         if found is None:
             status = process.wait()
             kind = InputError if status == InputError.exit_status else TargetUnavailable
@@ -48,7 +48,7 @@ def own_server(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        process.stdout.close()
+        out.close()
 
 
 def passes(metrics: str) -> tuple[float, float] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any, NoReturn
 
 import grpc
 
@@ -43,10 +44,10 @@ class Stream:
     ) -> None:
         self._stub, self._session, self._metadata = stub, session, metadata
         self._tally, self._chance = tally, chance
-        self._call: grpc.aio.StreamStreamCall | None = None
+        self._call: Any = None  # a grpc.aio.StreamStreamCall, of whose messages its types know nothing
         self._sent = self._failures = 0
 
-    async def send(self, **fields: object) -> None:
+    async def send(self, **fields: Any) -> None:
         """Send a request.
 
         Raises:
@@ -96,7 +97,7 @@ class Stream:
         except (grpc.RpcError, asyncio.InvalidStateError, TimeoutError):
             call.cancel()
 
-    async def _failed(self, name: str | None = None) -> None:
+    async def _failed(self, name: str | None = None) -> NoReturn:
         """Count what happened, wait a little, and raise."""
         call, self._call = self._call, None
         code = None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.wire.v1 import target_pb2 as wire
+
 PERCENTILES = (50, 90, 99)
 
 
@@ -28,7 +30,8 @@ class Spread:
         if not times:
             return None
         values = np.frombuffer(times, dtype=np.float64)
-        return cls(len(values), *map(float, np.percentile(values, PERCENTILES)), float(values.max()))
+        p50, p90, p99 = (float(value) for value in np.percentile(values, PERCENTILES))
+        return cls(len(values), p50, p90, p99, float(values.max()))
 
 
 class Tally:
@@ -62,7 +65,7 @@ class Tally:
         if self.calls == self._most_calls:
             self._full()
 
-    def timed(self, timing: object) -> None:
-        """The target's own account of one answer (`wire.Timing`)."""
+    def timed(self, timing: wire.Timing) -> None:
+        """The target's own account of one answer."""
         self.queue.append(timing.queue_us / 1e6)
         self.forward.append(timing.forward_us / 1e6)

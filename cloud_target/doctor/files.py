@@ -64,7 +64,7 @@ def read_certificate(cert: Path, key: Path) -> dict[str, Any]:
                 end.do_handshake()
             except ssl.SSLWantReadError:
                 continue
-    return ends[0].getpeercert()
+    return dict(ends[0].getpeercert() or {})
 
 
 def dates(name: str, certificate: dict[str, Any]) -> Finding:
@@ -75,11 +75,11 @@ def dates(name: str, certificate: dict[str, Any]) -> Finding:
     hosts = ", ".join(value for _, value in certificate.get("subjectAltName", ())) or "no host at all"
     now, about = datetime.now(UTC), f"for {hosts}, valid until {end:%Y-%m-%d}"
     if now > end:
-        return fail(name, f"it is over since {end:%Y-%m-%d}; get a new one, a running server notices by itself")
+        return fail(name, f"it expired on {end:%Y-%m-%d}; get a new one, a running server takes it up by itself")
     if now < begin:
         return fail(name, f"it is valid only from {begin:%Y-%m-%d %H:%M} UTC on; check this machine's clock")
     if end - now < SOON:
-        return warn(name, f"{about}: renew it soon, a running server notices by itself")
+        return warn(name, f"{about}: renew it soon, a running server takes it up by itself")
     return ok(name, about)
 
 
@@ -95,7 +95,7 @@ def tokens(path: Path) -> Iterator[Finding]:
     mode = path.stat().st_mode
     if mode & stat.S_IWOTH:
         yield fail(
-            "tokens", f"everybody on this machine can write {path}, and so give themselves a token; chmod 600 it"
+            "tokens", f"anybody on this machine can write {path}, and so add a token for themselves; chmod 600 it"
         )
 
 
@@ -103,6 +103,6 @@ def private(name: str, path: Path) -> Iterator[Finding]:
     """Only its owner, and perhaps a group, can read the file."""
     mode = path.stat().st_mode
     if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
-        yield warn(name, f"{path} has mode {stat.S_IMODE(mode):o}, so others can get at it; chmod 600 it")
+        yield warn(name, f"{path} has mode {stat.S_IMODE(mode):o}, so other users can read or change it; chmod 600 it")
     else:
         yield ok(name, f"{path} belongs to the certificate, and has mode {stat.S_IMODE(mode):o}")

@@ -57,4 +57,4 @@ def run_checks(checks: Iterable[Check]) -> Iterator[Finding]:
             yield fail(name, str(error))
         except Exception as error:  # whatever a broken machine comes up with is a finding too
             what = " ".join(str(error).split())[:300]
-            yield fail(name, f"{type(error).__name__}: {what or 'no further words'}; this check could not be finished")
+            yield fail(name, f"{type(error).__name__}: {what or 'no details'}; this check could not be finished")

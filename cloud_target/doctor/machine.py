@@ -95,7 +95,9 @@ def bfloat16(device: str, dtype: str | None, files: SystemFiles = LINUX) -> Iter
         return
     if guard_bfloat16():
         yield warn(
-            "bf16", "AMX is advertised and forbidden here, so bf16 runs without it; a newer hypervisor would help"
+            "bf16",
+            "the processor advertises AMX and the hypervisor forbids it, so bf16 runs without it; "
+            "a newer hypervisor would be faster",
         )
     elif flags := _bf16_flags(files):
         yield ok("bf16", f"the processor computes in bf16 ({', '.join(flags)})")

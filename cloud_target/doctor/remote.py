@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator
 from queue import SimpleQueue
 from time import perf_counter
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -108,7 +109,7 @@ class Remote:
                 socket.create_connection((self._line.host, self._line.port), self._timeout) as plain,
                 context.wrap_socket(plain, server_hostname=self._line.host) as encrypted,
             ):
-                yield dates("tls", encrypted.getpeercert())
+                yield dates("tls", dict(encrypted.getpeercert() or {}))
         except ssl.SSLCertVerificationError as error:
             self._lost = True
             yield fail(
@@ -120,11 +121,11 @@ class Remote:
 
     def _health(self) -> Iterator[Finding]:
         begun = perf_counter()
-        stub = health_pb2_grpc.HealthStub(self._channel)
+        stub: Any = health_pb2_grpc.HealthStub(self._channel)
         reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout, wait_for_ready=True)
         if reply.status != _Status.SERVING:
             yield fail(
-                "health", f"it says {_Status.ServingStatus.Name(reply.status)}: it is ending, or has not begun yet"
+                "health", f"it says {_Status.ServingStatus.Name(reply.status)}: it is shutting down, or still starting"
             )
         else:
             yield ok("health", f"SERVING, in {1e3 * (perf_counter() - begun):.1f} ms")
@@ -181,7 +182,7 @@ class Remote:
             case grpc.StatusCode.UNAUTHENTICATED:
                 return details or "it does not know who asks; give its token with --token-file"
             case grpc.StatusCode.UNIMPLEMENTED:
-                return "what answers there is no Tandem target, or one of another version; check the address"
+                return "what answers there is not a Tandem target, or one of another version; check the address"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._line.is_encrypted:
                 return f"no answer ({details or code.name}); if it was started with --tls-cert, give --ca or --tls"
             case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.DEADLINE_EXCEEDED if not self._settings.client_cert:
@@ -192,4 +193,4 @@ class Remote:
             case _ if ";" in details:  # the target's own sentences say what to do
                 return f"{code.name}: {details}"
             case _:
-                return f"{code.name}: {details or 'no further words'}; see the target's log"
+                return f"{code.name}: {details or 'no details'}; see the target's log"

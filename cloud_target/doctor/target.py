@@ -25,7 +25,7 @@ def weights(settings: EngineSettings) -> Iterator[Finding]:
     about = f"weights of {show_size(size)} on disk, {shown} of memory free on {device}"
     if free is not None and size > free:
         yield fail(
-            "memory", f"{about}: they do not fit; use a smaller --target, or a --dtype among {', '.join(DTYPES)}"
+            "memory", f"{about}: they do not fit; use a smaller --target, or another --dtype ({', '.join(DTYPES)})"
         )
     else:
         yield ok("memory", about)

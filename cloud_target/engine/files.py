@@ -23,7 +23,7 @@ _INCIDENTAL = {
 }
 
 
-def find_directory(name: str, fetch: Callable[[str, str], str | None] | None = None) -> Path:
+def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) -> Path:
     """The directory of a target given as "pocket", a path, or a Hugging Face id.
 
     Args:
@@ -53,10 +53,13 @@ def find_directory(name: str, fetch: Callable[[str, str], str | None] | None = N
     return Path(found).parent
 
 
-def _fetch(name: str, file: str) -> str | None:
+def _fetch(name: str, file: str) -> str:
     from transformers.utils import cached_file
 
-    return cached_file(name, file)
+    found = cached_file(name, file)
+    if found is None:
+        raise OSError(f"there is no {file}")
+    return found
 
 
 def read_config(directory: Path) -> dict[str, Any]:

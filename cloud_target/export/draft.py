@@ -25,7 +25,10 @@ from shared.tokenizer import load_tokenizer
 
 # An 8-bit draft must draw the same token as the float32 one in this share of positions.
 LEAST_AGREEMENT = 0.95
-_TEXTS, _TEXT_LENGTH = 4, 128
+# Texts that are written to find out.
+_TEXTS = 4
+# Tokens of each.
+_TEXT_LENGTH = 128
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ def export_draft(
         BundleError: the graph computes something else.
     """
     if dtype not in DTYPES or kind not in KINDS:
-        raise InputError(f"no draft can be {dtype} and {kind}; choose from {', '.join((*DTYPES, *KINDS))}")
+        raise InputError(
+            f"a draft cannot be exported as {dtype} and {kind}; choose from {', '.join((*DTYPES, *KINDS))}"
+        )
     checkpoint = load_checkpoint(source)
     if checkpoint.vocabulary < LARGEST:
         raise InputError(f"a draft needs a vocabulary of {LARGEST} tokens or more, not {checkpoint.vocabulary}")

@@ -117,7 +117,7 @@ def read_head(path: str | Path, hidden: int) -> onnx.ModelProto:
     doubt = session.run(None, {"features": np.zeros((1, features), np.float32)})[0]
     if not ((doubt >= 0) & (doubt <= 1)).all():
         raise InputError(
-            f"the verifier's head {path} gives {doubt.tolist()}, which are no probabilities; train it again"
+            f"the verifier's head {path} gives {doubt.tolist()}, which are not probabilities; train it again"
         )
     return model
 

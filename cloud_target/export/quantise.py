@@ -20,7 +20,10 @@ from cloud_target.export.runner import Runner
 from shared.config import Sampling
 from shared.sampling import Sampler
 
-BITS, BLOCK = 8, 64
+# Of a weight.
+BITS = 8
+# Weights that share a scale.
+BLOCK = 64
 _MIDDLE = 1 << (BITS - 1)
 _INT8_ACTIVATIONS = 4  # the operator's name for them: "accuracy level"
 

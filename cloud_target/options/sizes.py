@@ -17,15 +17,15 @@ def parse_size(text: str) -> int:
     """Bytes that a text such as "2GiB" means. KB, MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB of 1024.
 
     Raises:
-        InputError: it means none.
+        InputError: it is not an amount of memory.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
     units = {unit.lower(): size for unit, size in _UNITS.items()}
     if not found or found[2].lower() not in units:
-        raise InputError(f'"{text}" is no amount of memory; write a number and a unit, such as 512MiB or 2GiB')
+        raise InputError(f'"{text}" is not an amount of memory; write a number and a unit, such as 512MiB or 2GiB')
     size = int(float(found[1]) * units[found[2].lower()])
     if size < 1:
-        raise InputError(f'"{text}" is no memory at all; write an amount above 0, such as 512MiB')
+        raise InputError(f'"{text}" is less than a byte; write an amount above 0, such as 512MiB')
     return size
 
 

@@ -19,7 +19,8 @@ from cloud_target.prepare.curves import RUN_EDGES
 from cloud_target.prepare.measure import HEAD, ORACLE, RANDOM
 
 # Stand-ins that the page's style sheet replaces by colours for its background; see `_themed`.
-_INK, _FAINT = "#010203", "#010204"
+_INK = "#010203"
+_FAINT = "#010204"
 _COLOURS = {f"#0203{i:02x}": f"var(--c{i})" for i in range(8)} | {_INK: "var(--ink)", _FAINT: "var(--faint)"}
 _SERIES = list(_COLOURS)[:8]
 _SIZE = (3.9, 3.0)  # inches

@@ -23,7 +23,8 @@ from shared.identity import file_digest
 
 SPLITS = ("train", "calibrate", "report")
 SHARES = (0.7, 0.2, 0.1)  # of a corpus without held-out files
-LEAST_CORPUS, LEAST_DEV = 20, 8
+LEAST_CORPUS = 20  # documents without held-out files
+LEAST_DEV = 8  # documents in those
 _LEAST_TRAIN = 4
 # Labelling reads a document whole, and the start of a long one says as much as its end.
 _LONGEST = 1024

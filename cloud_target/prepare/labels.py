@@ -45,7 +45,8 @@ MIXED = tuple(
 READ = (Sampling(temperature=0.0, top_p=1.0), Sampling(), Sampling(temperature=1.0, top_p=1.0))
 _REPORT_DOCUMENTS = 200
 # Rows a token: the models read a text once, however often it is labelled.
-_FEWEST_DRAWS, _MOST_DRAWS = 2, 8
+_FEWEST_DRAWS = 2
+_MOST_DRAWS = 8
 _CALIBRATION_DRAWS = 2
 _CORPUS_SHARE = 1 / 3  # of the rows to train on; the rest is the target's own text
 

@@ -15,8 +15,13 @@ from cloud_target.training.label import Rows
 from shared.bundle import DOUBT_COLUMNS, Calibration
 from shared.config import Criterion, Sampling
 
-OWN_TEXT, DOCUMENTS = "own text", "documents"
-HEAD, RANDOM, ORACLE = "our head", "random", "oracle"
+# Kinds of text, as the report calls them.
+OWN_TEXT = "own text"
+DOCUMENTS = "documents"
+# Ways of doubting, as the report calls them.
+HEAD = "our head"
+RANDOM = "random"
+ORACLE = "oracle"
 
 
 def measure_own_text(

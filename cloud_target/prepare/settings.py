@@ -7,7 +7,10 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-ROWS, OWN_TOKENS = 300_000, 120_000
+# Draft steps to train on, about.
+ROWS = 300_000
+# Tokens that the target writes for them.
+OWN_TOKENS = 120_000
 
 
 @dataclass(frozen=True)

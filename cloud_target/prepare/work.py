@@ -20,7 +20,10 @@ from typing import Any
 from shared.errors import InputError
 from shared.identity import file_digest
 
-_RECORD, _LOCK = "stage.json", ".lock"
+# What a stage was made from.
+_RECORD = "stage.json"
+# Held by the run that works here.
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def _verdict(request: Request, scores: Scores, rows: int, stands: int, gives_own
     return wire.DecodeResponse(request_id=request.request_id, verdict=verdict)
 
 
-def _write_on(session: Session, request: Request, allowed: int) -> Answer:
+def _write_on(session: Session, request: Request, allowed: int) -> Generator[Step, Scores, None]:
     """One token a pass, each read from the one before it; at least one message, so that the edge learns of the end."""
     terms = request.terms
     done = allowed == 0

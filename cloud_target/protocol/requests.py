@@ -127,16 +127,22 @@ def parse_request(message: wire.DecodeRequest, terms: Terms, limits: Limits) -> 
     if count and max(tokens) >= limits.vocabulary:
         raise ProtocolError(f"a token id is not below the vocabulary of {limits.vocabulary}; check the tokenizer")
     if not audit_from <= judge_from <= count:
-        raise ProtocolError(f"the spans must be ordered: audit_from {audit_from}, judge_from {judge_from}, of {count}")
+        raise ProtocolError(
+            f"audit_from must not be above judge_from, nor that above the {count} tokens of the request; they are "
+            f"{audit_from} and {judge_from}"
+        )
     if message.position == 0 and message.prefix_hash != 0:
-        raise ProtocolError("no tokens hash to 0; a request at position 0 must say so")
+        raise ProtocolError("nothing stands before position 0, so prefix_hash must be 0 there")
     if message.position == 0 and audit_from == 0:
         raise ProtocolError(
             "the first token of a text has nothing before it to be judged from; send a prompt of at least one token, "
             "and audit_from 1 or more"
         )
     if message.audit_only and (judge_from < count or message.write_on):
-        raise ProtocolError("an audit only neither judges nor writes on; set judge_from to the end and write_on to 0")
+        raise ProtocolError(
+            "a request with audit_only neither judges nor writes on; set judge_from to its number of tokens, and "
+            "write_on to 0"
+        )
     return Request(
         message.request_id,
         message.position,

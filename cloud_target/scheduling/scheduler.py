@@ -40,11 +40,13 @@ class _Job:
     ) -> None:
         self.chunked = ChunkedFeed(feed)
         self.tenant, self.deadline, self.on_begin, self.future = tenant, deadline, on_begin, future
-        self.asked, self.begun = time.monotonic(), None
+        self.asked = time.monotonic()
+        self.begun: float | None = None
         self.forward_seconds = 0.0
 
     def scores(self) -> Scores:
-        waited = int((self.begun - self.asked) * 1e6)
+        begun = self.asked if self.begun is None else self.begun
+        waited = int((begun - self.asked) * 1e6)
         return replace(self.chunked.scores(), queue_us=waited, forward_us=int(self.forward_seconds * 1e6))
 
 
@@ -175,7 +177,8 @@ class Scheduler:
                 if job.future.done():
                     continue
                 if job.begun is None and job.deadline is not None and job.deadline <= now:
-                    job.future.set_exception(TargetBusy("the target was too busy to begin before the call's deadline"))
+                    sentence = "the target was too busy to begin before the call's deadline; try again in a moment"
+                    job.future.set_exception(TargetBusy(sentence))
                     continue
                 if job.begun is None:
                     job.begun = now

@@ -66,9 +66,10 @@ class Lease:
     def end(self) -> None:
         """Someone newer wants the session; a write that hangs ends soon."""
         self.unwanted = True
-        if self._limit is not None and not self._limit.expired():
+        limit = self._limit
+        if limit is not None and not limit.expired() and (when := limit.when()) is not None:
             soon = asyncio.get_running_loop().time() + self._times.unread_unwanted
-            self._limit.reschedule(min(self._limit.when(), soon))
+            limit.reschedule(min(when, soon))
 
 
 class Leases:

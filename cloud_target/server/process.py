@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import sys
+from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
 from cloud_target.engine.interface import Engine
@@ -60,10 +61,8 @@ def _ready(engine: Engine, address: str, metrics: str | None) -> None:
         f"{engine.capacity} in {show_size(engine.capacity * engine.token_bytes)}"
     )
     print(f"cloud-target: serving {who.name} ({about}) on {address}", flush=True)
-    about_it: dict[str, object] = {"fingerprint": who.fingerprint, "dtype": who.dtype, "address": address}
-    if metrics:
-        about_it["metrics"] = metrics
-    event(log, "started", logging.INFO, target=who.name, **about_it)
+    seen: dict[str, Any] = {"metrics": metrics} if metrics else {}
+    event(log, "started", target=who.name, fingerprint=who.fingerprint, dtype=who.dtype, address=address, **seen)
 
 
 def show_count(number: int) -> str:

@@ -13,7 +13,7 @@ from cloud_target.access.admission import ANYBODY, Admission, Caller
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile
 from cloud_target.engine.interface import Engine, Feed, Scores
-from cloud_target.protocol.answer import answer
+from cloud_target.protocol.answer import Step, answer
 from cloud_target.protocol.describe import describe
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
@@ -115,10 +115,10 @@ class TargetServicer(TargetServiceServicer):
 
         async with self._leases.take(request, limits.context) as lease:
             with closing(answer(lease.session, request, limits.context)) as steps:
-                step = next(steps)
+                step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     step = steps.send(await submit(step))
-                while step is not None:
+                while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
                     feed, scores = next(steps, None), None
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
-from typing import TextIO
+from typing import Any, TextIO
 
 from cloud_target.telemetry.observer import Observer
 
@@ -138,5 +138,5 @@ class LogObserver(Observer):
         event(self._log, "refused", logging.WARNING, **_of(tenant), reason=reason, **more)
 
 
-def _of(tenant: str) -> dict[str, str]:
+def _of(tenant: str) -> dict[str, Any]:
     return {"tenant": tenant} if tenant else {}

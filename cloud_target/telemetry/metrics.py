@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
@@ -87,14 +88,24 @@ class MetricsLimits:
     silence: float = 10.0
 
 
-class _Labelled:
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+def _as(kind: type[M], metric: Counter | Gauge | Histogram) -> M:
+    if not isinstance(metric, kind):
+        raise TypeError(f"{type(metric).__name__} is listed where a {kind.__name__} is needed")
+    return metric
+
+
+class _Labelled(Generic[M]):
     """The children of a metric by the value of its label; looked up once each, and never too many."""
 
-    def __init__(self, metric: Counter | Gauge | Histogram, most: int) -> None:
-        self._metric, self._most = metric, most
-        self._children: dict[str, Counter | Gauge | Histogram] = {}
+    def __init__(self, metric: M, most: int) -> None:
+        self._metric: M = metric
+        self._most = most
+        self._children: dict[str, M] = {}
 
-    def __getitem__(self, value: str) -> Counter | Gauge | Histogram:
+    def __getitem__(self, value: str) -> M:
         child = self._children.get(value)
         if child is None:
             is_full = len(self._children) >= self._most
@@ -121,14 +132,17 @@ class Metrics(Observer):
         self.limits = limits or MetricsLimits()
         made = {key: metric.make(self.registry) for key, metric in METRICS.items()}
         self._queue, self._sessions, self._used, self._budget = (
-            made[key] for key in ("queue", "sessions", "used", "budget")
+            _as(Gauge, made[key]) for key in ("queue", "sessions", "used", "budget")
         )
         self._waited, self._pass, self._feeds, self._tokens = (
-            made[key] for key in ("waited", "pass", "feeds", "tokens")
+            _as(Histogram, made[key]) for key in ("waited", "pass", "feeds", "tokens")
         )
-        self._evicted = made["evicted"]
-        self._answer, self._read, self._written, self._refused, self._streams = (
-            _Labelled(made[key], self.limits.most_values) for key in ("answer", "read", "written", "refused", "streams")
+        self._evicted = _as(Counter, made["evicted"])
+        most = self.limits.most_values
+        self._answer = _Labelled(_as(Histogram, made["answer"]), most)
+        self._streams = _Labelled(_as(Gauge, made["streams"]), most)
+        self._read, self._written, self._refused = (
+            _Labelled(_as(Counter, made[key]), most) for key in ("read", "written", "refused")
         )
         about = Gauge(
             "tandem_build_info",
@@ -183,7 +197,8 @@ def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
         OSError: the address cannot be listened on.
     """
     server, thread = start_http_server(port, host, metrics.registry)
-    server.RequestHandlerClass.timeout = metrics.limits.silence
+    handler: Any = server.RequestHandlerClass
+    handler.timeout = metrics.limits.silence
     try:
         yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
     finally:

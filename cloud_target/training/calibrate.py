@@ -20,7 +20,7 @@ from tokenizers import Tokenizer
 
 from cloud_target.training.doubts import off_target
 from cloud_target.training.label import Rows
-from cloud_target.training.verifier import Head
+from cloud_target.training.verifier import Doubter
 from shared.bundle import DOUBT_COLUMNS, Calibration, Familiar, Wording
 from shared.config import Criterion
 from shared.features import NAMES
@@ -29,7 +29,8 @@ from shared.tokenizer import bytes_per_token
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)
 CONFIDENCE = 0.9
 RESAMPLES = 400
-WINDOW, OPENING = 64, 24  # tokens of a text, and of a prompt, that are enough to tell
+WINDOW = 64  # tokens of a text that are enough to tell
+OPENING = 24  # tokens of a prompt that are enough to tell
 _GRID = 1000
 
 
@@ -91,7 +92,12 @@ class Curve:
 
 
 def calibrate(
-    head: Head, rows: Rows, criterion: Criterion, temperature: float, top_p: float, budgets: Sequence[float] = BUDGETS
+    head: Doubter,
+    rows: Rows,
+    criterion: Criterion,
+    temperature: float,
+    top_p: float,
+    budgets: Sequence[float] = BUDGETS,
 ) -> list[Calibration]:
     """The cells of the table for one criterion and one way of sampling, all of `rows` being sampled so."""
     doubt = head.doubt(rows.features)[:, DOUBT_COLUMNS.index(criterion)]

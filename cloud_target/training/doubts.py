@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from cloud_target.training.label import Rows
-from cloud_target.training.verifier import FitSettings, Head, fit
+from cloud_target.training.verifier import Doubter, FitSettings, Head, fit
 from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.features import NAMES, SCALARS
@@ -56,10 +58,10 @@ def ask_rate(doubt: np.ndarray, off: np.ndarray, budget: float) -> float:
     return 1.0 - (allowed[-1] + 1) / len(off) if len(allowed) else 1.0
 
 
-def compare(rows: Rows, head: Head, others: dict[str, Head], budgets: tuple[float, ...] = BUDGETS) -> dict:
+def compare(rows: Rows, head: Doubter, others: Mapping[str, Doubter], budgets: tuple[float, ...] = BUDGETS) -> dict:
     """Ask rates of every doubt by both criteria: ``{criterion: {"never": rate, "asks": {name: [per budget]}}}``."""
     free = free_doubts(rows)
-    trained = {name: other.doubt(rows.features) for name, other in (others | {"our head": head}).items()}
+    trained = {name: other.doubt(rows.features) for name, other in {**others, "our head": head}.items()}
     report = {}
     for column, criterion in enumerate(DOUBT_COLUMNS):
         off = off_target(rows, criterion)

@@ -23,7 +23,9 @@ from shared.config import Sampling
 from shared.errors import InputError
 
 # An opening is at least this long: one token to begin with, and one that says something.
-SHORTEST_OPENING, LONGEST_OPENING = 2, 160
+SHORTEST_OPENING = 2
+# And at most this long.
+LONGEST_OPENING = 160
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,14 @@ from cloud_target.export.head import export_head
 from cloud_target.training.label import Rows
 
 UNITS = 64
+
+
+class Doubter(Protocol):
+    """Whatever doubts as a trained head does: the head itself, or one that was exported."""
+
+    def doubt(self, features: np.ndarray) -> np.ndarray:
+        """The probability that the drawn token is off-target by each criterion, ``float32 [N, 2]``."""
+        ...
 
 
 @dataclass(frozen=True)

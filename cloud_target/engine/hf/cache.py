@@ -54,7 +54,7 @@ class StoreCache(_Bare):
     def __init__(self, store: KvStore, layers: dict[int, int]) -> None:
         super().__init__()
         self.store, self._layers = store, layers
-        self.where: torch.Tensor | None = None
+        self.where = torch.empty(0, dtype=torch.int64)
         self.padded: Padded | None = None
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object):
@@ -80,12 +80,16 @@ class _Probe(_Bare):
     def __init__(self) -> None:
         super().__init__()
         self.shapes: dict[int, tuple[Shape, Shape]] = {}
-        self.dtype: torch.dtype | None = None
+        self.dtype = torch.float32
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object):
         self.dtype = key_states.dtype
-        self.shapes[layer_idx] = tuple((states.shape[1], states.shape[3]) for states in (key_states, value_states))
+        self.shapes[layer_idx] = _shape(key_states), _shape(value_states)
         return key_states, value_states
+
+
+def _shape(states: torch.Tensor) -> Shape:
+    return states.shape[1], states.shape[3]
 
 
 def probe(model: PreTrainedModel) -> tuple[dict[int, tuple[Shape, Shape]], torch.dtype]:

@@ -55,7 +55,7 @@ class TargetEngine:
 
         Raises:
             ValueError: a feed that the caller must not make, or more than there is room for.
-            TargetError: the model's arithmetic gave no numbers, or the device has no memory for it.
+            TargetError: the model's arithmetic gave values that are not numbers, or the device has no memory for it.
         """
         check_feeds(self, feeds)
         rows = [list(_rows(feed)) for feed in feeds]
@@ -68,7 +68,8 @@ class TargetEngine:
             ) from None
         if not np.isfinite(result.own_nll).all():
             raise TargetError(
-                f"the target's arithmetic in {self.description.dtype} gave no numbers; use another --dtype"
+                f"the target's arithmetic in {self.description.dtype} gave values that are not numbers; "
+                "use another --dtype"
             )
         for of_feed in rows:
             end = first + len(of_feed)

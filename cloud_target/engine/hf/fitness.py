@@ -38,7 +38,7 @@ def refuse_unfit(model: PreTrainedModel, context: int) -> None:
     if kinds:
         _refuse(model, f"it has layers of kind {', '.join(sorted(kinds))}, whose memory cannot be cut back")
     if config.is_encoder_decoder:
-        _refuse(model, "it is an encoder and a decoder")
+        _refuse(model, "it is an encoder-decoder model")
     if "position_ids" not in inspect.signature(model.forward).parameters:
         _refuse(model, "it counts positions by itself")
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
@@ -46,8 +46,8 @@ def refuse_unfit(model: PreTrainedModel, context: int) -> None:
     if rope.get("rope_type", rope.get("type")) == "longrope" and usual and context > usual:
         _refuse(
             model,
-            f"beyond {usual} tokens it turns positions in another way, so texts of one pass would disturb each other; "
-            f"give --context {usual}",
+            f"beyond {usual} tokens it rotates positions in another way, so texts of one pass would disturb each "
+            f"other; give --context {usual}",
         )
 
 
@@ -97,7 +97,7 @@ def _trouble(passes: Passes, tokens: list[int], alone: torch.Tensor) -> str | No
     alone = alone[:, : passes.vocabulary]
     distance = 0.5 * (alone.softmax(-1) - cached.softmax(-1)).abs().sum(-1).mean().item()
     if not distance <= _TOLERANCE.get(passes.model.dtype, 0.1):
-        return f"it says something else with a cache than without (distance {distance:.3f})"
+        return f"it computes something else with a cache than without (distance {distance:.3f})"
     return passes.doubt()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -62,11 +63,13 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     directory = find_directory(name)
     tokenizer = read_tokenizer(directory)
     source = str(directory) if Path(name).expanduser().is_dir() or name == POCKET else name
-    model = _read_model(source, directory, DTYPES[dtype]).to(place).eval()
+    model = _read_model(source, directory, DTYPES[dtype])
+    model = model.to(place).eval()  # type: ignore[arg-type]  # its decorator hides that it is a method
     vocabulary, rows = vocabulary_size(tokenizer), model.get_input_embeddings().weight.shape[0]
     if vocabulary > rows:
         raise InputError(
-            f"the tokenizer of {name} has {vocabulary} ids and the model knows {rows}: they do not belong together"
+            f"the tokenizer of {name} has {vocabulary} ids and the model knows only {rows}, so they do not belong "
+            "together; get both from the same place"
         )
     if DTYPES[dtype] is not torch.float32:
         _give_float32_logits(model)
@@ -121,7 +124,7 @@ def _from_pretrained(source: str, config: object, dtype: torch.dtype, attention:
     )
 
 
-def _keep_rope(config: object, raw: dict) -> None:
+def _keep_rope(config: Any, raw: dict) -> None:
     """transformers 4 does not see the rotary parameters of a checkpoint that transformers 5 saved, and says nothing."""
     parameters = raw.get("rope_parameters")
     if parameters is None or hasattr(config, "standardize_rope_params") or "rope_theta" in raw:

@@ -33,10 +33,9 @@ class Padded:
             positions[i, width - count :] = np.arange(start, start + count)
             real[i, width - count :] = True
             seen[i] = offset + np.where(column < start + count, column, 0)
-        place = {"device": device}
-        self.positions = torch.from_numpy(positions).to(**place)
-        self.new = torch.from_numpy(np.flatnonzero(real)).to(**place)
-        self.seen = torch.from_numpy(seen).to(**place)
+        self.positions = torch.from_numpy(positions).to(device)
+        self.new = torch.from_numpy(np.flatnonzero(real)).to(device)
+        self.seen = torch.from_numpy(seen).to(device)
 
 
 class MaskMaker:

@@ -51,8 +51,8 @@ class KvStore:
             )
         except RuntimeError as error:
             raise InputError(
-                f"no room on {device} for {self.capacity * self.token_bytes} bytes of keys and values; use a smaller "
-                "--kv-memory"
+                f"there is no memory on {device} for {self.capacity * self.token_bytes} bytes of keys and values; "
+                "use a smaller --kv-memory"
             ) from error
         self._arenas = [*self.keys, *self.values]
         self._allocations: dict[int, Allocation] = {}

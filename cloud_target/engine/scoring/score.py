@@ -63,9 +63,9 @@ def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
         own[support.rows] = support.draw(keys)
         if any(row.q is not None for row in rows):
             for place, index in enumerate(support.rows.tolist()):
-                if rows[index].q is not None:
+                if (q := rows[index].q) is not None:
                     own[index] = _judge_residual(
-                        support.ids[place], support.log_p[place].exp(), rows[index], logits.shape[1]
+                        support.ids[place], support.log_p[place].exp(), rows[index], q, logits.shape[1]
                     )
     # One exponential a logit is all that ln p1 and the entropy need: H = ln Z - E[l], l the shifted logits.
     weights = shifted.exp()
@@ -84,16 +84,17 @@ def _keys(rows: Sequence[Row], stream: int, device: torch.device) -> torch.Tenso
     return noise.keys(((row.sampling.seed, row.position) for row in rows), stream, device)
 
 
-def _judge_residual(ids: torch.Tensor, p: torch.Tensor, row: Row, vocabulary: int) -> torch.Tensor:
+def _judge_residual(ids: torch.Tensor, p: torch.Tensor, row: Row, given_q: Sparse, vocabulary: int) -> torch.Tensor:
     """Accept x with min(1, p(x)/q(x)), else draw from norm(max(0, p - q)): arXiv 2302.01318, algorithm 2.
 
     Args:
         ids, p: the target's distribution, ``int64 [C]`` and ``float64 [C]``.
-        row: with x and q.
+        row: with x.
+        given_q: the distribution that x was drawn from.
         vocabulary: number of ids.
     """
     device = ids.device
-    q_ids, q_probabilities = (torch.as_tensor(part, device=device) for part in row.q)
+    q_ids, q_probabilities = (torch.as_tensor(part, device=device) for part in given_q)
     q = torch.zeros(vocabulary, dtype=torch.float64, device=device).scatter(0, q_ids, q_probabilities)
     x = torch.tensor([row.given], device=device)
     stands = noise.uniform(_keys([row], ACCEPT, device), x) * q[x] < p[ids == x].sum()

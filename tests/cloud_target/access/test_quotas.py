@@ -31,7 +31,7 @@ def test_limits_in_words():
     "words", [["x=1"], ["calls"], ["calls=0"], ["calls=-1"], ["calls=1.5"], ["calls=1", "calls=1"]]
 )
 def test_words_that_are_no_limits(words):
-    with pytest.raises(InputError, match="is no limit; give each at most once of sessions=N, tokens-per-minute=N"):
+    with pytest.raises(InputError, match="is not a limit; write sessions=N, tokens-per-minute=N"):
         Quota().override(words)
 
 
@@ -59,9 +59,7 @@ def test_a_bucket_says_when_it_is_worth_asking_again():
     assert bucket.wait() == pytest.approx(10 + WORTH_WAITING)
     usage = Usage("acme", Quota(tokens_per_minute=60), clock=clock)
     usage.spend(70)
-    with pytest.raises(
-        LimitReached, match=r"60 tokens a minute of this token are used up; try again in 11\.0"
-    ) as caught:
+    with pytest.raises(LimitReached, match=r"60 tokens a minute are used up; try again in 11\.0") as caught:
         usage.check()
     assert metadata_of(caught.value) == (("tandem-reason", "LIMIT"), ("grpc-retry-pushback-ms", "11000"))
     clock.now += 11

@@ -166,8 +166,8 @@ def test_files_that_cannot_be_used(authority, tmp_path, spoil):
     garbage.write_text("certainly no certificate")
     files, sentence = {
         "missing": (TlsFiles(tmp_path / "nowhere.pem", good.key), "cannot read .*nowhere.pem: no such file"),
-        "garbage": (TlsFiles(garbage, good.key), "no certificate with its key"),
-        "another key": (TlsFiles(good.cert, other.key), "no certificate with its key"),
+        "garbage": (TlsFiles(garbage, good.key), "cannot be used as a certificate and its key"),
+        "another key": (TlsFiles(good.cert, other.key), "cannot be used as a certificate and its key"),
         "no authority": (TlsFiles(good.cert, good.key, garbage), "holds no certificates"),
     }[spoil]
     with pytest.raises(InputError, match=sentence):
@@ -204,7 +204,7 @@ def test_beyond_loopback_only_with_everything(authority, tmp_path, capsys):
         ([*tls, "--tokens", str(tokens)], "cannot listen on 192.0.2.7"),  # allowed, but not this machine's
         (["--tls-cert", str(pair.cert)], "needs both"),
         (["--client-ca", str(authority.cert)], "needs both"),
-        (["--limits", "sessions=0"], "is no limit"),
+        (["--limits", "sessions=0"], "is not a limit"),
         (["--drain-seconds", "-1"], "0 or more"),
         (["--tokens", str(tmp_path / "nowhere")], "cannot read"),
     ):

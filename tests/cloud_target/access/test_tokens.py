@@ -65,12 +65,12 @@ def test_what_is_not_known(path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("acme", "line 1: not a tenant, a hash and limits"),
-        ("# fine\n\nacme tandem_0123456789abcdef_secret", "line 3: not a tenant, a hash"),
-        (f"ac/me {HASH}", "not a tenant"),
-        (f"acme {HASH} calls=0", "after the hash may stand sessions=N"),
-        (f"acme {HASH} tandem_secret", "after the hash may stand"),
-        (f"acme {HASH} calls=1 calls=2", "after the hash may stand"),
+        ("acme", "line 1: a line must hold a tenant, a hash and perhaps limits"),
+        ("# fine\n\nacme tandem_0123456789abcdef_secret", "line 3: a line must hold a tenant, a hash"),
+        (f"ac/me {HASH}", "must hold a tenant"),
+        (f"acme {HASH} calls=0", "only limits may follow the hash: sessions=N"),
+        (f"acme {HASH} tandem_secret", "only limits may follow the hash"),
+        (f"acme {HASH} calls=1 calls=2", "only limits may follow the hash"),
         (f"acme {HASH}\nother {HASH}", "line 2: this token is there already"),
         (f"acme {HASH} calls=1\nacme {HASH.replace('f', 'e')} calls=2", "other limits further up"),
     ],
@@ -122,7 +122,7 @@ def test_the_command_that_makes_tokens(path, capsys):
     assert TokenFile(path).authenticate(out.strip()).tenant == "other"
     assert out.strip() not in err
     assert cli.main(["token", "new", "no/name"]) == 2
-    assert "is no name for a tenant" in capsys.readouterr().err
+    assert "is not a name for a tenant" in capsys.readouterr().err
     path.write_text("something else\n")
     assert cli.main(["token", "new", "acme", "--file", str(path)]) == 2
     assert path.read_text() == "something else\n"

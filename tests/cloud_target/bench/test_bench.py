@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -25,8 +24,6 @@ from cloud_target.bench.tally import Spread, Tally
 from cloud_target.bench.texts import openings
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.options.given import given
-from cloud_target.server import options as serve
 from cloud_target.server.server import running
 from cloud_target.telemetry.metrics import Metrics, exported
 from shared.errors import InputError
@@ -217,15 +214,6 @@ def test_percentiles():
     assert (spread.count, spread.p50, spread.longest) == (100, 50.5, 100.0)
     assert spread.p50 < spread.p90 < spread.p99 < spread.longest
     assert Spread.of(tally.queue) is None
-
-
-def test_options_of_serve_travel_on():
-    parser = argparse.ArgumentParser()
-    serve.add_options(parser)
-    words = ["--kv-memory", "1GiB", "--insecure-bind", "--dtype", "bfloat16", "--limits", "sessions=4 calls=2"]
-    assert given(parser.parse_args([]), serve.add_options) == []
-    again = given(parser.parse_args(words), serve.add_options)
-    assert parser.parse_args(again) == parser.parse_args(words)
 
 
 def test_a_plan_names_the_option_that_is_wrong():

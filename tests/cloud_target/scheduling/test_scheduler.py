@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.scheduling.chunks import ChunkedFeed
-from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.telemetry.observer import Observer
@@ -329,41 +327,3 @@ def test_the_observer_hears_of_everything():
         assert (max(seen.depth), seen.depth[-1]) == (2, 0)
 
     run(test)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from("abc"), max_size=40), st.data())
-def test_tenants_take_turns(tenants, data):
-    """While a tenant has something waiting, no other has two turns between two of its own."""
-    queue: RoundRobin[int] = RoundRobin()
-    for i, tenant in enumerate(tenants):
-        queue.add(tenant, i)
-    gone = {i for i in range(len(tenants)) if data.draw(st.integers(0, 5)) == 0}
-    for i in gone:
-        assert queue.discard(tenants[i], i)
-        assert not queue.discard(tenants[i], i)
-    order = []
-    while len(queue):
-        assert queue.peek() is not None
-        order.append(queue.take())
-        queue.check_integrity()
-    assert sorted(order) == [i for i in range(len(tenants)) if i not in gone]
-    for tenant in "abc":
-        own = [i for i in order if tenants[i] == tenant]
-        assert own == sorted(own)
-        if own:
-            before = [tenants[i] for i in order[: order.index(own[-1])]]
-            counts = [before.count(other) for other in "abc" if other != tenant]
-            assert max(counts) <= len(own)
-
-
-def test_parts_of_a_feed_that_is_only_read_score_nothing_but_its_end():
-    chunks = ChunkedFeed(a_feed(0, 25))
-    sizes = []
-    engine = ScriptedEngine(SCRIPT, VOCABULARY, 4, CONTEXT)
-    while chunks.read < 25:
-        chunk = chunks.next(10)
-        sizes.append((chunk.start, len(chunk.tokens), chunk.score_from))
-        chunks.add(chunk, engine.forward([chunk])[0])
-    assert sizes == [(0, 10, 9), (10, 10, 9), (20, 5, 4)]
-    assert len(chunks.scores().own) == 1

@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.options.sizes import parse_size, show_size
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import Observer
 from shared import prefix
-from shared.errors import InputError, TargetBusy
+from shared.errors import TargetBusy
 
 NAMES = [bytes([65 + i]) * 16 for i in range(5)]
 ids = st.lists(st.integers(0, 9), max_size=6)
@@ -133,28 +132,6 @@ def test_a_session_released_in_use_is_forgotten():
     table.put_back(NAMES[0])
     assert len(table.take(NAMES[0], 4).ids) == 0
     table.check_integrity()
-
-
-@pytest.mark.parametrize(
-    ("text", "size"), [("7", 7), ("2GiB", 2 << 30), ("512 MB", 512_000_000), ("1.5kib", 1536), ("1TB", 10**12)]
-)
-def test_sizes(text, size):
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "much", "2 apples", "-1GiB", "0", "0.1B", "1e9"])
-def test_what_is_no_size(text):
-    with pytest.raises(InputError, match="write a"):
-        parse_size(text)
-
-
-def test_sizes_are_shown_in_the_unit_that_fits():
-    assert [show_size(size) for size in (12, 1 << 20, 3 << 29, 1023 << 20)] == [
-        "12 B",
-        "1 MiB",
-        "1.5 GiB",
-        "1023 MiB",
-    ]
 
 
 def test_a_session_whose_cache_could_not_be_changed_is_forgotten():

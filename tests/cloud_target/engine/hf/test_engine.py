@@ -111,7 +111,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
     engine = TargetEngine(target)
     with torch.no_grad():
         target.model.lm_head.weight.fill_(float("nan"))
-    with pytest.raises(TargetError, match="gave no numbers; use another --dtype"):
+    with pytest.raises(TargetError, match="gave values that are not numbers; use another --dtype"):
         engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
 
 

@@ -94,7 +94,7 @@ def test_no_fast_tokenizer(tmp_path):
 
 def test_tokenizer_bigger_than_the_model(tmp_path):
     write_checkpoint(tmp_path, vocabulary=60)
-    with pytest.raises(InputError, match="60 ids and the model knows 48"):
+    with pytest.raises(InputError, match="60 ids and the model knows only 48"):
         load_target(str(tmp_path), "cpu")
 
 

@@ -1,0 +1,47 @@
+"""What `cloud-target serve` is told arrives as values."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from cloud_target.access.settings import AccessSettings
+from cloud_target.engine.settings import EngineSettings
+from cloud_target.server.options import add_options, read_settings
+from cloud_target.server.settings import ServeSettings
+from cloud_target.telemetry.settings import TelemetrySettings
+from shared.errors import InputError
+
+
+def read(*words: str) -> ServeSettings:
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return read_settings(parser.parse_args(words))
+
+
+def test_without_options_all_is_as_the_settings_say():
+    assert read() == ServeSettings()
+
+
+def test_every_option_arrives():
+    engine = ["--target", "m", "--device", "cpu", "--dtype", "float16", "--kv-memory", "1KiB", "--context", "9"]
+    server = ["--threads", "2", "--host", "0.0.0.0", "--port", "0", "--no-prefix-caching", "--drain-seconds", "1.5"]
+    access = ["--tls-cert", "c", "--tls-key", "k", "--client-ca", "a", "--tokens", "t", "--limits", "calls=1"]
+    seen = ["--metrics-port", "1", "--metrics-host", "::1", "--log-format", "json", "--log-level", "info"]
+    assert read(*engine, *server, *access, "--insecure-bind", *seen) == ServeSettings(
+        EngineSettings("m", "cpu", "float16", 1024, 9, 2),
+        "0.0.0.0",
+        0,
+        prefix_caching=False,
+        drain_seconds=1.5,
+        access=AccessSettings(Path("c"), Path("k"), Path("a"), Path("t"), "calls=1", insecure_bind=True),
+        telemetry=TelemetrySettings(1, "::1", "json", "info"),
+    )
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
+def test_calls_can_be_waited_for_only_so_long(seconds):
+    with pytest.raises(InputError, match="--drain-seconds must be 0 or more"):
+        read("--drain-seconds", seconds)
