@@ -20,6 +20,8 @@ from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
 from shared.tokenizer import encode_prompt
 
+pytestmark = pytest.mark.slow
+
 TOKENS = 48
 
 

@@ -69,6 +69,7 @@ def scripted() -> ScriptedEngine:
     return ScriptedEngine(random_script(16), 16)
 
 
+@pytest.mark.slow
 def test_a_sound_machine_and_configuration(checkpoint, authority, token, capsys):
     pair = authority.issue("server")
     pair.key.chmod(0o600)
@@ -81,6 +82,7 @@ def test_a_sound_machine_and_configuration(checkpoint, authority, token, capsys)
     assert "for localhost, 127.0.0.1, valid until" in of(findings, "certificate", Level.OK)
 
 
+@pytest.mark.slow
 def test_lines_for_people(checkpoint, capsys):
     words = ["--target", str(checkpoint), "--device", "cpu", "--port", "0", "--threads", "1"]
     assert cli.main(["doctor", *words]) == 0
@@ -89,6 +91,7 @@ def test_lines_for_people(checkpoint, capsys):
     assert last.endswith("0 failed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("days", "level", "sentence"), [(-3, Level.FAIL, "it is over since"), (5, Level.WARN, "renew it soon")]
 )
@@ -99,6 +102,7 @@ def test_certificates_near_and_after_their_end(authority, checkpoint, capsys, da
     assert sentence in of(findings, "certificate", level)
 
 
+@pytest.mark.slow
 def test_files_that_are_wrong_or_open_to_all(authority, checkpoint, token, tmp_path, capsys):
     pair, other = authority.issue("one"), authority.issue("two")
     base = ["--target", str(checkpoint), "--port", "0"]
@@ -121,6 +125,7 @@ def test_files_that_are_wrong_or_open_to_all(authority, checkpoint, token, tmp_p
     assert "nobody may call" in of(findings, "tokens", Level.WARN)
 
 
+@pytest.mark.slow
 def test_what_serve_would_refuse(checkpoint, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         _, findings = examine(capsys, "--target", str(checkpoint), "--port", str(taken.getsockname()[1]))
@@ -164,6 +169,7 @@ def test_what_grpc_accepts_is_accepted(authority, capsys, monkeypatch):
         assert examine(capsys, "--address", address, "--ca", str(authority.cert))[0] == 0
 
 
+@pytest.mark.slow
 def test_a_target_that_wants_a_certificate_of_the_client(authority, capsys, monkeypatch):
     monkeypatch.setattr("cloud_target.doctor.remote.TIMEOUT", 1.0)
     pair, mine = authority.issue("mutual"), authority.issue("client")

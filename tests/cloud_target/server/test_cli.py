@@ -61,12 +61,14 @@ def decode(stub: TargetServiceStub, *messages: wire.DecodeRequest) -> list[wire.
     return list(stub.Decode(iter(messages), timeout=30))
 
 
+@pytest.mark.slow
 def test_describe(stub, engine):
     who = stub.Describe(wire.DescribeRequest(), timeout=30)
     assert (who.name, who.vocabulary, who.context, who.dtype) == ("tiny-llama", VOCABULARY, CONTEXT, "float32")
     assert len(who.fingerprint) == len(who.tokenizer_fingerprint) == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(0.7, 0, 0.9, 3), Sampling(1.0, 5, 1.0, 2**63)])
 def test_the_text_is_the_models_own(stub, engine, sampling):
     """Written on by the target, and guessed at in windows of any size: the same tokens."""
@@ -91,6 +93,7 @@ def test_the_text_is_the_models_own(stub, engine, sampling):
     assert text == expected
 
 
+@pytest.mark.slow
 def test_end_ids_end_the_text(stub, engine):
     sampling = Sampling(1.0, seed=1)
     end = truth(engine, sampling)[20]
@@ -99,6 +102,7 @@ def test_end_ids_end_the_text(stub, engine):
     assert [*PROMPT, verdict.verdict.token, *(t for r in rest for t in r.continuation.tokens)] == expected
 
 
+@pytest.mark.slow
 def test_residual(stub):
     q = [wire.SparseDistribution(ids=[7, 8], probabilities=[0.5, 0.5])]
     [answer] = decode(stub, request([*PROMPT, 7], 0, Sampling(1.0), coupling=Coupling.RESIDUAL, q=q))
@@ -106,6 +110,7 @@ def test_residual(stub):
     assert len(codec.decode_audit(answer.verdict.audit)) == answer.verdict.stands
 
 
+@pytest.mark.slow
 def test_a_bad_request_leaves_the_server_alive(stub, engine):
     for broken in (
         request([*PROMPT, VOCABULARY], 0, Sampling()),
@@ -151,6 +156,7 @@ def test_serve_until_a_signal(checkpoint, capfd, number, expected):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_bfloat16_survives_on_any_processor(checkpoint):
     """In a process of its own: where AMX is promised but forbidden, only the guard stands between us and SIGILL."""
     command = [sys.executable, "-m", "cloud_target", "serve", "--target", str(checkpoint), "--port", "0"]
@@ -230,6 +236,7 @@ def test_ctrl_c_while_loading_is_quiet(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_help_is_fast_and_shows_the_commands():
     program = (
         "import sys; from cloud_target import cli\n"

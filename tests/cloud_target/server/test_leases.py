@@ -183,6 +183,7 @@ def deaf() -> Iterator[Callable[[str], grpc.Channel]]:
         channel.close()
 
 
+@pytest.mark.slow
 def test_clients_that_do_not_read_lose_their_room(deaf, monkeypatch):
     monkeypatch.setattr(turns, "UNREAD", 0.3)
     engine = ScriptedEngine(SCRIPT, VOCABULARY, slots=2, context=4096)

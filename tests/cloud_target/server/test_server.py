@@ -259,7 +259,7 @@ def test_a_failing_engine_is_internal_and_logs_no_text(stub, engine, caplog):
     assert (status, reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     logged = caplog.text
     assert "RuntimeError" in logged
-    assert "test_service_server.py" in logged
+    assert "test_server.py" in logged
     assert "secret" not in logged + sentence
     engine.broken = False
     assert write_alone(stub) == TRUTH[2:22]

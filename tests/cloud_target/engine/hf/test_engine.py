@@ -49,6 +49,7 @@ def without_cache(engine: TargetEngine, text: list[int]) -> torch.Tensor:
         return engine.model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
 
 
+@pytest.mark.slow
 def test_which_models_need_no_padding(make):
     assert {kind: make(kind).packs for kind in MAKERS} == {kind: kind != "gptj" for kind in MAKERS}
 
@@ -57,6 +58,7 @@ def test_which_models_need_no_padding(make):
 ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "costs"),
     [*((kind, ALONE) for kind in MAKERS), *((kind, TOGETHER) for kind in ("llama", "mistral", "gptj"))],
@@ -88,6 +90,7 @@ def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
         assert torch.allclose(found, torch.cat(expected), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_whole_context_can_be_used(make):
     engine = make("llama")
     text = [i % VOCABULARY for i in range(CONTEXT)]
@@ -113,6 +116,7 @@ def in_parts(engine: TargetEngine, feed: Feed, most: int) -> Scores:
     return parts.scores()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 4, None])
 @quick
 @given(data=st.data())
@@ -139,6 +143,7 @@ def test_scores_are_those_of_the_plain_reading(make, most, data):
         assert np.allclose(scores.own_nll, expected.own_nll, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_ids_that_only_pad_the_vocabulary_are_never_written(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     with torch.no_grad():
@@ -170,6 +175,7 @@ def test_two_feeds_may_not_share_a_slot(make):
         make("llama").forward([Feed(0, 0, (1,), 0, Sampling())] * 2)
 
 
+@pytest.mark.slow
 def test_arithmetic_without_numbers_is_an_error(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     engine = TargetEngine(target)
@@ -179,6 +185,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
         engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
 
 
+@pytest.mark.slow
 def test_half_precision_gives_float32_logits(tmp_path):
     directory = str(write_checkpoint(tmp_path))
     half, full = (TargetEngine(load_target(directory, "cpu", dtype)) for dtype in ("float16", "float32"))
@@ -190,6 +197,7 @@ def test_half_precision_gives_float32_logits(tmp_path):
     assert half.description.fingerprint == full.description.fingerprint
 
 
+@pytest.mark.slow
 def test_context(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     assert TargetEngine(target).context == CONTEXT
