@@ -23,6 +23,7 @@ from shared.tokenizer import encode_prompt
 pytestmark = pytest.mark.slow
 
 TOKENS = 48
+SERVE = ("--threads", "1", "--kv-memory", "64MiB")
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,16 @@ def device() -> Device:
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[TargetProcess]:
-    with local_target("--threads", "1") as process:
+    with local_target(*SERVE) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[list[TargetProcess]]:
+    """A target that may be killed; whoever does so puts a fresh one in its place."""
+    processes = [TargetProcess(SERVE)]
+    yield processes
+    assert processes[0].stop() == 0
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +77,19 @@ def test_exact_writes_what_the_target_writes_alone(device, client, temperature):
 
 
 @pytest.mark.parametrize("mode", [Mode.EXACT, Mode.SPRINT, Mode.CLOUD])
-def test_a_killed_target_changes_nothing(device, mode):
+def test_a_killed_target_changes_nothing(device, mortal, mode):
     """SIGKILL in the middle of a text, and a fresh process on the same port: the edge needs no help."""
-    process = TargetProcess(["--threads", "1"])
-    port = int(process.address.rpartition(":")[2])
+    address = mortal[0].address
     ids = encode_prompt(device.tokenizer, STORIES[1])
-    try:
-        with TargetClient.connect(process.address) as client:
-            undisturbed = write(device, client, ids, settings(mode, 0.7, 5))
+    with TargetClient.connect(address) as client:
+        undisturbed = write(device, client, ids, settings(mode, 0.7, 5))
 
-            def kill_halfway(count: int) -> None:
-                nonlocal process
-                if count == TOKENS // 3:
-                    process.kill()
-                    process = TargetProcess(["--threads", "1"], port)
+        def kill_halfway(count: int) -> None:
+            if count == TOKENS // 3:
+                mortal[0].kill()
+                mortal[0] = TargetProcess(SERVE, int(address.rpartition(":")[2]))
 
-            assert write(device, client, ids, settings(mode, 0.7, 5), kill_halfway) == undisturbed
-    finally:
-        assert process.stop() == 0
+        assert write(device, client, ids, settings(mode, 0.7, 5), kill_halfway) == undisturbed
 
 
 def test_local_opens_no_socket():

@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(checkpoint) -> TargetEngine:
-    return TargetEngine(load_target(str(checkpoint), "cpu"))
+    return TargetEngine(load_target(str(checkpoint), "cpu"), memory=1 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,12 @@ def decode(stub: TargetServiceStub, *messages: wire.DecodeRequest) -> list[wire.
     return list(stub.Decode(iter(messages), timeout=30))
 
 
-@pytest.mark.slow
 def test_describe(stub, engine):
     who = stub.Describe(wire.DescribeRequest(), timeout=30)
     assert (who.name, who.vocabulary, who.context, who.dtype) == ("tiny-llama", VOCABULARY, CONTEXT, "float32")
     assert len(who.fingerprint) == len(who.tokenizer_fingerprint) == 32
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(0.7, 0, 0.9, 3), Sampling(1.0, 5, 1.0, 2**63)])
 def test_the_text_is_the_models_own(stub, engine, sampling):
     """Written on by the target, and guessed at in windows of any size: the same tokens."""
@@ -93,7 +91,6 @@ def test_the_text_is_the_models_own(stub, engine, sampling):
     assert text == expected
 
 
-@pytest.mark.slow
 def test_end_ids_end_the_text(stub, engine):
     sampling = Sampling(1.0, seed=1)
     end = truth(engine, sampling)[20]
@@ -102,7 +99,6 @@ def test_end_ids_end_the_text(stub, engine):
     assert [*PROMPT, verdict.verdict.token, *(t for r in rest for t in r.continuation.tokens)] == expected
 
 
-@pytest.mark.slow
 def test_residual(stub):
     q = [wire.SparseDistribution(ids=[7, 8], probabilities=[0.5, 0.5])]
     [answer] = decode(stub, request([*PROMPT, 7], 0, Sampling(1.0), coupling=Coupling.RESIDUAL, q=q))
@@ -110,7 +106,6 @@ def test_residual(stub):
     assert len(codec.decode_audit(answer.verdict.audit)) == answer.verdict.stands
 
 
-@pytest.mark.slow
 def test_a_bad_request_leaves_the_server_alive(stub, engine):
     for broken in (
         request([*PROMPT, VOCABULARY], 0, Sampling()),
@@ -161,7 +156,7 @@ def test_bfloat16_survives_on_any_processor(checkpoint):
     """In a process of its own: where AMX is promised but forbidden, only the guard stands between us and SIGILL."""
     command = [sys.executable, "-m", "cloud_target", "serve", "--target", str(checkpoint), "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--device", "cpu", "--dtype", "bfloat16", "--threads", "1"],
+        [*command, "--device", "cpu", "--dtype", "bfloat16", "--threads", "1", "--kv-memory", "1MiB"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -22,6 +22,7 @@ from shared.errors import InputError, TargetError
 from tests.cloud_target.engine.checkpoints import CONTEXT, MAKERS, VOCABULARY, write_checkpoint
 
 SLOTS = 3
+MEMORY = 1 << 20  # bytes; a thousand tokens and more, not the gigabyte that a server takes
 Make = Callable[[str], TargetEngine]
 tokens = st.integers(0, VOCABULARY - 1)
 samplings = st.builds(
@@ -39,7 +40,7 @@ def make(tmp_path_factory) -> Make:
     @cache
     def make(kind: str) -> TargetEngine:
         directory = write_checkpoint(tmp_path_factory.mktemp("checkpoint") / kind, kind)
-        return TargetEngine(load_target(str(directory), "cpu"))
+        return TargetEngine(load_target(str(directory), "cpu"), MEMORY)
 
     return make
 
@@ -49,7 +50,6 @@ def without_cache(engine: TargetEngine, text: list[int]) -> torch.Tensor:
         return engine.model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
 
 
-@pytest.mark.slow
 def test_which_models_need_no_padding(make):
     assert {kind: make(kind).packs for kind in MAKERS} == {kind: kind != "gptj" for kind in MAKERS}
 
@@ -58,7 +58,6 @@ def test_which_models_need_no_padding(make):
 ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "costs"),
     [*((kind, ALONE) for kind in MAKERS), *((kind, TOGETHER) for kind in ("llama", "mistral", "gptj"))],
@@ -90,7 +89,6 @@ def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
         assert torch.allclose(found, torch.cat(expected), atol=1e-4)
 
 
-@pytest.mark.slow
 def test_the_whole_context_can_be_used(make):
     engine = make("llama")
     text = [i % VOCABULARY for i in range(CONTEXT)]
@@ -116,7 +114,6 @@ def in_parts(engine: TargetEngine, feed: Feed, most: int) -> Scores:
     return parts.scores()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 4, None])
 @quick
 @given(data=st.data())
@@ -143,12 +140,11 @@ def test_scores_are_those_of_the_plain_reading(make, most, data):
         assert np.allclose(scores.own_nll, expected.own_nll, atol=1e-4)
 
 
-@pytest.mark.slow
 def test_ids_that_only_pad_the_vocabulary_are_never_written(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     with torch.no_grad():
         target.model.lm_head.weight[VOCABULARY:] *= 50  # the padding would win by far
-    engine = TargetEngine(target)
+    engine = TargetEngine(target, MEMORY)
     feeds = [Feed(0, 0, (1, 2, 3, 4, 5), 0, Sampling(1.0, 0, 1.0, seed)) for seed in range(20)]
     assert max(engine.forward([feed])[0].own.max() for feed in feeds) < VOCABULARY
 
@@ -175,20 +171,18 @@ def test_two_feeds_may_not_share_a_slot(make):
         make("llama").forward([Feed(0, 0, (1,), 0, Sampling())] * 2)
 
 
-@pytest.mark.slow
 def test_arithmetic_without_numbers_is_an_error(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    engine = TargetEngine(target)
+    engine = TargetEngine(target, MEMORY)
     with torch.no_grad():
         target.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(TargetError, match="gave no numbers; use another --dtype"):
         engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
 
 
-@pytest.mark.slow
 def test_half_precision_gives_float32_logits(tmp_path):
     directory = str(write_checkpoint(tmp_path))
-    half, full = (TargetEngine(load_target(directory, "cpu", dtype)) for dtype in ("float16", "float32"))
+    half, full = (TargetEngine(load_target(directory, "cpu", dtype), MEMORY) for dtype in ("float16", "float32"))
     text = [(0, 0, list(range(10)))]
     with torch.inference_mode():
         rough, exact = half.run(text, [10]), full.run(text, [10])
@@ -197,13 +191,12 @@ def test_half_precision_gives_float32_logits(tmp_path):
     assert half.description.fingerprint == full.description.fingerprint
 
 
-@pytest.mark.slow
 def test_context(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    assert TargetEngine(target).context == CONTEXT
-    assert TargetEngine(target, None, 20).context == 20
+    assert TargetEngine(target, MEMORY).context == CONTEXT
+    assert TargetEngine(target, MEMORY, 20).context == 20
     with pytest.raises(InputError, match=f"at most {CONTEXT} tokens"):
-        TargetEngine(target, None, CONTEXT + 1)
+        TargetEngine(target, MEMORY, CONTEXT + 1)
 
 
 def test_too_little_memory_is_one_sentence(tmp_path):
