@@ -21,6 +21,8 @@ from shared.bundle import read_manifest
 from shared.errors import InputError
 from tests.cloud_target.prepare.conftest import Finished
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json", "manifest.json")
 
 
