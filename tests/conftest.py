@@ -1,4 +1,4 @@
-"""What holds for every test: no network beyond loopback, seeded randomness, one thread."""
+"""What holds for every test: no network beyond loopback, no process unless it is marked slow, one seed, one thread."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 import os
 import random
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -35,8 +36,15 @@ settings.register_profile(
 settings.load_profile("tandem")
 
 
+_QUICK = pytest.StashKey[bool]()  # whether the test that runs now counts as quick
+
+
 class NetworkForbidden(Exception):
     """A test tried to leave this machine."""
+
+
+class ProcessForbidden(Exception):
+    """A test that counts as quick started a process."""
 
 
 def is_local(address: Any) -> bool:
@@ -70,6 +78,22 @@ def loopback_only() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def processes_only_where_slow(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Refuse to start processes in tests that are not marked `slow`."""
+    start = subprocess.Popen.__init__
+
+    def guard(self: subprocess.Popen[Any], *arguments: Any, **options: Any) -> None:
+        self.returncode = None  # asked for when it is collected
+        if request.config.stash.get(_QUICK, False):
+            raise ProcessForbidden("a test that starts a process is marked slow; this one is not")
+        start(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", guard)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def seeded() -> None:
     """Every test starts from the same global random state."""
@@ -79,7 +103,9 @@ def seeded() -> None:
         torch.manual_seed(0)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[_QUICK] = item.get_closest_marker("slow") is None
     if item.get_closest_marker("root") and os.geteuid() != 0:
         pytest.skip("needs root")
     if item.get_closest_marker("gpu"):

@@ -13,6 +13,7 @@ from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Settings
 from edge_client.target.credentials import Credentials, read_token
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
+from shared.version import add_version_option
 
 TARGET = "127.0.0.1:50051"
 
@@ -71,6 +72,7 @@ def _generate_parser() -> _Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version_option(parser)
     parser.set_defaults(command="generate")
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to go on from; absent or -: standard input")
     parser.add_argument("--chat", action="store_true", help="the prompt is what a user says; write the answer")

@@ -25,6 +25,7 @@ def test_figures():
     assert batching.figures([*range(1, 100)], 10.0, 7.0) == pytest.approx((50, 90, 99, 9.9, 7.0))
 
 
+@pytest.mark.slow
 def test_it_prints_its_tables(monkeypatch, capsys):
     work = ["--sessions", "1", "3", "--calls", "2", "--rounds", "1", "--latency-calls", "3", "--written", "400"]
     monkeypatch.setattr(sys, "argv", ["batching", "--dtype", "float32", *work])

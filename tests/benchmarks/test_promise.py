@@ -77,6 +77,7 @@ def test_what_is_not_given_hangs_on_the_scenario():
     assert parse(["--scenario", "unseen"]).documents == []
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     documents = tmp_path / "stories.txt"
     story = "Once upon a time there was a little dog. He liked to play in the park with his friend, a cat."
@@ -101,6 +102,7 @@ def test_the_command(tmp_path):
     assert "### plain: stories.txt" in text
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_one_sentence(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.promise", "--documents", str(tmp_path / "none.txt")],

@@ -19,7 +19,10 @@ from tests.project.tree import ROOT
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 DEPLOY = ROOT / "deploy"
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, which the image has")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, which the image has"),
+]
 
 
 class Place:

@@ -13,6 +13,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.project.tree import ROOT
 
+pytestmark = pytest.mark.slow
+
 Status = health_pb2.HealthCheckResponse.ServingStatus
 
 

@@ -20,7 +20,10 @@ from edge_client.settings import Settings
 from shared.config import Coupling
 from shared.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 TOKENS = 48
+SERVE = ("--threads", "1", "--kv-memory", "64MiB")
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +33,16 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[TargetProcess]:
-    with local_target("--threads", "1") as process:
+    with local_target(*SERVE) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def mortal() -> Iterator[list[TargetProcess]]:
+    """A target that may be killed; whoever does so puts a fresh one in its place."""
+    processes = [TargetProcess(SERVE)]
+    yield processes
+    assert processes[0].stop() == 0
 
 
 @pytest.fixture
@@ -66,27 +77,21 @@ def test_exact_writes_what_the_target_writes_alone(edge, temperature):
 
 
 @pytest.mark.parametrize("mode", ["exact", "sprint", "cloud"])
-def test_a_killed_target_changes_nothing(bundle, mode):
+def test_a_killed_target_changes_nothing(bundle, mortal, mode):
     """SIGKILL in the middle of a text, and a fresh process on the same port: the edge needs no help."""
-    process = TargetProcess(["--threads", "1"])
-    port = int(process.address.rpartition(":")[2])
-    ids = [0, *range(300, 320)]
+    address, ids = mortal[0].address, [0, *range(300, 320)]
 
     def text(on_token: Callable[[int], None] | None = None) -> list[int]:
-        with Edge(process.address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
+        with Edge(address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
             return write(edge, ids, on_token, mode=mode, **drawn(0.7, 5))
 
     def kill_halfway(count: int) -> None:
-        nonlocal process
         if count == TOKENS // 3:
-            process.kill()
-            process = TargetProcess(["--threads", "1"], port)
+            mortal[0].kill()
+            mortal[0] = TargetProcess(SERVE, int(address.rpartition(":")[2]))
 
-    try:
-        undisturbed = text()
-        assert text(kill_halfway) == undisturbed
-    finally:
-        assert process.stop() == 0
+    undisturbed = text()
+    assert text(kill_halfway) == undisturbed
 
 
 def test_local_opens_no_socket():

@@ -18,6 +18,7 @@ from tests.project.tree import PACKAGES, ROOT, modules, pyproject
 TRAINING = {"export", "prepare", "training"}
 
 
+@pytest.mark.slow
 def test_the_import_rules_hold() -> None:
     command = [Path(sys.executable).parent / "lint-imports", "--no-logo", "--no-cache"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -36,6 +37,7 @@ def loaded_by(names: list[str]) -> set[str]:
     return set(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_whole_edge_imports_without_torch() -> None:
     names = [name for package in ("shared", "edge_client") for name in modules(package) if "__main__" not in name]
     loaded = loaded_by(names)
@@ -43,6 +45,7 @@ def test_the_whole_edge_imports_without_torch() -> None:
     assert not loaded & {"torch", "transformers", "optimum", "onnx", "safetensors", "cloud_target"}
 
 
+@pytest.mark.slow
 def test_the_cloud_serves_without_what_only_training_needs() -> None:
     names = [name for name in modules("cloud_target") if not {*name.split(".")} & {"__main__", *TRAINING}]
     loaded = loaded_by(names)

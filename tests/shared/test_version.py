@@ -42,6 +42,7 @@ def test_the_target_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"cloud-target {version()}\n"
 
 
+@pytest.mark.slow
 def test_nothing_is_looked_up_before_it_is_asked_for() -> None:
     program = "import sys, shared.version; print('importlib.metadata' in sys.modules)"
     run = subprocess.run([sys.executable, "-S", "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -191,6 +191,7 @@ def test_a_prompt_longer_than_what_is_left_is_read_and_then_waited_for(stub, tok
     assert 30_000 < int(metadata["grpc-retry-pushback-ms"]) <= 62_000
 
 
+@pytest.mark.slow
 def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
     """Sixty tokens a minute: the edge pauses where the server tells it to, goes on, and the text is the same."""
     access = Credentials(token=tokens["poor"])
@@ -202,6 +203,7 @@ def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
         assert session.meter.reconnects > 0
 
 
+@pytest.mark.slow
 def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_path):
     engine = SlowEngine(slots=1)
     engine.pause = 0.02

@@ -132,6 +132,7 @@ def test_no_client_certificate_or_a_wrong_one(strict, authority, stranger):
     )
 
 
+@pytest.mark.slow
 def test_nobody_at_the_port_is_no_question_of_tls(authority):
     address = f"127.0.0.1:{unused_port()}"
     assert "cannot reach the target" in refusal(address, Credentials(ca=authority.cert))
@@ -213,6 +214,7 @@ def test_beyond_loopback_only_with_everything(authority, tmp_path, capsys):
         assert sentence in line
 
 
+@pytest.mark.slow
 def test_the_health_check(server, strict, authority):
     client = authority.issue("health", "device.example")
     mutual = ["--client-cert", str(client.cert), "--client-key", str(client.key)]

@@ -121,6 +121,7 @@ def test_the_batch_size_comes_from_the_metrics(tmp_path, capsys):
     assert passes("127.0.0.1:1") is None
 
 
+@pytest.mark.slow
 def test_ctrl_c_prints_what_there_is(address, tmp_path, capfd):
     path = tmp_path / "b.json"
 
@@ -140,9 +141,21 @@ def test_ctrl_c_prints_what_there_is(address, tmp_path, capfd):
     assert "interrupted" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_target_of_its_own(tmp_path):
     checkpoint = write_checkpoint(tmp_path / "tiny-llama")
-    command = [sys.executable, "-m", "cloud_target", "bench", "--target", str(checkpoint), "--threads", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "cloud_target",
+        "bench",
+        "--target",
+        str(checkpoint),
+        "--threads",
+        "1",
+        "--kv-memory",
+        "1MiB",
+    ]
     command += [*SMALL, "--sessions", "3", "--calls", "40", "--seconds", "60", "--json", str(tmp_path / "b.json")]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0, run.stderr

@@ -30,6 +30,7 @@ from tests.certificates import Authority
 from tests.cloud_target.engine.checkpoints import write_checkpoint
 
 TENANT = "anna"
+SMALL = ("--kv-memory", "1MiB")  # as much as tiny models need
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,19 @@ def scripted() -> ScriptedEngine:
 def test_a_sound_machine_and_configuration(checkpoint, authority, token, capsys):
     pair = authority.issue("server")
     pair.key.chmod(0o600)
-    words = ["--target", str(checkpoint), "--device", "cpu", "--port", "0", "--threads", "1", "--tokens", str(token[0])]
+    words = [
+        "--target",
+        str(checkpoint),
+        *SMALL,
+        "--device",
+        "cpu",
+        "--port",
+        "0",
+        "--threads",
+        "1",
+        "--tokens",
+        str(token[0]),
+    ]
     status, findings = examine(capsys, *words, "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
     assert status == 0
     assert {f.name for f in findings} >= {"versions", "certificate", "key", "tokens", "address", "threads", "memory"}
@@ -85,7 +98,7 @@ def test_a_sound_machine_and_configuration(checkpoint, authority, token, capsys)
 
 
 def test_lines_for_people(checkpoint, capsys):
-    words = ["--target", str(checkpoint), "--device", "cpu", "--port", "0", "--threads", "1"]
+    words = ["--target", str(checkpoint), *SMALL, "--device", "cpu", "--port", "0", "--threads", "1"]
     assert cli.main(["doctor", *words]) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     assert all(line[:5] in ("ok   ", "warn ") for line in lines)
@@ -97,14 +110,24 @@ def test_lines_for_people(checkpoint, capsys):
 )
 def test_certificates_near_and_after_their_end(authority, checkpoint, capsys, days, level, sentence):
     pair = authority.issue(f"days{days}", days=days)
-    words = ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--target", str(checkpoint), "--port", "0"]
+    words = [
+        "--tls-cert",
+        str(pair.cert),
+        "--tls-key",
+        str(pair.key),
+        "--target",
+        str(checkpoint),
+        *SMALL,
+        "--port",
+        "0",
+    ]
     _, findings = examine(capsys, *words)
     assert sentence in of(findings, "certificate", level)
 
 
 def test_files_that_are_wrong_or_open_to_all(authority, checkpoint, token, tmp_path, capsys):
     pair, other = authority.issue("one"), authority.issue("two")
-    base = ["--target", str(checkpoint), "--port", "0"]
+    base = ["--target", str(checkpoint), *SMALL, "--port", "0"]
     _, findings = examine(capsys, *base, "--tls-cert", str(pair.cert), "--tls-key", str(other.key))
     assert "belong together" in of(findings, "certificate", Level.FAIL)
     pair.key.chmod(0o644)
@@ -126,12 +149,14 @@ def test_files_that_are_wrong_or_open_to_all(authority, checkpoint, token, tmp_p
 
 def test_what_serve_would_refuse(checkpoint, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        _, findings = examine(capsys, "--target", str(checkpoint), "--port", str(taken.getsockname()[1]))
+        _, findings = examine(capsys, "--target", str(checkpoint), *SMALL, "--port", str(taken.getsockname()[1]))
     assert "address already in use" in of(findings, "address", Level.FAIL)
     _, findings = examine(capsys, "--target", str(tmp_path / "none"), "--port", "0", "--host", "0.0.0.0")
     assert "refusing to listen" in of(findings, "address", Level.FAIL)
     assert "there is no directory" in of(findings, "target", Level.FAIL)
-    _, findings = examine(capsys, "--target", str(checkpoint), "--port", "0", "--host", "0.0.0.0", "--insecure-bind")
+    _, findings = examine(
+        capsys, "--target", str(checkpoint), *SMALL, "--port", "0", "--host", "0.0.0.0", "--insecure-bind"
+    )
     assert "--insecure-bind" in of(findings, "address", Level.WARN)
 
 

@@ -32,6 +32,7 @@ def head(path, hidden: int) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("kind", ["shared-buffer", "concat"])
 def test_bundle_is_complete_and_runs_on_the_edge(checkpoints, tmp_path, kind, dtype):

@@ -38,6 +38,7 @@ def test_pair_with_different_tokenizers_is_refused(checkpoints, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_help_has_examples_and_needs_no_torch():
     code = (
         "import argparse, sys; from cloud_target.export.cli import add_commands; p = argparse.ArgumentParser('x'); "

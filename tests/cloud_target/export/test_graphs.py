@@ -62,6 +62,7 @@ def test_shared_buffer_graph_equals_torch(variant):
     assert differences.largest < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
 def test_concat_graph_equals_torch(checkpoints, kind):
     checkpoint = load_checkpoint(checkpoints[kind])
@@ -69,6 +70,7 @@ def test_concat_graph_equals_torch(checkpoints, kind):
     assert differences.largest < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])
 def test_optimum_exports_logits_hidden_state_and_cache(checkpoints, kind):
     model = load_checkpoint(checkpoints[kind]).model

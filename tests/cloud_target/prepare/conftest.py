@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cloud_target.prepare import pipeline
 from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.settings import Settings
 from tests.cloud_target.export.checkpoints import VOCABULARY, build, save
@@ -76,3 +77,9 @@ class Finished:
 def finished(pairs: dict[str, Pair], tmp_path_factory: pytest.TempPathFactory) -> Finished:
     settings = pairs["llama"].settings(tmp_path_factory.mktemp("finished") / "bundle", name="tiny")
     return Finished(settings, prepare(settings))
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs whose report page is not drawn, which takes most of their time; test_page.py looks at the page."""
+    monkeypatch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")

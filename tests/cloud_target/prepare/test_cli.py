@@ -33,6 +33,7 @@ def test_examples_are_taken_by_the_parser() -> None:
         assert callable(parse_args(shlex.split(line)[1:]).run)
 
 
+@pytest.mark.slow
 def test_help_needs_no_torch() -> None:
     code = f"from cloud_target.cli import parse_args; parse_args({LINE!r}); import sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -63,6 +64,7 @@ def test_an_interrupt_ends_quietly(
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untouched_process")
 def test_a_whole_run_ends_with_a_summary(
     pairs: dict[str, Pair], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -78,6 +80,7 @@ def test_a_whole_run_ends_with_a_summary(
     assert "is a file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untouched_process")
 def test_a_bundle_may_be_made_where_one_stands(
     pairs: dict[str, Pair],

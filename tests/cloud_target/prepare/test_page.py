@@ -15,6 +15,8 @@ from cloud_target.prepare.words import headline, promise, summary
 from shared.config import Criterion
 from tests.cloud_target.prepare.conftest import Finished
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta"}
 
 

@@ -37,6 +37,7 @@ def write(path: Path, documents: list[str]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "dtype"), [("gpt2", "int8"), ("llama", "float32"), ("qwen2", "float32")])
 def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tmp_path: Path, kind: str, dtype: str):
     said: list[str] = []
@@ -54,6 +55,8 @@ def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tm
     assert Edge(bundle=settings.out).generate([5, 6], max_tokens=4).usage.tokens > 0
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_two_runs_give_the_same_bytes(pairs: dict[str, Pair], finished: Finished, tmp_path: Path):
     again = replace(finished.settings, out=tmp_path / "bundle")
     report = prepare(again)
@@ -64,6 +67,8 @@ def test_two_runs_give_the_same_bytes(pairs: dict[str, Pair], finished: Finished
     assert prepare(other)["loss"] != report["loss"]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
     make_bundle(pair.draft, tmp_path / "old", context=12, name="kept", kind="concat")
@@ -79,6 +84,8 @@ def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_pat
         prepare(replace(settings, dtype="int8"))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
     make_bundle(pair.draft, tmp_path / "b")
@@ -88,6 +95,8 @@ def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_p
     assert (tmp_path / "b" / "draft.onnx").read_bytes() == draft
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_held_out_files_are_halved_and_the_corpus_trains(pairs: dict[str, Pair], tmp_path: Path):
     dev = write(tmp_path / "dev.txt", different(20))
     report = prepare(pairs["gpt2"].settings(tmp_path / "bundle", dev=(dev,)))
@@ -141,6 +150,7 @@ def test_a_device_that_is_not_there_is_refused_at_once(pairs: dict[str, Pair], t
         prepare(pairs["llama"].settings(tmp_path / "bundle", device=device))
 
 
+@pytest.mark.slow
 def test_a_card_can_be_written_from_the_report(pairs: dict[str, Pair], finished: Finished, tmp_path: Path):
     evaluation = {"bits_per_byte": {}, "agreement": finished.report["agreement"]}
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
@@ -150,6 +160,7 @@ def test_a_card_can_be_written_from_the_report(pairs: dict[str, Pair], finished:
     assert "our head" in (tmp_path / "card.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_exported_head_doubts_many_rows_as_it_does_one(finished: Finished):
     path = finished.out / "verifier.onnx"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -158,6 +169,7 @@ def test_the_exported_head_doubts_many_rows_as_it_does_one(finished: Finished):
     np.testing.assert_allclose(ExportedHead(path).doubt(features), one_by_one, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_report_says_what_the_manifest_says(finished: Finished):
     manifest = read_manifest(finished.out)
     thresholds = [cell.threshold for cell in manifest.calibration]

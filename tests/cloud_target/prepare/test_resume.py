@@ -21,6 +21,8 @@ from shared.bundle import read_manifest
 from shared.errors import InputError
 from tests.cloud_target.prepare.conftest import Finished
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json", "manifest.json")
 
 
@@ -47,6 +49,7 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, fail_at
     return calls
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(finished: Finished, tmp_path: Path):
     settings = replace(finished.settings, out=tmp_path / "bundle")
     for module, name, fail_at in ((texts, "write_own_text", 5), (labels, "label", 3), (pipeline, "make_bundle", 1)):
@@ -67,6 +70,7 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_bytes(finished: Finished,
     assert_as_undisturbed(settings, finished)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_half_made_is_cleared_away(finished: Finished, tmp_path: Path):
     settings = replace(finished.settings, out=tmp_path / "bundle")
     left = settings.workplace / ".own-train-t1-p1.123.tmp"
@@ -77,6 +81,7 @@ def test_what_a_killed_run_left_half_made_is_cleared_away(finished: Finished, tm
     assert_as_undisturbed(settings, finished)
 
 
+@pytest.mark.slow
 def test_other_settings_redo_what_they_change_and_nothing_else(finished: Finished, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(texts, "write_own_text", refuse)
     labelled = count_calls(monkeypatch, labels, "label")
@@ -89,6 +94,7 @@ def test_other_settings_redo_what_they_change_and_nothing_else(finished: Finishe
     prepare(finished.settings)
 
 
+@pytest.mark.slow
 def test_another_name_redoes_nothing(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(texts, "write_own_text", refuse)
     monkeypatch.setattr(labels, "label", refuse)
@@ -100,6 +106,7 @@ def test_another_name_redoes_nothing(finished: Finished, tmp_path: Path, monkeyp
     assert read_manifest(tmp_path / "bundle").name == "renamed"
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_the_stage_at_hand_only(finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     settings = replace(finished.settings, out=tmp_path / "bundle")
 
@@ -146,6 +153,7 @@ def test_a_stage_is_made_once_for_the_same_things(tmp_path: Path):
     assert len(made) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [0.0, 0.5])
 @pytest.mark.parametrize("file", ["documents/train.npz", "own-train-t1-p1/own.npz", "rows-train-t1-p1/rows.npz"])
 def test_a_damaged_stage_is_named_and_made_anew_once_it_is_removed(

@@ -94,6 +94,7 @@ class Edge:
         self.ended = self.text[-1] in self.end_ids or len(self.text) >= CONTEXT
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(samplings, prompts, st.data())
 def test_any_guesses_losses_and_evictions_give_the_targets_own_text(sampling, prompt, data):
@@ -279,6 +280,7 @@ def test_residual_is_repeatable_and_bounded(sampling, data):
         assert verdict.stands == 4 or truth[-1] != text[2 + verdict.stands]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", Coupling)
 def test_the_text_follows_p(coupling):
     """Chi-square over seeds: draft from q, let the cloud judge, keep what it says; the token is distributed as p."""
@@ -313,6 +315,7 @@ class FailingEngine(ScriptedEngine):
         return scores
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(samplings, st.data())
 def test_an_answer_never_hangs_on_what_came_before(sampling, data):

@@ -74,6 +74,7 @@ async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wi
 
 
 # gptj is a model that runs padded. Room for all texts, and for a few at a time.
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "texts"), [("llama", 64), ("llama", 6), ("gptj", 64)])
 def test_64_texts_at_once_are_those_of_one_by_one(tmp_path, kind, texts):
     directory = write_checkpoint(tmp_path / kind, kind)

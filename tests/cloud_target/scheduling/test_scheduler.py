@@ -46,6 +46,7 @@ def feeds(draw, slot: int, start: int):
     return Feed(slot, start, tokens, score_from, sampling)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_interleaving_gives_the_scores_of_one_by_one(data):

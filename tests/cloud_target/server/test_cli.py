@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def engine(checkpoint) -> TargetEngine:
-    return TargetEngine(load_target(str(checkpoint), "cpu"))
+    return TargetEngine(load_target(str(checkpoint), "cpu"), memory=1 << 20)
 
 
 @pytest.fixture(scope="module")
@@ -151,11 +151,12 @@ def test_serve_until_a_signal(checkpoint, capfd, number, expected):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_bfloat16_survives_on_any_processor(checkpoint):
     """In a process of its own: where AMX is promised but forbidden, only the guard stands between us and SIGILL."""
     command = [sys.executable, "-m", "cloud_target", "serve", "--target", str(checkpoint), "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--device", "cpu", "--dtype", "bfloat16", "--threads", "1"],
+        [*command, "--device", "cpu", "--dtype", "bfloat16", "--threads", "1", "--kv-memory", "1MiB"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -230,6 +231,7 @@ def test_ctrl_c_while_loading_is_quiet(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_help_is_fast_and_shows_the_commands():
     program = (
         "import sys; from cloud_target import cli\n"

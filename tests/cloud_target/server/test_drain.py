@@ -100,6 +100,7 @@ async def _patience_ends() -> None:
             await call.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", [_order, _patience_ends])
 def test_a_drain(scenario):
     """First NOT_SERVING and no new calls, then the verdicts that are due, then the end; but not for ever."""
@@ -135,6 +136,7 @@ class Writer(threading.Thread):
             self.error = error
 
 
+@pytest.mark.slow
 def test_no_running_call_is_lost_whatever_ends_the_server():
     """SIGTERM, then SIGKILL, while six edges write; each time a new server takes the port."""
     edges = [Writer(number) for number in range(6)]
@@ -159,6 +161,7 @@ def test_no_running_call_is_lost_whatever_ends_the_server():
     assert [edge.written for edge in edges] == expected
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once():
     process = ScriptedProcess(30.0)
     with grpc.insecure_channel(process.address) as channel:
@@ -185,6 +188,7 @@ class LostEngine(ScriptedEngine):
         raise RuntimeError
 
 
+@pytest.mark.slow
 def test_a_server_whose_engine_is_dead_ends_with_status_1(monkeypatch, capfd):
     port = unused_port()
     monkeypatch.setattr(process, "load_engine", lambda _: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))

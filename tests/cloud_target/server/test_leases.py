@@ -180,6 +180,7 @@ def deaf() -> Iterator[Callable[[str], grpc.Channel]]:
         channel.close()
 
 
+@pytest.mark.slow
 def test_clients_that_do_not_read_lose_their_room(deaf):
     engine = ScriptedEngine(SCRIPT, VOCABULARY, slots=2, context=4096)
     with running(engine, times=Times(unread=0.3)) as address:

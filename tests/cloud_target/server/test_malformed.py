@@ -114,6 +114,7 @@ class Beside(threading.Thread):
             self.error = error
 
 
+@pytest.mark.slow
 def test_a_thousand_malformed_requests(address):
     chance, outcomes = random.Random(7), Counter()
     beside = Beside(address)
@@ -147,6 +148,7 @@ def test_bytes_that_are_no_message(address, method):
     assert caught.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 
 
+@pytest.mark.slow
 def test_a_message_that_is_too_long(address):
     """The library refuses it, and no edge tries again."""
     transport = GrpcTransport(address)

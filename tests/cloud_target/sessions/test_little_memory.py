@@ -117,7 +117,7 @@ def test_abandoned_sessions_leave_nothing_behind():
         session.rewrite(0, [i % 6] * 10, cached=10)
         cloud.engine._held[session.slot] = [i % 6] * 10
         cloud.table.put_back(name(i))
-        if i % 1000 == 999:
+        if i % 4000 == 999:
             gc.collect()
             sizes.append(size_of(cloud))
     assert len(cloud.table) == len(cloud.engine.held) == 8 * CONTEXT // 16

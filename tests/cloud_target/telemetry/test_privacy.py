@@ -31,6 +31,7 @@ WORD = "Rumpelstiltskin"
 SAMPLING = Sampling(0.8, seed=5)
 
 
+@pytest.mark.slow
 def test_a_server_logs_no_token_ids_and_no_bytes_of_requests():
     process = ScriptedProcess(0.0, 0, VOCABULARY, GRPC_VERBOSITY="DEBUG")
     seen = set(PROMPT)

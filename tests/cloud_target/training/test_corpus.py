@@ -44,6 +44,7 @@ def tokenizer(corpus: Path) -> Tokenizer:
     return train_tokenizer([corpus], vocabulary=320)
 
 
+@pytest.mark.slow
 @given(text=st.text(max_size=60))
 def test_any_text_survives_the_tokenizer(tokenizer: Tokenizer, text: str) -> None:
     ids = tokenizer.encode(text, add_special_tokens=False).ids

@@ -132,6 +132,7 @@ def test_batches_carry_the_targets_of_their_tokens(soft_targets: SoftTargets) ->
     assert any(matches)
 
 
+@pytest.mark.slow
 def test_distillation_brings_the_draft_to_the_target(
     target: LlamaForCausalLM, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

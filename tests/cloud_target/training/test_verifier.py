@@ -129,6 +129,7 @@ def test_calibration_is_measured_as_it_says_and_survives_a_file(
     assert read_calibration(tmp_path / "calibration.json") == cells
 
 
+@pytest.mark.slow
 def test_thresholds_mostly_hold_on_other_documents(head: Head) -> None:
     kept = 0
     for seed in range(10):

@@ -70,6 +70,7 @@ def test_target_and_bundle_may_come_from_the_environment(monkeypatch):
     assert parse_args(["--target", "here:2"]).target == "here:2"
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_its_examples_parse():
     program = (
         "import sys\nfrom edge_client.cli.main import main\n"
@@ -272,6 +273,7 @@ def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
     assert edge("Tom", "--max-tokens", "100", "--json")[:2] == (3, "")
 
 
+@pytest.mark.slow
 def test_a_dead_target_and_a_wrong_address():
     runs = [start("Tom", "--target", address, module=DEVICE) for address in (f"127.0.0.1:{unused_port()}", "nowhere")]
     for run, status, sentence in zip(
@@ -289,6 +291,7 @@ def served() -> Iterator[tuple[str, Servicer]]:
         yield f"127.0.0.1:{port}", servicer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(served, tmp_path, number):
     if signal.getsignal(number) is signal.SIG_IGN:
@@ -316,6 +319,7 @@ def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learne
     assert len(servicer.transport.service.table) == 0
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error(served):
     address, servicer = served
     run = start(
@@ -335,6 +339,7 @@ def test_a_reader_that_leaves_is_no_error(served):
     assert len(servicer.transport.released) == 1
 
 
+@pytest.mark.slow
 def test_a_text_over_grpc_is_the_one_without(edge, served):
     run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module=DEVICE)
     out, err = run.communicate(timeout=30)

@@ -57,6 +57,7 @@ SAMPLINGS = {"plain": (1.0, 0, 1.0), "truncated": (0.7, 3, 0.9)}
 ENOUGH = 5.0  # chi-square is skewed: five standard deviations are about one in ten thousand here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
 @pytest.mark.parametrize("coupling", list(Coupling))
 @pytest.mark.parametrize(("mode", "window"), [(Mode.EXACT, 3), (Mode.SPRINT, 3), (Mode.CLOUD, 1)])
@@ -81,6 +82,7 @@ def test_what_the_draft_writes_alone_is_distributed_as_q(sampling):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coupling", list(Coupling))
 def test_a_verifier_that_asks_blindly_mixes_q_and_p(coupling):
     """A bad verifier, one that tosses a coin, must not bias what is asked: a token is q's or p's as the coin fell."""
@@ -106,6 +108,7 @@ def test_a_verifier_that_asks_blindly_mixes_q_and_p(coupling):
     assert deviation(probabilities, write) < ENOUGH
 
 
+@pytest.mark.slow
 def test_a_fresh_draw_after_a_rejection_is_caught(monkeypatch):
     """The known wrong correction: x rejected by p/q, then a fresh draw from p instead of from the residual."""
 

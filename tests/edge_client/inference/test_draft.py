@@ -52,6 +52,7 @@ def assert_is_step_after(step, model, text):
     np.testing.assert_allclose(step.hidden, hidden, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", BUNDLES)
 def test_any_feeds_and_rewinds_equal_torch(root, architecture):
     draft = load(root / f"{architecture}.bundle")

@@ -39,6 +39,7 @@ class OpinionatedTransport(LoopbackTransport):
         return self._kind(self.service)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", list(Criterion))
 @pytest.mark.parametrize("kind", [OpinionatedLink, LenientLink])
 def test_a_target_with_one_opinion_cannot_run_the_threshold_away(kind, criterion):

@@ -146,6 +146,7 @@ def test_releasing_at_a_dead_target_takes_no_time():
     assert time.monotonic() - begin < 1.5
 
 
+@pytest.mark.slow
 def test_nobody_at_the_port():
     begin = time.monotonic()
     with pytest.raises(TargetUnavailable, match=r"cannot reach the target at 127\.0\.0\.1:\d+ .*write without it"):

@@ -96,6 +96,7 @@ def patient(transport: LossyTransport, clock: ManualClock) -> TargetClient:
     return TargetClient(transport, "lossy:0", Retry(total=1e6), clock, random.Random(0))
 
 
+@pytest.mark.slow
 @given(plan=troubles, seed=st.integers(0, 3))
 def test_no_trouble_changes_a_judged_text_or_its_audits(plan, seed):
     undisturbed = sprint(open_session(client_of(LoopbackTransport(make_cloud()))), 40, seed)

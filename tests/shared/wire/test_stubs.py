@@ -15,6 +15,7 @@ from shared.wire.v1 import target_pb2_grpc as stubs
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     version("grpcio-tools") != stubs.GRPC_GENERATED_VERSION, reason="another generator writes another header"
 )

@@ -19,6 +19,6 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], TargetEngi
     @cache
     def make(kind: str) -> TargetEngine:
         directory = write_checkpoint(tmp_path_factory.mktemp("checkpoint") / kind, kind)
-        return TargetEngine(load_target(str(directory), "cpu"))
+        return TargetEngine(load_target(str(directory), "cpu"), memory=1 << 20)  # bytes, not a server's gigabyte
 
     return make

@@ -21,6 +21,7 @@ from tests.cloud_target.engine.checkpoints import CONTEXT, VOCABULARY, write_che
 from tests.cloud_target.engine.hf.plain import without_cache
 
 SLOTS = 3
+MEMORY = 1 << 20  # bytes; a thousand tokens and more, not the gigabyte that a server takes
 Make = Callable[[str], TargetEngine]
 tokens = st.integers(0, VOCABULARY - 1)
 samplings = st.builds(
@@ -79,7 +80,7 @@ def test_ids_that_only_pad_the_vocabulary_are_never_written(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     with torch.no_grad():
         target.model.lm_head.weight[VOCABULARY:] *= 50  # the padding would win by far
-    engine = TargetEngine(target)
+    engine = TargetEngine(target, MEMORY)
     feeds = [Feed(0, 0, (1, 2, 3, 4, 5), 0, Sampling(1.0, 0, 1.0, seed)) for seed in range(20)]
     assert max(engine.forward([feed])[0].own.max() for feed in feeds) < VOCABULARY
 
@@ -108,7 +109,7 @@ def test_two_feeds_may_not_share_a_slot(make):
 
 def test_arithmetic_without_numbers_is_an_error(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    engine = TargetEngine(target)
+    engine = TargetEngine(target, MEMORY)
     with torch.no_grad():
         target.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(TargetError, match="gave values that are not numbers; use another --dtype"):
@@ -117,7 +118,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
 
 def test_half_precision_gives_float32_logits(tmp_path):
     directory = str(write_checkpoint(tmp_path))
-    half, full = (TargetEngine(load_target(directory, "cpu", dtype)) for dtype in ("float16", "float32"))
+    half, full = (TargetEngine(load_target(directory, "cpu", dtype), MEMORY) for dtype in ("float16", "float32"))
     text = [(0, 0, list(range(10)))]
     with torch.inference_mode():
         rough, exact = half.passes.run(text, [10]), full.passes.run(text, [10])
@@ -128,10 +129,10 @@ def test_half_precision_gives_float32_logits(tmp_path):
 
 def test_context(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
-    assert TargetEngine(target).context == CONTEXT
-    assert TargetEngine(target, None, 20).context == 20
+    assert TargetEngine(target, MEMORY).context == CONTEXT
+    assert TargetEngine(target, MEMORY, 20).context == 20
     with pytest.raises(InputError, match=f"at most {CONTEXT} tokens"):
-        TargetEngine(target, None, CONTEXT + 1)
+        TargetEngine(target, MEMORY, CONTEXT + 1)
 
 
 def test_too_little_memory_is_one_sentence(tmp_path):

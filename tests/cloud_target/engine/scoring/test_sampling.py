@@ -75,6 +75,7 @@ def test_ties_at_the_cut_keep_the_lowest_ids():
     assert tokens[0] in range(10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parameters", [Sampling(1.0, 0, 1.0), Sampling(0.7, 0, 0.9), Sampling(1.3, 4, 1.0), Sampling(2.0, 6, 0.8)]
 )

@@ -82,6 +82,7 @@ def chi_square(tokens: np.ndarray, p: np.ndarray) -> float:
     return float(((np.bincount(tokens, minlength=len(p)) - expected) ** 2 / expected).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_residual_output_follows_p(temperature):
     """Chi-square: drafts from q, judged against p, are distributed as p.
