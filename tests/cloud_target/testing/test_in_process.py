@@ -107,6 +107,7 @@ def test_several_threads_may_ask_at_once():
         assert list(pool.map(ask, range(8))) == [alone(SCRIPT, [n, 2, 3], SAMPLING, 24) for n in range(8)]
 
 
+@pytest.mark.slow
 def test_it_needs_neither_torch_nor_grpc():
     program = (
         "import sys, cloud_target.testing.in_process, cloud_target.engine.scripted\n"

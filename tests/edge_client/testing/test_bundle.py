@@ -43,6 +43,7 @@ def test_what_is_offered_is_there():
     assert all(hasattr(edge_client.testing, name) for name in offered)
 
 
+@pytest.mark.slow
 def test_it_needs_nothing_of_the_cloud_and_no_port():
     program = "import sys, edge_client.testing; print(*{name.partition('.')[0] for name in sys.modules})"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
