@@ -15,7 +15,9 @@ from shared.config import Sampling
 
 RUN_LENGTH = 128
 # A batch has openings of one length, so a text needs several; large batches are faster.
-_BATCHES, _SMALLEST_BATCH, _LARGEST_BATCH = 4, 16, 128
+_BATCHES = 4
+_SMALLEST_BATCH = 16
+_LARGEST_BATCH = 128
 
 
 @dataclass(frozen=True)
