@@ -90,6 +90,7 @@ def test_a_label_has_not_too_many_values(metrics, monkeypatch):
     assert sample(metrics, "tandem_tokens_read_total", tenant="c") is None
 
 
+@pytest.mark.slow
 def test_it_is_offered_over_http(metrics):
     tell_everything(metrics)
     with exported(metrics, "127.0.0.1", 0) as address:
@@ -102,6 +103,7 @@ def test_it_is_offered_over_http(metrics):
         opener.open(f"http://{address}/metrics", timeout=10)
 
 
+@pytest.mark.slow
 def test_a_connection_that_asks_nothing_is_closed(metrics, monkeypatch):
     monkeypatch.setattr("cloud_target.telemetry.metrics.SILENCE", 0.2)
     with exported(metrics, "127.0.0.1", 0) as address:
