@@ -6,7 +6,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Literal, Self, cast, overload
+from typing import Literal, Self, Unpack, cast, overload
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
@@ -17,7 +17,7 @@ from edge_client.promise.calibration import first_threshold
 from edge_client.promise.entries import Promise
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
-from edge_client.settings import Settings
+from edge_client.settings import Options, Settings
 from edge_client.stream import Completion, Event, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
@@ -70,7 +70,7 @@ class Edge:
         threads: int = 1,
         retry: Retry | None = None,
         clock: Clock | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         alone = target is None and transport is None
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
@@ -82,7 +82,7 @@ class Edge:
         self._memory: Memory | None = None
         self._lock = threading.Lock()
 
-    def generate(self, prompt: str | Sequence[int], **options: Any) -> Completion:
+    def generate(self, prompt: str | Sequence[int], **options: Unpack[Options]) -> Completion:
         """Write a text after `prompt`, and return the whole.
 
         Args:
@@ -96,7 +96,7 @@ class Edge:
         """
         return self.stream(prompt, **options).finish()
 
-    def chat(self, messages: Sequence[Message], **options: Any) -> Completion:
+    def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Completion:
         """Write the assistant's next turn, and return the whole.
 
         Args:
@@ -110,16 +110,16 @@ class Edge:
 
     @overload
     def stream(
-        self, prompt: str | Sequence[int], *, provisional: Literal[False] = False, **options: Any
+        self, prompt: str | Sequence[int], *, provisional: Literal[False] = False, **options: Unpack[Options]
     ) -> Stream[Token]: ...
 
     @overload
     def stream(
-        self, prompt: str | Sequence[int], *, provisional: Literal[True], **options: Any
+        self, prompt: str | Sequence[int], *, provisional: Literal[True], **options: Unpack[Options]
     ) -> Stream[Token | Retract]: ...
 
     def stream(
-        self, prompt: str | Sequence[int], *, provisional: bool = False, **options: Any
+        self, prompt: str | Sequence[int], *, provisional: bool = False, **options: Unpack[Options]
     ) -> Stream[Token] | Stream[Token | Retract]:
         """Write a text after `prompt`; the tokens come as they are settled.
 

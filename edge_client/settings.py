@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
@@ -16,6 +16,24 @@ EXACT_WINDOW = 8
 LARGEST_WINDOW = 256
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class Options(TypedDict, total=False):
+    """The options of a text as they may be given by keyword: those of `Settings`, enums as plain strings too."""
+
+    mode: Mode | str
+    budget: float
+    criterion: Criterion | str
+    coupling: Coupling | str
+    temperature: float
+    top_k: int
+    top_p: float
+    seed: int
+    max_tokens: int
+    stop: str | Sequence[str]
+    window: int | None
+    audit: bool
+    learn: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,17 +102,18 @@ class Settings:
         """Most tokens between two calls in the effective mode."""
         return self.window or (EXACT_WINDOW if self.effective_mode is Mode.EXACT else SPRINT_WINDOW)
 
-    def override(self, **options: Any) -> Self:
+    def override(self, **options: Unpack[Options]) -> Self:
         """These settings, but for what `options` say.
 
         Raises:
             InputError: an option that there is not, or a value out of range.
         """
-        unknown = options.keys() - {field.name for field in fields(self)}
+        given: dict[str, Any] = dict(options)
+        unknown = given.keys() - {field.name for field in fields(self)}
         if unknown:
             known = ", ".join(field.name for field in fields(self))
             raise InputError(f"there is no option {min(unknown)!r}; the options are {known}")
-        return replace(self, **options)
+        return replace(self, **given)
 
 
 def _choice(name: str, value: str, kind: type[_Choice]) -> _Choice:

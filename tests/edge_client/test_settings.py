@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Settings
+from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Options, Settings
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
 
@@ -42,6 +42,10 @@ def test_an_override_changes_what_it_names_and_nothing_else():
     assert changed == Settings(seed=3, mode=Mode.CLOUD, max_tokens=7)
     with pytest.raises(InputError, match="there is no option 'tokens'"):
         changed.override(tokens=3)
+
+
+def test_keywords_are_typed_as_the_settings_are():
+    assert list(Options.__annotations__) == [field.name for field in fields(Settings)]
 
 
 def test_every_option_is_described():

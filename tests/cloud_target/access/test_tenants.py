@@ -248,6 +248,7 @@ def test_the_observer_hears_who_did_what(stub, tokens, ear):
     assert ear.heard.count(("acme", 1)) == ear.heard.count(("acme", -1)) == 2
 
 
+@pytest.mark.slow
 def test_no_work_for_callers_that_have_left(stub, tokens, engine, ear):
     """Their deadline passes, or they hang up, while others keep the device: what they asked is never computed."""
 

@@ -62,6 +62,7 @@ def bench(address: str, path: Path, *words: str) -> dict:
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mix", sorted(MIXES))
 def test_every_mix_writes_the_targets_own_text(address, tmp_path, capsys, mix):
     found = bench(address, tmp_path / "b.json", "--sessions", "5", "--mix", mix, "--calls", "120", "--seconds", "60")
@@ -77,6 +78,7 @@ def test_every_mix_writes_the_targets_own_text(address, tmp_path, capsys, mix):
     assert "agreement: modelled" in out
 
 
+@pytest.mark.slow
 def test_the_bound_on_time_holds(address, tmp_path, capsys):
     found = bench(address, tmp_path / "b.json", "--sessions", "2", "--seconds", "0.5")
     assert found["seconds"] >= 0.5
@@ -112,6 +114,7 @@ def test_a_target_that_changes_its_mind_is_found_out(engine, address, tmp_path, 
     assert found["errors"] == {}
 
 
+@pytest.mark.slow
 def test_the_batch_size_comes_from_the_metrics(tmp_path, capsys):
     engine = Engine()
     metrics = Metrics(engine.description, "0", process=False)

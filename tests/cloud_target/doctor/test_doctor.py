@@ -192,6 +192,7 @@ def test_what_grpc_accepts_is_accepted(authority, capsys, monkeypatch):
         assert examine(capsys, "--address", address, "--ca", str(authority.cert))[0] == 0
 
 
+@pytest.mark.slow
 def test_a_target_that_wants_a_certificate_of_the_client(authority, capsys):
     pair, mine = authority.issue("mutual"), authority.issue("client")
     with running(scripted(), access=Access(TlsFiles(pair.cert, pair.key, authority.cert))) as address:

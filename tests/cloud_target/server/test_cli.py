@@ -67,6 +67,7 @@ def test_describe(stub, engine):
     assert len(who.fingerprint) == len(who.tokenizer_fingerprint) == 32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", [Sampling(0.0), Sampling(0.7, 0, 0.9, 3), Sampling(1.0, 5, 1.0, 2**63)])
 def test_the_text_is_the_models_own(stub, engine, sampling):
     """Written on by the target, and guessed at in windows of any size: the same tokens."""

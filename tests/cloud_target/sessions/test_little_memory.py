@@ -109,6 +109,7 @@ def sessions_alive() -> int:
     return sum(type(one) is Session for one in gc.get_objects())
 
 
+@pytest.mark.slow
 def test_abandoned_sessions_leave_nothing_behind():
     """20,000 sessions are opened and never released; after the first hundreds, memory stays where it is."""
     cloud, sizes, others = make_cloud(8), [], sessions_alive()

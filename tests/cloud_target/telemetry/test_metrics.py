@@ -86,6 +86,7 @@ def test_a_label_has_not_too_many_values():
     assert sample(metrics, "tandem_tokens_read_total", tenant="c") is None
 
 
+@pytest.mark.slow
 def test_it_is_offered_over_http(metrics):
     tell_everything(metrics)
     with exported(metrics, "127.0.0.1", 0) as address:
@@ -98,6 +99,7 @@ def test_it_is_offered_over_http(metrics):
         opener.open(f"http://{address}/metrics", timeout=10)
 
 
+@pytest.mark.slow
 def test_a_connection_that_asks_nothing_is_closed():
     metrics = Metrics(WHO, "0.1.0", process=False, limits=MetricsLimits(silence=0.2))
     with exported(metrics, "127.0.0.1", 0) as address:

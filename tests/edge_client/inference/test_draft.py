@@ -76,6 +76,7 @@ def test_any_feeds_and_rewinds_equal_torch(root, architecture):
     check()
 
 
+@pytest.mark.slow
 def test_long_prompt_is_read_in_pieces(root, monkeypatch):
     text = [(7 * i) % VOCABULARY for i in range(CONTEXT)]
     draft = load(root / "llama.bundle")

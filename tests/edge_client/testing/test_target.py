@@ -144,6 +144,7 @@ class Conversation:
         self.sent = min(self.sent, len(self.text))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.integers(0, 99), st.data())
 def test_it_answers_as_the_real_protocol_does(seed, data):

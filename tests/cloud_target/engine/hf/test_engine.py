@@ -50,6 +50,7 @@ def in_chunks(engine: TargetEngine, feed: Feed, most: int) -> Scores:
     return chunks.scores()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [2, 4, None])
 @quick
 @given(data=st.data())

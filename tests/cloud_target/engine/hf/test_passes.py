@@ -25,6 +25,7 @@ def test_which_models_need_no_padding(make):
 ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "costs"),
     [*((kind, ALONE) for kind in MAKERS), *((kind, TOGETHER) for kind in ("llama", "mistral", "gptj"))],

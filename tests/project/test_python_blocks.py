@@ -1,0 +1,54 @@
+"""The blocks of Python in the docs run as they stand, against a target that serves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+
+import pytest
+
+from benchmarks.local_target import local_target
+from edge_client.settings import Settings
+from tests.project.tree import ROOT
+
+ADDRESS = "127.0.0.1:50051"  # where the docs say that the target is
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with local_target("--threads", "1", "--kv-memory", "64MiB") as target:
+        yield target.address
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_blocks_of_a_page_run_one_after_the_other(page, address, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path))
+    found = blocks(page)
+    assert found
+    names: dict[str, object] = {}
+    for number, block in enumerate(found, 1):
+        exec(compile(block.replace(ADDRESS, address), f"{page}, block {number}", "exec"), names)
+    assert capsys.readouterr().out
+
+
+def test_the_block_in_the_readme_is_short():
+    (block,) = blocks("README.md")
+    assert len([line for line in block.splitlines() if line.strip()]) <= 10
+    for part in (ADDRESS, "edge_client.Edge()", "edge_client.testing"):
+        assert part in block
+
+
+def test_the_table_of_options_is_that_of_the_settings():
+    page = (ROOT / "docs/python.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", page, re.MULTILINE))
+    defaults = Settings()
+    assert list(rows) == [field.name for field in fields(Settings)]
+    for name, shown in rows.items():
+        default = getattr(defaults, name)
+        assert f"`{default!r}`" in shown or f'`"{default}"`' in shown, name
