@@ -1,4 +1,4 @@
-"""What the pages name is there: files and folders, modules that they run, and options."""
+"""What the pages name is there: files and folders, commands, modules that they run, and options."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.project.test_readme import commands, problem
 from tests.project.tree import PACKAGES, ROOT
 
 CARDS = ("edge_client/models/pocket/README.md", "cloud_target/models/pocket_target/README.md")
@@ -62,6 +63,11 @@ def test_every_path_is_there(name: str) -> None:
     text = read(name)
     assert sorted(path for path in paths(text) if not (ROOT / path).exists()) == []
     assert sorted(link for link in links(text) if not ((ROOT / name).parent / link).exists()) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_parses(name: str) -> None:
+    assert [found for words in commands(read(name)) if (found := problem(words))] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
