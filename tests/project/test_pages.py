@@ -6,7 +6,6 @@ import ast
 import importlib.util
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,12 @@ from tests.project.test_readme import commands, problem
 from tests.project.tree import PACKAGES, ROOT
 
 CARDS = ("edge_client/models/pocket/README.md", "cloud_target/models/pocket_target/README.md")
-PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").glob("*.md")) + [ROOT / card for card in CARDS]
+# All but the changelog, which says what was.
+PAGES = [
+    *sorted({*ROOT.glob("*.md")} - {ROOT / "CHANGELOG.md"}),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / card for card in CARDS),
+]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "proto", "tests")
 
@@ -29,7 +33,7 @@ def read(name: str) -> str:
 def paths(text: str) -> set[str]:
     """Paths in the tree: in prose, in code, and in what links lead to."""
     folders = "|".join(FOLDERS)
-    found = set(re.findall(rf"(?<![\w./-])(?:{folders})/(?:[\w.-]*\w/?)?(?:[\w.-]*\w/?)*", text))
+    found = set(re.findall(rf"(?<![\w./-])(?:{folders})/(?:[\w./-]*[\w/])?", text))
     found |= set(re.findall(r"`([\w.-]+/[\w./-]*\.(?:py|md|proto|sh|toml|yml|json|txt))`", text))
     return found
 
@@ -96,5 +100,4 @@ def test_folders_and_addresses_are_told_apart() -> None:
 
 
 def test_pages_are_read() -> None:
-    assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/protocol.md"} <= set(NAMES)
-    assert all(isinstance(page, Path) and page.is_file() for page in PAGES)
+    assert {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/protocol.md", "docs/python.md"} <= set(NAMES)
