@@ -1,6 +1,6 @@
 """What the verifier sees of one draft step: the same function in training and on the device.
 
-Design: the verifier. Everything here is free on the edge, and unlike the paper's head it includes the drawn token.
+Everything here is free on the edge, and unlike the paper's head it includes the drawn token.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def uniform(position_key: int, ids: np.ndarray) -> np.ndarray:
 
 
 def gumbel(position_key: int, ids: np.ndarray) -> np.ndarray:
-    """Gumbel noise ``-log(-log(u))``, ``float64``, for token ids of any shape (design: coupled sampling)."""
+    """Gumbel noise ``-log(-log(u))``, ``float64``, for token ids of any shape."""
     u = uniform(position_key, ids)
     np.log(u, out=u)
     np.negative(u, out=u)

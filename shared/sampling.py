@@ -48,7 +48,7 @@ class Draw:
 
 
 class Sampler:
-    """Draws x = argmax log q + g from candidates (design: coupled sampling)."""
+    """Draws x = argmax log q + g from candidates (coupled sampling: Daliri, Musco, Suresh, arXiv 2408.07978)."""
 
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling

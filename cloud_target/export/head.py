@@ -1,7 +1,7 @@
 """The verifier's head as an ONNX graph: features float32 ``[1, SCALARS + hidden]`` -> doubt float32 ``[1, 2]``.
 
 Doubt is the probability that the drawn token is off-target; its columns are `shared.bundle.DOUBT_COLUMNS`
-(design: the verifier; SPRINTER, section 3, has the linear head).
+(SPRINTER, section 3, has the linear head).
 """
 
 from __future__ import annotations

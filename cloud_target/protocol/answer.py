@@ -2,7 +2,7 @@
 
 `answer` is a generator. It yields feeds, to be run by whoever drives it, and responses, to be sent. It may be closed at
 any point, and a feed may fail: the session then knows what was read until then, never something false, so the same
-request gives the same answer again. Design: the wire (section 7), coupled sampling (3), the quality budget (6).
+request gives the same answer again. Why the contract is so: docs/protocol.md.
 """
 
 from __future__ import annotations

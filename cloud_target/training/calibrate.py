@@ -1,4 +1,4 @@
-"""From a budget to a threshold, on held-out documents (design: the quality budget).
+"""From a budget to a threshold, on held-out documents.
 
 With threshold theta the edge asks iff doubt > theta. The divergence rate is the share of all tokens that are accepted
 and off-target. The threshold of a budget is the largest one up to which two upper bounds stay within it:

@@ -1,4 +1,4 @@
-"""Fit the verifier's head on labelled rows (design: the verifier; SPRINTER, arXiv 2502.04557, section 3)."""
+"""Fit the verifier's head on labelled rows (SPRINTER, arXiv 2502.04557, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verifier on the device: how much a drafted token is to be doubted (design: the verifier; SPRINTER, section 3)."""
+"""The verifier on the device: how much a drafted token is to be doubted (SPRINTER, section 3)."""
 
 from __future__ import annotations
 

@@ -47,5 +47,5 @@ def uniform(position_keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 
 
 def gumbel(position_keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Gumbel noise -log(-log(u)), ``float64`` (design: coupled sampling)."""
+    """Gumbel noise -log(-log(u)), ``float64``."""
     return -torch.log(-torch.log(uniform(position_keys, ids)))
