@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from cloud_target.engine.hf.typed import move
 from cloud_target.training.corpus import PackedCorpus
 from cloud_target.training.evaluate import bits_per_byte
 from cloud_target.training.optim import Optimiser, Schedule
@@ -82,7 +83,7 @@ def pretrain(
 ) -> LlamaForCausalLM:
     """Train a model of `shape` by next-token cross-entropy and save it (bf16 safetensors) under `out`."""
     torch.manual_seed(settings.seed)
-    model = shape.build(tokenizer.get_vocab_size()).to(settings.device)
+    model = move(shape.build(tokenizer.get_vocab_size()), settings.device)
     forward = torch.compile(model)
     optimiser = Optimiser(model, settings.peak)
     packed = PackedCorpus(tokenizer, corpus, settings.seed)
@@ -118,4 +119,4 @@ def save(model: LlamaForCausalLM, tokenizer: Tokenizer, out: str | Path) -> None
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(weights, strict=False)
     copy.tie_weights()
-    copy.to(torch.bfloat16).save_pretrained(out)
+    copy.bfloat16().save_pretrained(out)
