@@ -20,7 +20,8 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 from cloud_target.engine.hf.typed import move, token_embeddings
 from cloud_target.training.optim import Optimiser, Schedule
 from cloud_target.training.packing import pack_rows, row_places
-from cloud_target.training.pretrain import RunSettings, Shape, save
+from cloud_target.training.pretrain import Shape, save
+from cloud_target.training.settings import RunSettings
 from cloud_target.training.teacher import SoftTargets
 
 WARM = 0.7

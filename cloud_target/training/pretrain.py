@@ -16,6 +16,7 @@ from cloud_target.engine.hf.typed import move
 from cloud_target.training.corpus import PackedCorpus
 from cloud_target.training.evaluate import bits_per_byte
 from cloud_target.training.optim import Optimiser, Schedule
+from cloud_target.training.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,6 @@ class Shape:
 
 POCKET_TARGET = Shape(hidden=384, layers=4, feed_forward=1024, kv_heads=3)
 POCKET_DRAFT = Shape(hidden=256, layers=2, feed_forward=640, kv_heads=2)
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How long and how fast to train, shared by pretraining and distillation."""
-
-    tokens: int
-    minutes: float
-    batch_tokens: int = 8192
-    peak: float = 3e-3
-    window: int = 256
-    long_share: float = 0.2
-    seed: int = 0
-    device: str = "cpu"
 
 
 def windows(corpus: PackedCorpus, settings: RunSettings, schedule: Schedule, context: int) -> Iterator[torch.Tensor]:
