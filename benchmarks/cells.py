@@ -13,6 +13,7 @@ from benchmarks.workers import Place
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Criterion, Mode
+from shared.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ def _cell(scenario: Scenario, job: Job, runs: Sequence[Run], unasked: Sequence[R
     settings, late = job.settings, settled(runs)
     divergence, late_divergence = (_divergence(some, settings.criterion) for some in (runs, late))
     never = _divergence(unasked, settings.criterion)
+    if never is None:
+        raise InputError(
+            f"the target has seen no token of the texts of {job.name} that were written without asking, so there is no "
+            "rate to compare with; give other documents"
+        )
     judged = runs, divergence
     if scenario is not Scenario.PLAIN and late_divergence is not None:
         judged = late, late_divergence

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from shared.errors import TandemError
+from shared.errors import INTERRUPTED, TandemError
 
 
 class TargetProcess:
@@ -78,4 +78,4 @@ def run_main(main: Callable[[], int]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         print()
-        return 130
+        return INTERRUPTED

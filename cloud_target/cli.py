@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from shared.errors import InputError, TandemError
+from shared.errors import INTERRUPTED, InputError, TandemError
 from shared.version import add_version_option
-
-INTERRUPTED = 130  # as shells report SIGINT
 
 # Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
 # imports anything heavy before it runs.

@@ -21,6 +21,9 @@ option of a command line; `options` does, and the command lines append them in t
 
 from __future__ import annotations
 
+# Exit status of a program that Ctrl-C ended, as shells report SIGINT. It is no error, so it has no class below.
+INTERRUPTED = 130
+
 
 class TandemError(Exception):
     """Base of all errors that Tandem raises on purpose.

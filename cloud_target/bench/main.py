@@ -19,9 +19,7 @@ from cloud_target.bench.report import figures, words
 from cloud_target.bench.server import own_server, passes
 from cloud_target.bench.settings import OwnTarget, RunningTarget, Settings
 from cloud_target.options.dial import DialSettings, Line
-
-# As shells report SIGINT.
-INTERRUPTED = 130
+from shared.errors import INTERRUPTED
 
 
 def bench(settings: Settings, out: TextIO, err: TextIO) -> int:

@@ -9,6 +9,7 @@ import onnx
 import torch
 from transformers import PreTrainedModel
 
+from cloud_target.engine.hf.typed import token_embeddings
 from cloud_target.export.builder import MICROSOFT, GraphBuilder, tensor
 
 
@@ -46,7 +47,7 @@ def array(weight: torch.Tensor) -> np.ndarray:
 def embedding(graph: GraphBuilder, model: PreTrainedModel) -> str:
     """The table of token embeddings ``[vocabulary, hidden]``, without the rows that stand for no token."""
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    return graph.weight("embedding", array(model.get_input_embeddings().weight[:vocabulary]))
+    return graph.weight("embedding", array(token_embeddings(model)[:vocabulary]))
 
 
 def linear(graph: GraphBuilder, x: str, name: str, weight: np.ndarray, bias: np.ndarray | None = None) -> str:
@@ -92,7 +93,7 @@ def attention(
 
 def buffers(shape: Shape, prefix: str) -> list[onnx.ValueInfoProto]:
     """The key and value buffers of all layers as inputs ("past") or outputs ("present") of a graph."""
-    sizes = [1, shape.kv_heads, "context", shape.head_size]
+    sizes: list[int | str] = [1, shape.kv_heads, "context", shape.head_size]
     return [
         tensor(f"{prefix}.{layer}.{kind}", np.float32, sizes)
         for layer in range(shape.layers)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, MutableSequence, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -17,6 +18,8 @@ IR_VERSION = 10
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators
 # An ONNX file is one protobuf message, and a message cannot be larger; the edge's bundle has no place for side files.
 LARGEST_MODEL = 2**31 - 1
+
+Message = TypeVar("Message", onnx.NodeProto, onnx.TensorProto, onnx.ValueInfoProto)
 
 
 def tensor(name: str, dtype: type | np.dtype | str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
@@ -51,7 +54,9 @@ class GraphBuilder:
     ) -> Sequence[str]:
         """Add a node with the outputs `out`; an empty name stands for an output or input that is not wanted."""
         name = f"{op}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, list(inputs), list(out), name=name, domain=domain, **attributes))
+        node = helper.make_node(op, list(inputs), list(out), name=name, domain=domain)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in sorted(attributes.items()))
+        self.nodes.append(node)
         return out
 
     def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
@@ -59,6 +64,12 @@ class GraphBuilder:
         graph = helper.make_graph(self.nodes, "tandem", list(inputs), list(outputs), self.weights)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
+
+
+def refill(field: MutableSequence[Message], messages: Iterable[Message]) -> None:
+    """Put other messages into a repeated field of a model, in place of those that are there."""
+    del field[:]  # protobuf has no assignment to slices
+    field.extend(messages)
 
 
 def write_model(model: onnx.ModelProto, path: str | Path) -> None:

@@ -39,7 +39,7 @@ def summarise(graph: GraphBuilder, logits: str, count: int) -> None:
     last_axis = graph.weight("last_axis", np.array([-1], np.int64))
     p = graph.add("Softmax", logits, axis=-1)
     log_largest = graph.add("Log", graph.add("ReduceMax", p, last_axis, keepdims=0))
-    largest = graph.add("Gather", "top_logits", graph.weight("first", np.int64(0)), axis=1)
+    largest = graph.add("Gather", "top_logits", graph.weight("first", np.array(0, np.int64)), axis=1)
     graph.add("Sub", largest, log_largest, out="log_normaliser")
     mean = graph.add("ReduceSum", graph.add("Mul", p, logits), last_axis, keepdims=0)
     graph.add("Sub", "log_normaliser", mean, out="entropy")

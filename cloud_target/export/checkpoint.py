@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
 
 from cloud_target.engine.files import vocabulary_size
+from cloud_target.engine.hf.typed import from_pretrained
 from shared.chat import END_OF_TEXT, END_OF_TURN
 from shared.errors import InputError
 
@@ -51,14 +52,11 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         config = AutoConfig.from_pretrained(source)
         set_rope(config)
         # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
-        model, loading = AutoModelForCausalLM.from_pretrained(
-            source, config=config, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
-        )
+        model, missing = from_pretrained(source, config, torch.float32, "eager")
     except Exception as error:  # the hub's, safetensors' and transformers' own errors have no common base
         raise InputError(
             f"cannot load a causal language model from {source} ({_first_line(error)}); get it again, whole"
         ) from error
-    missing = sorted(loading["missing_keys"])
     if missing:  # transformers only warns, and fills them with noise
         raise InputError(
             f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"

@@ -76,7 +76,7 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: dict[str, np.ndarra
 def _positions(graph: GraphBuilder) -> str:
     """The positions of the new tokens, int64 ``[1, n]``, from where the last of them is."""
     length = graph.add("Squeeze", graph.add("Shape", "ids", start=1, end=2))
-    zero, one = graph.weight("zero", np.int64(0)), graph.weight("one", np.int64(1))
+    zero, one = (graph.weight(name, np.array(n, np.int64)) for name, n in (("zero", 0), ("one", 1)))
     offsets = graph.add("Sub", graph.add("Range", zero, length, one), length)
     after = graph.add("Cast", "total", to=onnx.TensorProto.INT64)
     return graph.add("Unsqueeze", graph.add("Add", offsets, after), graph.weight("rows_axis", np.array([0], np.int64)))

@@ -75,8 +75,8 @@ def head_model(
     for number, (weight, bias) in enumerate(layers):
         if number:
             x = graph.add("Relu", x) if activation == "relu" else graph.add("Mul", x, graph.add("Sigmoid", x))
-        weight = graph.weight(f"w{number}", weight.T.astype(np.float32))
-        x = graph.add("Gemm", x, weight, graph.weight(f"b{number}", bias.astype(np.float32)))
+        w = graph.weight(f"w{number}", weight.T.astype(np.float32))
+        x = graph.add("Gemm", x, w, graph.weight(f"b{number}", bias.astype(np.float32)))
     graph.add("Sigmoid", x, out="doubt")
     return graph.model([tensor("features", np.float32, [1, len(mean)])], [tensor("doubt", np.float32, [1, _COLUMNS])])
 
@@ -90,7 +90,7 @@ def baseline_head(hidden: int) -> onnx.ModelProto:
     graph = GraphBuilder()
     columns = graph.weight("columns", np.full(_COLUMNS, NAMES.index("log_probability"), np.int64))
     probability = graph.add("Exp", graph.add("Gather", "features", columns, axis=1))
-    graph.add("Sub", graph.weight("one", np.float32(1)), probability, out="doubt")
+    graph.add("Sub", graph.weight("one", np.array(1, np.float32)), probability, out="doubt")
     return graph.model(
         [tensor("features", np.float32, [1, SCALARS + hidden])], [tensor("doubt", np.float32, [1, _COLUMNS])]
     )

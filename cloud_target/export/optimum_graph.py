@@ -25,7 +25,7 @@ from optimum.exporters.tasks import TasksManager
 from transformers import PreTrainedModel
 
 from cloud_target.export import candidates
-from cloud_target.export.builder import OPSET, GraphBuilder, tensor
+from cloud_target.export.builder import OPSET, GraphBuilder, refill, tensor
 from shared.errors import InputError
 
 _TASK = "text-generation-with-past"
@@ -129,9 +129,9 @@ def _rebuild(
     rebuilt = onnx.ModelProto()
     rebuilt.CopyFrom(model)
     graph = rebuilt.graph
-    for field, values in ((graph.node, nodes), (graph.input, inputs), (graph.output, outputs)):
-        del field[:]
-        field.extend(values)
+    refill(graph.node, nodes)
+    refill(graph.input, inputs)
+    refill(graph.output, outputs)
     del graph.value_info[:]  # their symbolic lengths have other names now
     graph.initializer.extend(weights)
     return rebuilt
@@ -144,19 +144,18 @@ def _returning_hidden_state(model: PreTrainedModel) -> Iterator[None]:
     seen: list[torch.Tensor] = []
     hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
 
-    class WithHiddenState(original):
-        def forward(self, *args: object, **kwargs: object) -> dict[str, object]:
-            seen.clear()
-            outputs = original.forward(self, *args, **kwargs)
-            return {
-                "logits": outputs.logits,
-                "past_key_values": outputs.past_key_values,
-                "last_hidden_state": seen[-1],
-            }
+    def forward(self: PreTrainedModel, *args: object, **kwargs: object) -> dict[str, object]:
+        seen.clear()
+        outputs = original.forward(self, *args, **kwargs)
+        return {
+            "logits": outputs.logits,
+            "past_key_values": outputs.past_key_values,
+            "last_hidden_state": seen[-1],
+        }
 
-    # optimum looks at the signature to see which inputs the model takes.
-    WithHiddenState.forward.__signature__ = inspect.signature(original.forward)
-    model.__class__ = WithHiddenState
+    # optimum looks at the signature to see which inputs the model takes. (With `wraps` it would call the original.)
+    vars(forward)["__signature__"] = inspect.signature(original.forward)
+    model.__class__ = type("WithHiddenState", (original,), {"forward": forward})
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from cloud_target.export.builder import MICROSOFT
+from cloud_target.export.builder import MICROSOFT, refill
 from cloud_target.export.runner import Runner
 from shared.config import Sampling
 from shared.sampling import Sampler
@@ -53,12 +53,8 @@ def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
 
     quantised = onnx.ModelProto()
     quantised.CopyFrom(model)
-    for field, values in (
-        (quantised.graph.node, nodes),
-        (quantised.graph.initializer, [*kept, *packed.values()]),
-    ):
-        del field[:]
-        field.extend(values)
+    refill(quantised.graph.node, nodes)
+    refill(quantised.graph.initializer, [*kept, *packed.values()])
     if not any(opset.domain == MICROSOFT for opset in quantised.opset_import):
         quantised.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     return quantised

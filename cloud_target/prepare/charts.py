@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from itertools import cycle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,13 +18,16 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from cloud_target.prepare.curves import RUN_EDGES
 from cloud_target.prepare.measure import HEAD, ORACLE, RANDOM
 
+if TYPE_CHECKING:  # not in every version that is allowed
+    from matplotlib.typing import RcKeyType
+
 # Stand-ins that the page's style sheet replaces by colours for its background; see `_themed`.
 _INK = "#010203"
 _FAINT = "#010204"
 _COLOURS = {f"#0203{i:02x}": f"var(--c{i})" for i in range(8)} | {_INK: "var(--ink)", _FAINT: "var(--faint)"}
 _SERIES = list(_COLOURS)[:8]
 _SIZE = (3.9, 3.0)  # inches
-_RC = {
+_RC: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tandem",
     "font.size": 9,

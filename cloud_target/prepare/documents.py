@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def split_documents(work: Work, pair: Pair, settings: Settings, tell: Callable[[
             _save(directory / f"{name}.npz", documents)
 
     files = {"corpus": settings.corpus, "dev": settings.dev}
-    key = {name: [file_digest(path) for path in paths] for name, paths in files.items()}
+    key: dict[str, Any] = {name: [file_digest(path) for path in paths] for name, paths in files.items()}
     key |= {"tokenizer": pair.draft_key["tokenizer"], "seed": settings.seed, "unseen": settings.unseen}
     key |= {"code": code(sys.modules[__name__], corpus)}
     return work.stage("documents", key, make)
@@ -101,8 +102,8 @@ def _encode_corpus(pair: Pair, texts: Sequence[str], settings: Settings) -> tupl
     texts = [texts[i] for i in order]
     seen, unseen = hold_out(documents, UNSEEN)
     kept = _first_met(texts[len(seen) :], texts[: len(seen)])
-    order = np.random.default_rng(settings.seed).permutation(len(kept))
-    return _long_enough([unseen[kept[i]] for i in order]), len(unseen) - len(kept)
+    drawn = np.random.default_rng(settings.seed).permutation(len(kept))
+    return _long_enough([unseen[kept[i]] for i in drawn]), len(unseen) - len(kept)
 
 
 def _first_met(texts: Iterable[str], known: Iterable[str] = ()) -> list[int]:

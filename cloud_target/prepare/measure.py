@@ -73,7 +73,7 @@ def measure_documents(
     rows: Rows, samplings: Sequence[Sampling], head: ExportedHead, others: dict[str, ExportedHead]
 ) -> dict[str, list[dict[str, Any]]]:
     """`agreement` and `doubts` on documents as they stand, one for each way in which they were labelled."""
-    found = {"agreement": [], "doubts": []}
+    found: dict[str, list[dict[str, Any]]] = {"agreement": [], "doubts": []}
     for sampling in samplings:
         temperature, top_p = _key(sampling)
         chosen = rows.where((rows.temperature == np.float32(temperature)) & (rows.top_p == np.float32(top_p)))

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, target_fingerprint, vocabulary_size
 from cloud_target.engine.hf.model import choose_device
+from cloud_target.engine.hf.typed import move
 from cloud_target.export.bundle import Target, draft_tokenizer, identify_target, refuse_changes
 from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokenizer
 from cloud_target.export.draft import is_bundle
@@ -50,7 +51,7 @@ class Pair:
         # As it is served, and several times faster than the plain attention that an export needs.
         if checkpoint.model._supports_sdpa:
             checkpoint.model.set_attn_implementation("sdpa")
-        checkpoint.model.to(self._device)
+        move(checkpoint.model, self._device)
         config = checkpoint.model.config
         if getattr(config, "max_position_embeddings", None) is None:  # models without learned or rotary positions
             config.max_position_embeddings = checkpoint.context

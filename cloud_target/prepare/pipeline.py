@@ -103,14 +103,17 @@ def check_writable(out: Path) -> None:
 
 def _draft(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], None]) -> Stage:
     """A bundle without a trained verifier: what the edge will run, and so what the rows are made with."""
-    options = {"dtype": settings.dtype, "kind": settings.kind, "context": settings.context}
+    dtype, kind, context = settings.dtype, settings.kind, settings.context
     if not pair.draft_is_bundle:  # to ask for a default is to ask for nothing new
-        options |= {"dtype": settings.dtype or DTYPES[0], "kind": settings.kind or KINDS[0]}
+        dtype, kind = dtype or DTYPES[0], kind or KINDS[0]
 
     def make(directory: Path) -> None:
-        make_bundle(settings.draft, directory, tell=lambda line: tell(f"  {line}"), **options)
+        make_bundle(
+            settings.draft, directory, dtype=dtype, kind=kind, context=context, tell=lambda line: tell(f"  {line}")
+        )
 
-    key = pair.draft_key | options | {"code": code(blocks, candidates, gpt2, graph, llama, quantise)}
+    key = pair.draft_key | {"dtype": dtype, "kind": kind, "context": context}
+    key |= {"code": code(blocks, candidates, gpt2, graph, llama, quantise)}
     return work.stage("draft", key, make)
 
 

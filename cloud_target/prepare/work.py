@@ -7,6 +7,7 @@ killed leaves whole stages and one that does not count. A stage that lacks one o
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from shared.errors import InputError
 from shared.identity import file_digest
@@ -129,7 +130,7 @@ class Work:
 
 def code(*modules: ModuleType) -> str:
     """Digest of the source of modules, for the settings of what they make: other code may make something else."""
-    return hashlib.sha256("".join(file_digest(module.__file__) for module in modules).encode()).hexdigest()
+    return hashlib.sha256("".join(file_digest(inspect.getfile(module)) for module in modules).encode()).hexdigest()
 
 
 @contextmanager
@@ -143,7 +144,7 @@ def _writing(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _hold(lock, directory: Path) -> None:
+def _hold(lock: TextIO, directory: Path) -> None:
     try:
         import fcntl
     except ImportError:  # not a Unix: two runs in one directory are then the user's own affair

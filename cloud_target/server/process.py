@@ -16,9 +16,7 @@ from cloud_target.server.server import TargetServer, serve
 from cloud_target.server.settings import ServeSettings
 from cloud_target.telemetry import offered
 from cloud_target.telemetry.logs import event, logging_to
-
-# As shells report SIGINT.
-INTERRUPTED = 130
+from shared.errors import INTERRUPTED
 
 log = logging.getLogger(__name__)
 

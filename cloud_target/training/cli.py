@@ -8,6 +8,16 @@ from __future__ import annotations
 import argparse
 import math
 
+from cloud_target.training.settings import (
+    CardSettings,
+    DraftSettings,
+    EvaluateSettings,
+    OwnTextSettings,
+    TargetSettings,
+    TokenizerSettings,
+    read_settings,
+)
+
 _EXAMPLES = """\
 A pair from nothing, in order (the pocket pair was made so, on two CPU cores in about two hours):
 
@@ -42,7 +52,10 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     _add_evaluate(subparsers)
 
 
-def _step(steps: argparse._SubParsersAction, name: str, text: str, example: str, run) -> argparse.ArgumentParser:
+def _step(
+    steps: argparse._SubParsersAction, name: str, text: str, example: str, command: str, kind: type
+) -> argparse.ArgumentParser:
+    """Add a step, which runs a function of `commands` with settings of this kind."""
     parser = steps.add_parser(
         name,
         help=text,
@@ -50,18 +63,18 @@ def _step(steps: argparse._SubParsersAction, name: str, text: str, example: str,
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=lambda args: _prepared(run, args))
+    parser.set_defaults(run=lambda args: _prepared(command, kind, args))
     return parser
 
 
-def _prepared(run, args: argparse.Namespace) -> int:
+def _prepared(command: str, kind: type, args: argparse.Namespace) -> int:
     """Set up the process before torch is imported, then run."""
     from cloud_target.training.process import prepare
 
     prepare(getattr(args, "threads", None))
     from cloud_target.training import commands
 
-    getattr(commands, run)(args)
+    getattr(commands, command)(read_settings(kind, args))
     return 0
 
 
@@ -96,7 +109,9 @@ def _training(parser: argparse.ArgumentParser, tokens: int, batch_tokens: int) -
 
 def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
     example = "cloud-target train tokenizer stories.txt dialogues.txt --out runs/tokenizer"
-    parser = _step(steps, "tokenizer", "train a byte-level BPE tokenizer", example, "train_tokenizer_command")
+    parser = _step(
+        steps, "tokenizer", "train a byte-level BPE tokenizer", example, "train_tokenizer_command", TokenizerSettings
+    )
     _corpus(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="where tokenizer.json goes")
     parser.add_argument("--vocabulary", type=int, default=4096, help="number of tokens (default %(default)s)")
@@ -105,7 +120,9 @@ def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
 
 def _add_target(steps: argparse._SubParsersAction) -> None:
     example = "cloud-target train target stories.txt --tokenizer runs/tokenizer --minutes 60 --out runs/target"
-    parser = _step(steps, "target", "pretrain a small target from nothing", example, "train_target_command")
+    parser = _step(
+        steps, "target", "pretrain a small target from nothing", example, "train_target_command", TargetSettings
+    )
     _corpus(parser)
     parser.add_argument("--tokenizer", required=True, metavar="DIR", help="directory with tokenizer.json")
     parser.add_argument("--out", required=True, metavar="DIR", help="where the model goes")
@@ -117,7 +134,7 @@ def _add_target(steps: argparse._SubParsersAction) -> None:
 def _add_own_text(steps: argparse._SubParsersAction) -> None:
     example = "cloud-target train own-text stories.txt --target runs/target --tokens 700000 --out runs/own_draft.npz"
     text = "let the target continue openings of the corpus, for the draft to learn from"
-    parser = _step(steps, "own-text", text, example, "own_text_command")
+    parser = _step(steps, "own-text", text, example, "own_text_command", OwnTextSettings)
     _corpus(parser)
     parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--out", required=True, metavar="FILE", help="where the texts go (.npz)")
@@ -132,7 +149,7 @@ def _add_draft(steps: argparse._SubParsersAction) -> None:
         "cloud-target train draft stories.txt --target runs/target --own-text runs/own_draft.npz --dev dev.txt "
         "--minutes 30 --out runs/draft"
     )
-    parser = _step(steps, "draft", "distil a draft from a target", example, "train_draft_command")
+    parser = _step(steps, "draft", "distil a draft from a target", example, "train_draft_command", DraftSettings)
     _corpus(parser)
     parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--own-text", nargs="*", default=[], metavar="FILE", help="made by train own-text")
@@ -150,9 +167,8 @@ def _add_card(steps: argparse._SubParsersAction) -> None:
         "cloud-target train card --name pocket --target runs/target --draft runs/draft "
         "--evaluation runs/evaluation.json --report bundle/report.json --out runs/README.md"
     )
-    parser = _step(
-        steps, "card", "write the model card of a pair trained on the pocket corpora", example, "card_command"
-    )
+    text = "write the model card of a pair trained on the pocket corpora"
+    parser = _step(steps, "card", text, example, "card_command", CardSettings)
     parser.add_argument("--name", default="pocket", help="of the pair (default %(default)s)")
     parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--draft", required=True, metavar="DIR", help="the draft's checkpoint")
@@ -164,7 +180,7 @@ def _add_card(steps: argparse._SubParsersAction) -> None:
 def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     example = "cloud-target evaluate --target runs/target --draft runs/draft --dev dev.txt"
     text = "measure how often a draft writes what its target would, on held-out text"
-    parser = _step(subparsers, "evaluate", text, example, "evaluate_command")
+    parser = _step(subparsers, "evaluate", text, example, "evaluate_command", EvaluateSettings)
     parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--draft", required=True, metavar="PATH", help="the draft's checkpoint, or its draft.onnx")
     parser.add_argument("--documents", type=int, default=280, help="of each file, at most (default %(default)s)")

@@ -1,10 +1,10 @@
-"""What the training commands do with their arguments."""
+"""What the training commands do with their settings."""
 
 from __future__ import annotations
 
 import json
-from argparse import Namespace
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,16 @@ from cloud_target.training.distil import distil
 from cloud_target.training.evaluate import agreement, as_table, bits_per_byte, label_dev
 from cloud_target.training.models import load_model, load_model_tokenizer
 from cloud_target.training.own_text import OwnText, write_own_text
-from cloud_target.training.pretrain import POCKET_DRAFT, POCKET_TARGET, RunSettings, Shape, pretrain
+from cloud_target.training.pretrain import POCKET_DRAFT, POCKET_TARGET, Shape, pretrain
+from cloud_target.training.settings import (
+    CardSettings,
+    DraftSettings,
+    EvaluateSettings,
+    OwnTextSettings,
+    Sizes,
+    TargetSettings,
+    TokenizerSettings,
+)
 from cloud_target.training.steps import CheckpointSteps, open_steps
 from cloud_target.training.teacher import ask_teacher
 from cloud_target.training.tokenizer import save_tokenizer, train_tokenizer
@@ -30,70 +39,78 @@ OWN_SAMPLINGS = tuple(
 )
 
 
-def train_tokenizer_command(args: Namespace) -> None:
-    tokenizer = train_tokenizer(args.corpus, args.vocabulary)
-    save_tokenizer(tokenizer, args.out, args.context)
-    print(f"{tokenizer.get_vocab_size()} tokens in {args.out}")
+def train_tokenizer_command(settings: TokenizerSettings) -> None:
+    tokenizer = train_tokenizer(settings.corpus, settings.vocabulary)
+    save_tokenizer(tokenizer, settings.out, settings.context)
+    print(f"{tokenizer.get_vocab_size()} tokens in {settings.out}")
 
 
-def train_target_command(args: Namespace) -> None:
-    tokenizer = load_model_tokenizer(args.tokenizer)
-    pretrain(tokenizer, args.corpus, args.dev, _shape(args, POCKET_TARGET), _settings(args), args.out)
+def train_target_command(settings: TargetSettings) -> None:
+    tokenizer = load_model_tokenizer(settings.tokenizer)
+    pretrain(
+        tokenizer, settings.corpus, settings.dev, _shape(settings.sizes, POCKET_TARGET), settings.training, settings.out
+    )
 
 
-def own_text_command(args: Namespace) -> None:
-    target, tokenizer = load_model(args.target, args.device), load_model_tokenizer(args.target)
+def own_text_command(settings: OwnTextSettings) -> None:
+    target, tokenizer = load_model(settings.target, settings.device), load_model_tokenizer(settings.target)
     own = write_own_text(
         target,
-        _seen(args, tokenizer),
+        _seen(settings.corpus, tokenizer),
         OWN_SAMPLINGS,
-        args.run_length,
-        args.tokens,
+        settings.run_length,
+        settings.tokens,
         end_ids(target, tokenizer),
-        args.minutes,
-        batch=args.batch,
-        seed=args.seed,
+        settings.minutes,
+        batch=settings.batch,
+        seed=settings.seed,
     )
-    own.save(args.out)
+    own.save(settings.out)
     written = sum(map(len, own.documents)) - int(own.openings.sum())
-    print(f"{len(own.documents)} texts, {written} tokens by the target, in {args.out}")
+    print(f"{len(own.documents)} texts, {written} tokens by the target, in {settings.out}")
 
 
-def train_draft_command(args: Namespace) -> None:
-    target, tokenizer = load_model(args.target, args.device), load_model_tokenizer(args.target)
-    own = [document for path in args.own_text for document in OwnText.load(path).documents]
-    corpus = _up_to(_seen(args, tokenizer), args.corpus_tokens)
-    dev = [document for path in args.dev for document in encode_corpus(tokenizer, [path], args.seed)[:40]]
+def train_draft_command(settings: DraftSettings) -> None:
+    target, tokenizer = load_model(settings.target, settings.training.device), load_model_tokenizer(settings.target)
+    own = [document for path in settings.own_text for document in OwnText.load(path).documents]
+    corpus = _up_to(_seen(settings.corpus, tokenizer), settings.corpus_tokens)
+    dev = [
+        document for path in settings.dev for document in encode_corpus(tokenizer, [path], settings.training.seed)[:40]
+    ]
     targets, dev_targets = ask_teacher(target, own + corpus), ask_teacher(target, dev)
-    draft = distil(target, tokenizer, targets, dev_targets, _shape(args, POCKET_DRAFT), _settings(args), args.out)
-    for path in args.dev:
-        bits = bits_per_byte(draft, tokenizer, path, args.device, limit=200)
+    draft = distil(
+        target, tokenizer, targets, dev_targets, _shape(settings.sizes, POCKET_DRAFT), settings.training, settings.out
+    )
+    for path in settings.dev:
+        bits = bits_per_byte(draft, tokenizer, path, settings.training.device, limit=200)
         print(f"{Path(path).name}: {bits:.3f} bits per byte")
 
 
-def card_command(args: Namespace) -> None:
-    write_card(args.out, args.name, args.target, args.draft, args.evaluation, args.report)
-    print(f"wrote {args.out}")
+def card_command(settings: CardSettings) -> None:
+    write_card(settings.out, settings.name, settings.target, settings.draft, settings.evaluation, settings.report)
+    print(f"wrote {settings.out}")
 
 
-def evaluate_command(args: Namespace) -> None:
-    target, tokenizer = load_model(args.target), load_model_tokenizer(args.target)
-    steps = open_steps(args.draft, target.config.max_position_embeddings)
-    lines = agreement(label_dev(steps, target, tokenizer, args.dev, documents=args.documents, seed=args.seed))
+def evaluate_command(settings: EvaluateSettings) -> None:
+    target, tokenizer = load_model(settings.target), load_model_tokenizer(settings.target)
+    steps = open_steps(settings.draft, target.config.max_position_embeddings)
+    lines = agreement(
+        label_dev(steps, target, tokenizer, settings.dev, documents=settings.documents, seed=settings.seed)
+    )
     bits = {}
-    models = {"target": target} | ({"draft": load_model(args.draft)} if isinstance(steps, CheckpointSteps) else {})
-    for path in args.dev:
+    models = {"target": target} | ({"draft": load_model(settings.draft)} if isinstance(steps, CheckpointSteps) else {})
+    for path in settings.dev:
         bits[Path(path).name] = {name: round(bits_per_byte(m, tokenizer, path), 4) for name, m in models.items()}
         described = ", ".join(f"{name} {value:.3f}" for name, value in bits[Path(path).name].items())
         print(f"{Path(path).name}: bits per byte: {described}")
     print(as_table(lines))
-    if args.json:
-        Path(args.json).write_text(json.dumps({"bits_per_byte": bits, "agreement": lines}, indent=1) + "\n")
+    if settings.json:
+        Path(settings.json).write_text(json.dumps({"bits_per_byte": bits, "agreement": lines}, indent=1) + "\n")
 
 
-def _seen(args: Namespace, tokenizer: Tokenizer) -> list[np.ndarray]:
+def _seen(corpus: Sequence[str], tokenizer: Tokenizer) -> list[np.ndarray]:
     """The documents that a draft may learn from; the split is the same for every command and seed."""
-    return hold_out(encode_corpus(tokenizer, args.corpus), UNSEEN)[0]
+    return hold_out(encode_corpus(tokenizer, corpus), UNSEEN)[0]
 
 
 def _up_to(documents: list[np.ndarray], tokens: int) -> list[np.ndarray]:
@@ -101,17 +118,5 @@ def _up_to(documents: list[np.ndarray], tokens: int) -> list[np.ndarray]:
     return documents[: int(np.searchsorted(np.cumsum([len(document) for document in documents]), tokens)) + 1]
 
 
-def _shape(args: Namespace, default: Shape) -> Shape:
-    given = {name: getattr(args, name) for name in ("hidden", "layers", "feed_forward", "kv_heads")}
-    return replace(default, **{name: value for name, value in given.items() if value})
-
-
-def _settings(args: Namespace) -> RunSettings:
-    return RunSettings(
-        tokens=args.tokens,
-        minutes=args.minutes,
-        batch_tokens=args.batch_tokens,
-        peak=args.peak,
-        seed=args.seed,
-        device=args.device,
-    )
+def _shape(sizes: Sizes, default: Shape) -> Shape:
+    return replace(default, **{name: size for name, size in asdict(sizes).items() if size})

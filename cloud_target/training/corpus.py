@@ -19,7 +19,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cloud_target.engine.files import vocabulary_size
-from shared.chat import SPECIAL_TOKENS, render_chat
+from shared.chat import SPECIAL_TOKENS, Message, render_chat
 from shared.errors import InputError
 
 SEPARATOR = "<|endoftext|>"
@@ -77,7 +77,7 @@ def reading(path: str | Path, what: str) -> Iterator[BinaryIO]:
 
 def as_chat(document: str) -> str | None:
     """The same dialogue with chat tokens, or None if the document is not a dialogue."""
-    turns = []
+    turns: list[Message] = []
     for line in document.splitlines():
         match = _TURN.match(line)
         if match is None:

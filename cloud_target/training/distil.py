@@ -17,9 +17,11 @@ from tokenizers import Tokenizer
 from tqdm import tqdm
 from transformers import LlamaForCausalLM, PreTrainedModel
 
+from cloud_target.engine.hf.typed import move, token_embeddings
 from cloud_target.training.optim import Optimiser, Schedule
 from cloud_target.training.packing import pack_rows, row_places
-from cloud_target.training.pretrain import RunSettings, Shape, save
+from cloud_target.training.pretrain import Shape, save
+from cloud_target.training.settings import RunSettings
 from cloud_target.training.teacher import SoftTargets
 
 WARM = 0.7
@@ -81,11 +83,10 @@ def draft_like(target: PreTrainedModel, shape: Shape) -> LlamaForCausalLM:
     """A fresh draft of `shape` that knows the target's vocabulary: its (tied) embedding is the target's, projected on
     the principal directions."""
     draft = shape.build(target.config.vocab_size)
-    embedding = target.get_input_embeddings().weight.detach().float().cpu()
+    embedding = token_embeddings(target).detach().float().cpu()
     directions = torch.linalg.svd(embedding - embedding.mean(0), full_matrices=False).Vh[: shape.hidden]
     with torch.no_grad():
-        weight = draft.get_input_embeddings().weight
-        weight[:, : len(directions)] = embedding @ directions.T
+        token_embeddings(draft)[:, : len(directions)] = embedding @ directions.T
     return draft
 
 
@@ -106,7 +107,7 @@ def distil(
     """
     torch.manual_seed(settings.seed)
     random = np.random.default_rng(settings.seed)
-    draft = draft_like(target, shape).to(settings.device)
+    draft = move(draft_like(target, shape), settings.device)
     forward = torch.compile(draft)
     optimiser = Optimiser(draft, settings.peak)
     schedule = Schedule(settings.tokens, settings.minutes)

@@ -37,8 +37,8 @@ def bits_per_byte(
     pairs = [(document, size) for document, size in pairs if len(document) <= context]
     documents = [document for document, _ in pairs]
     nats = 0.0
-    for indices, ids in padded_batches(documents, 8192, context):
-        ids = torch.from_numpy(ids).to(device)
+    for indices, batch in padded_batches(documents, 8192, context):
+        ids = torch.from_numpy(batch).to(device)
         losses = F.cross_entropy(run(model, ids)[1][:, :-1].transpose(1, 2), ids[:, 1:], reduction="none")
         for row, index in enumerate(indices):
             nats += float(losses[row, : len(documents[index]) - 1].sum())

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from cloud_target.engine.hf.typed import move
 from shared.errors import InputError
 from shared.tokenizer import load_tokenizer
 
@@ -23,7 +24,7 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot load a model from {directory}: {error}") from error
-    return model.to(device).eval().requires_grad_(False)
+    return move(model, device).eval().requires_grad_(False)
 
 
 def load_model_tokenizer(directory: str | Path) -> Tokenizer:

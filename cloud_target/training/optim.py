@@ -21,7 +21,9 @@ class Optimiser:
         matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "head" not in n]
         inside = {id(p) for p in matrices}
         rest = [p for p in model.parameters() if id(p) not in inside]
-        self._parts = [torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.98), weight_decay=weight_decay)]
+        self._parts: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.98), weight_decay=weight_decay)
+        ]
         if matrices:
             self._parts.append(
                 torch.optim.Muon(matrices, lr=peak, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")

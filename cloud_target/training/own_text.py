@@ -76,7 +76,9 @@ class _Buffer(DynamicLayer):
         super().__init__()
         self._length, self._filled = length, 0
 
-    def update(self, key_states, value_states, *_, **__):
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if not self._filled:
             # What `lazy_initialization` would set, whose arguments differ between versions of transformers.
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
@@ -107,13 +109,13 @@ def continue_texts(
     end = ids.shape[1] + length
     cache = Cache(layers=[_Buffer(end) for _ in range(model.config.num_hidden_layers)])
     text, step = [ids], ids
-    ends = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
+    stops = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
     over = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(length):
         logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].float()
         step = _draw(logits, sampling, generator)
         text.append(step)
-        over |= torch.isin(step[:, 0], ends)
+        over |= torch.isin(step[:, 0], stops)
         if over.float().mean() > 0.8:  # the few that are left are not worth the batch
             break
     return torch.cat(text, 1).cpu().numpy()
@@ -156,8 +158,8 @@ def write_own_text(
     Raises:
         InputError: no document is long enough to be an opening.
     """
-    context = min(getattr(model.config, "max_position_embeddings", None) or math.inf, context or math.inf)
-    longest_opening = int(min(longest_opening, context // 2))
+    room: float = min(getattr(model.config, "max_position_embeddings", None) or math.inf, context or math.inf)
+    longest_opening = int(min(longest_opening, room // 2))
     generator, random = torch.Generator(model.device).manual_seed(seed), np.random.default_rng(seed)
     started, done = time.monotonic(), 0
     found: list[tuple[np.ndarray, int, int, Sampling]] = []
@@ -168,7 +170,7 @@ def write_own_text(
             sampling = samplings[turn % len(samplings)]
             before = done
             rows = np.stack([documents[i][:opening] for i in chosen])
-            more = int(min(length, context - opening))
+            more = int(min(length, room - opening))
             for source, text in zip(chosen, continue_texts(model, rows, more, sampling, ends, generator), strict=True):
                 over = np.flatnonzero(np.isin(text[opening:], ends))
                 text = text[: opening + over[0] + 1] if len(over) else text

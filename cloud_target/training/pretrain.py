@@ -12,9 +12,11 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from cloud_target.engine.hf.typed import move
 from cloud_target.training.corpus import PackedCorpus
 from cloud_target.training.evaluate import bits_per_byte
 from cloud_target.training.optim import Optimiser, Schedule
+from cloud_target.training.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,6 @@ POCKET_TARGET = Shape(hidden=384, layers=4, feed_forward=1024, kv_heads=3)
 POCKET_DRAFT = Shape(hidden=256, layers=2, feed_forward=640, kv_heads=2)
 
 
-@dataclass(frozen=True)
-class RunSettings:
-    """How long and how fast to train, shared by pretraining and distillation."""
-
-    tokens: int
-    minutes: float
-    batch_tokens: int = 8192
-    peak: float = 3e-3
-    window: int = 256
-    long_share: float = 0.2
-    seed: int = 0
-    device: str = "cpu"
-
-
 def windows(corpus: PackedCorpus, settings: RunSettings, schedule: Schedule, context: int) -> Iterator[torch.Tensor]:
     """Batches ``[rows, window + 1]`` (int64): short windows first, whole contexts for the last `long_share`."""
     for start, length, until in ((0, settings.window, 1 - settings.long_share), (1000, context, 1.0)):
@@ -82,7 +70,7 @@ def pretrain(
 ) -> LlamaForCausalLM:
     """Train a model of `shape` by next-token cross-entropy and save it (bf16 safetensors) under `out`."""
     torch.manual_seed(settings.seed)
-    model = shape.build(tokenizer.get_vocab_size()).to(settings.device)
+    model = move(shape.build(tokenizer.get_vocab_size()), settings.device)
     forward = torch.compile(model)
     optimiser = Optimiser(model, settings.peak)
     packed = PackedCorpus(tokenizer, corpus, settings.seed)
@@ -118,4 +106,4 @@ def save(model: LlamaForCausalLM, tokenizer: Tokenizer, out: str | Path) -> None
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(weights, strict=False)
     copy.tie_weights()
-    copy.to(torch.bfloat16).save_pretrained(out)
+    copy.bfloat16().save_pretrained(out)

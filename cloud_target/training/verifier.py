@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from cloud_target.export.head import export_head
 from cloud_target.training.label import Rows
+from shared.errors import InputError
 
 UNITS = 64
 
@@ -87,6 +88,9 @@ def fit(rows: Rows, settings: FitSettings, visible: np.ndarray | None = None) ->
 
     Returns:
         The head, and its held-out loss in nats, summed over both criteria.
+
+    Raises:
+        InputError: the held-out loss is not finite after any epoch.
     """
     random = np.random.default_rng(settings.seed)
     documents = np.unique(rows.document)
@@ -129,6 +133,8 @@ def fit(rows: Rows, settings: FitSettings, visible: np.ndarray | None = None) ->
                 best_state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             if waited >= settings.patience:
                 break
+    if best_state is None:
+        raise InputError("a verifier's head cannot be fitted to rows whose loss is not finite; make the rows again")
     weights = [tensor.numpy() for tensor in best_state.values()]
     if visible is not None:
         weights[0] = weights[0] * visible

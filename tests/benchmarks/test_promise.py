@@ -14,6 +14,7 @@ from benchmarks.promise import closing, filled, parse, report
 from benchmarks.scenarios import Scenario
 from benchmarks.verdicts import Verdict
 from shared.config import Criterion, Mode
+from shared.errors import InputError
 from tests.benchmarks.runs import made_run
 
 JOBS = list(jobs_of("stories", [[1, 2]] * 8, 96, [0.0, 0.7], [Criterion.STRICT], [0.01, 0.05]))
@@ -36,6 +37,11 @@ def test_every_cell_has_a_baseline_of_its_temperature():
         (0.7, 0.01, pytest.approx(0.23)),
         (0.7, 0.05, pytest.approx(0.23)),
     ]
+
+
+def test_a_baseline_without_a_token_that_the_target_has_seen_is_refused():
+    with pytest.raises(InputError, match="no rate to compare with"):
+        cells_of(Scenario.PLAIN, JOBS[:2], [[made_run(tokens=0)], [made_run(total_ms=1.0)]])
 
 
 @pytest.mark.parametrize(("scenario", "verdict"), [(Scenario.PLAIN, Verdict.BROKEN), (Scenario.NOISED, Verdict.KEPT)])

@@ -11,7 +11,7 @@ import transformers
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from cloud_target.engine.files import (
     POCKET,
@@ -23,6 +23,7 @@ from cloud_target.engine.files import (
     weight_files,
 )
 from cloud_target.engine.hf.cpu import guard_bfloat16
+from cloud_target.engine.hf.typed import from_pretrained, move, token_embeddings
 from cloud_target.engine.interface import Description
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
@@ -63,9 +64,8 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     directory = find_directory(name)
     tokenizer = read_tokenizer(directory)
     source = str(directory) if Path(name).expanduser().is_dir() or name == POCKET else name
-    model = _read_model(source, directory, DTYPES[dtype])
-    model = model.to(place).eval()  # type: ignore[arg-type]  # its decorator hides that it is a method
-    vocabulary, rows = vocabulary_size(tokenizer), model.get_input_embeddings().weight.shape[0]
+    model = move(_read_model(source, directory, DTYPES[dtype]), place).eval()
+    vocabulary, rows = vocabulary_size(tokenizer), token_embeddings(model).shape[0]
     if vocabulary > rows:
         raise InputError(
             f"the tokenizer of {name} has {vocabulary} ids and the model knows only {rows}, so they do not belong "
@@ -99,29 +99,22 @@ def _read_model(source: str, directory: Path, dtype: torch.dtype) -> PreTrainedM
         config = AutoConfig.from_pretrained(directory)
         _keep_rope(config, read_config(directory))
         try:
-            model, info = _from_pretrained(source, config, dtype, "sdpa")
+            model, missing = from_pretrained(source, config, dtype, "sdpa")
         except ValueError as error:
             if "scaled_dot_product" not in str(error):
                 raise
-            model, info = _from_pretrained(source, config, dtype, "eager")
+            model, missing = from_pretrained(source, config, dtype, "eager")
     except Exception as error:  # a library, files of any age: anything can come
         weight_files(directory)  # the likeliest reason has a better sentence
         raise InputError(
             f"transformers {transformers.__version__} cannot load {source} as a causal language model "
             f"({str(error).strip().splitlines()[0]})"
         ) from error
-    missing = sorted(info["missing_keys"])
     if missing:
         raise InputError(
             f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"
         )
     return model
-
-
-def _from_pretrained(source: str, config: object, dtype: torch.dtype, attention: str):
-    return AutoModelForCausalLM.from_pretrained(
-        source, config=config, dtype=dtype, attn_implementation=attention, output_loading_info=True
-    )
 
 
 def _keep_rope(config: Any, raw: dict) -> None:

@@ -19,6 +19,7 @@ from cloud_target.training.card import POCKET_CORPORA, write_card
 from cloud_target.training.cli import _EXAMPLES, add_commands
 from cloud_target.training.pretrain import save
 from cloud_target.training.process import keep_memory
+from cloud_target.training.settings import DraftSettings, RunSettings, Sizes, read_settings
 from shared.errors import InputError
 
 
@@ -50,6 +51,22 @@ def test_every_step_has_a_command_and_help(parser: argparse.ArgumentParser) -> N
         assert not undocumented
     names = [name for name in vars(commands) if name.endswith("_command")]
     assert len(names) == len(leaves(parser)) == 6
+
+
+def test_a_command_is_told_what_its_line_says_and_else_the_defaults(parser: argparse.ArgumentParser) -> None:
+    line = (
+        "train draft a.txt b.txt --target runs/target --dev dev.txt --layers 3 --minutes 30 --seed 7 --out runs/draft"
+    )
+    assert read_settings(DraftSettings, parser.parse_args(line.split())) == DraftSettings(
+        corpus=("a.txt", "b.txt"),
+        dev=("dev.txt",),
+        target="runs/target",
+        own_text=(),
+        out="runs/draft",
+        corpus_tokens=2_500_000,
+        sizes=Sizes(hidden=None, layers=3, feed_forward=None, kv_heads=None),
+        training=RunSettings(tokens=50_000_000, minutes=30.0, batch_tokens=4096, seed=7),
+    )
 
 
 def test_a_tokenizer_is_trained_from_the_command_line(

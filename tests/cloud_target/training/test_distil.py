@@ -15,7 +15,8 @@ from transformers import LlamaForCausalLM
 from cloud_target.training.distil import batches, distil, draft_like, loss_terms
 from cloud_target.training.models import load_model, run
 from cloud_target.training.own_text import OwnText, continue_texts, write_own_text
-from cloud_target.training.pretrain import RunSettings, Shape
+from cloud_target.training.pretrain import Shape
+from cloud_target.training.settings import RunSettings
 from cloud_target.training.teacher import SoftTargets, ask_teacher
 from shared.config import Sampling
 from shared.errors import InputError

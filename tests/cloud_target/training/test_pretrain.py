@@ -16,7 +16,8 @@ from transformers import LlamaForCausalLM
 from cloud_target.training.evaluate import bits_per_byte
 from cloud_target.training.models import load_model, load_model_tokenizer
 from cloud_target.training.optim import Schedule
-from cloud_target.training.pretrain import RunSettings, Shape, pretrain
+from cloud_target.training.pretrain import Shape, pretrain
+from cloud_target.training.settings import RunSettings
 from tests.cloud_target.training.conftest import CONTEXT
 
 TEXTS = ["A fox lost its red hat.", "User: Is it free?\nAssistant: It is, at noon.", "Who has seen the hat?"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, Head, fit
 from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion
+from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 
 HIDDEN = 8
@@ -76,6 +77,12 @@ def test_exported_head_equals_the_fitted_one(rows: Rows, head: Head, tmp_path: P
     session = onnxruntime.InferenceSession(tmp_path / "verifier.onnx", providers=["CPUExecutionProvider"])
     found = [session.run(None, {"features": row[None]})[0][0] for row in rows.features[:50]]
     np.testing.assert_allclose(found, head.doubt(rows.features[:50]), atol=1e-5)
+
+
+def test_rows_that_nothing_can_be_learned_from_are_refused(rows: Rows) -> None:
+    broken = replace(rows, features=np.full_like(rows.features, np.nan))
+    with pytest.raises(InputError, match="not finite"):
+        fit(broken, FitSettings(units=0, epochs=1))
 
 
 def test_a_hidden_feature_cannot_move_a_blind_head(rows: Rows) -> None:
