@@ -22,8 +22,8 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from edge_client.inference.draft import Draft
 from edge_client.inference.runtime import open_session
-from shared.bundle import Manifest
 from shared.config import Sampling
+from shared.manifest import Manifest
 from shared.sampling import Sampler
 
 PARTS = ("bare", "feed", "draw", "verify", "head", "local")

@@ -25,10 +25,10 @@ from cloud_target.prepare.work import Stage
 from cloud_target.training.doubts import BUDGETS, ask_rate, free_doubts, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, fit
-from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
+from shared.manifest import DOUBT_COLUMNS
 
 ASK_RATES = (0.04, 0.08, 0.18, 0.29)
 # An audit is known when the next call has come back: tokens before it, some ten positions ago on average.

@@ -22,10 +22,10 @@ from cloud_target.prepare.heads import VERIFIER, ExportedHead
 from cloud_target.training.doubts import ask_rate, off_target
 from edge_client.promise.budget import Budget
 from edge_client.promise.learning import Learner
-from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
+from shared.manifest import DOUBT_COLUMNS
 
 BUDGETS = (0.01, 0.05)
 

@@ -16,7 +16,7 @@ from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from edge_client.settings import Settings
-from edge_client.usage.audit import AuditCounts
+from edge_client.usage.audit_counts import AuditCounts
 from edge_client.usage.summary import Summary
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import TargetUnavailable

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.prose import unseen_prose
 from cloud_target.engine.files import POCKET, find_directory
-from shared.bundle import FILES, read_manifest, write_manifest
+from shared.manifest import FILES, read_manifest, write_manifest
 
 
 class Scenario(StrEnum):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_client.stream import Completion, Stream
     from edge_client.target.credentials import Credentials
     from edge_client.target.retry import Retry
-    from edge_client.usage.audit import AuditCounts, AuditReport
+    from edge_client.usage.audit_counts import AuditCounts, AuditReport
     from edge_client.usage.summary import Summary, Times
     from shared.config import Coupling, Criterion, Mode
     from shared.errors import (
@@ -48,7 +48,7 @@ _HOMES = {
     "edge_client.stream": ("Completion", "Stream"),
     "edge_client.target.credentials": ("Credentials",),
     "edge_client.target.retry": ("Retry",),
-    "edge_client.usage.audit": ("AuditCounts", "AuditReport"),
+    "edge_client.usage.audit_counts": ("AuditCounts", "AuditReport"),
     "edge_client.usage.summary": ("Summary", "Times"),
     "shared.config": ("Coupling", "Criterion", "Mode"),
     "shared.errors": (

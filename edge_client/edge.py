@@ -14,16 +14,16 @@ from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Retract, Text, Token
 from edge_client.promise import drift
 from edge_client.promise.calibration import first_threshold
-from edge_client.promise.entries import Promise
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
+from edge_client.promise.promises import Promise
 from edge_client.settings import Options, Settings
 from edge_client.stream import Completion, Event, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
-from edge_client.usage.audit import AuditReport
+from edge_client.usage.audit_counts import AuditReport
 from shared.chat import Message, render_chat
 from shared.config import Mode
 from shared.errors import ContextLengthError, InputError, TandemError
@@ -158,7 +158,7 @@ class Edge:
             if self._client is None:
                 client = self._open()
                 try:
-                    client.check(self.bundle.manifest)
+                    client.description.check(self.bundle.manifest, client.address)
                 except BaseException:
                     client.close()
                     raise

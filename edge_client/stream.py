@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from edge_client.decoding.text import Origin, Retract, Text, Token
-from edge_client.usage.audit import AuditReport
+from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.summary import Summary
 from shared.config import Mode
 from shared.stopping import FinishReason

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from shared.prefix import MASK, mix
+from shared.prefix_hash import MASK, mix
 
 _POSITION = 0xD1B54A32D192ED03
 _TOKEN_INT = 0x9E3779B97F4A7C15

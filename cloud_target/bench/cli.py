@@ -9,7 +9,7 @@ from pathlib import Path
 from cloud_target.bench.plan import MIXES, Plan
 from cloud_target.bench.settings import OwnTarget, RunningTarget, Settings
 from cloud_target.options import dial, values
-from cloud_target.options.given import given
+from cloud_target.options.handed_on import given
 from cloud_target.server import options as serve
 from shared.errors import InputError
 

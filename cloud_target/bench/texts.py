@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from cloud_target.bench.plan import Plan
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.errors import InputError
 from shared.wire import codec

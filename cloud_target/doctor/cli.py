@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import asdict
 
 from cloud_target.options import dial
-from cloud_target.options.given import given
+from cloud_target.options.handed_on import given
 from cloud_target.server import options as serve
 from shared.errors import InputError
 

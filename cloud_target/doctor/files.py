@@ -21,7 +21,7 @@ _NO_CHECK_TIME = 0x200000
 def address(settings: ServeSettings) -> Iterator[Finding]:
     """The addresses can be listened on, and what must be protected is."""
     from cloud_target.access.protection import check_address, read_access
-    from cloud_target.telemetry import offered
+    from cloud_target.telemetry import exporting as offered
 
     access, seen = read_access(settings.access), settings.telemetry
     check_address(settings.host, settings.port, access)

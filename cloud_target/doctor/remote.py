@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cloud_target.doctor.files import dates
 from cloud_target.doctor.findings import Check, Finding, fail, ok, warn
 from cloud_target.options.dial import DialSettings, Line
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.errors import LimitReached, ProtocolError
 from shared.wire import codec, metadata

@@ -16,14 +16,14 @@ from cloud_target.engine.files import POCKET, find_directory, read_tokenizer, ta
 from cloud_target.export.builder import write_model
 from cloud_target.export.check import Differences
 from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokenizer
+from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, take_draft
 from cloud_target.export.head import baseline_head, read_head
-from cloud_target.export.names import DTYPES, KINDS
 from cloud_target.export.quantise import Agreement
-from shared.bundle import Calibration, Familiar, Manifest, Wording, write_manifest
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
+from shared.manifest import Calibration, Familiar, Manifest, Wording, write_manifest
 from shared.tokenizer import load_tokenizer
 
 
@@ -180,7 +180,7 @@ def identify_target(source: str) -> Target:
 
 
 def read_calibration(path: str | Path) -> list[Calibration]:
-    """A calibration table from a JSON list of objects with the fields of `shared.bundle.Calibration`.
+    """A calibration table from a JSON list of objects with the fields of `shared.manifest.Calibration`.
 
     Raises:
         InputError: the file cannot be read, or is something else.

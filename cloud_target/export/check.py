@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from cloud_target.export.runner import Runner
-from shared.bundle import Probe
 from shared.errors import BundleError
+from shared.manifest import Probe
 
 # Errors are measured in standard deviations of the values themselves: float32 sums in another order, nothing more.
 ALLOWED = 2e-3

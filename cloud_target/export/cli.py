@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cloud_target.export.names import DTYPES, KINDS
+from cloud_target.export.choices import DTYPES, KINDS
 
 _DESCRIPTION = """\
 Make the bundle that an edge device needs: the draft as an ONNX graph, the verifier, the tokenizer, and a manifest.

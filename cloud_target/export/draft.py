@@ -13,14 +13,14 @@ from tokenizers import Tokenizer
 from cloud_target.export.builder import write_model
 from cloud_target.export.check import Differences, check, make_probe, probe_ids, reference
 from cloud_target.export.checkpoint import DEFAULT_CONTEXT, Checkpoint, load_checkpoint
+from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.graph import obstacle, shared_buffer_graph
-from cloud_target.export.names import DTYPES, KINDS
 from cloud_target.export.quantise import Agreement, agreement, quantise, write_texts
 from cloud_target.export.runner import Runner
-from shared.bundle import DraftGraph, Probe, read_manifest
 from shared.config import Sampling
 from shared.errors import InputError
 from shared.features import LARGEST
+from shared.manifest import DraftGraph, Probe, read_manifest
 from shared.tokenizer import load_tokenizer
 
 # An 8-bit draft must draw the same token as the float32 one in this share of positions.

@@ -1,6 +1,6 @@
 """The verifier's head as an ONNX graph: features float32 ``[1, SCALARS + hidden]`` -> doubt float32 ``[1, 2]``.
 
-Doubt is the probability that the drawn token is off-target; its columns are `shared.bundle.DOUBT_COLUMNS`
+Doubt is the probability that the drawn token is off-target; its columns are `shared.manifest.DOUBT_COLUMNS`
 (SPRINTER, section 3, has the linear head).
 """
 
@@ -13,9 +13,9 @@ import onnx
 import onnxruntime
 
 from cloud_target.export.builder import GraphBuilder, tensor, write_model
-from shared.bundle import DOUBT_COLUMNS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
+from shared.manifest import DOUBT_COLUMNS
 
 _COLUMNS = len(DOUBT_COLUMNS)
 # A feature that varied less than this in training says nothing: it is left out instead of divided by almost nothing.

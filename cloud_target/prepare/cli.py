@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cloud_target.export.names import DTYPES, KINDS
+from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
 
 _DESCRIPTION = """\

@@ -22,8 +22,8 @@ from cloud_target.training.label import Rows, label
 from cloud_target.training.own_text import OwnText
 from cloud_target.training.steps import GraphSteps
 from shared import features, noise, sampling
-from shared.bundle import read_manifest
 from shared.config import Sampling
+from shared.manifest import read_manifest
 
 # What the rows follow from besides models, text and settings: the two serving sides' own functions.
 _CODE = code(sys.modules[__name__], label_module, steps, models, features, sampling, noise, score)

@@ -12,8 +12,8 @@ from cloud_target.prepare.heads import ExportedHead
 from cloud_target.training.doubts import compare, free_doubts, off_target
 from cloud_target.training.evaluate import DevText, agreement_line
 from cloud_target.training.label import Rows
-from shared.bundle import DOUBT_COLUMNS, Calibration
 from shared.config import Criterion, Sampling
+from shared.manifest import DOUBT_COLUMNS, Calibration
 
 # Kinds of text, as the report calls them.
 OWN_TEXT = "own text"

@@ -16,9 +16,9 @@ from cloud_target.export.bundle import Target, draft_tokenizer, identify_target,
 from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokenizer
 from cloud_target.export.draft import is_bundle
 from cloud_target.prepare.settings import Settings
-from shared.bundle import read_manifest
 from shared.errors import InputError
 from shared.identity import file_digest
+from shared.manifest import read_manifest
 
 
 class Pair:

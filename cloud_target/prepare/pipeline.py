@@ -13,7 +13,7 @@ import numpy as np
 
 from cloud_target.export import blocks, candidates, gpt2, graph, llama, quantise
 from cloud_target.export.bundle import check_place, make_bundle
-from cloud_target.export.names import DTYPES, KINDS
+from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.prepare.documents import SPLITS, check_readable, read_split, split_documents
 from cloud_target.prepare.heads import VERIFIER, ExportedHead, fit_heads, read_heads
 from cloud_target.prepare.labels import READ, Labeller, read_rows
@@ -25,9 +25,9 @@ from cloud_target.prepare.texts import Text, write_texts
 from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training.calibrate import calibrate, familiar, wording
 from cloud_target.training.label import Rows
-from shared.bundle import DOUBT_COLUMNS, Calibration, Familiar, Wording, read_manifest
 from shared.errors import InputError
 from shared.identity import file_digest
+from shared.manifest import DOUBT_COLUMNS, Calibration, Familiar, Wording, read_manifest
 
 STEPS = 7
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from cloud_target.prepare.measure import HEAD, ORACLE, RANDOM, find
 from cloud_target.prepare.words import percent
-from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
+from shared.manifest import DOUBT_COLUMNS
 
 
 def budget_table(report: dict[str, Any], sampling: Sampling, criterion: Criterion) -> str:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.round_robin import RoundRobin
-from cloud_target.server.times import Times
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from shared.errors import TargetBusy, TargetUnavailable
@@ -27,9 +27,9 @@ class Lease:
         unwanted: someone newer wants the session, or another tenant its room; finish no more than the present step.
     """
 
-    def __init__(self, session: Session, times: Times) -> None:
+    def __init__(self, session: Session, timeouts: Timeouts) -> None:
         self.session = session
-        self._times = times
+        self._timeouts = timeouts
         self.unwanted = self._gives_way = False
         self._limit: asyncio.Timeout | None = None
 
@@ -39,7 +39,7 @@ class Lease:
         Raises:
             TargetUnavailable: the client reads nothing; the call must end, as the answer may be lost.
         """
-        limit = self._times.unread_unwanted if self.unwanted else self._times.unread
+        limit = self._timeouts.unread_unwanted if self.unwanted else self._timeouts.unread
         try:
             async with asyncio.timeout(limit) as self._limit:
                 await sending
@@ -56,7 +56,7 @@ class Lease:
         """
         if self._gives_way:
             raise TargetBusy(
-                "another tenant waits for room in the target's memory; try again in a moment", self._times.fair
+                "another tenant waits for room in the target's memory; try again in a moment", self._timeouts.fair
             )
 
     def give_way(self) -> None:
@@ -68,7 +68,7 @@ class Lease:
         self.unwanted = True
         limit = self._limit
         if limit is not None and not limit.expired() and (when := limit.when()) is not None:
-            soon = asyncio.get_running_loop().time() + self._times.unread_unwanted
+            soon = asyncio.get_running_loop().time() + self._timeouts.unread_unwanted
             limit.reschedule(min(when, soon))
 
 
@@ -76,12 +76,12 @@ class Leases:
     """Leases sessions to requests. Runs inside one event loop.
 
     Args:
-        times: how long it waits for what.
+        timeouts: how long it waits for what.
     """
 
-    def __init__(self, table: SessionTable, times: Times | None = None) -> None:
+    def __init__(self, table: SessionTable, timeouts: Timeouts | None = None) -> None:
         self._table = table
-        self._times = times or Times()
+        self._timeouts = timeouts or Timeouts()
         self._working: dict[bytes, Lease] = {}
         self._waiting: RoundRobin[object] = RoundRobin()  # for room; the first of them gets it first
         self._changed = asyncio.Event()
@@ -113,7 +113,7 @@ class Leases:
     async def _begin(self, request: Request, context: int) -> Lease:
         key, tenant, ticket = request.terms.key, request.terms.tenant, object()
         now, queued = asyncio.get_running_loop().time(), False
-        deadline, fair = now + self._times.patience, now + self._times.fair
+        deadline, fair = now + self._timeouts.patience, now + self._timeouts.fair
         try:
             while True:
                 older = self._working.get(key)
@@ -122,7 +122,7 @@ class Leases:
                     busy = TargetBusy("an older request is at work on this session; try again in a moment")
                 elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
                     try:
-                        return Lease(begin(self._table, request, context), self._times)
+                        return Lease(begin(self._table, request, context), self._timeouts)
                     except TargetBusy as error:
                         busy = error
                 else:
@@ -135,7 +135,7 @@ class Leases:
                     if until == deadline:
                         raise busy
                     self._ask_for_room(tenant)
-                    fair += self._times.fair
+                    fair += self._timeouts.fair
         finally:
             if queued:
                 self._leave(tenant, ticket)

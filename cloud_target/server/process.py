@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
 from cloud_target.options.sizes import show_size
-from cloud_target.server.server import TargetServer, serve
+from cloud_target.server.server import TargetServer
 from cloud_target.server.settings import ServeSettings
-from cloud_target.telemetry import offered
+from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to
 from shared.errors import INTERRUPTED
 
@@ -49,6 +51,45 @@ def serve_until_signal(settings: ServeSettings) -> int:
             return 1
         event(log, "ended", signal=ended_by.name)
         return INTERRUPTED if ended_by == signal.SIGINT else 0
+
+
+async def serve(server: TargetServer, ready: Callable[[str], None], drain_seconds: float) -> signal.Signals | None:
+    """Serve until SIGTERM or SIGINT; returns which. A second signal ends the process at once.
+
+    Without a signal it ends, with None, where the engine is dead: a new process may do better.
+
+    Args:
+        ready: gets the address when calls are answered.
+        drain_seconds: how long calls under way may still take after the signal.
+    """
+    loop, stop = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+
+    def hear(number: signal.Signals) -> None:
+        if stop.done():
+            log.warning("ended at once by a second signal")
+            os._exit(128 + number)  # not even a forward pass is waited for; edges repeat what they asked
+        stop.set_result(number)
+
+    async def notice() -> None:
+        await server.dead.wait()
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, hear, number)
+    await server.start()
+    noticing = asyncio.create_task(notice())
+    try:
+        ready(server.address)
+        ended_by = await stop
+        if ended_by is None:
+            log.error("the engine fails at every pass; the server ends, so that another may be started")
+        else:
+            event(log, "draining", signal=ended_by.name, at_most_seconds=drain_seconds)
+        return ended_by
+    finally:
+        noticing.cancel()
+        await server.stop(drain_seconds)
 
 
 def _ready(engine: Engine, address: str, metrics: str | None) -> None:

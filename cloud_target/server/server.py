@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import grpc
@@ -19,8 +17,7 @@ from cloud_target.access.tls import server_credentials
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.server.servicer import TargetServicer
-from cloud_target.server.times import Times
-from cloud_target.telemetry.logs import event
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import add_TargetServiceServicer_to_server
@@ -56,7 +53,7 @@ class TargetServer:
         access: what protects it.
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
-        times: how long it waits for what.
+        timeouts: how long it waits for what.
 
     Attributes:
         address: "host:port" once started.
@@ -74,7 +71,7 @@ class TargetServer:
         access: Access | None = None,
         observer: Observer = NOBODY,
         prefix_caching: bool = True,
-        times: Times | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
@@ -83,7 +80,9 @@ class TargetServer:
         self._port = port
         scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
-        self._servicer = TargetServicer(engine, scheduler, access.tokens, access.quota, observer, prefix_caching, times)
+        self._servicer = TargetServicer(
+            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts
+        )
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
         self.address = ""
@@ -114,52 +113,13 @@ class TargetServer:
         self._servicer.close()
 
 
-async def serve(server: TargetServer, ready: Callable[[str], None], drain_seconds: float) -> signal.Signals | None:
-    """Serve until SIGTERM or SIGINT; returns which. A second signal ends the process at once.
-
-    Without a signal it ends, with None, where the engine is dead: a new process may do better.
-
-    Args:
-        ready: gets the address when calls are answered.
-        drain_seconds: how long calls under way may still take after the signal.
-    """
-    loop, stop = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
-
-    def hear(number: signal.Signals) -> None:
-        if stop.done():
-            log.warning("ended at once by a second signal")
-            os._exit(128 + number)  # not even a forward pass is waited for; edges repeat what they asked
-        stop.set_result(number)
-
-    async def notice() -> None:
-        await server.dead.wait()
-        if not stop.done():
-            stop.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, hear, number)
-    await server.start()
-    noticing = asyncio.create_task(notice())
-    try:
-        ready(server.address)
-        ended_by = await stop
-        if ended_by is None:
-            log.error("the engine fails at every pass; the server ends, so that another may be started")
-        else:
-            event(log, "draining", signal=ended_by.name, at_most_seconds=drain_seconds)
-        return ended_by
-    finally:
-        noticing.cancel()
-        await server.stop(drain_seconds)
-
-
 @contextmanager
 def running(
     engine: Engine,
     port: int = 0,
     access: Access | None = None,
     observer: Observer = NOBODY,
-    times: Times | None = None,
+    timeouts: Timeouts | None = None,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -168,7 +128,7 @@ def running(
 
     async def main() -> None:
         try:
-            server = TargetServer(engine, port=port, access=access, observer=observer, times=times)
+            server = TargetServer(engine, port=port, access=access, observer=observer, timeouts=timeouts)
             await server.start()
             started.append(server.address)
         except BaseException as error:

@@ -18,11 +18,11 @@ from cloud_target.protocol.describe import describe
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
-from cloud_target.server.calls import ending
+from cloud_target.server.endings import ending
 from cloud_target.server.leases import Leases
-from cloud_target.server.stream import RequestStream
+from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
-from cloud_target.server.times import Times
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -41,7 +41,7 @@ class TargetServicer(TargetServiceServicer):
         quota: what a tenant may have of which the tokens do not say otherwise.
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
-        times: how long it waits for what.
+        timeouts: how long it waits for what.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class TargetServicer(TargetServiceServicer):
         quota: Quota | None = None,
         observer: Observer = NOBODY,
         prefix_caching: bool = True,
-        times: Times | None = None,
+        timeouts: Timeouts | None = None,
     ) -> None:
         self._engine, self._scheduler = engine, scheduler
         self._observer = observer
-        self._times = times or Times()
+        self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
-        self._leases = Leases(self._table, self._times)
+        self._leases = Leases(self._table, self._timeouts)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._streams: set[RequestStream] = set()
         self._stopping = False
@@ -109,7 +109,7 @@ class TargetServicer(TargetServiceServicer):
         def check() -> None:
             nonlocal seen
             tally.check()
-            if (now := monotonic()) - seen >= self._times.token_check:
+            if (now := monotonic()) - seen >= self._timeouts.token_check:
                 self._admission.check(caller)
                 seen = now
 

@@ -1,1 +1,1 @@
-"""The sessions that the target holds: found by their text, leased to one stream at a time, and evicted for room."""
+"""The texts that the cache holds, found by their session's id, and who makes room for whom."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from shared import prefix
+from shared import prefix_hash as prefix
 
 
 def session_key(tenant: str, session_id: bytes) -> bytes:

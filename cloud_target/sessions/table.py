@@ -6,12 +6,12 @@ answered with a resync, and the edge sends the text again.
 
 from __future__ import annotations
 
-from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import count, islice
 
 from cloud_target.engine.interface import Engine
+from cloud_target.sessions.prefix_caching import longest_prefix
 from cloud_target.sessions.session import Session
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import TargetBusy
@@ -83,31 +83,15 @@ class SessionTable:
         return session
 
     def reuse_prefix(self, session: Session, ids: Sequence[int]) -> None:
-        """Copy to a session that is about to read `ids` from the start the longest prefix that another of its tenant
-        has read already, if that is a block or more; the session must have room for it."""
+        """Let a session that is about to read `ids` from the start have what another of its tenant has read already;
+        the session must have room for it."""
         if not self._prefix_caching:
             return
-        block, engine = self._engine.block, self._engine
-        held = min(session.cached, session.agrees(0, ids))
-        source, best = None, held + block - 1
-        wanted = array("I", ids[:block])
-        for other in islice(reversed(self._tenants[session.tenant].values()), COMPARED):
-            if other is not session and other.cached > best and other.ids[:block] == wanted:
-                common = min(other.cached, other.agrees(0, ids))
-                if common > best:
-                    source, best = other, common
-        if source is not None:
-            origin, slot = source.slot, session.slot
-
-            def lend() -> None:
-                try:
-                    engine.copy(origin, slot, best)
-                except Exception:
-                    engine.trim(slot)  # so that whatever was to be read after it fails
-                    raise
-
-            self._do(lend, lambda: self._forget(session, source))
-            session.rewrite(0, ids[:best], cached=best)
+        recent = islice(reversed(self._tenants[session.tenant].values()), COMPARED)
+        found = longest_prefix(session, ids, recent, self._engine.block)
+        if found is not None:
+            self._do(found.copy(self._engine), lambda: self._forget(session, found.source))
+            session.rewrite(0, ids[: found.tokens], cached=found.tokens)
 
     def put_back(self, session_id: bytes) -> None:
         """End the use that `take` began; room that was not needed, and a session without cache, go now."""

@@ -104,7 +104,7 @@ class LogObserver(Observer):
     """Logs one line a stream when it has ended, and refusals, of each reason not too many."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._log = logging.getLogger(f"{LOGGER}.service")
+        self._log = logging.getLogger(f"{LOGGER}.server")
         self._clock = clock
         self._told: dict[str, float] = {}
         self._untold: dict[str, int] = {}

@@ -21,9 +21,9 @@ from tokenizers import Tokenizer
 from cloud_target.training.doubts import off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Doubter
-from shared.bundle import DOUBT_COLUMNS, Calibration, Familiar, Wording
 from shared.config import Criterion
 from shared.features import NAMES
+from shared.manifest import DOUBT_COLUMNS, Calibration, Familiar, Wording
 from shared.tokenizer import bytes_per_token
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)

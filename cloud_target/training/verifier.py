@@ -35,7 +35,7 @@ class Head:
     Attributes:
         mean, std: of the features over the training rows, ``float32 [features]``.
         w1, b1: hidden layer, ``float32 [units, features]`` and ``[units]``, or None.
-        w2, b2: output layer, ``float32 [2, units or features]`` and ``[2]``; rows as `shared.bundle.DOUBT_COLUMNS`.
+        w2, b2: output layer, ``float32 [2, units or features]`` and ``[2]``; rows as `shared.manifest.DOUBT_COLUMNS`.
     """
 
     mean: np.ndarray

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.inference.pool import ModelPool
-from shared.bundle import Manifest, read_manifest
 from shared.errors import InputError
+from shared.manifest import Manifest, read_manifest
 from shared.tokenizer import load_tokenizer
 
 

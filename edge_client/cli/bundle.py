@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 
 from edge_client.cli.console import CONTROLS
-from shared.bundle import read_manifest
+from shared.manifest import read_manifest
 
 
 def run(options: argparse.Namespace) -> int:

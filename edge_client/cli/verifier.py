@@ -8,7 +8,7 @@ import json
 from edge_client.cli.console import CONTROLS
 from edge_client.cli.verifier_report import as_dict, as_text
 from edge_client.promise.memory import Memory
-from shared.bundle import read_manifest
+from shared.manifest import read_manifest
 
 
 def report(options: argparse.Namespace) -> int:

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_client.promise.budget import Budget
-from edge_client.promise.entries import Entry
 from edge_client.promise.memory import Memory
-from shared.bundle import Manifest
+from edge_client.promise.promises import Entry
+from shared.manifest import Manifest
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from time import perf_counter
+from typing import assert_never
 
 from edge_client.decoding.decoder import Listener, decode
 from edge_client.decoding.drafter import Drafter
@@ -17,8 +18,8 @@ from edge_client.settings import Settings
 from edge_client.target.session import TargetSession
 from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
-from shared.bundle import DOUBT_COLUMNS
 from shared.config import Coupling, Mode
+from shared.manifest import DOUBT_COLUMNS
 from shared.sampling import Sampler
 
 # The tail audit is worth this much patience, in seconds, once the text is on the screen.
@@ -112,5 +113,8 @@ def _policy(settings: Settings, feedback: Feedback | None, first_threshold: floa
             return Exact(settings.effective_window)
         case Mode.LOCAL:
             return Local(first_threshold)
-    assert feedback is not None, "sprint is steered"
-    return Sprint(feedback.budget, settings.effective_window)
+        case Mode.SPRINT:
+            assert feedback is not None, "sprint is steered"
+            return Sprint(feedback.budget, settings.effective_window)
+        case mode:
+            assert_never(mode)

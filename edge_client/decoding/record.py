@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_client.decoding.text import Origin, Text
 from edge_client.target.verdict import Audit, Verdict
-from edge_client.usage.audit import AuditCounts
+from edge_client.usage.audit_counts import AuditCounts
 from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
 from shared.config import Criterion

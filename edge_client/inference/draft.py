@@ -17,8 +17,8 @@ import onnxruntime
 from onnxruntime import OrtValue
 
 from edge_client.inference.runtime import first_line, open_session
-from shared.bundle import DraftGraph, Manifest, Probe
 from shared.errors import BundleError, ContextLengthError, InputError
+from shared.manifest import DraftGraph, Manifest, Probe
 
 # A long prompt is read in pieces, so that the memory it takes for a moment stays small.
 _CHUNK = 128

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_client.inference.draft import Draft, draft_maker
 from edge_client.inference.verifier import Head, Verifier
-from shared.bundle import Manifest
+from shared.manifest import Manifest
 
 
 @dataclass(frozen=True)

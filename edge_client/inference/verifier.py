@@ -13,9 +13,9 @@ from onnxruntime import OrtValue
 
 from edge_client.inference.draft import Step
 from edge_client.inference.runtime import open_session
-from shared.bundle import DOUBT_COLUMNS
 from shared.errors import BundleError
 from shared.features import SCALARS, write_features
+from shared.manifest import DOUBT_COLUMNS
 from shared.sampling import Draw
 
 
@@ -35,7 +35,7 @@ class Head(Protocol):
             step: what the draft gave.
             draw: the token drawn from it.
             temperature: in use.
-            column: of `shared.bundle.DOUBT_COLUMNS`, the criterion in use.
+            column: of `shared.manifest.DOUBT_COLUMNS`, the criterion in use.
         """
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from shared.bundle import Calibration
 from shared.config import Criterion, Sampling
+from shared.manifest import Calibration
 
 
 def first_threshold(

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from edge_client.promise.calibration import nearest
 from edge_client.target.description import Description
 from edge_client.usage.summary import Summary
-from shared.bundle import Manifest
 from shared.config import Mode, Sampling
+from shared.manifest import Manifest
 from shared.tokenizer import bytes_per_token
 
 _WHAT_THEN = (

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_client.promise.budget import Budget
-from edge_client.promise.entries import Entry, Promise
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
-from edge_client.usage.audit import AuditCounts
-from shared.bundle import Manifest
+from edge_client.promise.promises import Entry, Promise
+from edge_client.usage.audit_counts import AuditCounts
 from shared.errors import DamagedMemory, InputError
+from shared.manifest import Manifest
 
 FORMAT = 1
 # Every promise has an entry; the least recently used ones are forgotten.

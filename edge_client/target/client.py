@@ -8,15 +8,13 @@ from collections.abc import Iterable
 
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
-from edge_client.target.reliable import ReliableLink
+from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
 from edge_client.target.transport import Transport
 from edge_client.target.verdict import Reader
 from edge_client.usage.meter import Meter
-from shared.bundle import Manifest
 from shared.config import Coupling, Sampling
-from shared.errors import TargetMismatch
 from shared.wire import codec
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
@@ -83,20 +81,6 @@ class TargetClient:
                 return Description.from_wire(self._transport.describe(patience.attempt()))
             except PASSING as error:
                 patience.after(error)
-
-    def check(self, manifest: Manifest) -> None:
-        """See that this target can judge the tokens of a bundle.
-
-        Raises:
-            TargetMismatch: another tokenizer, so that the same ids mean other words.
-        """
-        theirs = self.description
-        if (theirs.tokenizer_fingerprint, theirs.vocabulary) != (manifest.tokenizer_fingerprint, manifest.vocabulary):
-            raise TargetMismatch(
-                f"{theirs.name} at {self.address} has another tokenizer ({theirs.vocabulary} tokens) than the bundle "
-                f"{manifest.name} ({manifest.vocabulary}); use a bundle that was made for it, or another target",
-                options=("bundle", "target"),
-            )
 
     def session(
         self, sampling: Sampling, coupling: Coupling, end_ids: Iterable[int], prompt_length: int

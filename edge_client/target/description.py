@@ -1,10 +1,11 @@
-"""What a target says that it serves."""
+"""What a target says that it serves, and whether a bundle fits it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import ProtocolError
+from shared.errors import ProtocolError, TargetMismatch
+from shared.manifest import Manifest
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -45,3 +46,19 @@ class Description:
                 "the target describes itself without its limits; it must run the same version of Tandem"
             )
         return cls(**{name: getattr(message, name) for name in cls.__dataclass_fields__})
+
+    def check(self, manifest: Manifest, address: str) -> None:
+        """See that this target can judge the tokens of a bundle.
+
+        Args:
+            address: of the target, for the message.
+
+        Raises:
+            TargetMismatch: another tokenizer, so that the same ids mean other words.
+        """
+        if (self.tokenizer_fingerprint, self.vocabulary) != (manifest.tokenizer_fingerprint, manifest.vocabulary):
+            raise TargetMismatch(
+                f"{self.name} at {address} has another tokenizer ({self.vocabulary} tokens) than the bundle "
+                f"{manifest.name} ({manifest.vocabulary}); use a bundle that was made for it, or another target",
+                options=("bundle", "target"),
+            )

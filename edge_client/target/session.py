@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from edge_client.target.known import Known
-from edge_client.target.reliable import ReliableLink
+from edge_client.target.known_prefix import Known
+from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import Patience, Retry
 from edge_client.target.verdict import Audit, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter

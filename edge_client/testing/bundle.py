@@ -15,7 +15,7 @@ from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from edge_client.testing.scripts import Script, probabilities
 from edge_client.testing.target import SCRIPTED
 from edge_client.testing.tokenizer import END_IDS, byte_tokenizer
-from shared.bundle import DraftGraph, Manifest, Probe
+from shared.manifest import DraftGraph, Manifest, Probe
 from shared.sampling import Draw
 
 _HIDDEN = 8

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from edge_client.testing.contract import ScriptedStream
 from edge_client.testing.scripts import Script
-from edge_client.testing.stream import ScriptedStream
-from shared.bundle import Manifest
+from shared.manifest import Manifest
 from shared.wire.v1 import target_pb2 as wire
 
 SCRIPTED = "scripted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -29,3 +30,17 @@ class Meter:
     target_seconds: float = 0.0
     held_seconds: float = 0.0
     reconnects: int = 0
+
+    def sent(self, size: int, prompt: Iterable[int] = ()) -> None:
+        """A message of `size` bytes went up; `prompt` are the ids of prompt tokens in it."""
+        of_prompt = sum(map(_varint_size, prompt))
+        self.bytes_prompt += of_prompt
+        self.bytes_up += size - of_prompt
+
+    def received(self, size: int) -> None:
+        """A message of `size` bytes came down."""
+        self.bytes_down += size
+
+
+def _varint_size(value: int) -> int:
+    return max(1, (value.bit_length() + 6) // 7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge_client.usage.audit import AuditCounts
+from edge_client.usage.audit_counts import AuditCounts
 from edge_client.usage.meter import Meter
 from shared.config import Criterion
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.modes import Run
-from edge_client.usage.audit import AuditCounts
+from edge_client.usage.audit_counts import AuditCounts
 from edge_client.usage.summary import Summary, Times
 
 

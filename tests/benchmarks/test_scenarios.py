@@ -13,7 +13,7 @@ from cloud_target.engine.files import POCKET_DIRECTORY, target_fingerprint
 from cloud_target.engine.hf.model import load_target
 from edge_client.bundles import pocket
 from edge_client.edge import Edge
-from shared.bundle import read_manifest
+from shared.manifest import read_manifest
 
 
 @pytest.mark.parametrize("scenario", [Scenario.NOISED, Scenario.OTHER])

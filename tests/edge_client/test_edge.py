@@ -10,8 +10,8 @@ import pytest
 
 from edge_client.decoding.text import Origin, Retract
 from edge_client.edge import Edge
-from edge_client.promise.entries import Promise
 from edge_client.promise.memory import Memory
+from edge_client.promise.promises import Promise
 from edge_client.testing import (
     LoopbackTransport,
     ManualClock,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.bundle import read_manifest
+from shared.manifest import read_manifest
 from tests.project.tree import ROOT, need, pyproject
 
 MOST_BYTES = 40_000_000

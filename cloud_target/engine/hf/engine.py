@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from cloud_target.engine.hf.cache import make_cache
+from cloud_target.engine.hf.capacity import make_cache
 from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit
 from cloud_target.engine.hf.measure import measure
 from cloud_target.engine.hf.model import LoadedTarget

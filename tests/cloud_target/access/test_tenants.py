@@ -16,7 +16,7 @@ from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running
-from cloud_target.server.times import Times
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import Observer
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
@@ -97,7 +97,7 @@ def tokens(tmp_path) -> dict[str, str]:
 @pytest.fixture
 def address(engine, ear, tokens, tmp_path: Path) -> Iterator[str]:
     access = ServerAccess(tokens=TokenFile(tmp_path / "tokens"), quota=Quota(sessions=2))
-    with running(engine, access=access, observer=ear, times=Times(token_check=0.02)) as address:
+    with running(engine, access=access, observer=ear, timeouts=Timeouts(token_check=0.02)) as address:
         yield address
 
 
@@ -208,7 +208,9 @@ def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_pat
     engine = SlowEngine(slots=1)
     engine.pause = 0.02
     with (
-        running(engine, access=ServerAccess(tokens=TokenFile(tmp_path / "tokens")), times=Times(fair=0.1)) as address,
+        running(
+            engine, access=ServerAccess(tokens=TokenFile(tmp_path / "tokens")), timeouts=Timeouts(fair=0.1)
+        ) as address,
         TargetClient.connect(address, credentials=Credentials(token=tokens["acme"])) as crowd,
         TargetClient.connect(address, credentials=Credentials(token=tokens["other"])) as lone,
         crowd.session(SAMPLING, Coupling.GUMBEL, (), 2) as long,

@@ -16,11 +16,11 @@ from cloud_target.export.head import export_head
 from cloud_target.export.runner import Runner
 from edge_client.inference.draft import draft_maker
 from edge_client.inference.verifier import Verifier
-from shared.bundle import FILES, Calibration, Familiar, read_manifest
 from shared.config import Criterion
 from shared.errors import BundleError, InputError
 from shared.features import SCALARS
 from shared.identity import tokenizer_fingerprint
+from shared.manifest import FILES, Calibration, Familiar, read_manifest
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save, tiny_tokenizer
 
 CELL = Calibration(Criterion.STRICT, 0.7, 0.9, 0.01, 0.4, 0.009, 0.3, 65000)

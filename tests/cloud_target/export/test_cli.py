@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from cloud_target.export.cli import add_commands
-from shared.bundle import read_manifest
 from shared.errors import InputError
+from shared.manifest import read_manifest
 from tests.cloud_target.export.checkpoints import build, save, tiny_tokenizer
 
 

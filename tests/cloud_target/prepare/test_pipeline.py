@@ -18,10 +18,10 @@ from cloud_target.prepare.texts import TEXTS
 from cloud_target.training.calibrate import BUDGETS
 from cloud_target.training.card import write_card
 from edge_client.edge import Edge
-from shared.bundle import read_manifest
 from shared.config import Sampling
 from shared.errors import InputError
 from shared.identity import file_digest
+from shared.manifest import read_manifest
 from tests.cloud_target.export.checkpoints import VOCABULARY, build, save, tiny_tokenizer
 from tests.cloud_target.prepare.conftest import Finished, Pair
 

@@ -17,8 +17,8 @@ from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.work import Work
 from cloud_target.training.label import Rows
-from shared.bundle import read_manifest
 from shared.errors import InputError
+from shared.manifest import read_manifest
 from tests.cloud_target.prepare.conftest import Finished
 
 pytestmark = pytest.mark.usefixtures("undrawn")

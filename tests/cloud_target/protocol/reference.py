@@ -10,7 +10,7 @@ from cloud_target.engine.scripted import Script, ScriptedEngine
 from cloud_target.protocol.drive import serve
 from cloud_target.protocol.requests import Limits, Request, parse_request, parse_terms
 from cloud_target.sessions.table import SessionTable
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.sampling import Sampler
 from shared.wire import codec

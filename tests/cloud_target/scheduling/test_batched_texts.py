@@ -16,7 +16,7 @@ from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.server.leases import Leases
-from cloud_target.server.times import Times
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.table import SessionTable
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
@@ -49,7 +49,7 @@ async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wi
     """All requests through one scheduler, in chunks of 8 tokens, as the servicer drives them."""
     scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=8))
     table = SessionTable(engine, scheduler.do)
-    leases = Leases(table, Times(patience=60))
+    leases = Leases(table, Timeouts(patience=60))
 
     async def drive(request: Request) -> list[wire.DecodeResponse]:
         responses = []

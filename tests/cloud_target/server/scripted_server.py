@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.server.server import TargetServer, serve
+from cloud_target.server.process import serve
+from cloud_target.server.server import TargetServer
 from cloud_target.server.settings import DRAIN_SECONDS
 from tests.edge_client.scripted_device import CONTEXT, script, tokenizer
 

@@ -13,7 +13,7 @@ from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.protocol.requests import Limits, Request, parse_request, parse_terms
 from cloud_target.server.leases import Leases
 from cloud_target.server.server import running
-from cloud_target.server.times import Times
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.table import SessionTable
 from shared.config import Sampling
 from shared.errors import TargetBusy, TargetUnavailable
@@ -47,7 +47,7 @@ def test_a_tenant_that_writes_long_texts_gives_room_to_one_that_has_none():
     """Its largest text ends with an error that lets its edge come again; who has something at work only waits."""
 
     async def test() -> None:
-        leases, ended = Leases(make_table(2), Times(patience=5.0, fair=0.05)), []
+        leases, ended = Leases(make_table(2), Timeouts(patience=5.0, fair=0.05)), []
 
         async def write(session: int) -> None:
             async with leases.take(wanted(session, "crowd"), CONTEXT) as lease:
@@ -114,7 +114,7 @@ def test_whoever_needs_no_new_room_goes_past_those_that_wait():
 
 def test_who_gives_up_waiting_leaves_the_queue():
     async def test() -> None:
-        leases = Leases(make_table(1), Times(patience=0.02))
+        leases = Leases(make_table(1), Timeouts(patience=0.02))
         async with leases.take(wanted(1), CONTEXT):
             waits = [asyncio.create_task(leases.take(wanted(n), CONTEXT).__aenter__()) for n in (2, 3)]
             await settled()
@@ -129,7 +129,7 @@ def test_who_gives_up_waiting_leaves_the_queue():
 
 def test_a_newer_request_of_a_session_does_not_wait_for_ever():
     async def test() -> None:
-        leases = Leases(make_table(1), Times(patience=0.02))
+        leases = Leases(make_table(1), Timeouts(patience=0.02))
         async with leases.take(wanted(1), CONTEXT) as lease:
             with pytest.raises(TargetBusy, match="an older request"):
                 await leases.take(wanted(1), CONTEXT).__aenter__()
@@ -150,7 +150,7 @@ def test_a_tenants_own_context_bounds_its_room():
 
 def test_a_write_that_hangs_ends_and_sooner_where_somebody_waits():
     async def test() -> None:
-        leases = Leases(make_table(1), Times(unread_unwanted=0.01))
+        leases = Leases(make_table(1), Timeouts(unread_unwanted=0.01))
 
         async def hang() -> None:
             async with leases.take(wanted(1), CONTEXT) as lease:
@@ -183,7 +183,7 @@ def deaf() -> Iterator[Callable[[str], grpc.Channel]]:
 @pytest.mark.slow
 def test_clients_that_do_not_read_lose_their_room(deaf):
     engine = ScriptedEngine(SCRIPT, VOCABULARY, slots=2, context=4096)
-    with running(engine, times=Times(unread=0.3)) as address:
+    with running(engine, timeouts=Timeouts(unread=0.3)) as address:
         stub, calls = TargetServiceStub(deaf(address)), []
         for session in range(2):
             message = request([1, 2], 0, Sampling(), judge_from=2, write_on=4090, session_id=bytes([session]) * 16)

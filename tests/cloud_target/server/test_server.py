@@ -19,7 +19,7 @@ from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server import leases
 from cloud_target.server.server import SERVICE, TargetServer, running
-from cloud_target.server.times import Times
+from cloud_target.server.timeouts import Timeouts
 from edge_client.target.retry import Retry
 from shared import errors
 from shared.config import Sampling
@@ -234,13 +234,13 @@ def test_who_finds_no_slot_waits_and_is_then_told(stub, engine, monkeypatch):
 
 
 def test_the_edge_is_still_there_to_be_told():
-    assert Retry().attempt / 2 >= Times().patience
+    assert Retry().attempt / 2 >= Timeouts().patience
 
 
 def test_busy():
     engine = SlowEngine(SCRIPT, VOCABULARY, slots=1, context=CONTEXT)
     engine.pause = 0.005
-    with running(engine, times=Times(patience=0.05)) as address, grpc.insecure_channel(address) as channel:
+    with running(engine, timeouts=Timeouts(patience=0.05)) as address, grpc.insecure_channel(address) as channel:
         stub = TargetServiceStub(channel)
         first = Stream(stub)
         first.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=CONTEXT, session_id=OTHER))

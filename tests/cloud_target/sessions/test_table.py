@@ -10,7 +10,7 @@ from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import Observer
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.errors import TargetBusy
 
 NAMES = [bytes([65 + i]) * 16 for i in range(5)]

@@ -18,10 +18,10 @@ from cloud_target.training.calibrate import Curve, calibrate, familiar, wording
 from cloud_target.training.doubts import ask_rate, compare, fit_comparison_heads, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, Head, fit
-from shared.bundle import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
+from shared.manifest import DOUBT_COLUMNS
 
 HIDDEN = 8
 

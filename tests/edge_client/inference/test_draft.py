@@ -16,8 +16,8 @@ from cloud_target.export.check import reference
 from cloud_target.export.checkpoint import load_checkpoint
 from edge_client.inference.draft import ConcatDraft, SharedBufferDraft, draft_maker
 from edge_client.testing.models import ScriptedDraft
-from shared.bundle import read_manifest, write_manifest
 from shared.errors import BundleError, ContextLengthError, InputError
+from shared.manifest import read_manifest, write_manifest
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save
 
 TOKENS = st.integers(0, VOCABULARY - 1)

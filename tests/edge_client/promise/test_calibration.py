@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from edge_client.promise.calibration import first_threshold
-from shared.bundle import Calibration
 from shared.config import Criterion, Sampling
+from shared.manifest import Calibration
 
 
 def cells(*rows: tuple[float, float, float, float]) -> list[Calibration]:

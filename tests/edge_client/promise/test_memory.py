@@ -9,10 +9,10 @@ import pytest
 
 from edge_client.cli import main as cli
 from edge_client.promise.budget import Budget
-from edge_client.promise.entries import Promise
 from edge_client.promise.memory import Memory, state_directory
+from edge_client.promise.promises import Promise
 from edge_client.settings import Settings
-from edge_client.usage.audit import AuditCounts
+from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.errors import InputError
 from tests.edge_client.bundles import made_bundle

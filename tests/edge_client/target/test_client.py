@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from edge_client.target.client import CONNECT
 from edge_client.target.retry import Patience, Retry
 from edge_client.testing import LoopbackLink, LoopbackTransport, ManualClock
-from shared.bundle import DraftGraph, Manifest, Probe
 from shared.errors import LinkBroken, ProtocolError, TargetBusy, TargetMismatch, TargetRefused, TargetUnavailable
+from shared.manifest import DraftGraph, Manifest, Probe
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.clients import client_of
 from tests.edge_client.target.conversation import CONTEXT, PROMPT, VOCABULARY, Liar, make_cloud, open_session, own
@@ -160,10 +160,10 @@ def manifest(**changes) -> Manifest:
 def test_check_knows_friend_from_foe():
     client = client_of(LoopbackTransport(make_cloud()))
     assert client.description.context == CONTEXT
-    client.check(manifest(target_fingerprint="another", target_name="larger"))
+    client.description.check(manifest(target_fingerprint="another", target_name="larger"), client.address)
     for change in ({"tokenizer_fingerprint": "another"}, {"vocabulary": VOCABULARY + 1}):
         with pytest.raises(TargetMismatch, match="another tokenizer"):
-            client.check(manifest(**change))
+            client.description.check(manifest(**change), client.address)
 
 
 @pytest.mark.parametrize("field", ["vocabulary", "context", "max_request_tokens"])

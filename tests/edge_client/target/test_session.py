@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from cloud_target.protocol.requests import Limits
 from cloud_target.testing.in_process import InProcessTarget
 from edge_client.target.client import Description, TargetClient, TargetSession
-from edge_client.target.known import Known
+from edge_client.target.known_prefix import Known
 from edge_client.target.retry import Retry
 from edge_client.testing import LoopbackLink, LoopbackTransport, LossyTransport, ManualClock, Trouble
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.config import Coupling
 from shared.errors import InputError, ProtocolError, TargetRefused
 from shared.wire.v1 import target_pb2 as wire
@@ -164,7 +164,7 @@ def test_only_new_tokens_travel_and_are_hashed(monkeypatch):
     session = open_session(client_of(transport))
     hashed = []
     watched = SimpleNamespace(extend=lambda h, ids: hashed.append(len(ids)) or prefix.extend(h, ids))
-    monkeypatch.setattr("edge_client.target.known.prefix", watched)
+    monkeypatch.setattr("edge_client.target.known_prefix.prefix", watched)
     text, _ = sprint(session, 80)
     fallen = sum(len(r.tokens) - r.judge_from for r in transport.requests) - sum(
         r.verdict.stands for r in transport.responses

@@ -16,7 +16,7 @@ from edge_client.testing.loopback import Service, Stream
 from edge_client.testing.opinion import Opinion
 from edge_client.testing.scripts import random_script
 from edge_client.testing.target import ScriptedTarget
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
 from shared.wire import codec

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from cloud_target.engine.interface import Description
-from cloud_target.telemetry import offered
+from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.settings import TelemetrySettings
 from shared.errors import InputError
 

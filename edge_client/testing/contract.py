@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_client.testing.opinion import Opinion
 from edge_client.testing.scripts import Script
-from shared import prefix
+from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
 from shared.wire import codec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from cloud_target.options.given import given
+from cloud_target.options.handed_on import given
 from cloud_target.server import options as serve
 
 

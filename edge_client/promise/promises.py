@@ -9,7 +9,7 @@ from typing import Any
 from edge_client.promise.budget import Steering
 from edge_client.promise.learning import INPUTS, Correction
 from edge_client.settings import Settings
-from edge_client.usage.audit import AuditCounts
+from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 
 

@@ -97,12 +97,11 @@ class ReliableLink:
             request.session.CopyFrom(self._header)
         if not self._used:
             self._used = True
-            self._meter.bytes_up += wire.ReleaseRequest(session_id=self._header.session_id).ByteSize()
+            self._meter.sent(wire.ReleaseRequest(session_id=self._header.session_id).ByteSize())
         self._request_id += 1
         request.request_id = self._request_id
-        prompt = sum(map(_varint_size, request.tokens[: max(0, self._prompt_length - request.position)]))
-        self._meter.bytes_prompt += prompt
-        self._meter.bytes_up += request.ByteSize() - prompt
+        prompt = request.tokens[: max(0, self._prompt_length - request.position)]
+        self._meter.sent(request.ByteSize(), prompt)
         link.send(request)
 
     def _receive(self, timeout: float) -> wire.DecodeResponse:
@@ -111,7 +110,7 @@ class ReliableLink:
         end = self._clock.now() + timeout
         while True:
             answer = self._link.receive(end - self._clock.now())
-            self._meter.bytes_down += answer.ByteSize()
+            self._meter.received(answer.ByteSize())
             if answer.request_id == self._request_id:
                 return answer
             # Lower numbers are what is left of an answer that nobody reads any more.
@@ -120,7 +119,3 @@ class ReliableLink:
                     f"the target answered request {answer.request_id} where {self._request_id} is the last; "
                     "both sides must run the same version of Tandem"
                 )
-
-
-def _varint_size(value: int) -> int:
-    return max(1, (value.bit_length() + 6) // 7)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.bundle import read_manifest
 from shared.errors import BundleError
+from shared.manifest import read_manifest
 from tests.edge_client.bundles import made_bundle
 
 CHANGES = {

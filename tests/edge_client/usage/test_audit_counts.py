@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.usage.audit import AuditCounts, AuditReport
+from edge_client.usage.audit_counts import AuditCounts, AuditReport
 from shared.config import Criterion
 
 counts = st.builds(AuditCounts, *(st.integers(0, 1000) for _ in range(5)), st.floats(0, 1e4))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Times:
+class Timeouts:
     """Seconds each.
 
     Attributes:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared import prefix
+from shared import prefix_hash as prefix
 
 
 class Known:
     """A prefix of the text, and its hash; grows at the cost of what is new.
 
     Attributes:
-        hash: of all of it, as in `shared/prefix.py`.
+        hash: of all of it, as in `shared/prefix_hash.py`.
     """
 
     def __init__(self) -> None:

@@ -1,0 +1,66 @@
+"""How many tokens the cache holds: from what a model keeps of each, and the memory that there is."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from cloud_target.engine.hf.cache import BareCache, StoreCache
+from cloud_target.engine.hf.store import KvStore, Shape, token_bytes
+from shared.errors import InputError
+
+# Texts take room in blocks of so many tokens: a short text wastes little, and a growing one seldom moves.
+BLOCK = 64
+# Memory for keys and values on a CPU, bytes, unless told; on CUDA, half of what is free then.
+MEMORY = 1 << 30
+
+
+class _Probe(BareCache):
+    """Takes note of what a model wants kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: dict[int, tuple[Shape, Shape]] = {}
+        self.dtype = torch.float32
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: object, **__: object):
+        self.dtype = key_states.dtype
+        self.shapes[layer_idx] = _shape(key_states), _shape(value_states)
+        return key_states, value_states
+
+
+def _shape(states: torch.Tensor) -> Shape:
+    return states.shape[1], states.shape[3]
+
+
+def probe(model: PreTrainedModel) -> tuple[dict[int, tuple[Shape, Shape]], torch.dtype]:
+    """Heads and head size of keys and of values by layer, and their dtype: found out by reading one token."""
+    cache = _Probe()
+    one = torch.zeros(1, 1, dtype=torch.int64, device=model.device)
+    with torch.inference_mode():
+        model(input_ids=one, position_ids=one, past_key_values=cache, use_cache=True)
+    return cache.shapes, cache.dtype
+
+
+def make_cache(model: PreTrainedModel, memory: int | None, context: int) -> StoreCache:
+    """An empty store for the model's keys and values, as a cache.
+
+    Args:
+        memory: for all keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
+        context: longest text in tokens; at least one of these must fit.
+
+    Raises:
+        InputError: it does not fit, or there is no such memory.
+    """
+    shapes, dtype = probe(model)
+    each = token_bytes(list(shapes.values()), dtype)
+    if memory is None:
+        memory = torch.cuda.mem_get_info(model.device)[0] // 2 if model.device.type == "cuda" else MEMORY
+    least = -(-context // BLOCK) * BLOCK * each
+    if memory < least:
+        raise InputError(
+            f"a text of {context} tokens needs {least} bytes of keys and values, more than --kv-memory allows "
+            f"({memory}); give more, or a shorter --context"
+        )
+    store = KvStore(list(shapes.values()), memory // each, BLOCK, dtype, model.device)
+    return StoreCache(store, {layer: i for i, layer in enumerate(shapes)})
