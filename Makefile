@@ -9,6 +9,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 ARGS   ?=
+# A process a core, four at most: each may hold a torch of its own. A file's tests share what they set up.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
 
 # $(call install,EXTRAS): torch by its exact pin first (constraints.txt says why), then this tree, editable.
 define install
@@ -37,7 +39,7 @@ check: lint ## Check format, style, types and import rules, and run the quick te
 
 # Coverage of a part of the tests says nothing, so with arguments there is none.
 test: lint ## Check the same, run every test, and see that the tests reach what they must
-	@echo "==> tests" && $(BIN)/python -m pytest $(or $(ARGS),--cov --cov-report=term --cov-report=json)
+	@echo "==> tests" && $(BIN)/python -m pytest -q $(or $(ARGS),$(SPREAD) --cov --cov-report=term --cov-report=json)
 	@$(if $(ARGS),:,$(BIN)/python -m tests.coverage_floor)
 
 lint: $(VENV)/.test ## Check format, style, types and import rules
