@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, Unpack, cast, overload
+from typing import Any, Literal, Self, Unpack, overload
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
@@ -18,17 +19,18 @@ from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
 from edge_client.settings import Options, Settings
-from edge_client.stream import Completion, Event, Stream
+from edge_client.stream import Completion, Ending, LossWarning, Stream
 from edge_client.target.client import TargetClient
+from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
-from shared.chat import Message, render_chat
+from shared.chat import render_chat
 from shared.config import Mode
-from shared.errors import ContextLengthError, InputError, TandemError
+from shared.errors import ContextLengthError
 from shared.stopping import Stopper
-from shared.tokenizer import StreamDecoder, encode_prompt
+from shared.tokenizer import StreamDecoder
 
 
 class Edge:
@@ -43,6 +45,7 @@ class Edge:
         bundle: a directory, or one that is loaded already; by default the one that ships with Tandem.
         credentials: how the target is reached; by default without encryption and token.
         transport: reaches the target in the place of gRPC, as those of `edge_client.testing` do; closed by `close`.
+            It takes the place of `target` and `credentials`.
         memory: where the promise is kept between texts: True, in the user's state directory, from run to run; a
             directory, there; False, in this object only.
         threads: of each model.
@@ -75,14 +78,12 @@ class Edge:
         alone = target is None and transport is None
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
-        self._target, self._credentials, self._transport = target, credentials, transport
-        self._retry, self._clock = retry, clock
-        self._keeps = memory
-        self._client: TargetClient | None = None
+        self._connection = Connection(target, transport, credentials, retry, clock)
+        self._keeps = memory if isinstance(memory, bool) else Path(memory).expanduser()
         self._memory: Memory | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
-    def generate(self, prompt: str | Sequence[int], **options: Unpack[Options]) -> Completion:
+    def generate(self, prompt: str | Iterable[int], **options: Unpack[Options]) -> Completion:
         """Write a text after `prompt`, and return the whole.
 
         Args:
@@ -96,8 +97,8 @@ class Edge:
         """
         return self.stream(prompt, **options).finish()
 
-    def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Completion:
-        """Write the assistant's next turn, and return the whole.
+    def chat(self, messages: Sequence[Mapping[str, str]], **options: Unpack[Options]) -> Completion:
+        """Write the assistant's next turn, and return the whole; turns are written as the embedded pair knows them.
 
         Args:
             messages: the turns so far, each with a role (system, user or assistant) and its content.
@@ -110,16 +111,21 @@ class Edge:
 
     @overload
     def stream(
-        self, prompt: str | Sequence[int], *, provisional: Literal[False] = False, **options: Unpack[Options]
+        self, prompt: str | Iterable[int], *, provisional: Literal[False] = False, **options: Unpack[Options]
     ) -> Stream[Token]: ...
 
     @overload
     def stream(
-        self, prompt: str | Sequence[int], *, provisional: Literal[True], **options: Unpack[Options]
+        self, prompt: str | Iterable[int], *, provisional: Literal[True], **options: Unpack[Options]
     ) -> Stream[Token | Retract]: ...
 
+    @overload
     def stream(
-        self, prompt: str | Sequence[int], *, provisional: bool = False, **options: Unpack[Options]
+        self, prompt: str | Iterable[int], *, provisional: bool, **options: Unpack[Options]
+    ) -> Stream[Token] | Stream[Token | Retract]: ...
+
+    def stream(
+        self, prompt: str | Iterable[int], *, provisional: bool = False, **options: Unpack[Options]
     ) -> Stream[Token] | Stream[Token | Retract]:
         """Write a text after `prompt`; the tokens come as they are settled.
 
@@ -133,60 +139,38 @@ class Edge:
             As `generate` does; while it is iterated over, too.
         """
         settings = self.settings.override(**options)
-        ids = encode_prompt(self.bundle.tokenizer, prompt) if isinstance(prompt, str) else list(prompt)
+        ids = self.bundle.encode(prompt)
         client = None if settings.effective_mode is Mode.LOCAL else self.connect()
-        self.bundle.check_prompt(ids)
-        text = self._begin(ids, settings, client)
-        warnings: list[str] = []
-        if settings.effective_mode is Mode.SPRINT:
-            warnings += drift.mismatches(self.bundle.manifest, client.description if client else None)
-            warnings += drift.unfamiliar_prompt(self.bundle.manifest, self.bundle.tokenizer, ids)
-
-        def write(stream: Stream[Event]) -> Generator[Event]:
-            return self._write(stream, settings, client, provisional)
-
-        return Stream(text, settings.effective_mode, warnings, write)
+        mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None)
+        job = _Job(self._begin(ids, settings, client), settings, client, bool(mismatches), provisional)
+        ending = Ending()
+        memory = None
+        if job.mode is Mode.SPRINT:
+            memory = self._remember(ending)
+            ending.warnings += mismatches
+            ending.warnings += drift.unfamiliar_prompt(self.bundle.manifest, self.bundle.tokenizer, ids)
+        return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
 
     def connect(self) -> TargetClient:
-        """The connection to the target, made now if there is none yet.
+        """The connection to the target, made now if there is none yet: for programs that ask it something themselves.
+
+        It belongs to this edge, which closes it.
 
         Raises:
-            InputError: there is no target to connect to.
+            InputError: there is no target to connect to, or this edge was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
-        with self._lock:
-            if self._client is None:
-                client = self._open()
-                try:
-                    client.description.check(self.bundle.manifest, client.address)
-                except BaseException:
-                    client.close()
-                    raise
-                self._client = client
-            return self._client
+        return self._connection.client(self.bundle.manifest)
 
     def close(self) -> None:
-        """Close the connection to the target. Twice is once."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        """Close the connection to the target, for good. Twice is once; texts in `local` can be written all the same."""
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _open(self) -> TargetClient:
-        if self._transport is not None:
-            return TargetClient(self._transport, self._target or "the given transport", self._retry, self._clock)
-        if self._target is None:
-            raise InputError(
-                "there is no target to ask; start one with `cloud-target serve` and give its address, or write without",
-                options=("target", "mode local"),
-            )
-        return TargetClient.connect(self._target, self._retry, self._credentials)
 
     def _begin(self, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:
         context = self.bundle.manifest.context
@@ -200,34 +184,45 @@ class Edge:
         stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, min(settings.max_tokens, room))
         return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)
 
-    def _write(
-        self, stream: Stream[Event], settings: Settings, client: TargetClient | None, provisional: bool
-    ) -> Generator[Event]:
-        """The tokens of a stream; lends it what it needs, and takes note of what it taught."""
-        manifest, text, mode = self.bundle.manifest, stream.text, stream.mode
-        strictest = bool(drift.mismatches(manifest, client.description if client else None))
+    def _remember(self, ending: Ending) -> Memory:
+        """What earlier texts have taught; a file that cannot be used is worth a warning, once."""
+        with self._lock:
+            if self._memory is None:
+                memory = Memory()
+                if self._keeps:
+                    directory = None if self._keeps is True else self._keeps
+                    memory, trouble = Memory.recover(self.bundle.manifest, directory)
+                    ending.warnings += map(LossWarning, trouble)
+                self._memory = memory
+            return self._memory
+
+    def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
+        """The tokens of a text; lends it what it needs, and takes note of what it taught."""
+        manifest, settings = self.bundle.manifest, job.settings
         threshold = first_threshold(
-            manifest.calibration, settings.criterion, settings.sampling, settings.budget, strictest
+            manifest.calibration, settings.criterion, settings.sampling, settings.budget, job.is_strict
         )
-        promise = feedback = session = None
-        if client is not None:
-            if mode is Mode.SPRINT:
-                promise = Promise.of(settings, client.description.fingerprint)
-                feedback = self._remembered(stream).begin(promise, threshold)
-            session = client.session(settings.sampling, settings.coupling, manifest.end_ids, text.prompt_length)
+        lesson = session = None
+        if job.client is not None:
+            if memory is not None:
+                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), threshold)
+            length = job.text.prompt_length
+            session = job.client.session(settings.sampling, settings.coupling, manifest.end_ids, length)
+        feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend() as models:
-            generation = Generation(text, settings, models, session, feedback, threshold, provisional)
+            generation = Generation(job.text, settings, models, session, feedback, threshold, job.provisional)
             try:
                 with closing(generation.write()) as events:
-                    yield from cast(Generator[Event], events)
-                stream.warnings += self._hindsight(generation, settings, feedback)
+                    yield from events
+                ending.warnings += self._hindsight(generation, settings, feedback)
             finally:
                 if generation.summary is not None:
                     counts = generation.summary.audit
-                    if promise is not None and feedback is not None:
-                        stream.warnings += self._remember(promise, generation, feedback)
+                    if memory is not None and lesson is not None:
+                        # People give up on texts that go wrong, so those count above all.
+                        ending.warnings += map(LossWarning, memory.end(lesson, counts))
                     report = AuditReport(settings.criterion, counts)
-                    stream.completion = Completion.of(text, mode, generation.summary, report, stream.warnings)
+                    ending.completion = Completion.of(job.text, job.mode, generation.summary, report, ending.warnings)
 
     def _hindsight(self, generation: Generation, settings: Settings, feedback: Feedback | None) -> list[str]:
         """What a finished text suggests."""
@@ -240,23 +235,21 @@ class Edge:
         overspent = feedback is not None and feedback.budget.overspent
         return found + drift.advice(settings.effective_mode, generation.summary, overspent)
 
-    def _remembered(self, stream: Stream[Event]) -> Memory:
-        """What earlier texts have taught; a file that cannot be used is worth a warning, once."""
-        with self._lock:
-            if self._memory is None:
-                self._memory = Memory()
-                if self._keeps:
-                    directory = None if self._keeps is True else Path(self._keeps)
-                    self._memory, trouble = Memory.recover(self.bundle.manifest, directory)
-                    stream.warnings += trouble
-            return self._memory
 
-    def _remember(self, promise: Promise, generation: Generation, feedback: Feedback) -> list[str]:
-        """Keep what a text has taught. People give up on texts that go wrong, so those count above all."""
-        assert generation.summary is not None, "a text that ended has its figures"
-        assert self._memory is not None, "the feedback came from it"
-        try:
-            self._memory.end(promise, generation.summary.audit, feedback)
-        except (OSError, TandemError) as error:  # the text is on the screen: nothing else is lost
-            return [f"what the audits taught could not be kept ({error}); writing without memory keeps nothing"]
-        return []
+@dataclass(frozen=True)
+class _Job:
+    """One text to be written: how, and with whose help.
+
+    Attributes:
+        is_strict: the bundle was calibrated with other models, so its budget begins strict.
+    """
+
+    text: Text
+    settings: Settings
+    client: TargetClient | None
+    is_strict: bool
+    provisional: bool
+
+    @property
+    def mode(self) -> Mode:
+        return self.settings.effective_mode

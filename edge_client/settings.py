@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from numbers import Real
 from typing import Any, Self, TypedDict, TypeVar, Unpack
 
 from shared.config import Coupling, Criterion, Mode, Sampling
@@ -71,10 +73,8 @@ class Settings:
     learn: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "mode", _choice("mode", self.mode, Mode))
-        object.__setattr__(self, "criterion", _choice("criterion", self.criterion, Criterion))
-        object.__setattr__(self, "coupling", _choice("coupling", self.coupling, Coupling))
-        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
+        for name, convert in _CONVERSIONS.items():
+            object.__setattr__(self, name, convert(name, getattr(self, name)))
         if not 0 <= self.budget <= 1:
             sentence = f"the budget is a share of the tokens, between 0 and 1, not {self.budget}"
             raise InputError(sentence, options=("budget",))
@@ -116,8 +116,58 @@ class Settings:
         return replace(self, **given)
 
 
-def _choice(name: str, value: str, kind: type[_Choice]) -> _Choice:
+def _choice(kind: type[_Choice]) -> Callable[[str, Any], _Choice]:
+    def convert(name: str, value: Any) -> _Choice:
+        try:
+            return kind(value)
+        except ValueError:
+            sentence = f"{name} must be one of {', '.join(kind)}, not {value!r}"
+            raise InputError(sentence, options=(name,)) from None
+
+    return convert
+
+
+def _whole(name: str, value: Any) -> int:
     try:
-        return kind(value)
-    except ValueError:
-        raise InputError(f"{name} must be one of {', '.join(kind)}, not {value!r}") from None
+        if not isinstance(value, bool):
+            return operator.index(value)
+    except TypeError:
+        pass
+    raise InputError(f"{name} must be a whole number, not {value!r}", options=(name,))
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return float(value)
+    raise InputError(f"{name} must be a number, not {value!r}", options=(name,))
+
+
+def _switch(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InputError(f"{name} must be True or False, not {value!r}", options=(name,))
+
+
+def _strings(name: str, value: Any) -> tuple[str, ...]:
+    given = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    if not all(isinstance(one, str) for one in given):
+        raise InputError(f"{name} must be text, or several, not {value!r}", options=(name,))
+    return given
+
+
+# What each option is made of; what is none is refused before anything is written.
+_CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
+    "mode": _choice(Mode),
+    "budget": _number,
+    "criterion": _choice(Criterion),
+    "coupling": _choice(Coupling),
+    "temperature": _number,
+    "top_k": _whole,
+    "top_p": _number,
+    "seed": _whole,
+    "max_tokens": _whole,
+    "stop": _strings,
+    "window": lambda name, value: None if value is None else _whole(name, value),
+    "audit": _switch,
+    "learn": _switch,
+}

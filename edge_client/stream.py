@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
 from edge_client.decoding.text import Origin, Retract, Text, Token
 from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.summary import Summary
 from shared.config import Mode
+from shared.errors import InputError
 from shared.stopping import FinishReason
 
 Event = TypeVar("Event", bound=Token | Retract)
+
+
+class LossWarning(str):
+    """A warning that something is lost or cannot be kept: worth telling where others are not."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class Completion:
     Attributes:
         text: what was written after the prompt.
         token_ids, origins: of each token, in order.
-        finish_reason: why it ended; None if it was given up.
+        finish_reason: why it ended.
         mode: in which it was written.
         prompt_tokens: length of the prompt.
         usage: calls, bytes and times.
@@ -33,7 +39,7 @@ class Completion:
     text: str
     token_ids: list[int]
     origins: list[Origin]
-    finish_reason: FinishReason | None
+    finish_reason: FinishReason
     mode: Mode
     prompt_tokens: int
     usage: Summary
@@ -47,7 +53,7 @@ class Completion:
             "".join(text.pieces),
             text.continuation,
             list(text.origins),
-            text.finish_reason,
+            text.finish_reason or FinishReason.CANCELLED,
             mode,
             text.prompt_length,
             usage,
@@ -69,43 +75,80 @@ class Completion:
         }
 
 
+@dataclass
+class Ending:
+    """How a text ends: what its writer leaves for its reader.
+
+    The writer knows no more of the stream than this. If it knew the stream, the two would hold each other, and a stream
+    that nobody holds any more would end where the garbage collector happens to run, and not at once.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    completion: Completion | None = None
+
+
 class Stream(Generic[Event]):
-    """One text being written: iterate over it to get the tokens. For one thread at a time.
+    """One text being written: an iterator of its tokens, for one thread at a time.
 
     Whoever stops before the end closes it, or uses it as a context manager, so that the target forgets the session.
 
     Args:
         text: begins as the prompt.
-        write: makes the iterator that writes, and sets `completion` at its end.
+        ending: filled in by the writer.
+        events: the writer.
 
     Attributes:
         text, mode: what is written, and how.
-        warnings: why the calibration may not hold here, and what to do about it; complete at the end.
-        completion: the text and its figures, of one that was given up too; None before its end.
     """
 
-    def __init__(
-        self, text: Text, mode: Mode, warnings: list[str], write: Callable[[Stream[Event]], Generator[Event]]
-    ) -> None:
+    def __init__(self, text: Text, mode: Mode, ending: Ending, events: Generator[Event]) -> None:
         self.text = text
         self.mode = mode
-        self.warnings = warnings
-        self.completion: Completion | None = None
-        self._events = write(self)
+        self._ending = ending
+        self._events = events
 
-    def __iter__(self) -> Iterator[Event]:
+    @property
+    def warnings(self) -> list[str]:
+        """Why the calibration may not hold here, and what to do about it; complete at the end."""
+        return self._ending.warnings
+
+    @property
+    def completion(self) -> Completion:
+        """The text and its figures, of one that was given up too.
+
+        Raises:
+            InputError: it has not ended yet, or was closed before it began.
+        """
+        if self._ending.completion is None:
+            raise InputError("this text has not ended; read its stream to the end, or close it after its first token")
+        return self._ending.completion
+
+    def __iter__(self) -> Generator[Event]:
         return self._events
 
+    def __next__(self) -> Event:
+        return next(self._events)
+
     def finish(self) -> Completion:
-        """Write what is left, and return the whole."""
+        """Write what is left, and return the whole; of a text that has ended already, what there is of it.
+
+        Raises:
+            InputError: it was closed before it began.
+            TandemError: what ended it in the middle.
+        """
         for _ in self._events:
             pass
-        assert self.completion is not None, "a stream that was closed before it began has no completion"
         return self.completion
 
     def close(self) -> None:
-        """Write no more. Twice is once, and after the end it does nothing."""
-        self._events.close()
+        """Write no more. Twice is once, and after the end it does nothing.
+
+        From another thread than the one that reads, it ends the text after the token, or the call, that is under way.
+        """
+        with suppress(ValueError):  # another thread is just writing a token
+            self._events.close()
+            return
+        self.text.cancel()
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from shared.errors import InputError
@@ -25,17 +25,23 @@ class Message(TypedDict):
     content: str
 
 
-def render_chat(messages: Sequence[Message], add_generation_prompt: bool = True) -> str:
+def render_chat(messages: Sequence[Mapping[str, object]], add_generation_prompt: bool = True) -> str:
     """The chat as one prompt, the same text that `CHAT_TEMPLATE` gives.
 
+    Args:
+        messages: each a `Message`, or any mapping with its keys.
+
     Raises:
-        InputError: a role that the template does not know.
+        InputError: no text, or a role that the template does not know.
     """
     parts = []
     for message in messages:
-        if message["role"] not in ROLES:
-            raise InputError(f"unknown chat role {message['role']!r}; use one of {', '.join(ROLES)}")
-        parts.append(f"<|{message['role']}|>{message['content']}{END_OF_TURN}")
+        role, content = message.get("role"), message.get("content")
+        if role not in ROLES:
+            raise InputError(f"unknown chat role {role!r}; use one of {', '.join(ROLES)}")
+        if not isinstance(content, str):
+            raise InputError(f"the content of a chat's turn must be text, not {content!r}")
+        parts.append(f"<|{role}|>{content}{END_OF_TURN}")
     if add_generation_prompt:
         parts.append("<|assistant|>")
     return "".join(parts)

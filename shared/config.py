@@ -57,10 +57,12 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
-            raise InputError(f"temperature must be between 0 and 10, not {self.temperature}")
+            sentence = f"temperature must be between 0 and 10, not {self.temperature}"
+            raise InputError(sentence, options=("temperature",))
         if not 0 <= self.top_k < 1 << 32:
-            raise InputError(f"top-k must be between 0 (keep all) and 2**32 - 1, not {self.top_k}")
+            sentence = f"top-k must be between 0 (keep all) and 2**32 - 1, not {self.top_k}"
+            raise InputError(sentence, options=("top_k",))
         if not 0 < self.top_p <= 1:
-            raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}")
+            raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}", options=("top_p",))
         if not 0 <= self.seed < 1 << 64:
-            raise InputError(f"the seed must be between 0 and 2**64 - 1, not {self.seed}")
+            raise InputError(f"the seed must be between 0 and 2**64 - 1, not {self.seed}", options=("seed",))

@@ -15,6 +15,7 @@ class FinishReason(StrEnum):
     END = "end"  # the model wrote a token that ends the text
     STOP = "stop"  # a stop string appeared
     LENGTH = "length"  # the tokens are used up
+    CANCELLED = "cancelled"  # it was given up
 
 
 class Stopper:
@@ -78,6 +79,10 @@ class Stopper:
         shown += self._held
         self._held = ""
         return shown
+
+    def cancel(self) -> None:
+        """The text is given up, if it has not ended yet."""
+        self.finish_reason = self.finish_reason or FinishReason.CANCELLED
 
     def fork(self) -> Stopper:
         """Another one that goes on from here by itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.inference.pool import ModelPool
 from shared.errors import InputError
 from shared.manifest import Manifest, read_manifest
-from shared.tokenizer import load_tokenizer
+from shared.tokenizer import encode_prompt, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,26 @@ class Bundle:
         tokenizer = load_tokenizer(directory / "tokenizer.json")
         return cls(manifest, tokenizer, ModelPool.load(directory, manifest, threads))
 
-    def check_prompt(self, ids: list[int]) -> None:
-        """See that the draft can go on from these ids.
+    def encode(self, prompt: str | Iterable[int]) -> list[int]:
+        """The ids of a prompt, which the draft can go on from.
+
+        Args:
+            prompt: text, or ids.
 
         Raises:
-            InputError: none, or one outside the vocabulary.
+            InputError: there is nothing in it, or something that is no token of this bundle.
         """
+        if isinstance(prompt, str):
+            return encode_prompt(self.tokenizer, prompt)
+        try:
+            if isinstance(prompt, bytes | bytearray):
+                raise TypeError
+            ids = [operator.index(token) for token in prompt]
+        except TypeError:
+            raise InputError("a prompt is text, or a list of token ids, which are whole numbers") from None
         if not ids:
             raise InputError("the prompt is empty; give some text to go on from")
         for token in ids:
             if not 0 <= token < self.manifest.vocabulary:
                 raise InputError(f"token id {token} is not in the vocabulary of {self.manifest.vocabulary}")
+        return ids

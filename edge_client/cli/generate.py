@@ -7,13 +7,15 @@ import io
 import json
 import sys
 
+from edge_client.bundles.bundle import Bundle
 from edge_client.cli.arguments import read_credentials
 from edge_client.cli.console import Console, Output, Silent, say
 from edge_client.decoding.text import Token
 from edge_client.edge import Edge
 from edge_client.settings import Settings
-from edge_client.stream import Stream
+from edge_client.stream import LossWarning, Stream
 from shared.chat import render_chat
+from shared.config import Mode
 from shared.errors import InputError
 
 
@@ -43,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
     with (
         Edge(
             options.target,
-            bundle=options.bundle,
-            credentials=read_credentials(options),
+            bundle=Bundle.load(options.bundle),
+            credentials=None if settings.effective_mode is Mode.LOCAL else read_credentials(options),
             memory=not options.no_memory,
             **vars(settings),
         ) as edge,
@@ -80,8 +82,10 @@ def _show(stream: Stream[Token], prompt: str, options: argparse.Namespace) -> in
 
 def _warn(stream: Stream[Token], warned: int, quiet: bool) -> int:
     """Tell what has come since the first `warned` warnings; returns how many there are."""
-    if not quiet:
-        for warning in stream.warnings[warned:]:
+    for warning in stream.warnings[warned:]:
+        if isinstance(warning, LossWarning):
+            say(f"warning: {warning} (--no-memory does without)")
+        elif not quiet:
             say(f"warning: {warning}")
     return len(stream.warnings)
 

@@ -21,6 +21,7 @@ from edge_client.usage.summary import Summary, Times
 from shared.config import Coupling, Mode
 from shared.manifest import DOUBT_COLUMNS
 from shared.sampling import Sampler
+from shared.stopping import FinishReason
 
 # The tail audit is worth this much patience, in seconds, once the text is on the screen.
 TAIL_WAIT = 2.0
@@ -83,7 +84,8 @@ class Generation:
                 break
             yield from events
             times = self._times(begin, first)
-            if feedback and session and self._settings.audit:
+            is_cancelled = self.text.finish_reason is FinishReason.CANCELLED
+            if feedback and session and self._settings.audit and not is_cancelled:
                 tail = session.audit(self.text.sequence, TAIL_WAIT)
                 if tail is not None:
                     record.audited(tail)

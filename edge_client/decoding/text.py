@@ -123,6 +123,10 @@ class Text:
         self.pieces.append(piece)
         return Token(token, piece, origin)
 
+    def cancel(self) -> None:
+        """Let the loop end after what is under way; from any thread."""
+        self._stopper.cancel()
+
     def fork(self) -> Text:
         """A text that begins where the shown one ends, and goes on by itself."""
         return Text((), self._decoder.fork(), self._stopper.fork())

@@ -31,7 +31,7 @@ class ModelPool:
     def __init__(self, make: Callable[[], Models]) -> None:
         self._make = make
         self._idle: list[Models] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @classmethod
     def load(cls, bundle: Path, manifest: Manifest, threads: int = 1) -> ModelPool:

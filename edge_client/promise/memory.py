@@ -11,11 +11,13 @@ import json
 import os
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from edge_client.promise.budget import Budget
+from edge_client.promise.budget import Budget, Steering
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
 from edge_client.promise.promises import Entry, Promise
@@ -24,8 +26,25 @@ from shared.errors import DamagedMemory, InputError
 from shared.manifest import Manifest
 
 FORMAT = 1
+# Of a file: time, size and number; None where there is none.
+Stamp = tuple[int, int, int] | None
 # Every promise has an entry; the least recently used ones are forgotten.
 MOST_ENTRIES = 64
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one text is about to teach.
+
+    Attributes:
+        promise: under which it is written.
+        fresh: where a budget stands that was never taught.
+        feedback: what the text's audits teach.
+    """
+
+    promise: Promise
+    fresh: Steering
+    feedback: Feedback
 
 
 class Memory:
@@ -41,7 +60,11 @@ class Memory:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.entries: dict[Promise, Entry] = {}
-        self._lock = threading.Lock()
+        self._seen: Stamp = None
+        self._lock = threading.RLock()
+        # A stream that was left open may end anywhere, so also in the middle of `end` and in its thread.
+        self._waiting: deque[tuple[Lesson, AuditCounts]] = deque()
+        self._is_learning = False
 
     @classmethod
     def at(cls, manifest: Manifest, directory: Path | None = None) -> Memory:
@@ -58,7 +81,7 @@ class Memory:
         """
         memory = cls.at(manifest, directory)
         try:
-            memory.entries = memory._read()
+            memory._refresh()
         except OSError as error:
             raise InputError(
                 f"cannot read {memory.path} ({error.strerror}); see whose it is, or set TANDEM_STATE"
@@ -79,60 +102,60 @@ class Memory:
             try:
                 memory.set_aside()
             except OSError:
-                return cls(), [f"{error}; this run remembers nothing"]
-            return memory, [f"{error}; it was set aside as *.damaged, and this run begins anew"]
+                return cls(), [f"{error}; what is learned now ends with this program"]
+            return memory, [f"{error}; it was set aside as *.damaged, and this device begins anew"]
         except InputError as error:
-            return cls(), [f"{error}; this run remembers nothing"]
+            return cls(), [f"{error}; what is learned now ends with this program"]
 
-    def begin(self, promise: Promise, first_threshold: float) -> Feedback:
-        """Feedback for one more text under a promise: it goes on from earlier texts.
+    def begin(self, promise: Promise, first_threshold: float) -> Lesson:
+        """What one more text under a promise may teach: it goes on from earlier texts.
 
         Args:
             first_threshold: where its budget begins if there were none.
         """
+        budget = Budget(promise.budget, first_threshold)
+        fresh = budget.steering
         with self._lock:
+            # Others may have taught, or forgotten, something meanwhile. If the file cannot be read, `end` will say so.
+            with suppress(OSError, DamagedMemory):
+                self._refresh()
             entry = self.entries.get(promise)
-        if entry is None:
-            budget = Budget(promise.budget, first_threshold)
-        else:
+        if entry is not None:
             budget = Budget.resume(promise.budget, entry.steering)
         learner = Learner(entry.correction if entry else None) if promise.learns else None
-        return Feedback(promise.criterion, budget, learner)
+        return Lesson(promise, fresh, Feedback(promise.criterion, budget, learner))
 
-    def end(self, promise: Promise, counts: AuditCounts, feedback: Feedback) -> None:
+    def end(self, lesson: Lesson, counts: AuditCounts) -> list[str]:
         """Remember one more text and what it taught, beside whatever other texts have taught meanwhile.
 
         What others were taught about the same promise counts as well: errors add up, whoever saw them.
 
         Args:
-            feedback: as `begin` gave it out, and as it stands after the text.
+            lesson: as `begin` gave it out, and as it stands after the text.
+            counts: of the text.
 
-        Raises:
-            DamagedMemory, OSError: it cannot be kept; what was there is as it was.
+        Returns:
+            What went wrong with the file, a sentence each. The promise is kept all the same, while this process lives.
         """
-        with self._lock, self._alone():
-            if self.path is not None:
-                self.entries = self._read()
-            entry = self.entries.pop(promise, None) or Entry(promise, feedback.began)
-            steering = feedback.budget.steering
-            if entry.steering != feedback.began:
-                moved = entry.steering.moved(feedback.began, steering)
-                steering = Budget.resume(promise.budget, moved).steering
-            correction = feedback.learner.correction if feedback.learner else None
-            if correction and entry.correction and entry.correction.tokens > correction.tokens:
-                correction = entry.correction
-            self.entries[promise] = entry.after(steering, counts, correction)
-            for oldest in list(self.entries)[:-MOST_ENTRIES]:
-                del self.entries[oldest]
-            self._write()
+        with self._lock:
+            self._waiting.append((lesson, counts))
+            if self._is_learning:
+                return []
+            self._is_learning = True
+            try:
+                trouble = []
+                while self._waiting:
+                    trouble += self._learn(*self._waiting.popleft())
+                return trouble
+            finally:
+                self._is_learning = False
 
     def set_aside(self) -> None:
-        """Give a damaged file another name, and begin anew.
+        """Give a damaged file another name.
 
         Raises:
             OSError: it cannot be renamed.
         """
-        self.entries.clear()
         if self.path is not None:
             self.path.replace(self.path.with_suffix(".damaged"))
 
@@ -151,6 +174,50 @@ class Memory:
         except OSError as error:
             raise InputError(f"cannot remove {self.path} ({error.strerror}); remove it by hand") from error
         return True
+
+    def _learn(self, lesson: Lesson, counts: AuditCounts) -> list[str]:
+        """Add what a text taught, and write the file."""
+        trouble, is_added = [], False
+        try:
+            with self._alone():
+                try:
+                    self._refresh()
+                except DamagedMemory as error:
+                    self.set_aside()
+                    trouble.append(f"{error}; it was set aside as *.damaged, and written anew")
+                self._add(lesson, counts)
+                is_added = True
+                self._write()
+        except OSError as error:
+            # From now on everything stays in this process: a promise must not begin anew with every text.
+            self.path = None
+            if not is_added:
+                self._add(lesson, counts)
+            trouble.append(f"what the audits taught could not be kept ({error}); it ends with this program")
+        return trouble
+
+    def _add(self, lesson: Lesson, counts: AuditCounts) -> None:
+        promise, feedback = lesson.promise, lesson.feedback
+        entry = self.entries.pop(promise, None) or Entry(promise, lesson.fresh)
+        steering = feedback.budget.steering
+        if entry.steering != feedback.began:
+            moved = entry.steering.moved(feedback.began, steering)
+            steering = Budget.resume(promise.budget, moved).steering
+        correction = feedback.learner.correction if feedback.learner else None
+        if correction and entry.correction and entry.correction.tokens > correction.tokens:
+            correction = entry.correction
+        self.entries[promise] = entry.after(steering, counts, correction)
+        for oldest in list(self.entries)[:-MOST_ENTRIES]:
+            del self.entries[oldest]
+
+    def _refresh(self) -> None:
+        """Read the file, if it is another one than when it was last read or written."""
+        if self.path is None:
+            return
+        stamp = _stamp(self.path)
+        if stamp is None or stamp != self._seen:
+            self.entries = self._read()
+            self._seen = stamp
 
     def _read(self) -> dict[Promise, Entry]:
         if self.path is None:
@@ -179,6 +246,7 @@ class Memory:
             except BaseException:
                 os.unlink(file.name)
                 raise
+        self._seen = _stamp(self.path)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -195,6 +263,15 @@ class Memory:
             except ImportError:
                 pass  # not a Unix: the last of two processes at once wins
             yield
+
+
+def _stamp(path: Path) -> Stamp:
+    """What changes when a file is written or replaced; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def state_directory() -> Path:

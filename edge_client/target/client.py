@@ -51,14 +51,16 @@ class TargetClient:
         self._retry = retry or Retry()
         self._clock = clock or SystemClock()
         self._chance = chance or random.Random()
-        try:
-            self.description = self.describe()
-        except BaseException:
-            transport.close()
-            raise
+        self.description = self.describe()
 
     @classmethod
-    def connect(cls, address: str, retry: Retry | None = None, credentials: Credentials | None = None) -> TargetClient:
+    def connect(
+        cls,
+        address: str,
+        retry: Retry | None = None,
+        credentials: Credentials | None = None,
+        clock: Clock | None = None,
+    ) -> TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
 
         Raises:
@@ -67,7 +69,12 @@ class TargetClient:
         """
         from edge_client.target.grpc_transport import GrpcTransport  # `local` and --help never need it
 
-        return cls(GrpcTransport(address, credentials), address, retry)
+        transport = GrpcTransport(address, credentials)
+        try:
+            return cls(transport, address, retry, clock)
+        except BaseException:
+            transport.close()
+            raise
 
     def describe(self) -> Description:
         """Ask the target what it serves.

@@ -27,9 +27,9 @@ class Credentials:
     """
 
     tls: bool = False
-    ca: Path | None = None
-    client_cert: Path | None = None
-    client_key: Path | None = None
+    ca: str | Path | None = None
+    client_cert: str | Path | None = None
+    client_key: str | Path | None = None
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +59,8 @@ class Credentials:
         Raises:
             InputError: one cannot be read.
         """
-        ca, key, cert = (None if path is None else _read(path) for path in (self.ca, self.client_key, self.client_cert))
+        paths = (self.ca, self.client_key, self.client_cert)
+        ca, key, cert = (None if path is None else _read(Path(path).expanduser()) for path in paths)
         return ca, key, cert
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Lock, Thread
+from threading import RLock, Thread
 from time import monotonic
 
 # The library prints its own account of broken connections on the terminal; ours goes through exceptions.
@@ -111,7 +111,7 @@ class GrpcTransport:
         token = self._credentials.token
         self._metadata = ((metadata.AUTHORIZATION, f"Bearer {token}"),) if token else ()
         self._releases: list[grpc.Future[wire.ReleaseResponse]] = []
-        self._releases_lock = Lock()  # texts of several threads end here
+        self._releases_lock = RLock()  # texts of several threads end here, dropped ones even in the middle of this
 
     def describe(self, timeout: float) -> wire.DescribeResponse:
         try:

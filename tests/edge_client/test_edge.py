@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from edge_client.decoding.text import Origin, Retract
 from edge_client.edge import Edge
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
+from edge_client.stream import LossWarning
+from edge_client.target.credentials import Credentials
 from edge_client.testing import (
     LoopbackTransport,
     ManualClock,
@@ -25,7 +29,7 @@ from edge_client.testing import (
 )
 from shared.chat import render_chat
 from shared.config import Mode
-from shared.errors import BundleError, ContextLengthError, InputError, TargetMismatch, TargetUnavailable
+from shared.errors import BundleError, ContextLengthError, InputError, LinkBroken, TargetMismatch, TargetUnavailable
 from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest
 
 VOCABULARY = byte_tokenizer().get_vocab_size()
@@ -44,7 +48,8 @@ def test_a_completion_says_everything_about_its_text(mode):
     assert len(done.token_ids) == len(done.origins) == done.usage.tokens == 40
     assert done.text == edge.bundle.tokenizer.decode(done.token_ids)
     assert done.prompt_tokens == len(edge.bundle.tokenizer.encode("Tom").ids)
-    assert {**done.as_dict(), "text": done.text}["tokens"] == 40
+    flat = done.as_dict()
+    assert (flat["text"], flat["tokens"], flat["mode"]) == (done.text, 40, mode)
     if mode == "local":
         assert (done.usage.calls, done.audit.rate, done.audit.tokens) == (0, None, 0)
     else:
@@ -70,6 +75,16 @@ def test_text_and_ids_are_the_same_prompt():
     with fake_edge(max_tokens=20, mode="cloud") as edge:
         ids = edge.bundle.tokenizer.encode("Tom").ids
         assert edge.generate("Tom").token_ids == edge.generate(ids).token_ids == edge.generate(tuple(ids)).token_ids
+
+
+def test_numbers_of_other_libraries_are_numbers(tmp_path):
+    plain = {"budget": 0.25, "temperature": 0.5, "top_k": 5, "seed": 3, "max_tokens": 20}
+    theirs = {name: np.float32(value) if isinstance(value, float) else np.int64(value) for name, value in plain.items()}
+    with fake_edge(memory=tmp_path) as edge:
+        first = edge.generate([1, 2, 3], **plain)
+        assert Memory.open(manifest(), tmp_path).forget()
+        assert edge.generate(np.array([1, 2, 3]), **theirs).token_ids == first.token_ids
+    assert len(Memory.open(manifest(), tmp_path).entries) == 1
 
 
 def test_a_chat_is_a_text_after_its_rendered_turns():
@@ -170,7 +185,7 @@ def test_models_are_made_once_for_each_text_at_a_time():
             edge.generate("Tom")
         assert len(made) == 1
         first, second = edge.stream("Tom"), edge.stream("Tom")
-        assert [next(iter(first)).id, next(iter(second)).id]
+        assert next(first).id == next(second).id
         assert len(made) == 2
         first.close()
         second.close()
@@ -186,7 +201,7 @@ def test_a_stream_that_is_left_early_is_given_up_and_released():
     with scripted_edge(transport=transport, max_tokens=100, mode="exact") as edge:
         with edge.stream("Tom") as stream:
             assert len(list(islice(stream, 10))) == 10
-        assert stream.completion.finish_reason is None
+        assert stream.completion.finish_reason == "cancelled"
         assert stream.completion.usage.tokens == 10
         assert len(transport.released) == 1
         stream.close()
@@ -229,6 +244,16 @@ def test_an_error_in_the_middle_gives_the_models_back():
         ({"stop": ["a", ""]}, "a stop string must not be empty"),
         ({"temperature": -1}, "temperature must be between"),
         ({"max_token": 5}, "there is no option 'max_token'; the options are mode, budget"),
+        ({"max_tokens": 1.5}, "max_tokens must be a whole number, not 1.5"),
+        ({"max_tokens": True}, "max_tokens must be a whole number, not True"),
+        ({"seed": "5"}, "seed must be a whole number"),
+        ({"window": 2.0}, "window must be a whole number"),
+        ({"budget": "0.1"}, "budget must be a number"),
+        ({"budget": float("nan")}, "the budget is a share"),
+        ({"temperature": None}, "temperature must be a number"),
+        ({"audit": "no"}, "audit must be True or False"),
+        ({"stop": [1]}, "stop must be text, or several"),
+        ({"stop": 1}, "stop must be text, or several"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_at_once(options, sentence):
@@ -255,21 +280,147 @@ def test_a_bundle_that_is_not_there(tmp_path):
         Edge(bundle=tmp_path / "nothing")
 
 
-def test_a_target_with_other_tokens_is_refused_and_not_kept():
+def test_a_target_with_other_tokens_is_refused_each_time():
     transport = LoopbackTransport(ScriptedTarget(random_script(VOCABULARY), VOCABULARY, tokenizer_fingerprint="other"))
-    edge = scripted_edge(transport=transport)
-    for _ in range(2):
-        with pytest.raises(TargetMismatch):
-            edge.generate("Tom")
+    with scripted_edge(transport=transport) as edge:
+        for _ in range(2):
+            with pytest.raises(TargetMismatch):
+                edge.generate("Tom")
+        assert not transport.closed
     assert transport.closed
 
 
-def test_a_memory_that_cannot_be_written_is_a_warning(tmp_path):
+def test_a_transport_is_closed_with_the_edge_and_not_before():
+    class Late(LoopbackTransport):
+        late = True
+
+        def describe(self, timeout):
+            if self.late:
+                raise LinkBroken("not there yet")
+            return super().describe(timeout)
+
+    transport = Late(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
+    with scripted_edge(transport=transport, max_tokens=3) as edge:
+        edge.generate("Tom", mode="local")
+        with pytest.raises(TargetUnavailable, match="cannot reach the target at Late"):
+            edge.generate("Tom")
+        transport.late = False
+        assert edge.generate("Tom").usage.tokens == 3
+        assert not transport.closed
+    assert transport.closed
+    unused = LoopbackTransport(transport.service)
+    scripted_edge(transport=unused).close()
+    assert unused.closed
+
+
+def test_a_closed_edge_asks_nobody():
+    edge = Edge("127.0.0.1:1", bundle=fake_bundle())
+    edge.close()
+    edge.close()
+    with pytest.raises(InputError, match="was closed"):
+        edge.generate("Tom")
+    assert edge.generate("Tom", mode="local", max_tokens=2).usage.tokens == 2
+
+
+def test_a_transport_takes_the_place_of_address_and_credentials():
+    transport = LoopbackTransport(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
+    for options in ({"target": "127.0.0.1:1"}, {"credentials": Credentials(ca="ca.pem")}):
+        with pytest.raises(InputError, match="a transport knows its target"):
+            Edge(bundle=fake_bundle(), transport=transport, **options)
+
+
+def test_a_promise_is_kept_though_its_memory_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with fake_edge(memory=tmp_path / "file" / "below", max_tokens=5) as edge:
-        done = edge.generate("Tom")
-        assert done.usage.tokens == 5
-        assert "could not be kept" in done.warnings[-1]
+    options = {"max_tokens": 40, "criterion": "strict", "budget": 0.1}
+    with fake_edge(memory=tmp_path / "file" / "below", **options) as edge, fake_edge(**options) as other:
+        first, second = (edge.generate("Tom", seed=seed) for seed in (1, 2))
+        thresholds = [other.generate("Tom", seed=seed).usage.threshold for seed in (1, 2)]
+    assert [first.usage.threshold, second.usage.threshold] == thresholds
+    (warning,) = first.warnings
+    assert "could not be kept" in warning
+    assert isinstance(warning, LossWarning)
+    assert second.warnings == []  # said once
+
+
+def test_a_reset_in_between_is_respected(tmp_path):
+    options = {"max_tokens": 40, "criterion": "strict", "budget": 0.1, "seed": 3}
+    with fake_edge(memory=tmp_path, **options) as edge:
+        fresh = edge.generate("Tom").usage.threshold
+        edge.generate("Tom")
+        assert Memory.open(manifest(), tmp_path).forget()
+        assert edge.generate("Tom").usage.threshold == fresh
+    assert [entry.texts for entry in Memory.open(manifest(), tmp_path).entries.values()] == [1]
+
+
+def test_a_memory_that_is_damaged_in_between_is_set_aside(tmp_path):
+    with fake_edge(memory=tmp_path, max_tokens=20) as edge:
+        edge.generate("Tom")
+        (file,) = tmp_path.glob("*.json")
+        file.write_text("{")
+        assert "set aside" in edge.generate("Tom").warnings[-1]
+        assert edge.generate("Tom").warnings == []
+    assert file.with_suffix(".damaged").exists()
+    assert [entry.texts for entry in Memory.open(manifest(), tmp_path).entries.values()] == [3]
+
+
+# Streams that nobody closes.
+
+
+def test_a_stream_that_is_dropped_ends_at_once_and_holds_nobody_up(tmp_path):
+    """Not where the garbage collector happens to run: there it could wait for itself."""
+    transport = LoopbackTransport(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
+    gc.disable()
+    try:
+        with scripted_edge(transport=transport, memory=tmp_path, max_tokens=20) as edge:
+            for count in range(1, 6):
+                for _ in edge.stream("Tom", seed=count, mode="exact"):
+                    break
+                assert len(transport.released) == count
+            assert len(edge.bundle.models._idle) == 1
+    finally:
+        gc.enable()
+
+
+def test_a_stream_that_ends_while_another_is_remembered_waits_for_its_turn(tmp_path):
+    """A stream in a cycle of the user's own may end anywhere, even in the middle of writing the memory."""
+    with fake_edge(memory=tmp_path, max_tokens=20) as edge:
+        left = edge.stream("Tom")
+        next(left)
+        write = edge._memory._write
+        edge._memory._write = lambda: (left.close(), write())
+        edge.generate("Tom", seed=1)
+        edge._memory._write = write
+        (entry,) = edge._memory.entries.values()
+        assert entry.texts == 2
+
+
+def test_another_thread_may_end_a_text():
+    began, ended = threading.Event(), threading.Event()
+
+    def waits(step: object, draw: object) -> float:
+        began.set()
+        assert ended.wait(30)
+        return 0.0
+
+    bundle = scripted_bundle(random_script(VOCABULARY), doubt=waits)
+    with scripted_edge(bundle=bundle, mode="local", max_tokens=50) as edge, ThreadPoolExecutor(1) as thread:
+        stream = edge.stream("Tom")
+        reading = thread.submit(list, stream)
+        assert began.wait(30)
+        stream.close()
+        ended.set()
+        assert len(reading.result(30)) == 1
+        assert stream.completion.finish_reason == "cancelled"
+
+
+def test_a_text_that_has_not_ended_has_no_completion():
+    with fake_edge() as edge:
+        stream = edge.stream("Tom")
+        with pytest.raises(InputError, match="has not ended"):
+            _ = stream.completion
+        stream.close()
+        with pytest.raises(InputError, match="has not ended"):
+            stream.finish()
 
 
 # Provisional tokens.

@@ -100,17 +100,17 @@ def test_what_two_texts_at_once_learn_of_one_promise_adds_up(tmp_path, kept):
     long = memories[0].begin(promise, 0.5)
     for _ in range(2):
         short = memories[1].begin(promise, 0.5)
-        short.budget.observe(6, 10)
-        memories[1].end(promise, counts, short)
-    long.budget.observe(0, 10)
-    memories[0].end(promise, counts, long)
+        short.feedback.budget.observe(6, 10)
+        assert memories[1].end(short, counts) == []
+    long.feedback.budget.observe(0, 10)
+    assert memories[0].end(long, counts) == []
     one = Budget(0.05, 0.5)
     for errors in (6, 6, 0):
         one.observe(errors, 10)
     found = (Memory.open(manifest(), tmp_path) if kept else memories[0]).entries[promise]
     assert (found.texts, found.counts.known, found.steering.tokens) == (3, 30, 30)
     assert found.steering.debt == pytest.approx(one.steering.debt)
-    assert found.steering.log_odds < short.budget.steering.log_odds + 1
+    assert found.steering.log_odds < short.feedback.budget.steering.log_odds + 1
     assert bool(list(tmp_path.iterdir())) is kept
 
 
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_read_is_left_alone(edge, tmp_path, monkeypatch):
         patched.setattr(Path, "read_text", refused)
         status, out, err = edge("Tom", "--max-tokens", "2")
     assert (status, bool(out)) == (0, True)
-    assert "this run remembers nothing" in err
+    assert "ends with this program" in err
     assert [one.read_bytes() for one in file.parent.glob("*.json*")] == [before]
     assert not file.with_suffix(".damaged").exists()
 
@@ -137,7 +137,7 @@ def test_a_text_that_is_given_up_teaches_too(tmp_path):
             for _ in zip(range(40), stream, strict=False):
                 pass
         assert stream.completion.usage.tokens >= 40
-        assert stream.completion.finish_reason is None
+        assert stream.completion.finish_reason == "cancelled"
     (entry,) = Memory.open(manifest(), tmp_path).entries.values()
     assert 0 < entry.steering.tokens == stream.completion.audit.tokens
 

@@ -37,6 +37,8 @@ def test_halves_and_files(tmp_path):
         GrpcTransport("gpu.example:1", Credentials(ca=file))
     with pytest.raises(InputError, match="cannot read"):
         read_token(file)
+    file.write_bytes(b"PEM")
+    assert Credentials(ca=str(file)).files() == Credentials(ca=file).files() == (b"PEM", None, None)
 
 
 def test_the_command_line_and_the_environment(tmp_path, monkeypatch):

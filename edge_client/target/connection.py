@@ -1,0 +1,83 @@
+"""The way to a target: made when a text first needs it, and shared by all texts from then on."""
+
+from __future__ import annotations
+
+import threading
+
+from edge_client.target.client import TargetClient
+from edge_client.target.credentials import Credentials
+from edge_client.target.retry import Clock, Retry
+from edge_client.target.transport import Transport
+from shared.errors import InputError
+from shared.manifest import Manifest
+
+
+class Connection:
+    """At most one client of one target, whichever thread asks for it first.
+
+    Args:
+        address: "host:port"; None where there is no target, or a transport that reaches it.
+        transport: reaches the target in the place of gRPC; closed by `close`.
+        credentials, retry, clock: see `Edge`.
+
+    Raises:
+        InputError: an address or credentials beside a transport, which knows both itself.
+    """
+
+    def __init__(
+        self,
+        address: str | None,
+        transport: Transport | None = None,
+        credentials: Credentials | None = None,
+        retry: Retry | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if transport is not None and (address is not None or credentials is not None):
+            raise InputError("a transport knows its target and how to reach it; leave address and credentials out")
+        self._address, self._transport, self._credentials = address, transport, credentials
+        self._retry, self._clock = retry, clock
+        self._client: TargetClient | None = None
+        self._is_closed = False
+        self._connecting = threading.RLock()
+
+    def client(self, manifest: Manifest) -> TargetClient:
+        """The client, connected now if it is the first time.
+
+        Args:
+            manifest: of the bundle whose tokens the target is to judge.
+
+        Raises:
+            InputError: there is no target, or the connection was closed.
+            TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
+        """
+        with self._connecting:
+            if self._client is None:
+                client = self._connect()
+                try:
+                    client.description.check(manifest, client.address)
+                except BaseException:
+                    if self._transport is None:
+                        client.close()
+                    raise
+                self._client = client
+            return self._client
+
+    def close(self) -> None:
+        """Close the connection. Twice is once."""
+        self._is_closed = True
+        if self._transport is not None:
+            self._transport.close()
+        elif self._client is not None:
+            self._client.close()
+
+    def _connect(self) -> TargetClient:
+        if self._is_closed:
+            raise InputError("this edge was closed; make another one")
+        if self._transport is not None:
+            return TargetClient(self._transport, type(self._transport).__name__, self._retry, self._clock)
+        if self._address is None:
+            raise InputError(
+                "there is no target to ask; start one with `cloud-target serve` and give its address, or write without",
+                options=("target", "mode local"),
+            )
+        return TargetClient.connect(self._address, self._retry, self._credentials, self._clock)
