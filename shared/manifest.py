@@ -211,34 +211,49 @@ def read_manifest(directory: str | Path) -> Manifest:
 
 
 def _check(manifest: Manifest) -> None:
-    """Raise ValueError for a field that the edge could not work with."""
+    """Raise ValueError for a field that the edge could not work with; the sentence names it and its value."""
     draft = manifest.draft
-    names = (manifest.name, manifest.target_name, manifest.target_fingerprint, manifest.tokenizer_fingerprint)
-    if not all(isinstance(name, str) for name in (*names, manifest.calibrated_draft, draft.kind, draft.dtype)):
-        raise ValueError("a name is no text")
-    if not isinstance(manifest.digests, dict):
-        raise ValueError("there are no digests")
-    sizes = (manifest.vocabulary, manifest.context, draft.layers, draft.kv_heads, draft.head_size, draft.hidden)
-    if not all(type(size) is int and size > 0 for size in (*sizes, draft.candidates)):
-        raise ValueError("sizes must be whole numbers above 0")
-    if draft.candidates > MOST_CANDIDATES:
-        raise ValueError(f"a draft may return at most {MOST_CANDIDATES} candidates")
-    if not all(
-        type(token) is int and 0 <= token < manifest.vocabulary for token in (*manifest.end_ids, *manifest.probe.ids)
-    ):
-        raise ValueError("a token id is outside the vocabulary")
+    for name in ("name", "target_name", "target_fingerprint", "tokenizer_fingerprint", "calibrated_draft"):
+        _need(isinstance(getattr(manifest, name), str), name, "text", getattr(manifest, name))
+    for name in ("kind", "dtype"):
+        _need(isinstance(getattr(draft, name), str), f"draft.{name}", "text", getattr(draft, name))
+    _need(isinstance(manifest.digests, dict), "digests", "an object", manifest.digests)
+    for name in ("vocabulary", "context"):
+        _need(_is_count(getattr(manifest, name), 1), name, "a whole number above 0", getattr(manifest, name))
+    for name in ("layers", "kv_heads", "head_size", "hidden", "candidates"):
+        _need(_is_count(getattr(draft, name), 1), f"draft.{name}", "a whole number above 0", getattr(draft, name))
+    _need(draft.candidates <= MOST_CANDIDATES, "draft.candidates", f"at most {MOST_CANDIDATES}", draft.candidates)
+    for name, ids in (("end_ids", manifest.end_ids), ("probe.ids", manifest.probe.ids)):
+        for token in ids:
+            is_known = _is_count(token, 0) and token < manifest.vocabulary
+            _need(is_known, name, f"token ids below {manifest.vocabulary}", token)
     for cell in manifest.calibration:
-        shares = (cell.threshold, cell.divergence, cell.ask_rate, cell.upper, cell.confidence)
-        if not (all(_within(share, 0, 1) for share in shares) and _within(cell.budget, 1e-9, 1)):
-            raise ValueError("a share in the calibration is not between 0 and 1")
-        if not all(type(count) is int and count >= 0 for count in (cell.tokens, cell.documents)):
-            raise ValueError("a count in the calibration is no whole number")
-    ways: list[Calibration | Familiar] = [*manifest.calibration, *manifest.familiar]
-    if not all(_within(how.temperature, 0, 10) and _within(how.top_p, 0, 1) for how in ways):
-        raise ValueError("a way of sampling does not exist")
-    seen: list[Familiar | Wording] = [*manifest.familiar, *([manifest.wording] if manifest.wording else [])]
-    if not all(type(s.window) is int and s.window > 0 and _within(s.low, 0, s.high) for s in seen):
-        raise ValueError("a range of calibrated text is none")
+        for name in ("threshold", "divergence", "ask_rate", "upper", "confidence", "top_p"):
+            _need(_within(getattr(cell, name), 0, 1), f"calibration.{name}", "from 0 to 1", getattr(cell, name))
+        _need(_within(cell.budget, 1e-9, 1), "calibration.budget", "above 0 and at most 1", cell.budget)
+        _need(_within(cell.temperature, 0, 10), "calibration.temperature", "from 0 to 10", cell.temperature)
+        for name in ("tokens", "documents"):
+            _need(_is_count(getattr(cell, name), 0), f"calibration.{name}", "a whole number", getattr(cell, name))
+    for text in manifest.familiar:
+        _need(_within(text.temperature, 0, 10), "familiar.temperature", "from 0 to 10", text.temperature)
+        _need(_within(text.top_p, 0, 1), "familiar.top_p", "from 0 to 1", text.top_p)
+        _check_range("familiar", text)
+    if manifest.wording:
+        _check_range("wording", manifest.wording)
+
+
+def _check_range(name: str, seen: Familiar | Wording) -> None:
+    _need(_is_count(seen.window, 1), f"{name}.window", "a whole number above 0", seen.window)
+    _need(_within(seen.low, 0, seen.high), f"{name}.low", f"between 0 and `{name}.high` ({seen.high})", seen.low)
+
+
+def _need(is_so: bool, name: str, what: str, value: object) -> None:
+    if not is_so:
+        raise ValueError(f"`{name}` must be {what}, not {value!r}")
+
+
+def _is_count(value: object, least: int) -> bool:
+    return type(value) is int and value >= least
 
 
 def _within(value: object, low: float, high: object) -> bool:

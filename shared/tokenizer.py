@@ -225,3 +225,5 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _BYTE_OF = _byte_alphabet()
+# The character that stands for each byte, in order.
+BYTE_CHARACTERS = tuple(sorted(_BYTE_OF, key=_BYTE_OF.__getitem__))

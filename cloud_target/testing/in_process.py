@@ -10,11 +10,11 @@ from threading import RLock
 
 from cloud_target.engine.interface import Engine
 from cloud_target.protocol.describe import describe
-from cloud_target.protocol.drive import Responses, serve
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
+from cloud_target.testing.drive import Responses, serve
 from shared.wire.v1 import target_pb2 as wire
 
 # Nobody has to say who they are here.

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from edge_client.stream import Completion
     from edge_client.usage.summary import Summary
 
-_RESET, _DIM = "\033[0m", "\033[2m"
+_RESET = "\033[0m"
+_DIM = "\033[2m"
 # Weight as well as colour, for those who see the colours alike.
 _STYLES = {Origin.ACCEPTED: "\033[32m", Origin.CONFIRMED: "\033[36m", Origin.TARGET: "\033[1;36m"}
 _MEANINGS = {

@@ -13,21 +13,28 @@ from dataclasses import dataclass
 
 # Aim a little below the budget: the rate of a run ends on either side of what it is steered to.
 AIM = 0.95
-# The first step: one off-target token halves the odds, about. Later steps are no smaller than the second number.
-FIRST_STEP, LEAST_STEP = 0.7, 0.1
-# Errors beyond the aim are saved again over so many tokens; this many of them make the steps as large as the first.
-REPAY, ALARM = 2000, 10.0
+# The first step: one off-target token halves the odds, about.
+FIRST_STEP = 0.7
+# Later steps are no smaller than this.
+LEAST_STEP = 0.1
+# Errors beyond the aim are saved again over so many tokens.
+REPAY = 2000
+# So many errors beyond the aim make the steps as large as the first.
+ALARM = 10.0
 # So many errors below the aim count as credit at most, and so many beyond it as debt: neither a good past nor a bad one
 # may outlast what it says about the present. More than one window can bring at once, though: what is forgiven of one
 # such burst after the other was never kept.
-CREDIT, MOST_DEBT = 8.0, 300.0
+CREDIT = 8.0
+MOST_DEBT = 300.0
 # Where a table says "never ask" or "ask about everything", a budget begins at one of these: from beyond, where hardly
 # any doubt is found, the way back is long.
-HIGHEST_START, LOWEST_START = 0.9, 0.001
-# It may rise to the first as it sees that nothing goes wrong, and fall below any doubt, for the promise must hold even
-# with a verifier that is sure of everything; where every token is asked there are no more errors, so it does not fall
-# on. At the second, in log-odds, every token is asked, one of no doubt at all too.
-HIGHEST, LOWEST = 0.99, -14.0
+HIGHEST_START = 0.9
+LOWEST_START = 0.001
+# A threshold may rise to this as it sees that nothing goes wrong ...
+HIGHEST = 0.99
+# ... and fall below any doubt, for the promise must hold even with a verifier that is sure of everything. Here, in
+# log-odds, every token is asked, one of no doubt at all too; then there are no more errors, so it does not fall on.
+LOWEST = -14.0
 
 
 @dataclass(frozen=True)

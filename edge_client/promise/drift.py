@@ -22,7 +22,8 @@ _WHAT_THEN = (
 )
 # Splitting is worth a word when a token takes so many milliseconds more than the target alone would need, in a text
 # long enough to tell.
-WORTH_MS, ENOUGH_TOKENS = 1.0, 64
+WORTH_MS = 1.0
+ENOUGH_TOKENS = 64
 
 
 def mismatches(manifest: Manifest, target: Description | None) -> list[str]:

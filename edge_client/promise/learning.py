@@ -18,11 +18,16 @@ from shared.features import SCALARS
 
 INPUTS = SCALARS + 2
 RATE = 0.05
-# The head may be moved by so much in log-odds, and no weight beyond the second number.
-MOST, MOST_WEIGHT = 8.0, 4.0
-# Losses are compared over about so many tokens; a good past counts for so many nats at most, and the correction is
-# forgotten when it is so many nats worse.
-WINDOW, BETTER, WORSE = 2000, 10.0, 5.0
+# The head may be moved by so much in log-odds.
+MOST = 8.0
+# No weight goes beyond this.
+MOST_WEIGHT = 4.0
+# Losses are compared over about so many tokens.
+WINDOW = 2000
+# A good past counts for so many nats at most.
+BETTER = 10.0
+# The correction is forgotten when it is so many nats worse.
+WORSE = 5.0
 # It comes into use when it is so many nats better, and goes out of use when it is no better any more.
 PROVEN = 2.0
 # Tokens that wait for their audit: more than any window between two calls.

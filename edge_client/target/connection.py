@@ -77,7 +77,7 @@ class Connection:
             return TargetClient(self._transport, type(self._transport).__name__, self._retry, self._clock)
         if self._address is None:
             raise InputError(
-                "there is no target to ask; start one with `cloud-target serve` and give its address, or write without",
+                "there is no target to ask; start one with `cloud-target serve` and give its address, or write alone",
                 options=("target", "mode local"),
             )
         return TargetClient.connect(self._address, self._retry, self._credentials, self._clock)

@@ -40,7 +40,9 @@ class Description:
         """
         fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
         if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
-            raise ProtocolError("the target's fingerprints are none; it must run the same version of Tandem")
+            raise ProtocolError(
+                "the target's fingerprints are not short, printable text; it must run the same version of Tandem"
+            )
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise ProtocolError(
                 "the target describes itself without its limits; it must run the same version of Tandem"

@@ -13,7 +13,10 @@ from edge_client.target.credentials import Credentials
 from shared.errors import TargetUnavailable
 
 TIMEOUT = 2.0
-_EXPIRED, _NOT_YET, _OTHER_HOST = (10,), (9,), (62, 64)
+# OpenSSL's codes of what is wrong with a certificate.
+_EXPIRED = (10,)
+_NOT_YET = (9,)
+_OTHER_HOST = (62, 64)
 # An HTTP/2 client's first words, which a server answers with its own: preface and empty settings.
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 

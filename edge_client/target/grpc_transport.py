@@ -67,7 +67,7 @@ def error_of(error: grpc.RpcError) -> TargetError:
     details = " ".join((call.details() or "").split()) if call else ""
     kind = ERRORS.get(status, LinkBroken)
     if status is _Status.UNIMPLEMENTED:
-        return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
+        return TargetRefused("what answers there is not a Tandem target, or one of another version; check the address")
     # The library's own limit on messages has the same status as a target without room; waiting would not help.
     if issubclass(kind, TargetRefused) or (kind is TargetBusy and "larger than max" in details):
         what = "access" if kind is AccessDenied else "the request"

@@ -18,7 +18,7 @@ from __future__ import annotations
 from edge_client.testing.bundle import confident, scripted_bundle, scripted_manifest
 from edge_client.testing.clock import ManualClock
 from edge_client.testing.edge import scripted_edge
-from edge_client.testing.loopback import LoopbackLink, LoopbackTransport, Service, Stream
+from edge_client.testing.loopback import LoopbackLink, LoopbackTransport, Service, ServiceStream
 from edge_client.testing.lossy import LossyTransport, MortalService, Trouble
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from edge_client.testing.scripts import Script, blurred, probabilities, random_script, replies
@@ -36,7 +36,7 @@ __all__ = [
     "ScriptedTarget",
     "ScriptedVerifier",
     "Service",
-    "Stream",
+    "ServiceStream",
     "Trouble",
     "blurred",
     "byte_tokenizer",

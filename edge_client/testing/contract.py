@@ -31,7 +31,7 @@ class Terms:
 
 
 class ScriptedStream:
-    """One `Decode` stream; the `Stream` of a `LoopbackTransport`.
+    """One `Decode` stream; the `ServiceStream` of a `LoopbackTransport`.
 
     Args:
         script, vocabulary, context: see `ScriptedTarget`.
@@ -45,7 +45,7 @@ class ScriptedStream:
         self._terms: Terms | None = None
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
-        """See `Stream.answers`."""
+        """See `ServiceStream.answers`."""
         if self._terms is None:
             self._terms = _terms(message)
         self._check(message)

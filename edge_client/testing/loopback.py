@@ -12,7 +12,7 @@ from shared.errors import InputError, LinkBroken, ProtocolError, TargetBusy, Tar
 from shared.wire.v1 import target_pb2 as wire
 
 
-class Stream(Protocol):
+class ServiceStream(Protocol):
     """One `Decode` stream, as the target sees it. It remembers the session that its first request carried."""
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
@@ -37,7 +37,7 @@ class Service(Protocol):
         """What it serves."""
         ...
 
-    def stream(self) -> Stream:
+    def stream(self) -> ServiceStream:
         """Begin a stream."""
         ...
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import count
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from shared.chat import SPECIAL_TOKENS
+from shared.tokenizer import BYTE_CHARACTERS
 
 # The special tokens of the pocket models come first; of them these two end a text.
 END_IDS = (0, 1)
@@ -20,16 +20,9 @@ def byte_tokenizer() -> Tokenizer:
     So the id of a byte is ``5 + byte``, ``encode(text).ids`` are the ids of a text's UTF-8, and nothing is put before
     it. It has what a chat is rendered with. Made once a process; do not change it.
     """
-    pieces = [*SPECIAL_TOKENS, *_byte_characters()]
+    pieces = [*SPECIAL_TOKENS, *BYTE_CHARACTERS]
     made = Tokenizer(models.BPE({piece: token for token, piece in enumerate(pieces)}, []))
     made.add_special_tokens(list(SPECIAL_TOKENS))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     return made
-
-
-def _byte_characters() -> list[str]:
-    """The characters by which byte-level BPE writes the bytes 0 to 255 (Radford et al. 2019, GPT-2)."""
-    as_they_are = {*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)}
-    spare = count(256)
-    return [chr(byte if byte in as_they_are else next(spare)) for byte in range(256)]

@@ -1,30 +1,19 @@
-"""Edge: bundle, target and promises composed once, for one text or several at a time."""
+"""Edge: bundle, target and promises composed once; what it writes, and what it refuses."""
 
 from __future__ import annotations
-
-import gc
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 import numpy as np
 import pytest
 
-from edge_client.decoding.text import Origin, Retract
 from edge_client.edge import Edge
 from edge_client.promise.memory import Memory
-from edge_client.promise.promises import Promise
 from edge_client.stream import LossWarning
 from edge_client.target.credentials import Credentials
 from edge_client.testing import (
     LoopbackTransport,
-    ManualClock,
     ScriptedTarget,
-    blurred,
     byte_tokenizer,
     random_script,
-    replies,
-    scripted_bundle,
     scripted_edge,
 )
 from shared.chat import render_chat
@@ -115,118 +104,6 @@ def test_a_budget_of_nothing_is_exact():
         nothing = edge.generate("Tom", budget=0)
         assert nothing.mode is Mode.EXACT
         assert nothing.token_ids == edge.generate("Tom", mode="cloud").token_ids
-
-
-# Several at once.
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_streams_at_once_from_several_threads_give_what_each_gives_alone(mode):
-    """Each thread waits for the others after every token, so that all texts are under way all the time."""
-    options = {"mode": mode, "max_tokens": 40, "criterion": "strict", "budget": 0.1}
-
-    def alone(prompt: list[int]) -> list[int]:
-        with fake_edge(**options) as edge:
-            return edge.generate(prompt).token_ids
-
-    expected = [alone(prompt) for prompt in PROMPTS]
-    together = threading.Barrier(len(PROMPTS), timeout=30)
-    with fake_edge(**options) as edge, ThreadPoolExecutor(len(PROMPTS)) as threads:
-
-        def beside_others(prompt: list[int]) -> list[int]:
-            ids = []
-            with edge.stream(prompt) as stream:
-                for token in stream:
-                    together.wait()
-                    ids.append(token.id)
-            return ids
-
-        assert list(threads.map(beside_others, PROMPTS)) == expected
-
-
-@pytest.mark.parametrize("kept", [True, False])
-def test_streams_at_once_share_one_promise(tmp_path, kept):
-    options = {"max_tokens": 40, "criterion": "strict", "budget": 0.1}
-    both_began = threading.Barrier(2, timeout=30)
-    with fake_edge(memory=tmp_path if kept else False, **options) as edge, ThreadPoolExecutor(2) as threads:
-
-        def write(prompt: list[int]) -> int:
-            with edge.stream(prompt) as stream:
-                next(iter(stream))
-                both_began.wait()
-                return stream.finish().audit.tokens
-
-        known = sum(threads.map(write, PROMPTS[:2]))
-        promise = Promise.of(edge.settings, "scripted")
-        entries = Memory.open(manifest(), tmp_path).entries if kept else edge._memory.entries
-        assert list(entries) == [promise]
-        assert (entries[promise].texts, entries[promise].counts.known) == (2, known)
-        assert entries[promise].steering.tokens == known
-        # The next text goes on from what both have taught.
-        assert edge.generate(PROMPTS[2]).usage.tokens == 40
-        after = (Memory.open(manifest(), tmp_path) if kept else edge._memory).entries[promise]
-        assert after.steering.tokens > known
-
-
-def test_a_promise_of_another_budget_is_another_promise():
-    with fake_edge(max_tokens=10) as edge:
-        for options in ({}, {"budget": 0.3}, {"criterion": "strict"}, {"temperature": 1.0}, {"seed": 5}):
-            edge.generate("Tom", **options)
-        assert sorted(entry.texts for entry in edge._memory.entries.values()) == [1, 1, 1, 2]
-
-
-def test_models_are_made_once_for_each_text_at_a_time():
-    made = []
-    bundle = fake_bundle()
-    make = bundle.models._make
-    bundle.models._make = lambda: made.append(1) or make()
-    with Edge(bundle=bundle, max_tokens=5) as edge:
-        for _ in range(3):
-            edge.generate("Tom")
-        assert len(made) == 1
-        first, second = edge.stream("Tom"), edge.stream("Tom")
-        assert next(first).id == next(second).id
-        assert len(made) == 2
-        first.close()
-        second.close()
-        edge.generate("Tom")
-        assert len(made) == 2
-
-
-# What is given up.
-
-
-def test_a_stream_that_is_left_early_is_given_up_and_released():
-    transport = LoopbackTransport(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
-    with scripted_edge(transport=transport, max_tokens=100, mode="exact") as edge:
-        with edge.stream("Tom") as stream:
-            assert len(list(islice(stream, 10))) == 10
-        assert stream.completion.finish_reason == "cancelled"
-        assert stream.completion.usage.tokens == 10
-        assert len(transport.released) == 1
-        stream.close()
-    assert transport.closed
-
-
-def test_a_stream_that_never_began_leaves_nothing():
-    transport = LoopbackTransport(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
-    with scripted_edge(transport=transport) as edge:
-        edge.stream("Tom").close()
-        assert transport.released == []
-        assert transport.service.texts == {}
-
-
-def test_an_error_in_the_middle_gives_the_models_back():
-    class Dead(LoopbackTransport):
-        def open(self):
-            raise TargetUnavailable("gone")
-
-    target = ScriptedTarget(random_script(VOCABULARY), VOCABULARY)
-    with scripted_edge(transport=Dead(target)) as edge:
-        for _ in range(3):
-            with pytest.raises(TargetUnavailable, match="gone"):
-                edge.generate("Tom", mode="cloud")
-        assert len(edge.bundle.models._idle) == 1
 
 
 # What cannot be used.
@@ -361,107 +238,3 @@ def test_a_memory_that_is_damaged_in_between_is_set_aside(tmp_path):
         assert edge.generate("Tom").warnings == []
     assert file.with_suffix(".damaged").exists()
     assert [entry.texts for entry in Memory.open(manifest(), tmp_path).entries.values()] == [3]
-
-
-# Streams that nobody closes.
-
-
-def test_a_stream_that_is_dropped_ends_at_once_and_holds_nobody_up(tmp_path):
-    """Not where the garbage collector happens to run: there it could wait for itself."""
-    transport = LoopbackTransport(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
-    gc.disable()
-    try:
-        with scripted_edge(transport=transport, memory=tmp_path, max_tokens=20) as edge:
-            for count in range(1, 6):
-                for _ in edge.stream("Tom", seed=count, mode="exact"):
-                    break
-                assert len(transport.released) == count
-            assert len(edge.bundle.models._idle) == 1
-    finally:
-        gc.enable()
-
-
-def test_a_stream_that_ends_while_another_is_remembered_waits_for_its_turn(tmp_path):
-    """A stream in a cycle of the user's own may end anywhere, even in the middle of writing the memory."""
-    with fake_edge(memory=tmp_path, max_tokens=20) as edge:
-        left = edge.stream("Tom")
-        next(left)
-        write = edge._memory._write
-        edge._memory._write = lambda: (left.close(), write())
-        edge.generate("Tom", seed=1)
-        edge._memory._write = write
-        (entry,) = edge._memory.entries.values()
-        assert entry.texts == 2
-
-
-def test_another_thread_may_end_a_text():
-    began, ended = threading.Event(), threading.Event()
-
-    def waits(step: object, draw: object) -> float:
-        began.set()
-        assert ended.wait(30)
-        return 0.0
-
-    bundle = scripted_bundle(random_script(VOCABULARY), doubt=waits)
-    with scripted_edge(bundle=bundle, mode="local", max_tokens=50) as edge, ThreadPoolExecutor(1) as thread:
-        stream = edge.stream("Tom")
-        reading = thread.submit(list, stream)
-        assert began.wait(30)
-        stream.close()
-        ended.set()
-        assert len(reading.result(30)) == 1
-        assert stream.completion.finish_reason == "cancelled"
-
-
-def test_a_text_that_has_not_ended_has_no_completion():
-    with fake_edge() as edge:
-        stream = edge.stream("Tom")
-        with pytest.raises(InputError, match="has not ended"):
-            _ = stream.completion
-        stream.close()
-        with pytest.raises(InputError, match="has not ended"):
-            stream.finish()
-
-
-# Provisional tokens.
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("blur", [0.0, 0.5, 3.0])
-def test_provisional_tokens_end_as_the_settled_text(mode, blur):
-    """Whatever is shown and taken back on the way, what is left is the text, and the settled tokens come in order."""
-    script = random_script(VOCABULARY)
-
-    def edge() -> Edge:
-        bundle = scripted_bundle(blurred(script, blur), doubt=lambda step, draw: float(draw.log_q < -1))
-        return scripted_edge(script, bundle=bundle, max_tokens=40, mode=mode, window=5, budget=0.3)
-
-    expected = edge().generate("Tom")
-    ids: list[int] = []
-    pieces: list[str] = []
-    provisional = 0
-    with edge().stream("Tom", provisional=True) as stream:
-        for event in stream:
-            if isinstance(event, Retract):
-                assert event.tokens <= provisional
-                assert "".join(pieces[-event.tokens :]) == event.text
-                del ids[-event.tokens :], pieces[-event.tokens :]
-                provisional = 0
-            else:
-                ids.append(event.id)
-                pieces.append(event.text)
-                provisional = provisional + 1 if event.origin is Origin.DRAFTED else 0
-    assert (ids, "".join(pieces)) == (expected.token_ids, expected.text)
-    assert stream.completion.token_ids == expected.token_ids
-    assert Origin.DRAFTED not in stream.completion.origins
-
-
-def test_provisional_tokens_stop_where_the_text_would():
-    answer = [*byte_tokenizer().encode(" and Anna. Then").ids]
-    script = replies(VOCABULARY, {(*byte_tokenizer().encode("Tom").ids,): answer}, end_id=0)
-    bundle = scripted_bundle(script)
-    target = LoopbackTransport(ScriptedTarget.of(bundle.manifest, script))
-    with Edge(bundle=bundle, transport=target, memory=False, clock=ManualClock(), stop="Anna") as edge:
-        with edge.stream("Tom", provisional=True, mode="exact", window=20) as stream:
-            shown = "".join(event.text for event in stream if not isinstance(event, Retract))
-        assert shown == stream.completion.text == " and "

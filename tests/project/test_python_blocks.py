@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 
@@ -35,6 +38,29 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page, address, tmp_path, m
     for number, block in enumerate(found, 1):
         exec(compile(block.replace(ADDRESS, address), f"{page}, block {number}", "exec"), names)
     assert capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_the_blocks_of_a_page_have_the_right_types(page, tmp_path):
+    """As a user's type checker sees them, through `py.typed`."""
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(blocks(page)), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--follow-imports",
+        "silent",
+        "--config-file",
+        "",
+        str(program),
+    ]
+    environment = {**os.environ, "MYPYPATH": str(ROOT), "MYPY_CACHE_DIR": str(tmp_path / "cache")}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    assert [line for line in run.stdout.splitlines() if line.startswith(program.name)] == []
 
 
 def test_the_block_in_the_readme_is_short():

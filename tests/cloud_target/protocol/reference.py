@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from cloud_target.engine.scripted import Script, ScriptedEngine
-from cloud_target.protocol.drive import serve
 from cloud_target.protocol.requests import Limits, Request, parse_request, parse_terms
 from cloud_target.sessions.table import SessionTable
+from cloud_target.testing.drive import serve
 from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.sampling import Sampler

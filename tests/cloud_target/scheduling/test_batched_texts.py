@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
-from cloud_target.engine.interface import Feed
-from cloud_target.protocol.answer import answer
+from cloud_target.engine.interface import Feed, Scores
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.server.leases import Leases
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.table import SessionTable
+from cloud_target.testing.drive import drive
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
 from tests.cloud_target.engine.checkpoints import CONTEXT, VOCABULARY, write_checkpoint
@@ -45,26 +46,31 @@ def written(responses: list[wire.DecodeResponse]) -> list[int]:
     return [responses[0].verdict.token, *(token for r in responses[1:] for token in r.continuation.tokens)]
 
 
+class Scheduled:
+    """An engine whose passes are those of a scheduler, for threads beside its event loop."""
+
+    def __init__(self, engine: TargetEngine, scheduler: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
+        self.context = engine.context
+        self._scheduler, self._loop = scheduler, loop
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        return [asyncio.run_coroutine_threadsafe(self._scheduler.run(feed), self._loop).result() for feed in feeds]
+
+
 async def at_once(engine: TargetEngine, requests: list[Request]) -> list[list[wire.DecodeResponse]]:
-    """All requests through one scheduler, in chunks of 8 tokens, as the servicer drives them."""
+    """All requests through one scheduler, in chunks of 8 tokens, each in a thread of its own."""
     scheduler = Scheduler(engine, settings=SchedulerSettings(chunk=8))
     table = SessionTable(engine, scheduler.do)
     leases = Leases(table, Timeouts(patience=60))
+    loop = asyncio.get_running_loop()
+    scheduled = Scheduled(engine, scheduler, loop)
 
-    async def drive(request: Request) -> list[wire.DecodeResponse]:
-        responses = []
+    async def write(request: Request) -> list[wire.DecodeResponse]:
         async with leases.take(request, engine.context) as lease:
-            with closing(answer(lease.session, request, engine.context)) as steps:
-                step = next(steps)
-                while step is not None:
-                    if isinstance(step, Feed):
-                        step = steps.send(await scheduler.run(step))
-                    else:
-                        responses.append(step)
-                        step = next(steps, None)
-        return responses
+            return await loop.run_in_executor(threads, lambda: list(drive(lease.session, request, scheduled)))
 
-    found = await asyncio.gather(*map(drive, requests))
+    with ThreadPoolExecutor(len(requests)) as threads:
+        found = await asyncio.gather(*map(write, requests))
     await scheduler.drained()
     scheduler.close()
     table.check_integrity()

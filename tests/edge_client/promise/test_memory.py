@@ -163,9 +163,10 @@ def test_without_a_home_the_state_directory_must_be_named(monkeypatch):
         state_directory()
 
 
-def test_a_memory_that_cannot_be_kept_loses_no_text(edge, monkeypatch, tmp_path):
+def test_a_memory_that_cannot_be_kept_loses_no_text_and_is_told_of_even_quietly(edge, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "file" / "below"))
-    status, out, err = edge("Tom", "--max-tokens", "5")
+    status, out, err = edge("Tom", "--max-tokens", "5", "--quiet")
     assert (status, bool(out)) == (0, True)
     assert "could not be kept" in err
+    assert err.endswith("(--no-memory does without)\n")

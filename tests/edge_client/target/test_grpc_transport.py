@@ -88,7 +88,7 @@ def test_the_table_of_statuses_is_complete():
 @pytest.mark.parametrize("status", [s for s in grpc.StatusCode if s is not grpc.StatusCode.OK], ids=lambda s: s.name)
 def test_every_status_becomes_an_error_of_ours(servicer, transport, status):
     servicer.abort = status
-    with pytest.raises(TargetError, match=r"for a test|no Tandem target") as caught:
+    with pytest.raises(TargetError, match=r"for a test|not a Tandem target") as caught:
         transport.describe(5.0)
     assert caught.type is ERRORS[status]
     link = transport.open()
@@ -158,7 +158,7 @@ def test_something_else_at_the_port():
     server = grpc.server(futures.ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with pytest.raises(TargetRefused, match="no Tandem target"):
+    with pytest.raises(TargetRefused, match="not a Tandem target"):
         TargetClient.connect(f"127.0.0.1:{port}")
     server.stop(None).wait()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.testing.in_process import InProcessTarget
-from edge_client.testing.loopback import Service, Stream
+from edge_client.testing.loopback import Service, ServiceStream
 from edge_client.testing.opinion import Opinion
 from edge_client.testing.scripts import random_script
 from edge_client.testing.target import ScriptedTarget
@@ -71,7 +71,7 @@ class Conversation:
 
     def connect(self) -> None:
         """A new stream; the session is in its first request."""
-        self.streams: list[Stream] = [target.stream() for target in self.targets]
+        self.streams: list[ServiceStream] = [target.stream() for target in self.targets]
         self.numbers = count(1)
 
     def guess(self, text: list[int]) -> int:
