@@ -7,8 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -26,6 +26,7 @@ from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.engine.checkpoints import CONTEXT, VOCABULARY, write_checkpoint
 from tests.cloud_target.protocol.reference import SESSION_ID, alone, request
+from tests.grpc_service import unused_port
 
 PROMPT = [3, 1, 4, 1, 5]
 
@@ -123,24 +124,22 @@ def test_a_bad_request_leaves_the_server_alive(stub, engine):
 
 def serve_and_kill(arguments: list[str], number: signal.Signals, capfd: pytest.CaptureFixture) -> tuple[int, str, str]:
     """Run the command in this process, and have it signalled as soon as it is healthy."""
-    seen = []
+    port = unused_port()
 
     def kill() -> None:
-        while not (found := re.search(r" on (127\.0\.0\.1:\d+)\n", "".join(seen))):
-            seen.append(capfd.readouterr().out)
-            stop.wait(0.02)
-        with grpc.insecure_channel(found[1]) as channel:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
-            seen.append(f"health {answer.status}")
-        os.kill(os.getpid(), number)
+        try:
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                health = health_pb2_grpc.HealthStub(channel)
+                answer = health.Check(health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True)
+                assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        finally:
+            os.kill(os.getpid(), number)
 
-    stop = threading.Event()
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    status = cli.main(["serve", "--port", "0", "--kv-memory", "1MiB", *arguments])
-    killer.join()
-    rest = capfd.readouterr()
-    return status, "".join(seen) + rest.out, rest.err
+    with ThreadPoolExecutor(1) as thread:
+        killed = thread.submit(kill)
+        status = cli.main(["serve", "--port", str(port), "--kv-memory", "1MiB", *arguments])
+        killed.result()
+    return status, *capfd.readouterr()
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
@@ -148,7 +147,7 @@ def test_serve_until_a_signal(checkpoint, capfd, number, expected):
     status, out, err = serve_and_kill(["--target", str(checkpoint), "--device", "cpu"], number, capfd)
     assert status == expected
     about = r"\(\d+\.\d k parameters, float32 on cpu, texts of 64 tokens, 4096 in 1 MiB\)"
-    assert re.fullmatch(rf"cloud-target: serving tiny-llama {about} on 127\.0\.0\.1:\d+\nhealth 1", out)
+    assert re.fullmatch(rf"cloud-target: serving tiny-llama {about} on 127\.0\.0\.1:\d+\n", out)
     assert "Traceback" not in err
 
 
