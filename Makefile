@@ -35,7 +35,7 @@ demo: $(VENV)/.demo ## Start a target on loopback, run the edge against it in ev
 	@$(BIN)/python -m benchmarks.demo $(ARGS)
 
 check: lint ## Check format, style, types and import rules, and run the quick tests: before every commit
-	@echo "==> quick tests" && $(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+	@echo "==> quick tests" && $(BIN)/python -m pytest -q -m "not slow" $(or $(ARGS),$(SPREAD))
 
 # Coverage of a part of the tests says nothing, so with arguments there is none.
 test: lint ## Check the same, run every test, and see that the tests reach what they must
