@@ -80,6 +80,9 @@ def finished(pairs: dict[str, Pair], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs whose report page is not drawn, which takes most of their time; test_page.py looks at the page."""
+def undrawn(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs whose report page is not drawn, which takes most of their time; test_page.py looks at the page.
+
+    The run that all share has its page, whichever test comes first.
+    """
     monkeypatch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")
