@@ -63,10 +63,11 @@ def pairs(tmp_path_factory: pytest.TempPathFactory, corpus: Path) -> dict[str, P
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that nothing disturbed."""
+    """A run that nothing disturbed, and the page that it drew: others may run again where it was."""
 
     settings: Settings
     report: dict[str, Any]
+    html: str
 
     @property
     def out(self) -> Path:
@@ -76,7 +77,8 @@ class Finished:
 @pytest.fixture(scope="session")
 def finished(pairs: dict[str, Pair], tmp_path_factory: pytest.TempPathFactory) -> Finished:
     settings = pairs["llama"].settings(tmp_path_factory.mktemp("finished") / "bundle", name="tiny")
-    return Finished(settings, prepare(settings))
+    report = prepare(settings)
+    return Finished(settings, report, (settings.out / "report.html").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

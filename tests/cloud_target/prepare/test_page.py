@@ -49,7 +49,7 @@ class Strict(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html(finished: Finished) -> str:
-    return (finished.out / "report.html").read_text(encoding="utf-8")
+    return finished.html
 
 
 @pytest.fixture(scope="module")
