@@ -22,6 +22,7 @@ from edge_client.promise.learning import Learner
 from edge_client.usage.audit import AuditCounts
 from shared.bundle import Manifest
 from shared.errors import DamagedMemory, InputError
+from shared.fields import listed, shown
 
 FORMAT = 1
 # Every promise has an entry; the least recently used ones are forgotten.
@@ -61,7 +62,8 @@ class Memory:
             memory.entries = memory._read()
         except OSError as error:
             raise InputError(
-                f"cannot read {memory.path} ({error.strerror}); see whose it is, or set TANDEM_STATE"
+                f"cannot read {memory.path} ({error.strerror}); see who may read it, or set TANDEM_STATE to "
+                "another directory"
             ) from error
         return memory
 
@@ -79,10 +81,11 @@ class Memory:
             try:
                 memory.set_aside()
             except OSError:
-                return cls(), [f"{error}; this run remembers nothing"]
-            return memory, [f"{error}; it was set aside as *.damaged, and this run begins anew"]
+                return cls(), [f"{error}; until then this run remembers nothing"]
+            found = _damaged(memory.path, error.__cause__)
+            return memory, [f"{found}; it was set aside as *.damaged, and this run begins anew"]
         except InputError as error:
-            return cls(), [f"{error}; this run remembers nothing"]
+            return cls(), [f"{error}; until then this run remembers nothing"]
 
     def begin(self, promise: Promise, first_threshold: float) -> Feedback:
         """Feedback for one more text under a promise: it goes on from earlier texts.
@@ -156,15 +159,11 @@ class Memory:
         if self.path is None:
             return {}
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-            if data["format"] != FORMAT:
-                raise ValueError(f"its format is {data['format']}, not {FORMAT}")
-            entries = [Entry.from_json(item) for item in data["entries"]]
-            return {entry.promise: entry for entry in entries}
+            return _entries(self.path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-            raise DamagedMemory(f"what was remembered of earlier runs in {self.path} is damaged ({error})") from error
+        except ValueError as error:
+            raise DamagedMemory(f"{_damaged(self.path, error)}; remove that file to begin anew") from error
 
     def _write(self) -> None:
         if self.path is None:
@@ -197,6 +196,25 @@ class Memory:
             yield
 
 
+def _entries(text: str) -> dict[Promise, Entry]:
+    """The entries in a file's text, by promise; raises ValueError where there are none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"it must hold an object, not {shown(data)}")
+    if data.get("format") != FORMAT:
+        raise ValueError(f"`format` must be {FORMAT}, not {shown(data.get('format'))}")
+    items = listed("entries", data.get("entries"))
+    entries = [Entry.from_json(item, f"entries[{i}]") for i, item in enumerate(items)]
+    return {entry.promise: entry for entry in entries}
+
+
+def _damaged(path: Path | None, why: BaseException | None) -> str:
+    return f"what was remembered of earlier runs in {path} is damaged: {why}"
+
+
 def state_directory() -> Path:
     """Where programs of this user keep what they learn.
 
@@ -208,4 +226,6 @@ def state_directory() -> Path:
     try:
         return Path.home() / ".local" / "state" / "tandem"
     except RuntimeError as error:
-        raise InputError("this user has no home directory to remember audits in; set TANDEM_STATE") from error
+        raise InputError(
+            "this user has no home directory to remember audits in; set TANDEM_STATE to a directory"
+        ) from error
