@@ -55,8 +55,8 @@ class Edge:
         bundle: the models.
 
     Raises:
-        InputError: an option that there is not, or a value out of range.
-        BundleError: a bundle that is missing, damaged, or another model's.
+        InputError: an unknown option, or a value out of range.
+        BundleError: a bundle that is missing, damaged, or of another model.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Edge:
             options: for this text, by the names of `Settings`.
 
         Raises:
-            InputError: no prompt, an option that there is not, or a value out of range.
+            InputError: no prompt, an unknown option, or a value out of range.
             ContextLengthError: a prompt that leaves no room for a token.
             TargetError: the target cannot be asked: it is not reached, refuses, or has another tokenizer.
         """
@@ -180,10 +180,13 @@ class Edge:
 
     def _open(self) -> TargetClient:
         if self._transport is not None:
-            return TargetClient(self._transport, self._target or "the given transport", self._retry, self._clock)
+            return TargetClient(
+                self._transport, self._target or type(self._transport).__name__, self._retry, self._clock
+            )
         if self._target is None:
             raise InputError(
-                "there is no target to ask; start one with `cloud-target serve` and give its address, or write without",
+                "there is no target to ask; start one with `cloud-target serve` and give its address, or write without "
+                "one",
                 options=("target", "mode local"),
             )
         return TargetClient.connect(self._target, self._retry, self._credentials)
@@ -195,7 +198,8 @@ class Edge:
         room = context - len(ids)
         if room < 1:
             raise ContextLengthError(
-                f"the prompt has {len(ids)} tokens and the context {context}; shorten it to {context - 1} or fewer"
+                f"the prompt has {len(ids)} tokens, and the context holds {context}; shorten the prompt to "
+                f"{context - 1} or fewer"
             )
         stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, min(settings.max_tokens, room))
         return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)
@@ -258,5 +262,15 @@ class Edge:
         try:
             self._memory.end(promise, generation.summary.audit, feedback)
         except (OSError, TandemError) as error:  # the text is on the screen: nothing else is lost
-            return [f"what the audits taught could not be kept ({error}); writing without memory keeps nothing"]
+            return [
+                f"what this text's audits taught could not be kept: {_reason(error)}; give the memory another "
+                "directory (TANDEM_STATE), or write without memory"
+            ]
         return []
+
+
+def _reason(error: OSError | TandemError) -> str:
+    """What went wrong and where, without Python's number for it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror.lower()}, {error.filename}" if error.filename else error.strerror.lower()
+    return str(error)

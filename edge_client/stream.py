@@ -10,6 +10,7 @@ from edge_client.decoding.text import Origin, Retract, Text, Token
 from edge_client.usage.audit import AuditReport
 from edge_client.usage.summary import Summary
 from shared.config import Mode
+from shared.errors import InputError
 from shared.stopping import FinishReason
 
 Event = TypeVar("Event", bound=Token | Retract)
@@ -97,10 +98,15 @@ class Stream(Generic[Event]):
         return self._events
 
     def finish(self) -> Completion:
-        """Write what is left, and return the whole."""
+        """Write what is left, and return the whole.
+
+        Raises:
+            InputError: the stream was closed before it had begun.
+        """
         for _ in self._events:
             pass
-        assert self.completion is not None, "a stream that was closed before it began has no completion"
+        if self.completion is None:
+            raise InputError("this stream was closed before it had begun, so there is no text; ask for a new one")
         return self.completion
 
     def close(self) -> None:

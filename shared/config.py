@@ -57,10 +57,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
-            raise InputError(f"temperature must be between 0 and 10, not {self.temperature}")
+            raise InputError(f"temperature must be between 0 and 10, not {self.temperature}", options=("temperature",))
         if not 0 <= self.top_k < 1 << 32:
-            raise InputError(f"top-k must be between 0 (keep all) and 2**32 - 1, not {self.top_k}")
+            raise InputError(f"top_k must be between 0 (keep all) and 2**32 - 1, not {self.top_k}", options=("top_k",))
         if not 0 < self.top_p <= 1:
-            raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}")
+            raise InputError(f"top_p must be above 0 and at most 1, not {self.top_p}", options=("top_p",))
         if not 0 <= self.seed < 1 << 64:
-            raise InputError(f"the seed must be between 0 and 2**64 - 1, not {self.seed}")
+            raise InputError(f"seed must be between 0 and 2**64 - 1, not {self.seed}", options=("seed",))

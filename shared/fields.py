@@ -8,12 +8,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
-Part = TypeVar("Part", bound="DataclassInstance")
+class Dataclass(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Part = TypeVar("Part", bound=Dataclass)
 Choice = TypeVar("Choice", bound=StrEnum)
 
 # A long value says no more than its beginning.

@@ -36,7 +36,7 @@ class Bundle:
             threads: of each model.
 
         Raises:
-            BundleError: missing, damaged, or giving other logits than it should.
+            BundleError: it is missing or damaged, or its draft does not give the logits that its manifest says.
         """
         directory = Path(directory)
         manifest = read_manifest(directory)
@@ -47,10 +47,13 @@ class Bundle:
         """See that the draft can go on from these ids.
 
         Raises:
-            InputError: none, or one outside the vocabulary.
+            InputError: there are none, or one is outside the vocabulary.
         """
         if not ids:
-            raise InputError("the prompt is empty; give some text to go on from")
+            raise InputError("the prompt is empty; give a few words to go on from")
         for token in ids:
             if not 0 <= token < self.manifest.vocabulary:
-                raise InputError(f"token id {token} is not in the vocabulary of {self.manifest.vocabulary}")
+                raise InputError(
+                    f"the prompt's token id {token} is outside the vocabulary of {self.manifest.vocabulary}; use the "
+                    "bundle's own tokenizer"
+                )

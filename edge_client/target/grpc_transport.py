@@ -67,11 +67,14 @@ def error_of(error: grpc.RpcError) -> TargetError:
     details = " ".join((call.details() or "").split()) if call else ""
     kind = ERRORS.get(status, LinkBroken)
     if status is _Status.UNIMPLEMENTED:
-        return TargetRefused("what answers there is no Tandem target, or one of another version; check the address")
+        sentence = "what answers there is no Tandem target, or one of another version; check the address"
+        return TargetRefused(sentence, options=("target",))
     # The library's own limit on messages has the same status as a target without room; waiting would not help.
     if issubclass(kind, TargetRefused) or (kind is TargetBusy and "larger than max" in details):
         what = "access" if kind is AccessDenied else "the request"
-        return (TargetRefused if kind is TargetBusy else kind)(f"the target refused {what}: {details or status.name}")
+        options = ("token_file",) if kind is AccessDenied else ()
+        kind = TargetRefused if kind is TargetBusy else kind
+        return kind(f"the target refused {what}: {details or status.name}", options=options)
     name = status.name.lower().replace("_", " ")
     sentence = f"{name}: {details[:200]}" if details else name
     return TargetBusy(sentence, _pushback(call)) if kind is TargetBusy else kind(sentence)
@@ -97,7 +100,8 @@ class GrpcTransport:
     """Reaches the target at `address`, "host:port".
 
     Raises:
-        InputError: no address, a file of `credentials` that cannot be used, or a token that would travel in the clear.
+        InputError: a wrong address, a file of `credentials` that cannot be used, or a token that would travel in the
+            clear.
     """
 
     def __init__(self, address: str, credentials: Credentials | None = None) -> None:
