@@ -166,7 +166,7 @@ class Edge:
             return self._client
 
     def close(self) -> None:
-        """Close the connection to the target. Twice is once."""
+        """Close the connection to the target; does nothing a second time."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:

@@ -110,7 +110,7 @@ class Stream(Generic[Event]):
         return self.completion
 
     def close(self) -> None:
-        """Write no more. Twice is once, and after the end it does nothing."""
+        """Write no more; does nothing a second time, or after the end."""
         self._events.close()
 
     def __enter__(self) -> Self:

@@ -22,7 +22,9 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
     try:
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot load a model from {directory}: {error}") from error
+        raise InputError(
+            f"cannot load a model from {directory} ({error}); give the directory of a whole checkpoint"
+        ) from error
     return model.to(device).eval().requires_grad_(False)
 
 

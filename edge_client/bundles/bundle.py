@@ -33,6 +33,7 @@ class Bundle:
         """Load a bundle and check that it is what its manifest says.
 
         Args:
+            directory: of the bundle; by default the one that ships with Tandem.
             threads: of each model.
 
         Raises:

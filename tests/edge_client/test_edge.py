@@ -232,10 +232,19 @@ def test_an_error_in_the_middle_gives_the_models_back():
     ],
 )
 def test_options_that_cannot_be_used_are_refused_at_once(options, sentence):
-    with fake_edge() as edge, pytest.raises(InputError, match=sentence):
+    with fake_edge() as edge, pytest.raises(InputError, match=sentence) as caught:
         edge.stream("Tom", **options)
+    assert caught.value.options == tuple(name for name in options if name != "max_token")
     with pytest.raises(InputError, match=sentence):
         fake_edge(**options)
+
+
+def test_a_stream_that_was_closed_before_it_began_has_no_text():
+    with fake_edge() as edge:
+        stream = edge.stream("Tom")
+        stream.close()
+        with pytest.raises(InputError, match="closed before it had begun"):
+            stream.finish()
 
 
 def test_prompts_that_cannot_be_used_are_refused_before_the_text_begins():
