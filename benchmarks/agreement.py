@@ -41,9 +41,9 @@ def transitions(runs: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default=POCKET)
-    parser.add_argument("--prompts", type=count, default=40)
-    parser.add_argument("--tokens", type=count, default=96)
+    parser.add_argument("--bundle", default=POCKET, help="of the edge (default: the embedded one)")
+    parser.add_argument("--prompts", type=count, default=40, help="texts at each temperature (default: %(default)s)")
+    parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
     options = parser.parse_args()
     print(f"{'':16} {'tokens':>8} {'easy':>8} {'hard | easy':>12} {'hard | hard':>12}")
     with local_target() as target, Edge(target.address, bundle=options.bundle) as edge:

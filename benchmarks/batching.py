@@ -201,11 +201,20 @@ def figures(times: Sequence[float], base: float, prefilled: float) -> tuple[floa
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", default="pocket", help="see cloud-target serve (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", choices=("auto", "cpu", "cuda"), help="(default: %(default)s)")
-    parser.add_argument("--dtype", nargs="+", default=["float32", "bfloat16"], help="(default: float32 bfloat16)")
-    parser.add_argument("--sessions", type=count, nargs="+", default=[1, 4, 16, 64], help="(default: 1 4 16 64)")
-    parser.add_argument("--calls", type=count, default=8, help="of a session a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=count, default=5, help="(default: %(default)s)")
+    parser.add_argument(
+        "--device", default="cpu", choices=("auto", "cpu", "cuda"), help="of the target (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dtype",
+        nargs="+",
+        default=["float32", "bfloat16"],
+        help="of the target, a table each (default: float32 bfloat16)",
+    )
+    parser.add_argument(
+        "--sessions", type=count, nargs="+", default=[1, 4, 16, 64], help="at once, a row each (default: 1 4 16 64)"
+    )
+    parser.add_argument("--calls", type=count, default=8, help="calls of a session in a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=count, default=5, help="over which medians are taken (default: %(default)s)")
     parser.add_argument("--latency-calls", type=count, default=150, help="short calls a round (default: %(default)s)")
     parser.add_argument(
         "--written", type=count, default=6000, help="tokens that the target writes first (default: %(default)s)"
@@ -229,7 +238,9 @@ def run(arguments: argparse.Namespace) -> int:
         target = load_target(arguments.target, arguments.device, dtype)
         engine = TargetEngine(target)
         if LONGEST + arguments.calls * NEW > engine.context:
-            raise InputError(f"{arguments.calls} calls outgrow the context of {engine.context}; ask for fewer --calls")
+            raise InputError(
+                f"{arguments.calls} calls do not fit in the context of {engine.context} tokens; ask for fewer --calls"
+            )
         words = write(engine, [target.tokenizer.encode(prompt).ids for prompt in EVERY], arguments.written)
         print(f"\n{engine.description.name}, {dtype}, {torch.get_num_threads()} threads\n", flush=True)
         rows: list[Sequence[str]] = [

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.local_target import count, run_main
+from shared.errors import TandemError
 
 
 def load(sessions: int, memory: str, seconds: float, think_ms: float, more: list[str]) -> dict:
@@ -26,7 +27,7 @@ def load(sessions: int, memory: str, seconds: float, think_ms: float, more: list
         command += ["--seconds", str(seconds), "--think-ms", str(think_ms), "--json", str(path), *more]
         run = subprocess.run(command, check=False, capture_output=True, text=True)
         if run.returncode:
-            raise RuntimeError(run.stderr)
+            raise TandemError(f"`cloud-target bench` failed: {run.stderr.strip()}")
         return json.loads(path.read_text())
 
 
@@ -44,12 +45,18 @@ def row(sessions: int, memory: str, found: list[dict]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=count, nargs="+", default=[1, 4, 16, 32])
-    parser.add_argument("--rounds", type=count, default=3)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--think-ms", type=float, default=50.0)
-    parser.add_argument("--kv-memory", default="1GiB", metavar="SIZE", help="of all rows but the last (%(default)s)")
-    parser.add_argument("--small", default="12MiB", metavar="SIZE", help="of the last row (%(default)s)")
+    parser.add_argument(
+        "--sessions", type=count, nargs="+", default=[1, 4, 16, 32], help="edges at once (default: 1 4 16 32)"
+    )
+    parser.add_argument("--rounds", type=count, default=3, help="of all rows, in turn (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of load a row and round (default: %(default)s)")
+    parser.add_argument(
+        "--think-ms", type=float, default=50.0, help="an edge's time between two calls (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--kv-memory", default="1GiB", metavar="SIZE", help="cache of all rows but the last (default: %(default)s)"
+    )
+    parser.add_argument("--small", default="12MiB", metavar="SIZE", help="cache of the last row (default: %(default)s)")
     parser.add_argument("more", nargs="*", metavar="-- OPTION", help="options of `cloud-target serve`")
     options = parser.parse_args()
     cells = [*((sessions, options.kv_memory) for sessions in options.sessions), (options.sessions[-1], options.small)]

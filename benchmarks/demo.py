@@ -26,7 +26,7 @@ def show_texts(bundle: Bundle, address: str, settings: Settings, console: Consol
             if not number:
                 print(
                     f"The device writes, and asks {edge.connect().description.name} on {address} only where it doubts. "
-                    "The budget: at most 5 % of the tokens may be others than the target's own."
+                    "The budget: at most 5 % of the tokens may differ from the target's own."
                 )
                 console.legend()
             print(f"\n{prompt}", end="", flush=True)
@@ -38,8 +38,13 @@ def show_texts(bundle: Bundle, address: str, settings: Settings, console: Consol
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=96, help="tokens a text (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="of the shown texts (default: %(default)s)")
-    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the shown texts (default: %(default)s)")
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour tokens by origin (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     settings = Settings(seed=arguments.seed, max_tokens=arguments.tokens)
 

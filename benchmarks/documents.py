@@ -20,10 +20,10 @@ def after(documents: Sequence[str], start: float) -> Sequence[str]:
     """The documents from the fraction `start` on.
 
     Raises:
-        InputError: the fraction leaves nothing, or is none.
+        InputError: the fraction is not below 1, or negative.
     """
     if not 0 <= start < 1:
-        raise InputError(f"--from is a fraction of the documents, from 0 to below 1, not {start}")
+        raise InputError(f"--from must be a fraction of the documents, from 0 to below 1, not {start}")
     return documents[int(start * len(documents)) :]
 
 

@@ -153,9 +153,11 @@ def main() -> None:
         default=[],
         help="random drafts instead, with the bundle's tokenizer: HIDDENxLAYERSxFEED_FORWARD",
     )
-    parser.add_argument("--dtype", nargs="+", default=["float32", "int8"], help="of the random drafts")
-    parser.add_argument("--tokens", type=int, default=200, help="a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="(default: %(default)s)")
+    parser.add_argument(
+        "--dtype", nargs="+", default=["float32", "int8"], help="of the random drafts (default: float32 int8)"
+    )
+    parser.add_argument("--tokens", type=int, default=200, help="tokens a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="over which medians are taken (default: %(default)s)")
     arguments = parser.parse_args()
     print(f"{'µs a token':28}" + "".join(f"{part:>9}" for part in (*PARTS, "ratio")))
     with tempfile.TemporaryDirectory() as scratch:

@@ -50,11 +50,13 @@ def first_difference(a: list[int], b: list[int]) -> int | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default=POCKET)
-    parser.add_argument("--prompts", type=int, default=100)
-    parser.add_argument("--tokens", type=int, default=128)
-    parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 0.7, 1.0])
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--bundle", default=POCKET, help="of the edge (default: the embedded one)")
+    parser.add_argument("--prompts", type=int, default=100, help="different ones (default: %(default)s)")
+    parser.add_argument("--tokens", type=int, default=128, help="most tokens a text (default: %(default)s)")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 0.7, 1.0], help="(default: 0 0.7 1)")
+    parser.add_argument(
+        "--seeds", type=int, default=2, help="texts a prompt at each temperature (default: %(default)s)"
+    )
     parser.add_argument("--dtype", default="float32", help="of the target (default: %(default)s)")
     parser.add_argument("--kill", action="store_true", help="kill and restart the target in the middle of each text")
     arguments = parser.parse_args()

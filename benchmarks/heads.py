@@ -37,8 +37,8 @@ _MOST_REGRET = 4.0  # nats
 LEGEND = """\
 fewer asks: than the best free baseline of each cell, chosen with hindsight, at equal divergence, over all cells
 (temperature, criterion, budget of 1, 2, 5 and 10 %) in which never asking diverges more than the budget: mean, and
-worst cell; gap: how much of the difference in nats a token under the target, between the drawn tokens and its own, is
-gone at these ask rates, temperature 0.7, documents, asked by the typical doubt."""
+worst cell; gap: the drawn tokens are less likely under the target than its own, in nats a token; the share of that
+difference that is gone at this ask rate (temperature 0.7, documents, asked by the typical doubt)."""
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ def read_work(work: Path, most: int, seed: int) -> tuple[Rows, dict[str, list[Ro
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, help="the work directory of a finished `cloud-target prepare`")
-    parser.add_argument("--rows", type=count, default=600_000, help="to train each head on (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the fits (default: %(default)s)")
+    parser.add_argument("--rows", type=count, default=600_000, help="rows to train each head on (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the fits (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), metavar="HEAD", help="these heads only")
     arguments = parser.parse_args()
     training, judged = read_work(arguments.work, arguments.rows, arguments.seed)

@@ -61,7 +61,9 @@ def main() -> int:
     _, judged = read_work(arguments.work, 1, 0)
     path = arguments.work / "heads" / VERIFIER
     if not path.is_file():
-        raise InputError(f"{arguments.work} holds no fitted verifier; give the work directory of a finished prepare")
+        raise InputError(
+            f"{arguments.work} holds no fitted verifier; give the work directory of a finished `cloud-target prepare`"
+        )
     trained, cells = ExportedHead(path), []
     for rows in judged["own text"]:
         scalars = rows.features[:, :SCALARS]

@@ -63,9 +63,16 @@ def load(sessions: int, seconds: float, mix: str) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sessions", type=count, nargs="+", default=[8, 64, 256])
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--mixes", nargs="+", default=["sprint", "cloud"])
+    parser.add_argument(
+        "--sessions", type=count, nargs="+", default=[8, 64, 256], help="edges at once (default: 8 64 256)"
+    )
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load a row (default: %(default)s)")
+    parser.add_argument(
+        "--mixes",
+        nargs="+",
+        default=["sprint", "cloud"],
+        help="what the edges do, see `cloud-target bench` (default: sprint cloud)",
+    )
     options = parser.parse_args()
     print(
         f"{'mix':8} {'sessions':>8} {'calls/s':>8} {'tokens/s':>9} {'us of CPU an answer':>20} {'of a core':>10} errors"

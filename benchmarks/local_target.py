@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -30,7 +31,7 @@ class TargetProcess:
                 self.address = found[1]
                 return
         self._process.wait()
-        raise RuntimeError(f"the target did not start: {''.join(lines)}")
+        raise TandemError(f"`cloud-target serve` did not start; what it said: {''.join(lines).strip() or 'nothing'}")
 
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL)."""
@@ -64,8 +65,12 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
 
 def count(text: str) -> int:
     """A whole number of 1 or more on a command line."""
-    if (value := int(text)) < 1:
-        raise ValueError
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more, not {text!r}")
     return value
 
 

@@ -60,7 +60,9 @@ def write(edge: Edge, prompt: str | Sequence[int], settings: Settings) -> Run:
         with edge.connect().session(settings.sampling, Coupling.GUMBEL, end_ids, len(ids)) as session:
             audit = session.audit([*ids, *done.token_ids], SCORING_WAIT)
         if audit is None:
-            raise TargetUnavailable(f"the target did not score a text within {SCORING_WAIT:.0f} seconds: overloaded?")
+            raise TargetUnavailable(
+                f"the target did not score a text within {SCORING_WAIT:.0f} seconds; run less beside it"
+            )
         off_typical, off_strict = sum(audit.off_typical), sum(audit.off_strict)
         counts = replace(counts, known=len(audit), off_typical=off_typical, off_strict=off_strict, nll=sum(audit.nll))
     return Run(done.usage, counts, done.token_ids, done.warnings)
@@ -109,8 +111,9 @@ COLUMNS: tuple[tuple[str, Callable[[Sequence[Run]], str]], ...] = (
 )
 LEGEND = """\
 typical %, strict %: tokens off-target by each criterion, as the target audited them (what `local` wrote is scored
-afterwards); nll: of the text under the target, nats a token; B: payload a token, without the prompt; the last four:
-milliseconds a token. All on one machine, so there is no link to wait for."""
+afterwards); nll: negative log-likelihood of the text under the target, nats a token; B: bytes of payload a token,
+without the prompt; draft ms, verifier, network, target: milliseconds a token. All on one machine,
+so there is no link to wait for."""
 
 
 def table(rows: Sequence[tuple[str, Sequence[Run]]]) -> str:
@@ -162,10 +165,16 @@ def main() -> int:
     parser.add_argument("--bundle", default=POCKET, help="the edge's bundle (default: the embedded one)")
     parser.add_argument("--tokens", type=int, default=128, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=2, help="texts a prompt (default: %(default)s)")
-    parser.add_argument("--temperature", type=float, default=0.7)
-    parser.add_argument("--top-p", type=float, default=0.9)
-    parser.add_argument("--budget", type=float, default=Settings.budget)
-    parser.add_argument("--criterion", type=Criterion, default=Criterion.TYPICAL, choices=list(Criterion))
+    parser.add_argument("--temperature", type=float, default=0.7, help="(default: %(default)s)")
+    parser.add_argument("--top-p", type=float, default=0.9, help="(default: %(default)s)")
+    parser.add_argument("--budget", type=float, default=Settings.budget, help="of the first row (default: %(default)s)")
+    parser.add_argument(
+        "--criterion",
+        type=Criterion,
+        default=Criterion.TYPICAL,
+        choices=list(Criterion),
+        help="of the first row (default: %(default)s)",
+    )
     arguments = parser.parse_args()
     settings = Settings(
         budget=arguments.budget,

@@ -41,8 +41,8 @@ from shared.tokenizer import load_tokenizer
 LEGEND = """\
 divergence: off-target tokens (accepted ones, by the row's criterion) in per cent of the tokens audited, ± its standard
 error over the texts; settled: of the texts that begin at the 300th token or later; never asking: what `local` writes
-for the same prompts, scored by the target afterwards; kept: within the budget and one standard error; needless: below
-three quarters of it, at the price of asks, though never asking would break it."""
+for the same prompts, scored by the target afterwards; kept: within the budget and one standard error; broken: above
+that; needless: kept with more asks than it took, below three quarters of the budget, where never asking breaks it."""
 HEADS = ["criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %"]
 HEADS += ["asked %", "never asking %", "calls/token", "verdict"]
 
@@ -120,14 +120,21 @@ def _with_error(rate: Rate | None) -> str:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of the command line; None for those that `filled` fills in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=Path, nargs="+", default=[], metavar="FILE", help=".xz is unpacked")
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="texts to take prompts from; .xz is unpacked",
+    )
     parser.add_argument(
         "--from", dest="start", type=float, default=0.5, help="fraction of each file to skip (default: %(default)s)"
     )
     parser.add_argument(
         "--opening", type=count, default=OPENING, metavar="N", help="tokens of a prompt (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of each cell's first text (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of each cell's first text (default: %(default)s)")
     parser.add_argument("--generations", type=count, help="texts a cell (default: 200, in other scenarios 40)")
     parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--temperatures", type=float, nargs="+", help="(default: 0 0.7 1, in other scenarios 0.7)")
@@ -137,21 +144,27 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs="+",
         default=list(Criterion),
         choices=list(Criterion),
-        help="(default: both)",
+        help="of what is off-target (default: both)",
     )
     parser.add_argument(
         "--budgets", type=float, nargs="+", help="(default: 0.01 0.02 0.05 0.1, in other scenarios 0.01 0.05)"
     )
-    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the device (default: the embedded one)")
+    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the edge (default: the embedded one)")
     parser.add_argument(
-        "--scenario", type=Scenario, nargs="+", default=[Scenario.PLAIN], choices=list(Scenario), metavar="NAME"
+        "--scenario",
+        type=Scenario,
+        nargs="+",
+        default=[Scenario.PLAIN],
+        choices=list(Scenario),
+        metavar="NAME",
+        help="what is not as it was calibrated (default: plain)",
     )
     parser.add_argument("--jobs", type=count, default=2, help="processes side by side (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args(arguments)
     if not options.documents and set(options.scenario) != {Scenario.UNSEEN}:
-        parser.error("give --documents; only the scenario unseen brings its own")
+        parser.error("give --documents; only --scenario unseen brings its own")
     return options
 
 

@@ -104,8 +104,12 @@ def gap_line(rows: Runs) -> str:
     """One sentence about the gap in likelihood between the draft's and the target's own writing."""
     found = gap(*_scores(rows[LOCAL], rows[CLOUD]))
     if found is None:
-        return "Of one text the gap between local and cloud says nothing."
-    unclear = "" if closed(*_scores(rows[LOCAL], rows[CLOUD], rows[CLOUD])) else ", no clear gap that could be closed"
+        return "One text says nothing about the gap between local and cloud; write more of them."
+    unclear = (
+        ""
+        if closed(*_scores(rows[LOCAL], rows[CLOUD], rows[CLOUD]))
+        else ", not a clear gap, so no share of it is given"
+    )
     return f"The nll of local less that of cloud is {found.value:.3f} ± {found.error:.3f} nats a token{unclear}."
 
 
@@ -177,7 +181,14 @@ def report(bundle: Bundle, address: str, path: Path, options: argparse.Namespace
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=Path, nargs="+", required=True, metavar="FILE", help=".xz is unpacked")
+    parser.add_argument(
+        "--documents",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="texts to take prompts from; .xz is unpacked",
+    )
     parser.add_argument(
         "--from", dest="start", type=float, default=0.5, help="fraction of each file to skip (default: %(default)s)"
     )
@@ -186,7 +197,7 @@ def main() -> int:
     parser.add_argument("--temperature", type=float, default=0.7, help="(default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="(default: %(default)s)")
     parser.add_argument("--samples", type=int, default=3, help="texts to show side by side (default: %(default)s)")
-    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the device (default: the embedded one)")
+    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the edge (default: the embedded one)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args()
     bundle = Bundle.load(options.bundle)

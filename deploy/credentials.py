@@ -32,7 +32,7 @@ def need(*arguments: str) -> None:
     """Run openssl; ends the process if it fails."""
     run = openssl(*arguments)
     if run.returncode:
-        sys.exit(f"openssl {arguments[0]} failed: {run.stderr.strip()}")
+        sys.exit(f"openssl {arguments[0]} failed, so nothing was made: {run.stderr.strip()}")
 
 
 def is_good(server: Path) -> bool:
@@ -97,4 +97,6 @@ def main(server: Path, edge: Path, host: str, *tenants: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 4:
+        sys.exit("usage: python credentials.py SERVER_DIRECTORY EDGE_DIRECTORY HOST TENANT...")
     main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

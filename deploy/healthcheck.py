@@ -27,13 +27,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         channel = _connect(options)
     except OSError as error:
-        print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"cannot read {error.filename} ({error.strerror}); give a file that this user may read", file=sys.stderr)
         return 2
     with channel:
         try:
             reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
         except grpc.RpcError as error:
-            print(f"{options.address} does not answer: {error.code().name}", file=sys.stderr)
+            print(
+                f"{options.address} does not answer ({error.code().name}); see whether it runs and speaks TLS",
+                file=sys.stderr,
+            )
             return 1
     print(health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status))
     return int(reply.status != health_pb2.HealthCheckResponse.SERVING)
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Ask a target's health service; exit status 0: it serves.")
-    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument("address", metavar="HOST:PORT", help="where the target listens")
     parser.add_argument(
         "--tls",
         action="store_true",
@@ -49,9 +52,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="encrypt (environment: TANDEM_TLS=1)",
     )
     for option, text in (
-        ("--ca", "authority of the target's certificate, PEM; implies --tls"),
-        ("--client-cert", "certificate for a target that wants one, PEM"),
-        ("--client-key", "its key"),
+        ("--ca", "the authority of the target's certificate, PEM; implies --tls"),
+        ("--client-cert", "the caller's own certificate, PEM, for a target that wants one"),
+        ("--client-key", "the key of that certificate, PEM"),
     ):
         name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
         default = os.environ.get(name)

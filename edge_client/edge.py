@@ -58,8 +58,8 @@ class Edge:
         bundle: the models.
 
     Raises:
-        InputError: an option that there is not, or a value out of range.
-        BundleError: a bundle that is missing, damaged, or another model's.
+        InputError: an unknown option, or a value out of range.
+        BundleError: a bundle that is missing, damaged, or of another model.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Edge:
             options: for this text, by the names of `Settings`.
 
         Raises:
-            InputError: no prompt, an option that there is not, or a value out of range.
+            InputError: no prompt, an unknown option, or a value out of range.
             ContextLengthError: a prompt that leaves no room for a token.
             TargetError: the target cannot be asked: it is not reached, refuses, or has another tokenizer.
         """
@@ -179,7 +179,8 @@ class Edge:
         room = context - len(ids)
         if room < 1:
             raise ContextLengthError(
-                f"the prompt has {len(ids)} tokens and the context {context}; shorten it to {context - 1} or fewer"
+                f"the prompt has {len(ids)} tokens, and the context holds {context}; shorten the prompt to "
+                f"{context - 1} or fewer"
             )
         stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, min(settings.max_tokens, room))
         return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)

@@ -76,12 +76,12 @@ class Settings:
         for name, convert in _CONVERSIONS.items():
             object.__setattr__(self, name, convert(name, getattr(self, name)))
         if not 0 <= self.budget <= 1:
-            sentence = f"the budget is a share of the tokens, between 0 and 1, not {self.budget}"
+            sentence = f"budget must be a share of the tokens shown, between 0 and 1, not {self.budget}"
             raise InputError(sentence, options=("budget",))
         if self.max_tokens < 1:
             raise InputError(f"max_tokens must be 1 or more, not {self.max_tokens}", options=("max_tokens",))
         if self.window is not None and not 1 <= self.window <= LARGEST_WINDOW:
-            sentence = f"the window must be between 1 and {LARGEST_WINDOW} tokens, not {self.window}"
+            sentence = f"window must be between 1 and {LARGEST_WINDOW} tokens, not {self.window}"
             raise InputError(sentence, options=("window",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
@@ -106,7 +106,7 @@ class Settings:
         """These settings, but for what `options` say.
 
         Raises:
-            InputError: an option that there is not, or a value out of range.
+            InputError: an unknown option, or a value out of range.
         """
         given: dict[str, Any] = dict(options)
         unknown = given.keys() - {field.name for field in fields(self)}

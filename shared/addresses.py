@@ -14,11 +14,12 @@ def parse_address(address: str) -> tuple[str, int]:
     """The host, without brackets, and the port of "host:port".
 
     Raises:
-        InputError: that is no address.
+        InputError: it is not an address.
     """
     match = _ADDRESS.fullmatch(address)
     if not match or not 0 < int(match[2]) < 1 << 16:
-        raise InputError(f"{address!r} is not an address; give the target as host:port, like 127.0.0.1:50051")
+        sentence = f"{address!r} is not an address; give the target as host:port, like 127.0.0.1:50051"
+        raise InputError(sentence, options=("target",))
     return bare_host(match[1]), int(match[2])
 
 

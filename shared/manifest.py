@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from shared.config import Criterion
 from shared.errors import BundleError
+from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
 from shared.identity import file_digest
 
 FORMAT = 1
 MOST_CANDIDATES = 4096
+SMALLEST_BUDGET = 1e-9
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json")
 # Columns of the verifier's output: the probability that the drawn token is off-target, by each criterion.
 DOUBT_COLUMNS = (Criterion.TYPICAL, Criterion.STRICT)
@@ -175,87 +179,121 @@ def read_manifest(directory: str | Path) -> Manifest:
     """Read and check `manifest.json` and the digests of the files beside it.
 
     Raises:
-        BundleError: anything missing, damaged or of another format; the message names it.
+        BundleError: something is missing, damaged or of another format; the message names it.
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise BundleError(f"there is no bundle at {directory}; give a directory that `cloud-target export` made")
+        raise BundleError(
+            f"there is no bundle at {directory}; give a directory that `cloud-target prepare` or `export` made",
+            options=("bundle",),
+        )
     path = directory / "manifest.json"
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data.pop("format") != FORMAT:
-            raise BundleError(f"{path} is of another format than {FORMAT}; make the bundle again with this version")
-        manifest = Manifest(
-            **data
-            | {
-                "draft": DraftGraph(**data["draft"]),
-                "probe": Probe(**data["probe"]),
-                "calibration": [
-                    Calibration(**cell | {"criterion": Criterion(cell["criterion"])}) for cell in data["calibration"]
-                ],
-                "familiar": [Familiar(**text) for text in data.get("familiar", [])],
-                "wording": Wording(**data["wording"]) if data.get("wording") else None,
-            }
-        )
+        data = _parse(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            found = shown(data["format"])
+            raise BundleError(
+                f"{path} has the format {found}, and this version of Tandem reads {FORMAT}; make the bundle again"
+            )
+        manifest = _made(data)
         _check(manifest)
     except FileNotFoundError:
         raise BundleError(f"{directory} has no manifest.json: it is not a bundle, or was not finished") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{path} is damaged ({error}); make the bundle again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValueError as error:
+        raise BundleError(f"{path} is damaged: {error}; make the bundle again") from error
     for name in FILES:
-        if not (directory / name).is_file():
+        file = directory / name
+        if not file.is_file():
             raise BundleError(f"the bundle {directory} lacks {name}; copy it again, whole")
-        if file_digest(directory / name) != manifest.digests.get(name):
-            raise BundleError(f"{directory / name} is not the file that the manifest describes; copy the bundle again")
+        try:
+            digest = file_digest(file)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        if digest != manifest.digests.get(name):
+            raise BundleError(f"{file} is not the file that the manifest describes; copy the bundle again, whole")
     return manifest
 
 
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    return BundleError(f"cannot read {path} ({error.strerror or error}); see who may read it")
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The fields in a manifest's text, and among them its format; raises ValueError where there are none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"it must hold an object, not {shown(data)}")
+    for name in ("format", "calibration"):
+        if name not in data:
+            raise ValueError(f"`{name}` is missing")
+    return data
+
+
+def _made(data: dict[str, Any]) -> Manifest:
+    """The manifest with every part in its place; raises ValueError where one is missing or of another kind."""
+    made = filled(Manifest, {name: value for name, value in data.items() if name != "format"})
+    return replace(
+        made,
+        draft=filled(DraftGraph, made.draft, "draft"),
+        probe=filled(Probe, made.probe, "probe"),
+        calibration=[_cell(cell, name) for name, cell in _numbered("calibration", made.calibration)],
+        familiar=[filled(Familiar, way, name) for name, way in _numbered("familiar", made.familiar)],
+        wording=filled(Wording, made.wording, "wording") if made.wording else None,
+    )
+
+
+def _numbered(name: str, items: object) -> Iterator[tuple[str, object]]:
+    """The items of a list with what each is called in messages, such as "familiar[0]"."""
+    return ((f"{name}[{i}]", item) for i, item in enumerate(listed(name, items)))
+
+
+def _cell(data: object, name: str) -> Calibration:
+    cell = filled(Calibration, data, name)
+    return replace(cell, criterion=chosen(Criterion, f"{name}.criterion", cell.criterion))
+
+
 def _check(manifest: Manifest) -> None:
-    """Raise ValueError for a field that the edge could not work with; the sentence names it and its value."""
+    """Raise ValueError for a field that the edge could not work with."""
     draft = manifest.draft
     for name in ("name", "target_name", "target_fingerprint", "tokenizer_fingerprint", "calibrated_draft"):
-        _need(isinstance(getattr(manifest, name), str), name, "text", getattr(manifest, name))
+        check_text(name, getattr(manifest, name))
     for name in ("kind", "dtype"):
-        _need(isinstance(getattr(draft, name), str), f"draft.{name}", "text", getattr(draft, name))
-    _need(isinstance(manifest.digests, dict), "digests", "an object", manifest.digests)
+        check_text(f"draft.{name}", getattr(draft, name))
+    if not isinstance(manifest.digests, dict):
+        raise ValueError(f"`digests` must be an object, not {shown(manifest.digests)}")
     for name in ("vocabulary", "context"):
-        _need(_is_count(getattr(manifest, name), 1), name, "a whole number above 0", getattr(manifest, name))
-    for name in ("layers", "kv_heads", "head_size", "hidden", "candidates"):
-        _need(_is_count(getattr(draft, name), 1), f"draft.{name}", "a whole number above 0", getattr(draft, name))
-    _need(draft.candidates <= MOST_CANDIDATES, "draft.candidates", f"at most {MOST_CANDIDATES}", draft.candidates)
-    for name, ids in (("end_ids", manifest.end_ids), ("probe.ids", manifest.probe.ids)):
-        for token in ids:
-            is_known = _is_count(token, 0) and token < manifest.vocabulary
-            _need(is_known, name, f"token ids below {manifest.vocabulary}", token)
-    for cell in manifest.calibration:
-        for name in ("threshold", "divergence", "ask_rate", "upper", "confidence", "top_p"):
-            _need(_within(getattr(cell, name), 0, 1), f"calibration.{name}", "from 0 to 1", getattr(cell, name))
-        _need(_within(cell.budget, 1e-9, 1), "calibration.budget", "above 0 and at most 1", cell.budget)
-        _need(_within(cell.temperature, 0, 10), "calibration.temperature", "from 0 to 10", cell.temperature)
+        check_whole(name, getattr(manifest, name), least=1)
+    for name in ("layers", "kv_heads", "head_size", "hidden"):
+        check_whole(f"draft.{name}", getattr(draft, name), least=1)
+    check_whole("draft.candidates", draft.candidates, least=1, most=MOST_CANDIDATES)
+    for token_ids in (_numbered("end_ids", manifest.end_ids), _numbered("probe.ids", manifest.probe.ids)):
+        for name, token in token_ids:
+            check_whole(name, token, most=manifest.vocabulary - 1)
+    for i, cell in enumerate(manifest.calibration):
+        _check_sampling(f"calibration[{i}]", cell)
+        check_number(f"calibration[{i}].budget", cell.budget, SMALLEST_BUDGET, 1)
+        for name in ("threshold", "divergence", "ask_rate", "upper", "confidence"):
+            check_number(f"calibration[{i}].{name}", getattr(cell, name), 0, 1)
         for name in ("tokens", "documents"):
-            _need(_is_count(getattr(cell, name), 0), f"calibration.{name}", "a whole number", getattr(cell, name))
-    for text in manifest.familiar:
-        _need(_within(text.temperature, 0, 10), "familiar.temperature", "from 0 to 10", text.temperature)
-        _need(_within(text.top_p, 0, 1), "familiar.top_p", "from 0 to 1", text.top_p)
-        _check_range("familiar", text)
+            check_whole(f"calibration[{i}].{name}", getattr(cell, name))
+    for i, way in enumerate(manifest.familiar):
+        _check_sampling(f"familiar[{i}]", way)
+        _check_range(f"familiar[{i}]", way)
     if manifest.wording:
         _check_range("wording", manifest.wording)
 
 
-def _check_range(name: str, seen: Familiar | Wording) -> None:
-    _need(_is_count(seen.window, 1), f"{name}.window", "a whole number above 0", seen.window)
-    _need(_within(seen.low, 0, seen.high), f"{name}.low", f"between 0 and `{name}.high` ({seen.high})", seen.low)
+def _check_sampling(name: str, how: Calibration | Familiar) -> None:
+    check_number(f"{name}.temperature", how.temperature, 0, 10)
+    check_number(f"{name}.top_p", how.top_p, 0, 1)
 
 
-def _need(is_so: bool, name: str, what: str, value: object) -> None:
-    if not is_so:
-        raise ValueError(f"`{name}` must be {what}, not {value!r}")
-
-
-def _is_count(value: object, least: int) -> bool:
-    return type(value) is int and value >= least
-
-
-def _within(value: object, low: float, high: object) -> bool:
-    """Whether both are numbers in order; NaN is not."""
-    return isinstance(value, int | float) and isinstance(high, int | float) and low <= value <= high < float("inf")
+def _check_range(name: str, usual: Familiar | Wording) -> None:
+    check_whole(f"{name}.window", usual.window, least=1)
+    check_number(f"{name}.high", usual.high, 0)
+    check_number(f"{name}.low", usual.low, 0, usual.high)

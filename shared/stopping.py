@@ -42,9 +42,9 @@ class Stopper:
         self._end_ids = frozenset(end_ids)
         self._stops = tuple(dict.fromkeys(stops))
         if "" in self._stops:
-            raise InputError("a stop string is empty; leave it out, or give the text to stop at")
+            raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
         if max_tokens < 1:
-            raise InputError(f"the number of tokens to write must be 1 or more, not {max_tokens}")
+            raise InputError(f"max_tokens must be 1 or more, not {max_tokens}", options=("max_tokens",))
         self._max_tokens = max_tokens
         self._held = ""
         self.finish_reason: FinishReason | None = None

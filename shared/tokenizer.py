@@ -48,7 +48,7 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
     except (TypeError, UnicodeError):
         raise InputError("the prompt is not valid Unicode text; give it as UTF-8") from None
     if not ids:
-        raise InputError("the prompt has no tokens; give a few words to go on from")
+        raise InputError("the prompt has no token in it; give a few words to go on from")
     return ids
 
 

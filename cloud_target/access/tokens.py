@@ -132,7 +132,7 @@ class TokenFile:
         """
         self._follow()
         if token is None:
-            raise AccessDenied("this target wants a token; give the one from its operator with --token-file")
+            raise AccessDenied("this target wants a token; give the one from its operator")
         found = _TOKEN.fullmatch(token)
         grant, expected = self._entries.get(found[1] if found else "", (None, _NO_HASH))
         if not hmac.compare_digest(_digest(token), expected) or grant is None:

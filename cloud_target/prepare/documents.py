@@ -42,7 +42,9 @@ def check_readable(paths: Sequence[Path]) -> None:
             with open(path, "rb"):
                 pass
         except OSError as error:
-            raise InputError(f"cannot read the corpus {path}: {error.strerror or error}") from error
+            raise InputError(
+                f"cannot read the corpus {path} ({error.strerror or error}); give a file of UTF-8 text"
+            ) from error
 
 
 def split_documents(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], None]) -> Stage:

@@ -106,7 +106,7 @@ def _row(report: dict[str, Any], sampling: Sampling, criterion: Criterion, pens:
     area = curve["roc"][HEAD]["auc"]
     charts = roc_chart(curve, pens), trade_chart(curve, pens, rates), reliability_chart(curve), runs_chart(curve)
     captions = (
-        f"ROC; our area {area:.3f}" if charts[0] else "ROC: there is nothing to tell apart",
+        f"ROC; area under our head's curve {area:.3f}" if charts[0] else "ROC: there is nothing to tell apart",
         "Ask rate against divergence" + ("" if charts[1] else ": nothing diverges"),
         "Reliability of our head's doubt",
         "Run length" + ("" if charts[3] else ": nothing, or everything, is asked"),

@@ -42,7 +42,17 @@ def comparison_table(report: dict[str, Any], entries: Sequence[dict[str, Any]], 
         caption: what was compared on; the mean saving is added.
     """
     shown = [name for name in entries[0][DOUBT_COLUMNS[0]]["asks"] if name not in (HEAD, RANDOM, ORACLE)]
-    head = ("criterion", "temperature, top-p", "budget", "never asking", "ours", "best free", "saves", *shown, "oracle")
+    head = (
+        "criterion",
+        "temperature, top-p",
+        "budget",
+        "never asking",
+        "our head",
+        "best free",
+        "saves",
+        *shown,
+        "oracle",
+    )
     rows, savings = [], []
     for criterion in DOUBT_COLUMNS:
         for entry in entries:
@@ -56,7 +66,7 @@ def comparison_table(report: dict[str, Any], entries: Sequence[dict[str, Any]], 
                 where = (str(criterion), f"{entry['temperature']:g}, {entry['top_p']:g}", f"{100 * budget:g} %")
                 figures = (found["never asking"], asks[HEAD], best, savings[-1], *(asks[name] for name in shown))
                 rows.append((*where, *map(percent, figures), percent(asks[ORACLE])))
-    mean = f" In the mean ours saves {percent(sum(savings) / len(savings))} of the asks." if savings else ""
+    mean = f" On average our head saves {percent(sum(savings) / len(savings))} of the asks." if savings else ""
     return html_table(head, rows, caption + mean)
 
 

@@ -81,7 +81,9 @@ def write_card(
         measured = json.loads(Path(evaluation).read_text(encoding="utf-8"))
         heads = json.loads(Path(report).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot write the card of {name}: {error}") from error
+        raise InputError(
+            f"cannot write the card of {name} ({error}); give what `evaluate --json` and `prepare` wrote"
+        ) from error
     parts = [
         f"# {name}",
         "A target, a draft distilled from it, and a verifier that tells where the draft would leave the target's path. "

@@ -39,7 +39,7 @@ def read_documents(path: str | Path) -> list[str]:
         with opener(path, "rt", encoding="utf-8") as file:
             text = file.read()
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the corpus {path}: {error}") from error
+        raise InputError(f"cannot read the corpus {path} ({error}); give a file of UTF-8 text, plain or .xz") from error
     documents = [doc.strip() for doc in text.split(f"{SEPARATOR}\n")]
     documents = [doc.removesuffix(SEPARATOR).strip() for doc in documents]
     documents = [doc for doc in documents if doc]
@@ -68,7 +68,9 @@ def reading(path: str | Path, what: str) -> Iterator[BinaryIO]:
         with open(path, "rb") as file:  # numpy would leave one that is damaged open
             yield file
     except OSError as error:
-        raise InputError(f"cannot read {what} from {path}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot read {what} from {path} ({error.strerror or error}); run again what makes it"
+        ) from error
     except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"cannot read {what} from {path}, which is damaged ({error}); remove it and run again what makes it"

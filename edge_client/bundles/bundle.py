@@ -35,10 +35,11 @@ class Bundle:
         """Load a bundle and check that it is what its manifest says.
 
         Args:
+            directory: of the bundle; by default the one that ships with Tandem.
             threads: of each model.
 
         Raises:
-            BundleError: missing, damaged, or giving other logits than it should.
+            BundleError: it is missing or damaged, or its draft does not give the logits that its manifest says.
         """
         directory = Path(directory)
         manifest = read_manifest(directory)
@@ -63,7 +64,7 @@ class Bundle:
         except TypeError:
             raise InputError("a prompt is text, or a list of token ids, which are whole numbers") from None
         if not ids:
-            raise InputError("the prompt is empty; give some text to go on from")
+            raise InputError("the prompt is empty; give a few words to go on from")
         for token in ids:
             if not 0 <= token < self.manifest.vocabulary:
                 raise InputError(f"token id {token} is not in the vocabulary of {self.manifest.vocabulary}")

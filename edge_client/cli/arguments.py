@@ -41,7 +41,7 @@ class _Parser(argparse.ArgumentParser):
     """Complains in one sentence, as every other error does."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(InputError.exit_status, f"edge-client: {message}; see `edge-client --help`\n")
+        self.exit(InputError.exit_status, f"edge-client: {message}; see `{self.prog} --help`\n")
 
 
 def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
@@ -74,17 +74,23 @@ def _generate_parser() -> _Parser:
     )
     add_version_option(parser)
     parser.set_defaults(command="generate")
-    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="what to go on from; absent or -: standard input")
-    parser.add_argument("--chat", action="store_true", help="the prompt is what a user says; write the answer")
+    parser.add_argument(
+        "prompt", nargs="?", metavar="PROMPT", help="what to go on from; none, or -, reads standard input"
+    )
+    parser.add_argument("--chat", action="store_true", help="take the prompt as what a user says, and write the answer")
     parser.add_argument(
         "--max-tokens",
         type=int,
         default=Settings.max_tokens,
         metavar="N",
-        help="most tokens to write (%(default)s)",
+        help="most tokens to write (default: %(default)s)",
     )
     parser.add_argument(
-        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+        "--stop",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="end the text before TEXT; may be given several times",
     )
     group = parser.add_argument_group("who writes")
     group.add_argument(
@@ -100,7 +106,7 @@ def _generate_parser() -> _Parser:
         type=float,
         default=Settings.budget,
         metavar="SHARE",
-        help="most off-target tokens per token shown: 0.01 is 1 %%; 0 is --mode exact (%(default)s)",
+        help="most off-target tokens per token shown: 0.01 is 1 %%; 0 is --mode exact (default: %(default)s)",
     )
     group.add_argument(
         "--criterion",
@@ -114,13 +120,14 @@ def _generate_parser() -> _Parser:
         "--window",
         type=int,
         metavar="N",
-        help=f"sprint: most tokens between two calls ({SPRINT_WINDOW}); exact: guesses a call ({EXACT_WINDOW})",
+        help=f"sprint: most tokens between two calls (default: {SPRINT_WINDOW}); exact: guesses a call (default: "
+        f"{EXACT_WINDOW})",
     )
     group.add_argument(
         "--no-memory",
         action="store_true",
         help="sprint: start from the bundle's own thresholds and keep nothing, so that the same seed gives the same "
-        "text again; else the audits of every run teach the next one",
+        "text again; without it the audits of every run teach the next one",
     )
     group.add_argument(
         "--learn",
@@ -131,13 +138,13 @@ def _generate_parser() -> _Parser:
     group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
     group = parser.add_argument_group("how tokens are drawn")
     for option, kind, letter, text in (
-        ("--temperature", float, "T", "0 is greedy"),
-        ("--top-p", float, "P", "1 keeps all"),
-        ("--top-k", int, "K", "0 keeps all"),
-        ("--seed", int, "N", "of the noise that both models share"),
+        ("--temperature", float, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
+        ("--top-p", float, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
+        ("--top-k", int, "K", "keep only the K likeliest tokens; 0 keeps all"),
+        ("--seed", int, "N", "seed of the noise that both models share"),
     ):
         default = getattr(Settings, option.strip("-").replace("-", "_"))
-        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (%(default)s)")
+        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (default: %(default)s)")
     group.add_argument(
         "--coupling",
         choices=[coupling.value for coupling in Coupling],
@@ -151,14 +158,19 @@ def _generate_parser() -> _Parser:
         "--target",
         default=target,
         metavar="HOST:PORT",
-        help=f"of `cloud-target serve` ({TARGET}; environment: TANDEM_TARGET)",
+        help=f"where `cloud-target serve` listens (default: {TARGET}; environment: TANDEM_TARGET)",
     )
     _add_bundle(group)
     _add_access(parser)
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="one line of JSON about the run instead of the text")
     group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
-    group.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="by origin (%(default)s)")
+    group.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour tokens by origin (default: %(default)s)",
+    )
     return parser
 
 
@@ -173,8 +185,8 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
     for option, text in (
         ("--ca", "the authority of the target's certificate, PEM, instead of the well-known ones; implies --tls"),
         ("--client-cert", "this device's own certificate, PEM, for a target that wants one"),
-        ("--client-key", "its key"),
-        ("--token-file", "holds the token from the target's operator; or put the token itself into TANDEM_TOKEN"),
+        ("--client-key", "the key of that certificate, PEM"),
+        ("--token-file", "file with the token from the target's operator; or put the token itself into TANDEM_TOKEN"),
     ):
         name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
         group.add_argument(
@@ -190,7 +202,7 @@ def read_credentials(options: argparse.Namespace) -> Credentials:
     """How the target is reached, from the command line and the environment; a file with a token goes before the token.
 
     Raises:
-        InputError: half a pair of options, or a file that cannot be used.
+        InputError: an option without the one that it needs, or a file that cannot be used.
     """
     token = read_token(options.token_file) if options.token_file else os.environ.get("TANDEM_TOKEN") or None
     return Credentials(options.tls, options.ca, options.client_cert, options.client_key, token)
@@ -198,12 +210,12 @@ def read_credentials(options: argparse.Namespace) -> Credentials:
 
 def _verifier_parser() -> _Parser:
     parser = _Parser(
-        prog="edge-client verifier", description="The verifier's promise, and what is remembered of its audits."
+        prog="edge-client verifier", description="What the bundle promises, and what is remembered of the audits."
     )
     steps = parser.add_subparsers(metavar="report|reset", required=True)
     for name, text in (
         ("report", "what the bundle promises, and what audits have shown so far"),
-        ("reset", "forget what audits have shown: thresholds begin from the bundle's own again"),
+        ("reset", "forget what audits have shown, and begin from the bundle's own thresholds again"),
     ):
         _fill_bundle_parser(
             steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."),
@@ -234,5 +246,5 @@ def _add_bundle(parser: argparse._ActionsContainer) -> None:
         type=Path,
         default=Path(os.environ.get("TANDEM_BUNDLE") or POCKET),
         metavar="DIR",
-        help="the device's models (the embedded ones; environment: TANDEM_BUNDLE)",
+        help="directory of the device's models (default: the embedded ones; environment: TANDEM_BUNDLE)",
     )

@@ -140,7 +140,7 @@ def describe(summary: Summary, mode: Mode) -> str:
         parts.append(f"{summary.accepted - summary.audited} accepted tokens not audited")
     parts.append(f"{summary.bytes_per_token:.1f} bytes/token")
     if summary.reconnects:
-        parts.append(f"{summary.reconnects} reconnects")
+        parts.append(f"{summary.reconnects} reconnect{'s' * (summary.reconnects != 1)}")
     return "; ".join(parts)
 
 

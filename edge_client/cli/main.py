@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return leave_the_pipe()
     except OSError as error:
-        print(f"edge-client: {error}; check the disk or whatever the text is written to", file=sys.stderr)
+        why = f"{error.strerror or error}{f', {error.filename}' if error.filename else ''}"
+        print(f"edge-client: {why}; check the disk, or whatever the text is written to", file=sys.stderr)
         return TandemError.exit_status
 
 

@@ -35,16 +35,16 @@ def _promise(manifest: Manifest) -> Iterable[str]:
     made_for = f"The bundle {manifest.name} was made for {manifest.target_name} ({manifest.target_fingerprint[:8]})."
     if not manifest.calibration:
         yield (
-            f"{made_for} Its verifier was never calibrated: budgets begin from the doubt itself, and only the audits "
-            "keep them. `cloud-target prepare` makes a calibrated bundle."
+            f"{made_for} Its verifier was never calibrated: no threshold is known to keep a budget, so only the "
+            "audits see to it. `cloud-target prepare` makes a calibrated bundle."
         )
         return
     documents = min(cell.documents for cell in manifest.calibration)
     confidence = max(cell.confidence for cell in manifest.calibration)
     yield (
-        f"{made_for} Measured on {documents} or more held-out texts each; a new text of the same kind is expected to "
-        f"diverge by no more than the upper bound, which also bounds the rate itself with about "
-        f"{confidence:.0%} confidence."
+        f"{made_for} The table was measured on {documents} or more held-out texts. The share of off-target tokens in a "
+        "new text of the same kind is expected to be no more than the upper bound; with about "
+        f"{confidence:.0%} confidence, the share in many such texts together is no more than that either."
     )
     rows = [
         (
@@ -59,7 +59,9 @@ def _promise(manifest: Manifest) -> Iterable[str]:
         )
         for cell in manifest.calibration
     ]
-    yield _table(("criterion", "temperature", "top-p", "budget", "threshold", "off target", "upper", "asked"), rows)
+    yield _table(
+        ("criterion", "temperature", "top-p", "budget", "threshold", "off-target", "upper bound", "asked"), rows
+    )
 
 
 def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
@@ -78,11 +80,12 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
             f"{entry.counts.known}",
             _percent(entry.counts.ask_rate),
             f"{entry.texts}",
-            entry.promise.target[:8] + ("" if entry.promise.target == manifest.target_fingerprint else " (another)"),
+            entry.promise.target[:8]
+            + ("" if entry.promise.target == manifest.target_fingerprint else " (another target)"),
         )
         for entry in memory.entries.values()
     ]
-    head = ("criterion", "temperature", "top-p", "budget", "threshold", "off target", "audited", "asked", "texts")
+    head = ("criterion", "temperature", "top-p", "budget", "threshold", "off-target", "audited", "asked", "texts")
     yield _table((*head, "target"), rows)
     for entry in memory.entries.values():
         if entry.correction:
@@ -91,19 +94,31 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
                 f"The verifier learned from {learned.tokens} audited tokens for the budget of "
                 f"{_budget(entry.promise.budget)} {entry.promise.criterion} at temperature "
                 f"{entry.promise.temperature:g}; "
-                + ("the correction is in use." if learned.in_use else "it is no better, so it is not in use.")
-                + (f" It was forgotten {learned.reverted} times." if learned.reverted else "")
+                + (
+                    "what it learned is in use."
+                    if learned.in_use
+                    else "what it learned is not in use, for it is no better."
+                )
+                + (
+                    f" What it learned was clearly worse, and forgotten, {_times(learned.reverted)}."
+                    if learned.reverted
+                    else ""
+                )
             )
         if Budget.resume(entry.promise.budget, entry.steering).overspent:
             yield (
                 f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} at temperature "
-                f"{entry.promise.temperature:g} is overspent by {entry.steering.debt:.0f} tokens; more is asked until "
-                "that is made good."
+                f"{entry.promise.temperature:g} is overspent by {entry.steering.debt:.0f} off-target tokens: more is "
+                "asked until the rate is within it again."
             )
 
 
 def _threshold(entry: Entry) -> float:
     return max(Budget.resume(entry.promise.budget, entry.steering).threshold, 0.0)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _budget(share: float) -> str:

@@ -81,7 +81,10 @@ class Draft(ABC):
             InputError: less than `length` tokens have been read.
         """
         if not 0 <= length <= self.length:
-            raise InputError(f"cannot go back to position {length}: the draft has read {self.length} tokens")
+            raise InputError(
+                f"cannot go back to position {length}: the draft has read {self.length} tokens; give a position that "
+                "it has reached"
+            )
         self.length = length
 
     @abstractmethod
@@ -98,7 +101,8 @@ class Draft(ABC):
             )
         return ContextLengthError(
             f"{self.length} tokens and {len(ids)} more do not fit in the draft's context of {self.context}; "
-            "shorten the prompt or write fewer tokens"
+            "shorten the prompt or write fewer tokens",
+            options=("max_tokens",),
         )
 
 
@@ -229,10 +233,12 @@ def _check_probe(draft: Draft, probe: Probe, path: Path) -> None:
     for token, expected in zip(probe.top_ids, probe.top_logits, strict=True):
         # Written so that NaN does not pass.
         if not abs(given.get(token, np.inf) - expected) <= probe.tolerance:
+            found = (
+                f"gives token {token} the logit {given[token]:.4f}" if token in given else f"leaves out token {token}"
+            )
             raise BundleError(
-                f"{path} gives token {token} the logit {given.get(token, 'of no candidate')} on the probe prompt, and "
-                f"the manifest expects {expected:.4f} ± {probe.tolerance:.4f}; the graph is damaged or another "
-                "model's, make the bundle again"
+                f"{path} {found} on the probe prompt, and the manifest expects a logit of {expected:.4f} ± "
+                f"{probe.tolerance:.4f}; the graph is damaged or of another model: make the bundle again"
             )
 
 

@@ -71,12 +71,15 @@ class Verifier:
         """
         path = Path(bundle) / "verifier.onnx"
         session = open_session(path, threads)
-        inputs = [(node.name, node.shape) for node in session.get_inputs()]
-        outputs = [(node.name, node.shape) for node in session.get_outputs()]
-        if inputs != [("features", [1, SCALARS + hidden])] or outputs != [("doubt", [1, len(DOUBT_COLUMNS)])]:
+        inputs, outputs = (
+            ", ".join(f"{node.name} {node.shape}" for node in nodes)
+            for nodes in (session.get_inputs(), session.get_outputs())
+        )
+        if inputs != f"features [1, {SCALARS + hidden}]" or outputs != f"doubt [1, {len(DOUBT_COLUMNS)}]":
             raise BundleError(
-                f"{path} takes {inputs} and gives {outputs}, which does not fit a draft with a hidden state "
-                f"of {hidden}; make the bundle again with a verifier trained for its draft"
+                f"{path} takes {inputs} and gives {outputs}, but a draft with a hidden state of {hidden} needs "
+                f"features [1, {SCALARS + hidden}] and doubt [1, {len(DOUBT_COLUMNS)}]; make the bundle again with a "
+                "verifier trained for its draft"
             )
         return partial(cls, session, hidden)
 

@@ -17,8 +17,8 @@ from shared.manifest import Manifest
 from shared.tokenizer import bytes_per_token
 
 _WHAT_THEN = (
-    "its doubts may mean less here, and the audits will see to the budget; `cloud-target prepare` with such texts "
-    "would help"
+    "the verifier's doubts may mean less here, but the audits keep the budget; a bundle made by `cloud-target prepare` "
+    "with such texts would fit them"
 )
 # Splitting is worth a word when a token takes so many milliseconds more than the target alone would need, in a text
 # long enough to tell.
@@ -32,13 +32,13 @@ def mismatches(manifest: Manifest, target: Description | None) -> list[str]:
     if target is not None and target.fingerprint != manifest.target_fingerprint:
         found.append(
             f"the verifier of the bundle {manifest.name} was trained for {manifest.target_name}, and this target is "
-            f"{target.name} ({target.fingerprint[:8]}): budgets start strict here, and the audits steer them; "
+            f"{target.name} ({target.fingerprint[:8]}): more is asked until the audits show that less will do; "
             "`cloud-target prepare` makes a bundle for this target"
         )
     if manifest.calibrated_draft and manifest.calibrated_draft != manifest.digests.get("draft.onnx"):
         found.append(
             f"the thresholds of the bundle {manifest.name} were measured with another draft graph (other weights, or "
-            "the same in another precision): budgets start strict, and the audits steer them; run `cloud-target "
+            "the same in another precision): more is asked until the audits show that less will do; run `cloud-target "
             "prepare` with this draft"
         )
     return found
@@ -87,7 +87,8 @@ def advice(mode: Mode, summary: Summary, overspent: bool) -> list[str]:
     found = []
     if overspent:
         found.append(
-            "the audits found more off-target tokens than the budget allows, so more is asked until that is made good"
+            "the audits found more off-target tokens than the budget allows: more is asked until the rate is within it "
+            "again"
         )
     if mode is not Mode.SPRINT or not summary.audit.asked or summary.tokens < ENOUGH_TOKENS:
         return found

@@ -23,6 +23,7 @@ from edge_client.promise.learning import Learner
 from edge_client.promise.promises import Entry, Promise
 from edge_client.usage.audit_counts import AuditCounts
 from shared.errors import DamagedMemory, InputError
+from shared.fields import listed, shown
 from shared.manifest import Manifest
 
 FORMAT = 1
@@ -84,7 +85,8 @@ class Memory:
             memory._refresh()
         except OSError as error:
             raise InputError(
-                f"cannot read {memory.path} ({error.strerror}); see whose it is, or set TANDEM_STATE"
+                f"cannot read {memory.path} ({error.strerror}); see who may read it, or set TANDEM_STATE to "
+                "another directory"
             ) from error
         return memory
 
@@ -99,11 +101,12 @@ class Memory:
             return cls.open(manifest, directory), []
         except DamagedMemory as error:
             memory = cls.at(manifest, directory)
+            found = _damaged(memory.path, error.__cause__)
             try:
                 memory.set_aside()
             except OSError:
-                return cls(), [f"{error}; what is learned now ends with this program"]
-            return memory, [f"{error}; it was set aside as *.damaged, and this device begins anew"]
+                return cls(), [f"{found}; what is learned now ends with this program"]
+            return memory, [f"{found}; it was set aside as *.damaged, and this device begins anew"]
         except InputError as error:
             return cls(), [f"{error}; what is learned now ends with this program"]
 
@@ -184,7 +187,8 @@ class Memory:
                     self._refresh()
                 except DamagedMemory as error:
                     self.set_aside()
-                    trouble.append(f"{error}; it was set aside as *.damaged, and written anew")
+                    found = _damaged(self.path, error.__cause__)
+                    trouble.append(f"{found}; it was set aside as *.damaged, and written anew")
                 self._add(lesson, counts)
                 is_added = True
                 self._write()
@@ -223,15 +227,11 @@ class Memory:
         if self.path is None:
             return {}
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-            if data["format"] != FORMAT:
-                raise ValueError(f"its format is {data['format']}, not {FORMAT}")
-            entries = [Entry.from_json(item) for item in data["entries"]]
-            return {entry.promise: entry for entry in entries}
+            return _entries(self.path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-            raise DamagedMemory(f"what was remembered of earlier runs in {self.path} is damaged ({error})") from error
+        except ValueError as error:
+            raise DamagedMemory(f"{_damaged(self.path, error)}; remove that file to begin anew") from error
 
     def _write(self) -> None:
         if self.path is None:
@@ -265,6 +265,25 @@ class Memory:
             yield
 
 
+def _entries(text: str) -> dict[Promise, Entry]:
+    """The entries in a file's text, by promise; raises ValueError where there are none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is not JSON ({error})") from error
+    if not isinstance(data, dict):
+        raise ValueError(f"it must hold an object, not {shown(data)}")
+    if data.get("format") != FORMAT:
+        raise ValueError(f"`format` must be {FORMAT}, not {shown(data.get('format'))}")
+    items = listed("entries", data.get("entries"))
+    entries = [Entry.from_json(item, f"entries[{i}]") for i, item in enumerate(items)]
+    return {entry.promise: entry for entry in entries}
+
+
+def _damaged(path: Path | None, why: BaseException | None) -> str:
+    return f"what was remembered of earlier runs in {path} is damaged: {why}"
+
+
 def _stamp(path: Path) -> Stamp:
     """What changes when a file is written or replaced; None where there is none."""
     try:
@@ -285,4 +304,6 @@ def state_directory() -> Path:
     try:
         return Path.home() / ".local" / "state" / "tandem"
     except RuntimeError as error:
-        raise InputError("this user has no home directory to remember audits in; set TANDEM_STATE") from error
+        raise InputError(
+            "this user has no home directory to remember audits in; set TANDEM_STATE to a directory"
+        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from edge_client.promise.learning import INPUTS, Correction
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
+from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
 
 
 @dataclass(frozen=True)
@@ -80,43 +81,80 @@ class Entry:
         return data
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Entry:
+    def from_json(cls, data: object, name: str = "entry") -> Entry:
         """An entry from its JSON form.
 
+        Args:
+            name: what it is called in messages.
+
         Raises:
-            ValueError, TypeError, KeyError: it is not one.
+            ValueError: it is not one.
         """
-        promise = Promise(**data.pop("promise"))
-        promise = replace(promise, criterion=Criterion(promise.criterion), coupling=Coupling(promise.coupling))
-        steering = Steering(**data.pop("steering"))
-        correction = _correction(data.pop("correction"))
-        texts = data.pop("texts")
-        counts = AuditCounts(**data)
-        if not (isinstance(promise.target, str) and isinstance(promise.learns, bool)):
-            raise ValueError("a promise without its target, or without whether it learns")
-        _check_counts(promise.top_k, steering.tokens, texts, *(data[name] for name in data if name != "nll"))
-        _check_numbers(steering.log_odds, steering.debt, counts.nll)
-        _check_numbers(promise.budget, promise.temperature, promise.top_p)
-        return cls(promise, steering, texts, counts, correction)
+        if not isinstance(data, dict):
+            raise ValueError(f"`{name}` must be an object, not {shown(data)}")
+        parts = {key: value for key, value in data.items() if key in _PARTS}
+        entry = filled(cls, parts, name)
+        counts = filled(AuditCounts, {key: value for key, value in data.items() if key not in _PARTS}, name)
+        for key in ("shown", "known", "asked", "off_typical", "off_strict"):
+            _check_count(f"{name}.{key}", getattr(counts, key))
+        check_number(f"{name}.nll", counts.nll)
+        _check_count(f"{name}.texts", entry.texts)
+        return replace(
+            entry,
+            promise=_promise(entry.promise, f"{name}.promise"),
+            steering=_steering(entry.steering, f"{name}.steering"),
+            counts=counts,
+            correction=None if entry.correction is None else _correction(entry.correction, f"{name}.correction"),
+        )
 
 
-def _correction(data: dict[str, Any] | None) -> Correction | None:
-    if data is None:
-        return None
-    lists = {"weights": tuple(data["weights"]), "squares": tuple(data["squares"])}
-    correction = Correction(**data | lists)
-    _check_counts(correction.tokens, correction.reverted)
-    _check_numbers(correction.advantage, *correction.weights, *correction.squares)
-    if not len(correction.weights) == len(correction.squares) == INPUTS or min(correction.squares) <= 0:
-        raise ValueError("a correction does not fit the verifier")
-    return correction
+# The fields of an entry that are not counts: those lie beside them in the file.
+_PARTS = ("promise", "steering", "texts", "correction")
+# Larger whole numbers are not exact where they are added as floats.
+_MOST = (1 << 53) - 1
 
 
-def _check_counts(*values: object) -> None:
-    if not all(type(value) is int and 0 <= value < 1 << 53 for value in values):
-        raise ValueError("a count is missing or out of range")
+def _promise(data: object, name: str) -> Promise:
+    promise = filled(Promise, data, name)
+    check_text(f"{name}.target", promise.target)
+    if not isinstance(promise.learns, bool):
+        raise ValueError(f"`{name}.learns` must be true or false, not {shown(promise.learns)}")
+    _check_count(f"{name}.top_k", promise.top_k)
+    for key in ("budget", "temperature", "top_p"):
+        check_number(f"{name}.{key}", getattr(promise, key))
+    criterion = chosen(Criterion, f"{name}.criterion", promise.criterion)
+    return replace(promise, criterion=criterion, coupling=chosen(Coupling, f"{name}.coupling", promise.coupling))
 
 
-def _check_numbers(*values: object) -> None:
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-        raise ValueError("a number is missing or not finite")
+def _steering(data: object, name: str) -> Steering:
+    steering = filled(Steering, data, name)
+    _check_count(f"{name}.tokens", steering.tokens)
+    check_number(f"{name}.log_odds", steering.log_odds)
+    check_number(f"{name}.debt", steering.debt)
+    return steering
+
+
+def _correction(data: object, name: str) -> Correction:
+    correction = filled(Correction, data, name)
+    _check_count(f"{name}.tokens", correction.tokens)
+    _check_count(f"{name}.reverted", correction.reverted)
+    check_number(f"{name}.advantage", correction.advantage)
+    weights = _numbers(f"{name}.weights", correction.weights)
+    squares = _numbers(f"{name}.squares", correction.squares)
+    if min(squares) <= 0:
+        raise ValueError(f"`{name}.squares` must be above 0, not {min(squares):g}")
+    return replace(correction, weights=weights, squares=squares)
+
+
+def _numbers(name: str, values: Sequence[float]) -> tuple[float, ...]:
+    """One number for each input of the correction."""
+    found = listed(name, values)
+    if len(found) != INPUTS:
+        raise ValueError(f"`{name}` must be a list of {INPUTS} numbers, not of {len(found)}")
+    for i, value in enumerate(found):
+        check_number(f"{name}[{i}]", value)
+    return tuple(values)
+
+
+def _check_count(name: str, value: object) -> None:
+    check_whole(name, value, most=_MOST)

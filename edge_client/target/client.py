@@ -64,7 +64,7 @@ class TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
 
         Raises:
-            InputError: that is no address, or `credentials` cannot be used.
+            InputError: a wrong address, or `credentials` cannot be used.
             TargetUnavailable, TargetRefused: as the class.
         """
         from edge_client.target.grpc_transport import GrpcTransport  # `local` and --help never need it

@@ -23,7 +23,7 @@ class Credentials:
         token: what the target's operator gave out.
 
     Raises:
-        InputError: half a pair, or a token that cannot be one.
+        InputError: a client certificate without its key, or a key without one; a token with signs that none has.
     """
 
     tls: bool = False
@@ -34,9 +34,16 @@ class Credentials:
 
     def __post_init__(self) -> None:
         if (self.client_cert is None) != (self.client_key is None):
-            raise InputError("a client certificate needs its key too", options=("client_cert", "client_key"))
+            raise InputError(
+                "a client certificate and its key go together; give both or neither",
+                options=("client_cert", "client_key"),
+            )
         if self.token is not None and not _TOKEN.fullmatch(self.token):
-            raise InputError("the token is empty or holds spaces or other signs; keep it on one line, exactly as given")
+            raise InputError(
+                "the token is empty, or holds spaces or characters that are not ASCII; keep it on one line, exactly as "
+                "given",
+                options=("token_file",),
+            )
         if self.ca or self.client_cert:
             object.__setattr__(self, "tls", True)
 
@@ -59,9 +66,7 @@ class Credentials:
         Raises:
             InputError: one cannot be read.
         """
-        paths = (self.ca, self.client_key, self.client_cert)
-        ca, key, cert = (None if path is None else _read(Path(path).expanduser()) for path in paths)
-        return ca, key, cert
+        return _read(self.ca, "ca"), _read(self.client_key, "client_key"), _read(self.client_cert, "client_cert")
 
 
 def read_token(path: Path) -> str:
@@ -70,11 +75,14 @@ def read_token(path: Path) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    return _read(path).decode(errors="replace").strip()
+    return (_read(path, "token_file") or b"").decode(errors="replace").strip()
 
 
-def _read(path: Path) -> bytes:
+def _read(path: str | Path | None, option: str) -> bytes | None:
+    if path is None:
+        return None
     try:
-        return path.read_bytes()
+        return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path}: {(error.strerror or 'failed').lower()}") from None
+        why = (error.strerror or "it failed").lower()
+        raise InputError(f"cannot read {path}: {why}; give a file that this user may read", options=(option,)) from None

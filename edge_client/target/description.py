@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.errors import ProtocolError, TargetMismatch
+from edge_client.target.verdict import nonsense
+from shared.errors import TargetMismatch
 from shared.manifest import Manifest
 from shared.wire.v1 import target_pb2 as wire
 
@@ -36,17 +37,13 @@ class Description:
         """Read it from its message.
 
         Raises:
-            ProtocolError: a limit of 0, or a fingerprint that is none.
+            ProtocolError: a limit of 0, or a fingerprint that is too long or not ASCII.
         """
         fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
         if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
-            raise ProtocolError(
-                "the target's fingerprints are not short, printable text; it must run the same version of Tandem"
-            )
+            raise nonsense("a fingerprint that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
-            raise ProtocolError(
-                "the target describes itself without its limits; it must run the same version of Tandem"
-            )
+            raise nonsense("a description without its vocabulary, its context or its longest request")
         return cls(**{name: getattr(message, name) for name in cls.__dataclass_fields__})
 
     def check(self, manifest: Manifest, address: str) -> None:

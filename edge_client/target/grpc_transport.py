@@ -71,7 +71,9 @@ def error_of(error: grpc.RpcError) -> TargetError:
     # The library's own limit on messages has the same status as a target without room; waiting would not help.
     if issubclass(kind, TargetRefused) or (kind is TargetBusy and "larger than max" in details):
         what = "access" if kind is AccessDenied else "the request"
-        return (TargetRefused if kind is TargetBusy else kind)(f"the target refused {what}: {details or status.name}")
+        options = ("token_file",) if kind is AccessDenied else ()
+        kind = TargetRefused if kind is TargetBusy else kind
+        return kind(f"the target refused {what}: {details or status.name}", options=options)
     name = status.name.lower().replace("_", " ")
     sentence = f"{name}: {details[:200]}" if details else name
     return TargetBusy(sentence, _pushback(call)) if kind is TargetBusy else kind(sentence)
@@ -97,7 +99,8 @@ class GrpcTransport:
     """Reaches the target at `address`, "host:port".
 
     Raises:
-        InputError: no address, a file of `credentials` that cannot be used, or a token that would travel in the clear.
+        InputError: a wrong address, a file of `credentials` that cannot be used, or a token that would travel in the
+            clear.
     """
 
     def __init__(self, address: str, credentials: Credentials | None = None) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from edge_client.target.retry import PASSING, Clock, Patience
 from edge_client.target.transport import Link, Transport
+from edge_client.target.verdict import nonsense
 from edge_client.usage.meter import Meter
-from shared.errors import LinkBroken, ProtocolError, TargetUnavailable
+from shared.errors import LinkBroken, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -115,7 +116,4 @@ class ReliableLink:
                 return answer
             # Lower numbers are what is left of an answer that nobody reads any more.
             if answer.request_id > self._request_id or not answer.request_id:
-                raise ProtocolError(
-                    f"the target answered request {answer.request_id} where {self._request_id} is the last; "
-                    "both sides must run the same version of Tandem"
-                )
+                raise nonsense(f"an answer to request {answer.request_id}, though the last one was {self._request_id}")

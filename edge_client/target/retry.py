@@ -92,7 +92,8 @@ class Patience:
     def _given_up(self, error: TargetUnavailable) -> TargetUnavailable:
         if isinstance(error, TargetBusy):
             return TargetUnavailable(
-                f"the target at {self.address} has no room for this ({error}); try again later, or write without it",
+                f"the target at {self.address} has no room for this text ({error}); try again later, or write without "
+                "it",
                 options=("mode local",),
             )
         return TargetUnavailable(

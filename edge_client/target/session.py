@@ -160,11 +160,11 @@ class TargetSession:
                     # The first time the target may say what it has; a target in two minds gets everything.
                     held = answer.resync.held if kind == "resync" and not missed else 0
                     if held >= position:
-                        raise nonsense(f"a wish for tokens from {held} on, after those from {position} on")
+                        raise nonsense(f"a wish for the tokens from {held} on, in answer to those from {position} on")
                     self._known.keep(held)
                     missed = True
                 case kind:
-                    raise nonsense(f"{kind or 'nothing'} where a verdict was due")
+                    raise nonsense(f"{f'a {kind}' if kind else 'an empty answer'} where a verdict was due")
 
     def _part(self, question: Question, position: int) -> Question:
         """The question itself, or, if it is too long, as many of its first tokens as one request holds."""
@@ -198,7 +198,7 @@ class TargetSession:
             if answer is None or answer.WhichOneof("answer") == "resync":
                 return
             if answer.WhichOneof("answer") != "continuation":
-                raise nonsense("something else in the middle of a continuation")
+                raise nonsense("another kind of answer in the middle of a continuation")
             message = answer.continuation
             tokens = self._reader.continuation(message, len(text), end - len(text))
             self._note(message.timing)

@@ -101,11 +101,11 @@ class Reader:
         """The verdict on `question`.
 
         Raises:
-            ProtocolError: it is none.
+            ProtocolError: it cannot be the answer to it.
         """
         judged = len(question.ids) - question.judge_from
         if message.stands > judged:
-            raise nonsense(f"{message.stands} of {judged} judged tokens stand")
+            raise nonsense(f"a verdict in which {message.stands} of {judged} judged tokens stand")
         tokens = codec.decode_audit(message.audit)
         expected = question.judge_from - question.audit_from + message.stands
         if len(tokens) != expected:
@@ -122,7 +122,7 @@ class Reader:
         if question.audit_only:
             raise nonsense("a token where only an audit was asked")
         if message.token_nll > 255:
-            raise nonsense(f"a log-likelihood coded as {message.token_nll}")
+            raise nonsense(f"a log-likelihood coded as {message.token_nll}, which must be at most 255")
         nll = float(codec.decode_nll(bytes([message.token_nll]))[0])
         return Verdict(message.stands, self._checked(message.token), nll, audit)
 
@@ -136,7 +136,8 @@ class Reader:
             raise nonsense(f"a continuation at position {message.position} where {position} is next")
         if len(message.tokens) > room or len(message.nll) != len(message.tokens):
             raise nonsense(
-                f"{len(message.tokens)} tokens with {len(message.nll)} log-likelihoods where {room} were left"
+                f"a continuation of {len(message.tokens)} tokens with {len(message.nll)} log-likelihoods, where {room} "
+                "tokens or fewer were due"
             )
         if not message.tokens and not message.done:
             raise nonsense("a continuation that neither goes on nor ends")

@@ -122,12 +122,18 @@ class ScriptedStream:
         count = len(message.tokens)
         if message.position + count > self._context:
             raise ContextLengthError(
-                f"a text of {message.position + count} tokens does not fit in the target's context of {self._context}"
+                f"a text of {message.position + count} tokens does not fit in the target's context of {self._context}; "
+                "shorten the prompt or ask for fewer tokens"
             )
         if max(message.tokens, default=0) >= self._vocabulary:
-            raise ProtocolError(f"a token id is not below the vocabulary of {self._vocabulary}; check the tokenizer")
+            raise ProtocolError(
+                f"token id {max(message.tokens)} is outside the vocabulary of {self._vocabulary}; check the tokenizer"
+            )
         if not message.audit_from <= message.judge_from <= count:
-            raise ProtocolError(f"the spans must be ordered: {message.audit_from}, {message.judge_from}, of {count}")
+            raise ProtocolError(
+                f"audit_from must not be above judge_from, nor that above the {count} tokens of the request; they are "
+                f"{message.audit_from} and {message.judge_from}"
+            )
         if message.position + message.audit_from == 0:
             raise ProtocolError("the first token of a text has nothing before it to be judged from; send a prompt")
 

@@ -77,7 +77,7 @@ class LossyLink(LoopbackLink):
         with self._lock:
             trouble = next(self._plan, Trouble.NONE)
             if trouble is Trouble.LOST_REQUEST:
-                raise LinkBroken("cut")
+                raise LinkBroken("the stream was cut, as planned")
             self._between(trouble)
             super().send(request)
 
@@ -86,14 +86,14 @@ class LossyLink(LoopbackLink):
         with self._lock:
             trouble = next(self._plan, Trouble.NONE)
             if trouble is Trouble.BUSY:
-                raise TargetBusy("busy")
+                raise TargetBusy("the plan says that it is busy")
             if trouble is Trouble.SILENCE:
                 self._clock.sleep(timeout)
-                raise LinkBroken("silence")
+                raise LinkBroken(f"no answer within {timeout:.1f} seconds, as planned")
             self._between(trouble)
             answer = super().receive(timeout)
             if trouble is Trouble.LOST_ANSWER:
-                raise LinkBroken("cut")
+                raise LinkBroken("the stream was cut, as planned")
             return answer
 
     def _between(self, trouble: Trouble) -> None:

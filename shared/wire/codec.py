@@ -53,7 +53,9 @@ def decode_bitmap(data: bytes, count: int) -> np.ndarray:
         ProtocolError: the number of bytes is not the one that `count` flags need.
     """
     if len(data) != (count + 7) // 8:
-        raise ProtocolError(f"a bitmap of {count} tokens has {len(data)} bytes; both sides must run the same version")
+        raise ProtocolError(
+            f"a bitmap of {count} tokens has {len(data)} bytes, not {(count + 7) // 8}; use one version on both sides"
+        )
     return np.unpackbits(np.frombuffer(data, dtype=np.uint8), count=count, bitorder="little").astype(bool)
 
 
@@ -156,9 +158,11 @@ def decode_distribution(message: wire.SparseDistribution, vocabulary: int) -> tu
     ids = np.fromiter(message.ids, dtype=np.int64, count=len(message.ids))
     probabilities = np.fromiter(message.probabilities, dtype=np.float64, count=len(message.probabilities))
     if len(ids) == 0 or len(ids) != len(probabilities):
-        raise ProtocolError(f"q has {len(ids)} ids and {len(probabilities)} probabilities; send one for one")
+        raise ProtocolError(
+            f"q has {len(ids)} ids and {len(probabilities)} probabilities; send one or more of each, in pairs"
+        )
     if len(np.unique(ids)) != len(ids) or ids.max() >= vocabulary:
-        raise ProtocolError(f"the ids of q must be distinct and below the vocabulary of {vocabulary}")
+        raise ProtocolError(f"the ids of q must be distinct and below the vocabulary of {vocabulary}; send each once")
     mass = probabilities.sum()
     if not (np.isfinite(mass) and (probabilities > 0).all() and abs(mass - 1.0) <= MASS_TOLERANCE):
         raise ProtocolError("the probabilities of q must be above 0 and sum to 1")

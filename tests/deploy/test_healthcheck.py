@@ -46,4 +46,4 @@ def test_it_says_what_the_service_says(service: tuple[health.HealthServicer, str
 def test_a_dead_target_is_one_sentence() -> None:
     run = check("127.0.0.1:1")
     assert run.returncode == 1
-    assert run.stderr == "127.0.0.1:1 does not answer: UNAVAILABLE\n"
+    assert run.stderr == "127.0.0.1:1 does not answer (UNAVAILABLE); see whether it runs and speaks TLS\n"

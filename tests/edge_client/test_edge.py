@@ -115,9 +115,9 @@ def test_a_budget_of_nothing_is_exact():
         ({"mode": "Exact"}, "mode must be one of sprint, exact, local, cloud, not 'Exact'"),
         ({"criterion": "loose"}, "criterion must be one of typical, strict"),
         ({"coupling": "none"}, "coupling must be one of gumbel, residual"),
-        ({"budget": 2}, "the budget is a share"),
+        ({"budget": 2}, "budget must be a share of the tokens shown, between 0 and 1, not 2"),
         ({"max_tokens": 0}, "max_tokens must be 1 or more"),
-        ({"window": 0}, "the window must be between 1 and 256"),
+        ({"window": 0}, "window must be between 1 and 256 tokens, not 0"),
         ({"stop": ["a", ""]}, "a stop string must not be empty"),
         ({"temperature": -1}, "temperature must be between"),
         ({"max_token": 5}, "there is no option 'max_token'; the options are mode, budget"),
@@ -126,7 +126,7 @@ def test_a_budget_of_nothing_is_exact():
         ({"seed": "5"}, "seed must be a whole number"),
         ({"window": 2.0}, "window must be a whole number"),
         ({"budget": "0.1"}, "budget must be a number"),
-        ({"budget": float("nan")}, "the budget is a share"),
+        ({"budget": float("nan")}, "budget must be a share"),
         ({"temperature": None}, "temperature must be a number"),
         ({"audit": "no"}, "audit must be True or False"),
         ({"stop": [1]}, "stop must be text, or several"),
@@ -134,8 +134,9 @@ def test_a_budget_of_nothing_is_exact():
     ],
 )
 def test_options_that_cannot_be_used_are_refused_at_once(options, sentence):
-    with fake_edge() as edge, pytest.raises(InputError, match=sentence):
+    with fake_edge() as edge, pytest.raises(InputError, match=sentence) as caught:
         edge.stream("Tom", **options)
+    assert caught.value.options == tuple(name for name in options if name != "max_token")
     with pytest.raises(InputError, match=sentence):
         fake_edge(**options)
 

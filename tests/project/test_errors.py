@@ -7,7 +7,10 @@ import builtins
 import inspect
 import re
 
+import pytest
+
 from cloud_target.server.statuses import STATUSES
+from edge_client.cli.arguments import parse_args
 from shared import errors
 from tests.project.tree import PACKAGES, ROOT
 
@@ -75,3 +78,37 @@ def test_every_error_has_a_status() -> None:
 
 def test_every_error_ends_a_program_with_a_status_above_0() -> None:
     assert all(kind.exit_status > 0 for kind in TREE.values())
+
+
+# Who writes a program has no command line: only the command line's own modules name its options.
+LIBRARY = [
+    path
+    for path in [*(ROOT / "edge_client").rglob("*.py"), *(ROOT / "shared").rglob("*.py")]
+    if "cli" not in path.relative_to(ROOT).parts and path.name != "version.py"
+]
+
+
+def test_sentences_of_the_library_name_no_command_line_options() -> None:
+    found = []
+    for path in LIBRARY:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        said = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        found += [node.value for node in said if id(node) not in documented and re.search(r"--[a-z]", node.value)]
+    assert found == []
+
+
+def test_options_that_would_help_are_options_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_args(["--help"])
+    known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    helpful = {
+        f"--{option.value.partition(' ')[0].replace('_', '-')}"
+        for path in LIBRARY
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.keyword) and node.arg == "options"
+        for option in ast.walk(node.value)
+        if isinstance(option, ast.Constant)
+    }
+    assert {"--target", "--mode", "--temperature"} <= helpful
+    assert helpful <= known

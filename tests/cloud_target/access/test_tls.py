@@ -226,6 +226,9 @@ def test_the_health_check(server, strict, authority):
 
     assert check(server, "--ca", str(authority.cert)) == (0, "SERVING")
     assert check(strict, *mutual, TANDEM_CA=str(authority.cert)) == (0, "SERVING")
-    assert check(server) == (1, f"{server} does not answer: UNAVAILABLE")
+    assert check(server) == (1, f"{server} does not answer (UNAVAILABLE); see whether it runs and speaks TLS")
     assert check(server, "--ca", str(authority.cert), "--server-name", "gpu.example")[0] == 1
-    assert check(server, "--ca", "/no/such/file") == (2, "cannot read /no/such/file: No such file or directory")
+    assert check(server, "--ca", "/no/such/file") == (
+        2,
+        "cannot read /no/such/file (No such file or directory); give a file that this user may read",
+    )

@@ -145,7 +145,7 @@ def test_a_server_lets_only_its_tenants_in(path):
     token = add(path, "acme")
     engine = ScriptedEngine(random_script(8), 8)
     with running(engine, access=ServerAccess(tokens=TokenFile(path))) as address:
-        assert "this target wants a token; give the one from its operator with --token-file" in refusal(address, None)
+        assert "this target wants a token; give the one from its operator" in refusal(address, None)
         unknown = new_token("acme")[0]
         sentence = refusal(address, unknown)
         assert "does not know this token" in sentence

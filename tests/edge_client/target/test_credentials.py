@@ -23,14 +23,14 @@ def test_a_token_never_travels_in_the_clear():
 
 def test_a_token_is_not_shown():
     assert "secret" not in repr(Credentials(token="secret"))
-    with pytest.raises(InputError, match="the token is empty or holds spaces") as caught:
+    with pytest.raises(InputError, match="the token is empty, or holds spaces") as caught:
         Credentials(token="sec ret")
     assert "sec" not in str(caught.value).replace("spaces", "")
 
 
 def test_halves_and_files(tmp_path):
     file = tmp_path / "x.pem"
-    with pytest.raises(InputError, match="a client certificate needs its key too"):
+    with pytest.raises(InputError, match="a client certificate and its key go together"):
         Credentials(client_cert=file)
     assert Credentials(ca=file).tls
     with pytest.raises(InputError, match=r"cannot read .*x\.pem: no such file"):
