@@ -140,7 +140,7 @@ class Edge:
         """
         settings = self.settings.override(**options)
         ids = self.bundle.encode(prompt)
-        client = None if settings.effective_mode is Mode.LOCAL else self.connect()
+        client = self.connect() if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None)
         job = _Job(self._begin(ids, settings, client), settings, client, bool(mismatches), provisional)
         ending = Ending()

@@ -98,6 +98,11 @@ class Settings:
         return Mode.EXACT if self.mode is Mode.SPRINT and self.budget == 0 else self.mode
 
     @property
+    def needs_target(self) -> bool:
+        """Whether the effective mode ever asks a target."""
+        return self.effective_mode is not Mode.LOCAL
+
+    @property
     def effective_window(self) -> int:
         """Most tokens between two calls in the effective mode."""
         return self.window or (EXACT_WINDOW if self.effective_mode is Mode.EXACT else SPRINT_WINDOW)

@@ -36,6 +36,8 @@ def render_chat(messages: Sequence[Mapping[str, object]], add_generation_prompt:
     """
     parts = []
     for message in messages:
+        if not isinstance(message, Mapping):
+            raise InputError(f"a chat is a list of turns, each with a role and its content, not {message!r}")
         role, content = message.get("role"), message.get("content")
         if role not in ROLES:
             raise InputError(f"unknown chat role {role!r}; use one of {', '.join(ROLES)}")

@@ -15,7 +15,6 @@ from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.stream import LossWarning, Stream
 from shared.chat import render_chat
-from shared.config import Mode
 from shared.errors import InputError
 
 
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         Edge(
             options.target,
             bundle=Bundle.load(options.bundle),
-            credentials=None if settings.effective_mode is Mode.LOCAL else read_credentials(options),
+            credentials=read_credentials(options) if settings.needs_target else None,
             memory=not options.no_memory,
             **vars(settings),
         ) as edge,

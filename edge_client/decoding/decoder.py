@@ -90,3 +90,5 @@ def decode(
         q.clear()
         drafter.rewind(first_fallen)
         last_call = text.shown
+    if preview is not None and (left := preview.settle(0)):  # the text was given up before they were judged
+        yield left

@@ -51,10 +51,12 @@ class Connection:
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
         with self._connecting:
+            self._see_that_it_is_open()
             if self._client is None:
                 client = self._connect()
                 try:
                     client.description.check(manifest, client.address)
+                    self._see_that_it_is_open()  # somebody may have closed it meanwhile
                 except BaseException:
                     if self._transport is None:
                         client.close()
@@ -70,9 +72,11 @@ class Connection:
         elif self._client is not None:
             self._client.close()
 
-    def _connect(self) -> TargetClient:
+    def _see_that_it_is_open(self) -> None:
         if self._is_closed:
             raise InputError("this edge was closed; make another one")
+
+    def _connect(self) -> TargetClient:
         if self._transport is not None:
             return TargetClient(self._transport, type(self._transport).__name__, self._retry, self._clock)
         if self._address is None:

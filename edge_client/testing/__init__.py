@@ -24,6 +24,7 @@ from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from edge_client.testing.scripts import Script, blurred, probabilities, random_script, replies
 from edge_client.testing.target import ScriptedTarget
 from edge_client.testing.tokenizer import byte_tokenizer
+from shared.chat import render_chat
 
 __all__ = [
     "LoopbackLink",
@@ -43,6 +44,7 @@ __all__ = [
     "confident",
     "probabilities",
     "random_script",
+    "render_chat",
     "replies",
     "scripted_bundle",
     "scripted_edge",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import RLock
 from typing import Protocol
 
@@ -103,7 +103,7 @@ class LoopbackLink:
     def __init__(self, service: Service, lock: RLock | None = None) -> None:
         self._service = service
         self._lock = lock or RLock()
-        with self._lock:
+        with self._lock, _as_grpc_would():
             self._life = service.lives
             self._stream = service.stream()
         self._requests: deque[wire.DecodeRequest] = deque()
@@ -122,8 +122,10 @@ class LoopbackLink:
             while True:
                 if self._requests:  # a newer request ends what an older one left unfinished
                     self._end_answer()
-                    self._answers = self._stream.answers(self._requests.popleft())
-                answer = self._next()
+                    with _as_grpc_would():
+                        self._answers = self._stream.answers(self._requests.popleft())
+                with _as_grpc_would():
+                    answer = next(self._answers, None)
                 if answer is not None:
                     return wire.DecodeResponse.FromString(answer.SerializeToString())
                 if not self._requests:
@@ -139,17 +141,20 @@ class LoopbackLink:
         if self._closed or self._life != self._service.lives:
             raise LinkBroken("the stream is closed")
 
-    def _next(self) -> wire.DecodeResponse | None:
-        try:
-            return next(self._answers, None)
-        except (ProtocolError, InputError) as error:
-            raise TargetRefused(f"the target refused the request: {error}") from None
-        except (TargetBusy, LinkBroken):
-            raise
-        except TargetUnavailable as error:
-            raise LinkBroken(str(error)) from None
-
     def _end_answer(self) -> None:
         if isinstance(self._answers, Generator):
             self._answers.close()
         self._answers = iter(())
+
+
+@contextmanager
+def _as_grpc_would() -> Iterator[None]:
+    """What a service raises on purpose, as a gRPC transport would raise it."""
+    try:
+        yield
+    except (ProtocolError, InputError) as error:
+        raise TargetRefused(f"the target refused the request: {error}") from None
+    except (TargetBusy, LinkBroken):
+        raise
+    except TargetUnavailable as error:
+        raise LinkBroken(str(error)) from None

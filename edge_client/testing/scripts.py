@@ -51,6 +51,7 @@ def replies(vocabulary: int, answers: Mapping[tuple[int, ...], Sequence[int]], e
     Args:
         vocabulary: number of token ids.
         answers: ids of prompts and of what is said after each; where several prompts fit, that of the longest.
+            The prompt of `Edge.chat` is ``render_chat(messages)``.
         end_id: said after the answer, and instead of one where no prompt fits or the text has left the answer.
     """
     longest_first = sorted(((list(p), [*p, *a]) for p, a in answers.items()), key=lambda pair: -len(pair[0]))

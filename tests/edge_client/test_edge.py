@@ -112,7 +112,7 @@ def test_a_budget_of_nothing_is_exact():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"mode": "Exact"}, "mode must be one of sprint, exact, local, cloud, not 'Exact'"),
+        ({"mode": "Exact"}, f"mode must be one of {', '.join(Mode)}, not 'Exact'"),
         ({"criterion": "loose"}, "criterion must be one of typical, strict"),
         ({"coupling": "none"}, "coupling must be one of gumbel, residual"),
         ({"budget": 2}, "budget must be a share of the tokens shown, between 0 and 1, not 2"),
@@ -189,6 +189,28 @@ def test_a_transport_is_closed_with_the_edge_and_not_before():
     unused = LoopbackTransport(transport.service)
     scripted_edge(transport=unused).close()
     assert unused.closed
+
+
+def test_a_closed_edge_asks_nobody_though_it_has_before():
+    edge = fake_edge(max_tokens=3)
+    edge.generate("Tom")
+    edge.close()
+    for mode in ("sprint", "exact", "cloud"):
+        with pytest.raises(InputError, match="was closed"):
+            edge.generate("Tom", mode=mode)
+
+
+def test_an_edge_that_is_closed_while_it_connects_stays_closed():
+    class Slow(LoopbackTransport):
+        def describe(self, timeout):
+            edge.close()
+            return super().describe(timeout)
+
+    transport = Slow(ScriptedTarget(random_script(VOCABULARY), VOCABULARY))
+    edge = scripted_edge(transport=transport)
+    with pytest.raises(InputError, match="was closed"):
+        edge.generate("Tom")
+    assert transport.closed
 
 
 def test_a_closed_edge_asks_nobody():

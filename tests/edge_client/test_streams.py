@@ -168,3 +168,13 @@ def test_provisional_tokens_stop_where_the_text_would():
         with edge.stream("Tom", provisional=True, mode="exact", window=20) as stream:
             shown = "".join(event.text for event in stream if not isinstance(event, Retract))
         assert shown == stream.completion.text == " and "
+
+
+def test_provisional_tokens_of_a_text_that_is_given_up_are_taken_back():
+    with scripted_edge(mode="exact", window=20, max_tokens=30) as edge:
+        stream = edge.stream("Tom", provisional=True)
+        drafted = [next(stream) for _ in range(3)]
+        stream.text.cancel()
+        (left,) = stream
+        assert (left.tokens, left.text) == (3, "".join(token.text for token in drafted))
+        assert stream.completion.token_ids == []

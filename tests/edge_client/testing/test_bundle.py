@@ -20,6 +20,7 @@ from edge_client.testing import (
     random_script,
     replies,
     scripted_bundle,
+    scripted_edge,
 )
 from shared.chat import render_chat
 from shared.config import Mode
@@ -98,3 +99,10 @@ def test_every_byte_is_a_token():
 
 def test_a_chat_can_be_rendered():
     assert ids(render_chat([{"role": "user", "content": "Hi"}])) == [3, *ids("Hi"), 1, 4]
+
+
+def test_a_chat_says_what_it_is_told_to():
+    turns = [{"role": "user", "content": "A table?"}]
+    script = replies(VOCABULARY, {(*ids(render_chat(turns)),): ids("For two?")}, end_id=1)
+    with scripted_edge(script) as edge:
+        assert edge.chat(turns).text == "For two?"

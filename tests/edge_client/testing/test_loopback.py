@@ -18,7 +18,17 @@ from edge_client.testing import (
     random_script,
 )
 from shared.config import Coupling, Sampling
-from shared.errors import AccessDenied, ContextLengthError, LinkBroken, TandemError, TargetBusy, TargetUnavailable
+from shared.errors import (
+    AccessDenied,
+    ContextLengthError,
+    InputError,
+    LinkBroken,
+    ProtocolError,
+    TandemError,
+    TargetBusy,
+    TargetRefused,
+    TargetUnavailable,
+)
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.clients import client_of
@@ -168,3 +178,28 @@ def test_silence_lasts_on_the_clock():
     with pytest.raises(LinkBroken, match=r"no answer within 7\.0 seconds, as planned"):
         link.receive(7.0)
     assert clock.now() == clock.time == 7.0
+
+
+@pytest.mark.parametrize("where", ["stream", "answers"])
+@pytest.mark.parametrize(
+    ("error", "seen"), [(ProtocolError, TargetRefused), (InputError, TargetRefused), (TargetUnavailable, LinkBroken)]
+)
+def test_a_service_may_raise_wherever_it_notices(where, error, seen):
+    """A plain function that raises is as good as a generator that does."""
+
+    class Refusing(ScriptedTarget):
+        def stream(self):
+            if where == "stream":
+                raise error("no")
+            return self
+
+        def answers(self, message):
+            raise error("no")
+
+    def ask() -> None:
+        link = LoopbackTransport(Refusing(random_script(VOCABULARY), VOCABULARY)).open()
+        link.send(wire.DecodeRequest(request_id=1))
+        link.receive(1.0)
+
+    with pytest.raises(seen, match="no"):
+        ask()
