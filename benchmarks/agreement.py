@@ -19,7 +19,7 @@ from benchmarks.local_target import count, local_target, run_main
 from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.drafter import Drafter
 from edge_client.edge import Edge
-from shared.config import Sampling
+from shared.config import Criterion, Sampling
 from shared.sampling import Sampler
 
 
@@ -27,7 +27,7 @@ def agreement(edge: Edge, prompt: Sequence[int], sampling: Sampling, tokens: int
     """For each token that the target writes after the prompt: whether the draft draws the same."""
     text = write(edge, list(prompt), mode="cloud", max_tokens=tokens, **vars(sampling))
     with edge.bundle.models.lend() as models:
-        drafter = Drafter(models.draft, Sampler(sampling), None, 0)
+        drafter = Drafter(models.draft, Sampler(sampling), None, Criterion.TYPICAL)
         return [drafter.propose(text[:i]).token == text[i] for i in range(len(prompt), len(text))]
 
 

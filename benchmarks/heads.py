@@ -22,7 +22,7 @@ from benchmarks.local_target import count, run_main
 from benchmarks.tables import markdown_table, percent, provenance
 from cloud_target.prepare.labels import read_rows
 from cloud_target.prepare.work import Stage
-from cloud_target.training.doubts import BUDGETS, ask_rate, free_doubts, off_target
+from cloud_target.training.doubts import BUDGETS, ask_rate, doubt_of, free_doubts, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, fit
 from shared.config import Criterion
@@ -135,12 +135,12 @@ def savings(doubt: Sequence[np.ndarray], judged: Sequence[Rows]) -> list[float]:
     found = []
     for scores, rows in zip(doubt, judged, strict=True):
         free = [score for name, score in free_doubts(rows).items() if name != "random"]
-        for column, criterion in enumerate(DOUBT_COLUMNS):
-            off = off_target(rows, criterion)
+        for criterion in DOUBT_COLUMNS:
+            off, own = off_target(rows, criterion), doubt_of(criterion, scores, rows)
             for budget in BUDGETS:
                 if off.mean() > budget:
                     best = min(ask_rate(score, off, budget) for score in free)
-                    found.append(1 - ask_rate(scores[:, column], off, budget) / best)
+                    found.append(1 - ask_rate(own, off, budget) / best)
     return found
 
 
@@ -189,7 +189,7 @@ def main() -> int:
         found = doubts(VARIANTS[name], training, parts, arguments.seed)
         of = dict(zip(map(id, parts), found, strict=True))
         saved = {kind: savings([of[id(rows)] for rows in group], group) for kind, group in judged.items()}
-        typical = of[id(common)][:, DOUBT_COLUMNS.index(Criterion.TYPICAL)]
+        typical = doubt_of(Criterion.TYPICAL, of[id(common)], common)
         cells.append(
             [name]
             + [percent(figure, 1) for figures in saved.values() for figure in (float(np.mean(figures)), min(figures))]

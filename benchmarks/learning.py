@@ -19,7 +19,7 @@ from benchmarks.heads import read_work
 from benchmarks.local_target import run_main
 from benchmarks.tables import markdown_table, percent, provenance
 from cloud_target.prepare.heads import VERIFIER, ExportedHead
-from cloud_target.training.doubts import ask_rate, off_target
+from cloud_target.training.doubts import ask_rate, doubt_of, off_target
 from edge_client.promise.budget import Budget
 from edge_client.promise.learning import Learner
 from shared.config import Criterion
@@ -68,10 +68,11 @@ def main() -> int:
     for rows in judged["own text"]:
         scalars = rows.features[:, :SCALARS]
         untrained = 1 - np.exp(scalars[:, NAMES.index("log_probability")])
-        for column, criterion in enumerate(DOUBT_COLUMNS):
+        doubts = trained.doubt(rows.features)
+        for criterion in DOUBT_COLUMNS:
             off = off_target(rows, criterion)
             counted = slice(len(off) // 4, None)
-            for name, doubt in (("untrained", untrained), ("trained", trained.doubt(rows.features)[:, column])):
+            for name, doubt in (("untrained", untrained), ("trained", doubt_of(criterion, doubts, rows))):
                 for budget in BUDGETS:
                     if off[counted].mean() <= budget:
                         continue

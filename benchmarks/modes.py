@@ -63,8 +63,14 @@ def write(edge: Edge, prompt: str | Sequence[int], settings: Settings) -> Run:
             raise TargetUnavailable(
                 f"the target did not score a text within {SCORING_WAIT:.0f} seconds; run less beside it"
             )
-        off_typical, off_strict = sum(audit.off_typical), sum(audit.off_strict)
-        counts = replace(counts, known=len(audit), off_typical=off_typical, off_strict=off_strict, nll=sum(audit.nll))
+        counts = replace(
+            counts,
+            known=len(audit),
+            off_typical=sum(audit.off(Criterion.TYPICAL)),
+            off_strict=sum(audit.off_strict),
+            unlikely=sum(audit.unlikely),
+            nll=sum(audit.nll),
+        )
     return Run(done.usage, counts, done.token_ids, done.warnings)
 
 
@@ -101,6 +107,7 @@ COLUMNS: tuple[tuple[str, Callable[[Sequence[Run]], str]], ...] = (
     ("run length", _run_length),
     ("typical %", _per_known(lambda counts: 100 * counts.off_typical, ".2f")),
     ("strict %", _per_known(lambda counts: 100 * counts.off_strict, ".1f")),
+    ("unlikely %", _per_known(lambda counts: 100 * counts.unlikely, ".2f")),
     ("nll", _per_known(lambda counts: counts.nll, ".3f")),
     ("B up", _per_token(lambda run: run.summary.bytes_up, ".1f")),
     ("B down", _per_token(lambda run: run.summary.bytes_down, ".1f")),
@@ -111,9 +118,9 @@ COLUMNS: tuple[tuple[str, Callable[[Sequence[Run]], str]], ...] = (
 )
 LEGEND = """\
 typical %, strict %: tokens off-target by each criterion, as the target audited them (what `local` wrote is scored
-afterwards); nll: negative log-likelihood of the text under the target, nats a token; B: bytes of payload a token,
-without the prompt; draft ms, verifier, network, target: milliseconds a token. All on one machine,
-so there is no link to wait for."""
+afterwards); unlikely %: words that the target would hardly have written, whoever wrote them; nll: negative
+log-likelihood of the text under the target, nats a token; B: bytes of payload a token, without the prompt; draft ms,
+verifier, network, target: milliseconds a token. All on one machine, so there is no link to wait for."""
 
 
 def table(rows: Sequence[tuple[str, Sequence[Run]]]) -> str:

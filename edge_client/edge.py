@@ -26,6 +26,7 @@ from edge_client.target.credentials import Credentials
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
+from edge_client.usage.notes import repetition_note
 from shared.chat import render_chat
 from shared.config import Mode
 from shared.errors import ContextLengthError
@@ -141,7 +142,7 @@ class Edge:
         settings = self.settings.override(**options)
         ids = self.bundle.encode(prompt)
         client = self.connect() if settings.needs_target else None
-        mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None)
+        mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
         job = _Job(self._begin(ids, settings, client), settings, client, bool(mismatches), provisional)
         ending = Ending()
         memory = None
@@ -234,6 +235,7 @@ class Edge:
             entropy = drafter.entropy / max(drafter.steps, 1)
             found += drift.unfamiliar_text(self.bundle.manifest, settings.sampling, drafter.steps, entropy)
         overspent = feedback is not None and feedback.budget.overspent
+        found += repetition_note(generation.summary)
         return found + drift.advice(settings.effective_mode, generation.summary, overspent)
 
 

@@ -8,9 +8,12 @@ from enum import StrEnum
 
 from shared.errors import InputError
 
-# Typical acceptance (Cai et al., Medusa, arXiv 2401.10774): off-target iff p1(x) < min(EPS, DELTA exp(-H(p1))).
+# An unlikely word, by typical acceptance (Cai et al., Medusa, arXiv 2401.10774): p1(x) < min(EPS, DELTA exp(-H(p1))).
 TYPICAL_EPS = 0.09
 TYPICAL_DELTA = 0.3
+# Of what the criteria mean (shared/criteria.py); thresholds hold for the revision that they were measured with. In the
+# first one an unlikely word was an error by `typical` even where the target itself would have drawn it.
+CRITERIA_REVISION = 2
 
 
 class Criterion(StrEnum):

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from shared.config import Criterion
+from shared.config import CRITERIA_REVISION, Criterion
 from shared.errors import BundleError
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
 from shared.identity import file_digest
@@ -77,6 +77,8 @@ class Calibration:
         tokens, documents: how many the two rates rest on.
         upper: upper confidence bound on a document's expected divergence rate at that threshold.
         confidence: of that bound.
+        criteria: what the criteria meant when it was measured, see `shared.config.CRITERIA_REVISION`; a table that does
+            not say it is of the first revision.
     """
 
     criterion: Criterion
@@ -90,6 +92,14 @@ class Calibration:
     documents: int = 0
     upper: float = 1.0
     confidence: float = 0.0
+    criteria: int = CRITERIA_REVISION
+
+    @classmethod
+    def from_json(cls, data: object, name: str = "") -> Calibration:
+        """A cell from its JSON form, called `name` in messages; raises ValueError where it is none."""
+        dated = {"criteria": 1} | data if isinstance(data, dict) else data
+        cell = filled(cls, dated, name)
+        return replace(cell, criterion=chosen(Criterion, f"{name}.criterion", cell.criterion))
 
 
 @dataclass(frozen=True)
@@ -241,7 +251,7 @@ def _made(data: dict[str, Any]) -> Manifest:
         made,
         draft=filled(DraftGraph, made.draft, "draft"),
         probe=filled(Probe, made.probe, "probe"),
-        calibration=[_cell(cell, name) for name, cell in _numbered("calibration", made.calibration)],
+        calibration=[Calibration.from_json(cell, name) for name, cell in _numbered("calibration", made.calibration)],
         familiar=[filled(Familiar, way, name) for name, way in _numbered("familiar", made.familiar)],
         wording=filled(Wording, made.wording, "wording") if made.wording else None,
     )
@@ -250,11 +260,6 @@ def _made(data: dict[str, Any]) -> Manifest:
 def _numbered(name: str, items: object) -> Iterator[tuple[str, object]]:
     """The items of a list with what each is called in messages, such as "familiar[0]"."""
     return ((f"{name}[{i}]", item) for i, item in enumerate(listed(name, items)))
-
-
-def _cell(data: object, name: str) -> Calibration:
-    cell = filled(Calibration, data, name)
-    return replace(cell, criterion=chosen(Criterion, f"{name}.criterion", cell.criterion))
 
 
 def _check(manifest: Manifest) -> None:
@@ -279,7 +284,7 @@ def _check(manifest: Manifest) -> None:
         check_number(f"calibration[{i}].budget", cell.budget, SMALLEST_BUDGET, 1)
         for name in ("threshold", "divergence", "ask_rate", "upper", "confidence"):
             check_number(f"calibration[{i}].{name}", getattr(cell, name), 0, 1)
-        for name in ("tokens", "documents"):
+        for name in ("tokens", "documents", "criteria"):
             check_whole(f"calibration[{i}].{name}", getattr(cell, name))
     for i, way in enumerate(manifest.familiar):
         _check_sampling(f"familiar[{i}]", way)

@@ -60,12 +60,14 @@ class Scores:
         own: the target's own token after each row, ``int64 [R]``. With the residual coupling it is x itself where x
             was accepted, and the residual draw where it was not; so a judged token stands iff it is the own token.
         own_nll: -ln p1 of them, nats, ``float64 [R]``.
+        own_unlikely: which of them are words that the target hardly ever writes there, ``bool [R]``.
         given: the tokens that were given after the first R - 1 rows, as an audit.
         queue_us, forward_us: time the feed waited for the device and time of its forward pass, microseconds.
     """
 
     own: np.ndarray
     own_nll: np.ndarray
+    own_unlikely: np.ndarray
     given: AuditedTokens
     queue_us: int = 0
     forward_us: int = 0

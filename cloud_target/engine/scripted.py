@@ -107,25 +107,26 @@ class ScriptedEngine:
     def _score(self, feed: Feed) -> Scores:
         text = self._held[feed.slot]
         rows = [self._row(text, feed, index) for index in range(feed.score_from, len(feed.tokens))]
-        own, own_nll, off_typical, nll = (np.array(column) for column in zip(*rows, strict=True))
+        own, own_nll, own_unlikely, unlikely, nll = (np.array(column) for column in zip(*rows, strict=True))
         off_strict = own[:-1] != feed.tokens[feed.score_from + 1 :]
-        return Scores(own.astype(np.int64), own_nll, AuditedTokens(off_strict, off_typical[:-1], nll[:-1]))
+        given = AuditedTokens(off_strict, unlikely[:-1], nll[:-1])
+        return Scores(own.astype(np.int64), own_nll, own_unlikely, given)
 
-    def _row(self, text: list[int], feed: Feed, index: int) -> tuple[int, float, bool, float]:
+    def _row(self, text: list[int], feed: Feed, index: int) -> tuple[int, float, bool, bool, float]:
         position = feed.start + index + 1
         logits = self._script(text[:position])
         log_p1 = logits.astype(np.float64) - np.logaddexp.reduce(logits.astype(np.float64))
         entropy = -float(np.exp(log_p1) @ log_p1)
+        unlikely = np.exp(log_p1) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy))
         ids = np.argsort(-logits, kind="stable")
         draw = Sampler(feed.sampling).draw(ids, logits[ids], position)
         own = draw.token
         if index + 1 == len(feed.tokens):
-            return own, -log_p1[own], False, 0.0
+            return own, -log_p1[own], unlikely[own], False, 0.0
         x = feed.tokens[index + 1]
         judged = index + 1 - (len(feed.tokens) - len(feed.q))
         if feed.coupling is Coupling.RESIDUAL and judged >= 0:
             p = np.zeros(len(logits))
             p[draw.distribution[0]] = draw.distribution[1]
             own = judge_residual(x, p, feed.q[judged], feed.sampling, position)
-        off_typical = bool(np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
-        return own, -log_p1[own], off_typical, -log_p1[x]
+        return own, -log_p1[own], unlikely[own], unlikely[x], -log_p1[x]

@@ -20,7 +20,6 @@ from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, take_draft
 from cloud_target.export.head import baseline_head, read_head
 from cloud_target.export.quantise import Agreement
-from shared.config import Criterion
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
 from shared.manifest import Calibration, Familiar, Manifest, Wording, write_manifest
@@ -187,7 +186,7 @@ def read_calibration(path: str | Path) -> list[Calibration]:
     """
     try:
         cells = json.loads(Path(path).read_text(encoding="utf-8"))
-        return [Calibration(**cell | {"criterion": Criterion(cell["criterion"])}) for cell in cells]
+        return [Calibration.from_json(cell, f"[{i}]") for i, cell in enumerate(cells)]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"cannot read a calibration from {path} ({error}); make it again") from error
 

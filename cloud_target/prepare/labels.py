@@ -21,12 +21,12 @@ from cloud_target.training.corpus import reading
 from cloud_target.training.label import Rows, label
 from cloud_target.training.own_text import OwnText
 from cloud_target.training.steps import GraphSteps
-from shared import features, noise, sampling
+from shared import criteria, features, noise, repetition, sampling
 from shared.config import Sampling
 from shared.manifest import read_manifest
 
 # What the rows follow from besides models, text and settings: the two serving sides' own functions.
-_CODE = code(sys.modules[__name__], label_module, steps, models, features, sampling, noise, score)
+_CODE = code(sys.modules[__name__], label_module, steps, models, features, sampling, noise, score, criteria, repetition)
 # The ways of sampling that training text is labelled with besides its own: the verifier meets them all.
 MIXED = tuple(
     Sampling(temperature=t, top_k=k, top_p=p)

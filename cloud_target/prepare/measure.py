@@ -9,7 +9,7 @@ import numpy as np
 
 from cloud_target.prepare.curves import reliability, roc, runs, trade
 from cloud_target.prepare.heads import ExportedHead
-from cloud_target.training.doubts import compare, free_doubts, off_target
+from cloud_target.training.doubts import compare, doubt_of, free_doubts, off_target
 from cloud_target.training.evaluate import DevText, agreement_line
 from cloud_target.training.label import Rows
 from shared.config import Criterion, Sampling
@@ -43,11 +43,11 @@ def measure_own_text(
     free = free_doubts(rows)
     columns = {name: h.doubt(rows.features) for name, h in ({HEAD: head} | others).items()}
     checks, curves = [], []
-    for column, criterion in enumerate(DOUBT_COLUMNS):
+    for criterion in DOUBT_COLUMNS:
         off = off_target(rows, criterion)
-        doubt = columns[HEAD][:, column]
+        doubt = doubt_of(criterion, columns[HEAD], rows)
         own = [cell for cell in cells if (cell.criterion, cell.temperature, cell.top_p) == (criterion, *_key(sampling))]
-        scores = {name: doubts[:, column] for name, doubts in columns.items()} | free
+        scores = {name: doubt_of(criterion, doubts, rows) for name, doubts in columns.items()} | free
         scores[ORACLE] = off + 0.5 * free[RANDOM]
         label = where | {"criterion": str(criterion)}
         checks.append(label | {"rates": [_check(cell, doubt, off) for cell in own]})

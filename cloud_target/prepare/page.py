@@ -17,9 +17,9 @@ from shared.manifest import DOUBT_COLUMNS
 _WORDS = """\
 <p>A small draft writes the text on the device. The verifier says how much each of its tokens is to be doubted, and the
 target, elsewhere, is asked only about those whose doubt is above a threshold. The <b>budget</b> is the share of tokens
-shown that may be off-target. By the <b>typical</b> criterion a token is off-target if the target would hardly have
-written it there; by the <b>strict</b> one, if it is not the very token that the target would have written with the same
-noise.</p>"""
+shown that may be off-target. By the <b>strict</b> criterion a token is off-target if it is not the very token that
+the target would have written with the same noise; by the <b>typical</b> one, if besides it is a word that the
+target would hardly have written there, or goes on with a repetition.</p>"""
 
 _TABLES = """\
 <p class="note">First the rates on the documents that the threshold was chosen on; "at most" is the upper bound that

@@ -78,6 +78,7 @@ def agreement_table(report: dict[str, Any]) -> str:
         "tokens",
         "x = y",
         "typical off-target",
+        "unlikely x",
         "total variation",
         "nats x",
         "nats y",
@@ -89,6 +90,7 @@ def agreement_table(report: dict[str, Any]) -> str:
             f"{line['tokens']:,}",
             percent(line["agreement"]),
             percent(line["typical"]),
+            percent(line["unlikely"]),
             f"{line['tv']:.3f}",
             f"{line['nll']:.3f}",
             f"{line['own_nll']:.3f}",
@@ -96,7 +98,8 @@ def agreement_table(report: dict[str, Any]) -> str:
         for line in report["agreement"]
     ]
     caption = (
-        "x is the draft's token, y the target's with the same noise; nats: what each costs under the target, a token; "
+        "x is the draft's token, y the target's with the same noise; unlikely: words that the target would hardly have "
+        "written, whether it is one of its own or not; nats: what each costs under the target, a token; "
         "total variation at temperature 1. Own text is the target's, after openings of the report's documents; "
         "documents are read as they stand."
     )

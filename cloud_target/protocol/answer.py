@@ -82,11 +82,12 @@ def _judge(session: Session, request: Request, context: int) -> Generator[Step, 
 def _verdict(request: Request, scores: Scores, rows: int, stands: int, gives_own: bool) -> wire.DecodeResponse:
     """The verdict on the first `rows` scored tokens; the row after them gives the own token."""
     given = scores.given
-    audit = AuditedTokens(given.off_strict[:rows], given.off_typical[:rows], given.nll[:rows])
+    audit = AuditedTokens(given.off_strict[:rows], given.unlikely[:rows], given.nll[:rows])
     verdict = wire.Verdict(audit=codec.encode_audit(audit), stands=stands, timing=_timing(scores))
     if gives_own:
         verdict.token = int(scores.own[rows])
         verdict.token_nll = codec.encode_nll(scores.own_nll[rows : rows + 1])[0]
+        verdict.token_unlikely = bool(scores.own_unlikely[rows])
     return wire.DecodeResponse(request_id=request.request_id, verdict=verdict)
 
 
@@ -105,7 +106,12 @@ def _write_on(session: Session, request: Request, allowed: int) -> Generator[Ste
         allowed -= 1
         done = allowed == 0 or own in terms.end_ids
         continuation = wire.Continuation(
-            position=position, tokens=(own,), nll=codec.encode_nll(scores.own_nll), done=done, timing=_timing(scores)
+            position=position,
+            tokens=(own,),
+            nll=codec.encode_nll(scores.own_nll),
+            unlikely=codec.encode_bitmap(scores.own_unlikely),
+            done=done,
+            timing=_timing(scores),
         )
         yield wire.DecodeResponse(request_id=request.request_id, continuation=continuation)
 

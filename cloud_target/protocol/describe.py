@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cloud_target.engine.interface import Description
 from cloud_target.protocol.requests import Limits
+from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -17,4 +18,5 @@ def describe(who: Description, limits: Limits) -> wire.DescribeResponse:
         context=limits.context,
         max_request_tokens=limits.max_request_tokens,
         dtype=who.dtype,
+        protocol=codec.REVISION,
     )

@@ -55,16 +55,18 @@ class ChunkedFeed:
         if self.read == len(self.feed.tokens):
             self._scores.append(scores)
         elif rows := len(scores.own) - 1:  # the last row waits for the token after it
-            self._scores.append(replace(scores, own=scores.own[:rows], own_nll=scores.own_nll[:rows]))
+            own = scores.own[:rows], scores.own_nll[:rows], scores.own_unlikely[:rows]
+            self._scores.append(Scores(*own, scores.given))
 
     def scores(self) -> Scores:
         """The scores of the whole feed, once all of it has been read."""
         if len(self._scores) == 1:
             return self._scores[0]
         chunks = self._scores
-        given = zip(*((s.given.off_strict, s.given.off_typical, s.given.nll) for s in chunks), strict=True)
+        given = zip(*((s.given.off_strict, s.given.unlikely, s.given.nll) for s in chunks), strict=True)
         return Scores(
             np.concatenate([s.own for s in chunks]),
             np.concatenate([s.own_nll for s in chunks]),
+            np.concatenate([s.own_unlikely for s in chunks]),
             AuditedTokens(*map(np.concatenate, given)),
         )

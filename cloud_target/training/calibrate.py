@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
-from cloud_target.training.doubts import off_target
+from cloud_target.training.doubts import doubt_of, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Doubter
 from shared.config import Criterion
 from shared.features import NAMES
-from shared.manifest import DOUBT_COLUMNS, Calibration, Familiar, Wording
+from shared.manifest import Calibration, Familiar, Wording
 from shared.tokenizer import bytes_per_token
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)
@@ -100,7 +100,7 @@ def calibrate(
     budgets: Sequence[float] = BUDGETS,
 ) -> list[Calibration]:
     """The cells of the table for one criterion and one way of sampling, all of `rows` being sampled so."""
-    doubt = head.doubt(rows.features)[:, DOUBT_COLUMNS.index(criterion)]
+    doubt = doubt_of(criterion, head.doubt(rows.features), rows)
     curve = Curve.of(doubt, off_target(rows, criterion), rows.document)
     upper = curve.upper_divergence()
     cells = []

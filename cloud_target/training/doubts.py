@@ -9,6 +9,7 @@ import numpy as np
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Doubter, FitSettings, Head, fit
 from shared.config import Criterion
+from shared.criteria import doubt_columns
 from shared.features import NAMES, SCALARS
 from shared.manifest import DOUBT_COLUMNS
 
@@ -46,6 +47,12 @@ def off_target(rows: Rows, criterion: Criterion) -> np.ndarray:
     return rows.off_typical if criterion is Criterion.TYPICAL else rows.off_strict
 
 
+def doubt_of(criterion: Criterion, doubt: np.ndarray, rows: Rows) -> np.ndarray:
+    """The doubt by which a device asks, ``[N]``, of what a head gives for each criterion, ``[N, 2]``."""
+    columns = np.array(doubt_columns(criterion))[rows.repeating.astype(int)]
+    return doubt[np.arange(len(rows)), columns]
+
+
 def ask_rate(doubt: np.ndarray, off: np.ndarray, budget: float) -> float:
     """The smallest share of tokens to ask about so that accepted errors are at most `budget` of all tokens.
 
@@ -63,10 +70,12 @@ def compare(rows: Rows, head: Doubter, others: Mapping[str, Doubter], budgets: t
     free = free_doubts(rows)
     trained = {name: other.doubt(rows.features) for name, other in {**others, "our head": head}.items()}
     report = {}
-    for column, criterion in enumerate(DOUBT_COLUMNS):
+    for criterion in DOUBT_COLUMNS:
         off = off_target(rows, criterion)
         scores = (
-            free | {name: doubt[:, column] for name, doubt in trained.items()} | {"oracle": off + 0.5 * free["random"]}
+            free
+            | {name: doubt_of(criterion, doubt, rows) for name, doubt in trained.items()}
+            | {"oracle": off + 0.5 * free["random"]}
         )
         asks = {name: [round(float(ask_rate(score, off, b)), 4) for b in budgets] for name, score in scores.items()}
         report[str(criterion)] = {"never asking": round(float(off.mean()), 4), "budgets": list(budgets), "asks": asks}

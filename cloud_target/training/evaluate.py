@@ -103,11 +103,13 @@ def agreement_line(text: DevText, rows: Rows) -> dict[str, object]:
     """What `text` is, with how well the draft agrees with the target on it.
 
     `agreement` is the share of x = y, `tv` the mean total variation at temperature 1, `typical` the share that is
-    off-target by the typical criterion, `nll` and `own_nll` the target's nats a token for x and for y.
+    off-target by the typical criterion, `unlikely` that of words which the target would hardly have written, `nll` and
+    `own_nll` the target's nats a token for x and for y.
     """
     numbers = {
         "agreement": 1 - rows.off_strict.mean(),
         "typical": rows.off_typical.mean(),
+        "unlikely": rows.unlikely.mean(),
         "tv": rows.tv.mean(),
         "nll": rows.nll.mean(),
         "own_nll": rows.own_nll.mean(),
@@ -128,7 +130,7 @@ def agreement(labelled: Sequence[tuple[DevText, Rows]]) -> list[dict[str, object
             members = [entry for entry in lines if (entry["kind"], entry["temperature"], entry["top_p"]) == (kind, *s)]
             means = {
                 key: round(float(np.mean([member[key] for member in members])), 4)
-                for key in ("agreement", "typical", "tv", "nll", "own_nll")
+                for key in ("agreement", "typical", "unlikely", "tv", "nll", "own_nll")
             }
             summaries += [pooled, pooled | {"file": "mean of files"} | means]
     return lines + summaries
@@ -136,10 +138,13 @@ def agreement(labelled: Sequence[tuple[DevText, Rows]]) -> list[dict[str, object
 
 def as_table(lines: Sequence[dict[str, object]]) -> str:
     """The lines of `agreement` as a Markdown table."""
-    head = "| text | kind | temperature, top-p | tokens | x = y | typical off-target | TV | nats x | nats y |"
+    head = (
+        "| text | kind | temperature, top-p | tokens | x = y | typical off-target | unlikely x | TV | nats x | nats y |"
+    )
     body = [
         f"| {e['file']} | {e['kind']} | {e['temperature']:g}, {e['top_p']:g} | {e['tokens']:,} | "
-        f"{e['agreement']:.3f} | {e['typical']:.3f} | {e['tv']:.3f} | {e['nll']:.3f} | {e['own_nll']:.3f} |"
+        f"{e['agreement']:.3f} | {e['typical']:.3f} | {e['unlikely']:.3f} | {e['tv']:.3f} | {e['nll']:.3f} | "
+        f"{e['own_nll']:.3f} |"
         for e in lines
     ]
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|", *body])
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|---|---|", *body])

@@ -20,8 +20,10 @@ from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps
 from shared import noise
-from shared.config import Sampling
+from shared.config import Criterion, Sampling
+from shared.criteria import off_target
 from shared.features import SCALARS, write_features
+from shared.repetition import repeats
 from shared.sampling import Draw, Sampler
 
 
@@ -32,6 +34,8 @@ class Rows:
     Attributes:
         features: verifier inputs, ``float32 [N, SCALARS + hidden]``.
         off_typical, off_strict: is the drawn token an error by each criterion, ``bool [N]``.
+        unlikely: is it a word that the target would hardly have written, ``bool [N]``.
+        repeating: does it go on with a repetition of the text before it, ``bool [N]``.
         document: index of the document, ``int32 [N]``; rows are split by it.
         position: of the token, ``int32 [N]``.
         token, second: the drawn token, and the one that would have been drawn without it, ``int32 [N]``.
@@ -44,6 +48,8 @@ class Rows:
     features: np.ndarray
     off_typical: np.ndarray
     off_strict: np.ndarray
+    unlikely: np.ndarray
+    repeating: np.ndarray
     document: np.ndarray
     position: np.ndarray
     token: np.ndarray
@@ -118,7 +124,10 @@ def label(
                     for number, sampling in enumerate(samplings[index]):
                         own = replace(sampling, seed=seed * 1_000_003 + (first_document + index) * 16 + number)
                         logits = target_logits[place, steps]
-                        parts.append(_label_document(outputs, logits, steps.start + 1, own, first_document + index))
+                        text = documents[index][:length].tolist()
+                        parts.append(
+                            _label_document(outputs, logits, text, steps.start + 1, own, first_document + index)
+                        )
             bar.update(sum(len(documents[i]) for i in indices))
     return Rows.join(parts)
 
@@ -126,6 +135,7 @@ def label(
 def _label_document(
     outputs: dict[str, np.ndarray],
     target_logits: torch.Tensor,
+    text: list[int],
     first_position: int,
     sampling: Sampling,
     document: int,
@@ -135,6 +145,7 @@ def _label_document(
     Args:
         outputs: the draft's, n steps of each, see `steps.py`.
         target_logits: ``float32 [n, vocabulary]``.
+        text: ids of the document.
         first_position: of the first token drawn.
         sampling, document: of the rows.
     """
@@ -143,9 +154,10 @@ def _label_document(
     count = len(ids)
     features = np.empty((count, SCALARS + hidden.shape[1]), np.float32)
     sampler = Sampler(sampling)
-    questions, second = [], np.empty(count, np.int32)
+    questions, second, repeating = [], np.empty(count, np.int32), np.empty(count, bool)
     for i in range(count):
         draw = sampler.draw(ids[i], values[i], first_position + i)
+        repeating[i] = repeats(text, draw.token, first_position + i)
         second[i] = _second(draw, ids[i], first_position + i, sampling)
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
         questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
@@ -156,8 +168,10 @@ def _label_document(
     tv = (np.abs(p - q).sum(1) + np.abs(p.sum(1) - q.sum(1))) / 2
     return Rows(
         features=features,
-        off_typical=scores.off_typical,
+        off_typical=off_target(Criterion.TYPICAL, scores.off_strict, scores.unlikely, repeating),
         off_strict=scores.off_strict,
+        unlikely=scores.unlikely,
+        repeating=repeating,
         document=np.full(count, document, np.int32),
         position=np.arange(first_position, first_position + count, dtype=np.int32),
         token=np.array([question.given for question in questions], np.int32),

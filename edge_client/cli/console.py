@@ -136,6 +136,7 @@ def describe(summary: Summary, mode: Mode) -> str:
     known = [f"{100 * rate:.1f} % {criterion}" for criterion, rate in rates.items() if rate is not None]
     if known:
         parts.append(f"off-target {', '.join(known)} (audited: {summary.audit.known} tokens)")
+        parts.append(f"unlikely words {100 * (summary.audit.unlikely_share or 0.0):.1f} %")
     if summary.audited < summary.accepted:
         parts.append(f"{summary.accepted - summary.audited} accepted tokens not audited")
     parts.append(f"{summary.bytes_per_token:.1f} bytes/token")

@@ -14,14 +14,14 @@ from edge_client.decoding.policy import Policy
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.text import Origin, Retract, Text, Token
 from edge_client.target.session import Distribution, TargetSession
-from edge_client.target.verdict import Verdict
+from edge_client.target.verdict import Own, Verdict
 
 
 class Listener(Protocol):
     """Hears of everything that the target says."""
 
-    def wrote(self, position: int, nll: float) -> None:
-        """The target wrote the token at `position` itself; its negative log-likelihood, nats."""
+    def wrote(self, position: int, own: Own) -> None:
+        """The target wrote the token at `position` itself."""
 
     def judged(self, verdict: Verdict, run: int, asked: int) -> None:
         """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
@@ -63,10 +63,10 @@ def decode(
 
         assert target is not None, "a policy that calls needs a target"
         if policy.target_leads:
-            for y, nll in target.write_on(text.sequence, text.remaining):
+            for own in target.write_on(text.sequence, text.remaining):
                 for listener in listeners:
-                    listener.wrote(text.shown, nll)
-                yield text.show(y, Origin.TARGET)
+                    listener.wrote(text.shown, own)
+                yield text.show(own.token, Origin.TARGET)
                 if text.finished:
                     break
             continue
@@ -82,10 +82,10 @@ def decode(
                 confirmed = text.show(x_id, Origin.CONFIRMED)
                 if preview is None:
                     yield confirmed
-        if verdict.token is not None and not text.finished:
+        if verdict.own is not None and not text.finished:
             for listener in listeners:
-                listener.wrote(text.shown, verdict.token_nll)
-            yield text.show(verdict.token, Origin.TARGET)
+                listener.wrote(text.shown, verdict.own)
+            yield text.show(verdict.own.token, Origin.TARGET)
         text.drop_held()
         q.clear()
         drafter.rewind(first_fallen)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from shared.config import Criterion
+from shared.criteria import doubt_columns
+from shared.repetition import repeats
 from shared.sampling import Draw, Sampler
 
 if TYPE_CHECKING:
@@ -37,13 +40,13 @@ class Drafter:
         draft: Draft,
         sampler: Sampler,
         verifier: Head | None,
-        column: int,
+        criterion: Criterion,
         learner: Learner | None = None,
     ) -> None:
         self._draft = draft
         self._sampler = sampler
         self._verifier = verifier
-        self._column = column
+        self._columns = doubt_columns(criterion)
         self._learner = learner
         self._temperature = sampler.sampling.temperature
         self.draft_ns = self.verifier_ns = self.steps = 0
@@ -58,7 +61,8 @@ class Drafter:
         drafted = perf_counter_ns()
         doubt = 0.0
         if self._verifier is not None:
-            doubt = self._verifier.doubt(step, draw, self._temperature, self._column)
+            column = self._columns[repeats(sequence, draw.token)]
+            doubt = self._verifier.doubt(step, draw, self._temperature, column)
             if self._learner is not None:
                 doubt = self._learner.correct(len(sequence), self._verifier.scalars, doubt)
             self.verifier_ns += perf_counter_ns() - drafted

@@ -19,7 +19,6 @@ from edge_client.target.session import TargetSession
 from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
 from shared.config import Coupling, Mode
-from shared.manifest import DOUBT_COLUMNS
 from shared.sampling import Sampler
 from shared.stopping import FinishReason
 
@@ -64,7 +63,7 @@ class Generation:
             models.draft,
             Sampler(settings.sampling),
             models.verifier if self._policy.uses_verifier else None,
-            DOUBT_COLUMNS.index(settings.criterion),
+            settings.criterion,
             feedback.learner if feedback else None,
         )
         self._preview = Preview(text) if provisional else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from edge_client.decoding.text import Origin, Text
-from edge_client.target.verdict import Audit, Verdict
+from edge_client.target.verdict import Audit, Own, Verdict
 from edge_client.usage.audit_counts import AuditCounts
 from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
 from shared.config import Criterion
+from shared.repetition import repeated
 
 
 class Record:
@@ -15,19 +16,21 @@ class Record:
 
     Attributes:
         known: negative log-likelihood under the target, nats, of each position that it has seen.
+        unlikely: of them, those of words that it would hardly have written, whoever wrote them.
         off_target: the accepted positions that are errors, by criterion.
         asked: tokens that the target was asked about.
     """
 
     def __init__(self) -> None:
         self.known: dict[int, float] = {}
+        self.unlikely: set[int] = set()
         self.off_target: dict[Criterion, set[int]] = {criterion: set() for criterion in Criterion}
         self.asked = 0
         self._runs: list[int] = []
 
-    def wrote(self, position: int, nll: float) -> None:
+    def wrote(self, position: int, own: Own) -> None:
         """The target wrote the token at `position` itself."""
-        self.known[position] = nll
+        self._knows(position, own.nll, own.unlikely)
 
     def judged(self, verdict: Verdict, run: int, asked: int) -> None:
         """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
@@ -36,12 +39,9 @@ class Record:
         self.audited(verdict.audit, confirmed=verdict.stands)
 
     def audited(self, audit: Audit, confirmed: int = 0) -> None:
-        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed.
-
-        What it confirmed is its own choice, and no error even where it would hardly have made it.
-        """
-        for position, nll in enumerate(audit.nll, audit.position):
-            self.known[position] = nll
+        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed."""
+        for position, (nll, unlikely) in enumerate(zip(audit.nll, audit.unlikely, strict=True), audit.position):
+            self._knows(position, nll, unlikely)
         accepted = len(audit) - confirmed
         for criterion, positions in self.off_target.items():
             flags = audit.off(criterion)[:accepted]
@@ -61,6 +61,7 @@ class Record:
             asked=self.asked,
             off_typical=off[Criterion.TYPICAL],
             off_strict=off[Criterion.STRICT],
+            unlikely=len(self.unlikely.intersection(known)),
             nll=sum(self.known[position] for position in known),
         )
         return Summary(
@@ -78,4 +79,9 @@ class Record:
             reconnects=meter.reconnects,
             threshold=threshold,
             doubted=doubted,
+            repeated=sum(repeated(text.sequence, text.prompt_length, text.shown)),
         )
+
+    def _knows(self, position: int, nll: float, unlikely: bool) -> None:
+        self.known[position] = nll
+        (self.unlikely.add if unlikely else self.unlikely.discard)(position)

@@ -35,7 +35,7 @@ class Head(Protocol):
             step: what the draft gave.
             draw: the token drawn from it.
             temperature: in use.
-            column: of `shared.manifest.DOUBT_COLUMNS`, the criterion in use.
+            column: of `shared.manifest.DOUBT_COLUMNS`, see `shared.criteria.doubt_columns`.
         """
 
 

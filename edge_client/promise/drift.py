@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from edge_client.promise.calibration import nearest
 from edge_client.target.description import Description
 from edge_client.usage.summary import Summary
-from shared.config import Mode, Sampling
+from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
 from shared.manifest import Manifest
 from shared.tokenizer import bytes_per_token
 
@@ -26,7 +26,7 @@ WORTH_MS = 1.0
 ENOUGH_TOKENS = 64
 
 
-def mismatches(manifest: Manifest, target: Description | None) -> list[str]:
+def mismatches(manifest: Manifest, target: Description | None, criterion: Criterion) -> list[str]:
     """What is known before the first token: why the calibrated thresholds need not hold. A sentence each."""
     found = []
     if target is not None and target.fingerprint != manifest.target_fingerprint:
@@ -40,6 +40,14 @@ def mismatches(manifest: Manifest, target: Description | None) -> list[str]:
             f"the thresholds of the bundle {manifest.name} were measured with another draft graph (other weights, or "
             "the same in another precision): more is asked until the audits show that less will do; run `cloud-target "
             "prepare` with this draft"
+        )
+    measured = {cell.criteria for cell in manifest.calibration if cell.criterion is criterion}
+    # `strict` has always meant the same.
+    if criterion is Criterion.TYPICAL and measured - {CRITERIA_REVISION}:
+        found.append(
+            f"the thresholds of the bundle {manifest.name} were measured by another version of Tandem, in which "
+            f"{criterion} counted other tokens as off-target: more is asked until the audits show that less will do; "
+            "run `cloud-target prepare` again"
         )
     return found
 

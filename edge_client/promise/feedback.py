@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_client.promise.budget import Budget
 from edge_client.promise.learning import Learner
-from edge_client.target.verdict import Audit, Verdict
+from edge_client.target.verdict import Audit, Own, Verdict
 from shared.config import Criterion
 
 
@@ -26,7 +26,7 @@ class Feedback:
         if learner is not None:
             learner.begin()
 
-    def wrote(self, position: int, nll: float) -> None:
+    def wrote(self, position: int, own: Own) -> None:
         """The target wrote the token at `position` itself: no error, and the budget is told with the next audit."""
         self._own += 1
 
@@ -38,14 +38,11 @@ class Feedback:
             self.learner.audited(verdict.audit.position + len(verdict.audit), True)
 
     def audited(self, audit: Audit, confirmed: int = 0) -> None:
-        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed.
-
-        What it confirmed is its own choice, and no error even where it would hardly have made it.
-        """
+        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed."""
         accepted = audit.off(self._criterion)[: len(audit) - confirmed]
         if self.learner is not None:
-            # By `typical` nothing is known of a token that fell, so of the asked ones only harmless ones would be seen:
-            # it learns from accepted tokens alone.
+            # By `typical` little is known of a token that fell, so of the asked ones mostly harmless ones would be
+            # seen: it learns from accepted tokens alone.
             labels = audit.off_strict if self._criterion is Criterion.STRICT else accepted
             for i, is_off in enumerate(labels):
                 self.learner.audited(audit.position + i, is_off)

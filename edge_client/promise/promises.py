@@ -95,7 +95,7 @@ class Entry:
         parts = {key: value for key, value in data.items() if key in _PARTS}
         entry = filled(cls, parts, name)
         counts = filled(AuditCounts, {key: value for key, value in data.items() if key not in _PARTS}, name)
-        for key in ("shown", "known", "asked", "off_typical", "off_strict"):
+        for key in ("shown", "known", "asked", "off_typical", "off_strict", "unlikely"):
             _check_count(f"{name}.{key}", getattr(counts, key))
         check_number(f"{name}.nll", counts.nll)
         _check_count(f"{name}.texts", entry.texts)

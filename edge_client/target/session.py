@@ -10,7 +10,7 @@ import numpy as np
 from edge_client.target.known_prefix import Known
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import Patience, Retry
-from edge_client.target.verdict import Audit, Question, Reader, Verdict, nonsense
+from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
 from shared.errors import InputError, TargetError
 from shared.wire import codec
@@ -67,13 +67,13 @@ class TargetSession:
         self._align(ids[:judge_from])
         return self._exchange(Question(ids, self._audited, judge_from), self._patience(self._retry), q)
 
-    def write_on(self, ids: Sequence[int], count: int) -> Iterator[tuple[int, float]]:
+    def write_on(self, ids: Sequence[int], count: int) -> Iterator[Own]:
         """Let the target write at most `count` tokens after `ids`, until the text or the context ends.
 
         Tokens of `ids` that are not audited yet stay so. The iterator may be dropped at any time.
 
         Yields:
-            Each token as it arrives, and its negative log-likelihood at temperature 1, nats.
+            Each token as it arrives.
 
         Raises:
             As `judge` does.
@@ -86,15 +86,15 @@ class TargetSession:
             self._audited = len(text)
             question = Question(text, len(text), len(text), write_on=end - len(text) - 1)
             verdict = self._exchange(question, patience)
-            if verdict.token is None:
+            if verdict.own is None:
                 return
-            text.append(verdict.token)
-            yield verdict.token, verdict.token_nll
-            for token, nll in self._continuation(text, end, patience):
-                text.append(token)
+            text.append(verdict.own.token)
+            yield verdict.own
+            for own in self._continuation(text, end, patience):
+                text.append(own.token)
                 self._learn(text)
                 self.meter.calls += 1
-                yield token, nll
+                yield own
             if text[-1] in self._reader.end_ids:
                 return
 
@@ -136,7 +136,7 @@ class TargetSession:
 
     def _exchange(self, question: Question, patience: Patience, q: Sequence[Distribution] = ()) -> Verdict:
         """Ask until there is a verdict, in several requests if one cannot hold all tokens."""
-        audit = Audit(question.audit_from, [], [], [])
+        audit = Audit(question.audit_from)
         missed = False
         while True:
             position = len(self._known)
@@ -149,7 +149,7 @@ class TargetSession:
                     self.meter.calls += 1
                     self._note(answer.verdict.timing)
                     stands = part.ids[: part.judge_from + verdict.stands]
-                    self._learn(stands if verdict.token is None else [*stands, verdict.token])
+                    self._learn(stands if verdict.own is None else [*stands, verdict.own.token])
                     audit.append(verdict.audit)
                     if last:
                         verdict.audit = audit
@@ -189,7 +189,7 @@ class TargetSession:
             q=[codec.encode_distribution(*distribution) for distribution in q],
         )
 
-    def _continuation(self, text: Sequence[int], end: int, patience: Patience) -> Iterator[tuple[int, float]]:
+    def _continuation(self, text: Sequence[int], end: int, patience: Patience) -> Iterator[Own]:
         """The tokens that the target writes on, up to where it ends or the link breaks; `text` grows meanwhile."""
         done = False
         while not (done or len(text) == end or text[-1] in self._reader.end_ids):

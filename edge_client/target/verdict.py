@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from shared.config import Criterion
+from shared.criteria import off_target
 from shared.errors import ProtocolError
+from shared.repetition import repeated
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
@@ -23,29 +26,46 @@ class Audit:
     Attributes:
         position: of the first, in the whole sequence.
         off_strict: token i is not the target's own choice.
-        off_typical: token i is one that the target would hardly have written.
+        unlikely: token i is a word that the target would hardly have written.
+        repeating: token i goes on with a repetition.
         nll: -ln p1 of token i, p1 the target's distribution at temperature 1, nats.
     """
 
     position: int
-    off_strict: list[bool]
-    off_typical: list[bool]
-    nll: list[float]
+    off_strict: list[bool] = field(default_factory=list)
+    unlikely: list[bool] = field(default_factory=list)
+    repeating: list[bool] = field(default_factory=list)
+    nll: list[float] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.nll)
 
     def off(self, criterion: Criterion) -> list[bool]:
         """Whether each token is off-target by one criterion."""
-        return self.off_strict if criterion is Criterion.STRICT else self.off_typical
+        flags = zip(self.off_strict, self.unlikely, self.repeating, strict=True)
+        return [off_target(criterion, *one) for one in flags]
 
     def append(self, later: Audit) -> None:
         """Add the audit of the tokens that follow."""
         if not len(self):
             self.position = later.position
         self.off_strict += later.off_strict
-        self.off_typical += later.off_typical
+        self.unlikely += later.unlikely
+        self.repeating += later.repeating
         self.nll += later.nll
+
+
+class Own(NamedTuple):
+    """A token that the target wrote itself.
+
+    Attributes:
+        token: its id.
+        nll, unlikely: as in `Audit`.
+    """
+
+    token: int
+    nll: float
+    unlikely: bool
 
 
 @dataclass(slots=True)
@@ -54,14 +74,12 @@ class Verdict:
 
     Attributes:
         stands: how many of the judged tokens stand, in order.
-        token: the target's own token after them; None where the text is over or the context full.
-        token_nll: of `token`, as in `Audit.nll`; 0 without one.
+        own: the target's own token after them; None where the text is over or the context full.
         audit: of the tokens shown since the last call, and of those judged that stand.
     """
 
     stands: int
-    token: int | None
-    token_nll: float
+    own: Own | None
     audit: Audit
 
 
@@ -110,24 +128,30 @@ class Reader:
         expected = question.judge_from - question.audit_from + message.stands
         if len(tokens) != expected:
             raise nonsense(f"an audit of {len(tokens)} tokens where {expected} were due")
-        audit = Audit(question.audit_from, tokens.off_strict.tolist(), tokens.off_typical.tolist(), tokens.nll.tolist())
         following = question.judge_from + message.stands
+        audit = Audit(
+            question.audit_from,
+            tokens.off_strict.tolist(),
+            tokens.unlikely.tolist(),
+            repeated(question.ids, question.audit_from, following),
+            tokens.nll.tolist(),
+        )
         if not message.HasField("token"):
             # Only a token that has just been found to stand ends the text: so every verdict gets it further.
             ends = message.stands > 0 and question.ids[following - 1] in self.end_ids
             over = ends or following >= self.context
             if not (over or question.audit_only):
                 raise nonsense("a verdict without the target's own token")
-            return Verdict(message.stands, None, 0.0, audit)
+            return Verdict(message.stands, None, audit)
         if question.audit_only:
             raise nonsense("a token where only an audit was asked")
         if message.token_nll > 255:
             raise nonsense(f"a log-likelihood coded as {message.token_nll}, which must be at most 255")
         nll = float(codec.decode_nll(bytes([message.token_nll]))[0])
-        return Verdict(message.stands, self._checked(message.token), nll, audit)
+        return Verdict(message.stands, Own(self._checked(message.token), nll, message.token_unlikely), audit)
 
-    def continuation(self, message: wire.Continuation, position: int, room: int) -> Iterator[tuple[int, float]]:
-        """The tokens that the target wrote on from `position`, at most `room`, with their log-likelihoods.
+    def continuation(self, message: wire.Continuation, position: int, room: int) -> Iterator[Own]:
+        """The tokens that the target wrote on from `position`, at most `room`.
 
         Raises:
             ProtocolError: they are not that.
@@ -143,7 +167,8 @@ class Reader:
             raise nonsense("a continuation that neither goes on nor ends")
         if any(token in self.end_ids for token in message.tokens[:-1]):
             raise nonsense("tokens after one that ends the text")
-        return zip(map(self._checked, message.tokens), codec.decode_nll(message.nll).tolist(), strict=True)
+        unlikely = codec.decode_bitmap(message.unlikely, len(message.tokens)).tolist()
+        return map(Own, map(self._checked, message.tokens), codec.decode_nll(message.nll).tolist(), unlikely)
 
     def _checked(self, token: int) -> int:
         if token >= self.vocabulary:

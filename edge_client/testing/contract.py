@@ -84,7 +84,7 @@ class ScriptedStream:
                 own = choice
                 del text[position:]
                 break
-            audit.append((choice != x, opinion.is_off_typical(x), opinion.nll(x)))
+            audit.append((choice != x, opinion.is_unlikely(x), opinion.nll(x)))
             if is_judged and x in terms.end_ids:
                 ends = True
                 del text[position + 1 :]
@@ -94,6 +94,7 @@ class ScriptedStream:
             opinion = self._opinion(text, terms)
             verdict.token = opinion.own if own is None else own
             verdict.token_nll = _code(opinion.nll(verdict.token))
+            verdict.token_unlikely = opinion.is_unlikely(verdict.token)
             text.append(verdict.token)
         return verdict
 
@@ -110,6 +111,7 @@ class ScriptedStream:
                 position=len(text) - 1,
                 tokens=[opinion.own],
                 nll=codec.encode_nll([opinion.nll(opinion.own)]),
+                unlikely=codec.encode_bitmap([opinion.is_unlikely(opinion.own)]),
                 done=not count,
                 timing=wire.Timing(),
             )
@@ -139,9 +141,9 @@ class ScriptedStream:
 
 
 def _audit(rows: list[tuple[bool, bool, float]]) -> wire.Audit:
-    """Off strictly, off typically, and nats, of each token."""
-    off_strict, off_typical, nll = (np.array([row[column] for row in rows]) for column in range(3))
-    return codec.encode_audit(codec.AuditedTokens(off_strict, off_typical, nll))
+    """Of each token: not the target's own, unlikely, and nats."""
+    off_strict, unlikely, nll = (np.array([row[column] for row in rows]) for column in range(3))
+    return codec.encode_audit(codec.AuditedTokens(off_strict, unlikely, nll))
 
 
 def _code(nats: float) -> int:

@@ -29,16 +29,15 @@ class Opinion:
         self.own = self._draw.token
         exact = logits.astype(np.float64)
         self._log_p1 = exact - np.logaddexp.reduce(exact)
+        self._entropy = -float(np.exp(self._log_p1) @ self._log_p1)
 
     def nll(self, x: int) -> float:
         """-ln p1(x), p1 the distribution at temperature 1 and without truncation, nats."""
         return float(-self._log_p1[x])
 
-    def is_off_typical(self, x: int) -> bool:
+    def is_unlikely(self, x: int) -> bool:
         """Whether the target would hardly have written x: p1(x) < min(eps, delta exp(-H(p1)))."""
-        p1 = np.exp(self._log_p1)
-        entropy = -float(p1 @ self._log_p1)
-        return bool(p1[x] < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
+        return bool(np.exp(self._log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-self._entropy)))
 
     def residual_choice(self, x: int, q: tuple[np.ndarray, np.ndarray]) -> int:
         """x if the residual coupling accepts it, else the token that replaces it.

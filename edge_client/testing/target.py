@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_client.testing.contract import ScriptedStream
 from edge_client.testing.scripts import Script
 from shared.manifest import Manifest
+from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
 SCRIPTED = "scripted"
@@ -66,6 +67,7 @@ class ScriptedTarget:
             context=self.context,
             max_request_tokens=self.context,
             dtype="float32",
+            protocol=codec.REVISION,
         )
 
     def stream(self) -> ScriptedStream:

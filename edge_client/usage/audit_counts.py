@@ -16,6 +16,7 @@ class AuditCounts:
         known: of them, those that the target has seen; rates rest on these.
         asked: tokens that the target was asked about.
         off_typical, off_strict: accepted tokens that are off-target by each criterion.
+        unlikely: known tokens that are words which the target would hardly have written, whoever wrote them.
         nll: of the known tokens under the target at temperature 1, summed, nats.
     """
 
@@ -24,6 +25,7 @@ class AuditCounts:
     asked: int = 0
     off_typical: int = 0
     off_strict: int = 0
+    unlikely: int = 0
     nll: float = 0.0
 
     def off(self, criterion: Criterion) -> int:
@@ -40,6 +42,11 @@ class AuditCounts:
         return self.asked / self.shown if self.shown else 0.0
 
     @property
+    def unlikely_share(self) -> float | None:
+        """Share of unlikely words, whoever wrote them: some belong in any text; None where nothing is known."""
+        return self.unlikely / self.known if self.known else None
+
+    @property
     def mean_nll(self) -> float | None:
         """Negative log-likelihood under the target, nats a token; None where nothing is known."""
         return self.nll / self.known if self.known else None
@@ -51,6 +58,7 @@ class AuditCounts:
             self.asked + other.asked,
             self.off_typical + other.off_typical,
             self.off_strict + other.off_strict,
+            self.unlikely + other.unlikely,
             self.nll + other.nll,
         )
 

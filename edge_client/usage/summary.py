@@ -49,6 +49,7 @@ class Summary:
         reconnects: how often a broken link was replaced.
         threshold: of the verifier's doubt at the end; None where it was not used.
         doubted: in `local`, tokens that `sprint` would have begun by asking about.
+        repeated: tokens shown that go on with a repetition, see `shared/repetition.py`.
     """
 
     audit: AuditCounts
@@ -65,6 +66,7 @@ class Summary:
     reconnects: int
     threshold: float | None = None
     doubted: int | None = None
+    repeated: int = 0
 
     @property
     def tokens(self) -> int:
@@ -89,6 +91,7 @@ class Summary:
         rates = {
             "divergence_strict": self.audit.rate(Criterion.STRICT),
             "divergence_typical": self.audit.rate(Criterion.TYPICAL),
+            "unlikely_share": self.audit.unlikely_share,
             "target_nll": self.audit.mean_nll,
             "tokens_per_second": round(self.tokens_per_second, 2),
         }

@@ -15,6 +15,8 @@ from shared.config import Coupling, Sampling
 from shared.errors import ProtocolError
 from shared.wire.v1 import target_pb2 as wire
 
+# Of the contract in proto/: another number wherever a field, or its absence, means something else than before.
+REVISION = 2
 SESSION_ID_BYTES = 16
 MAX_END_IDS = 64
 MASS_TOLERANCE = 1e-3
@@ -29,12 +31,12 @@ class AuditedTokens:
 
     Attributes:
         off_strict: x is not the target's own choice, ``bool [n]``.
-        off_typical: x is a token that the target would hardly have written, ``bool [n]``.
+        unlikely: x is a word that the target would hardly have written, ``bool [n]``.
         nll: -ln p1(x), p1 at temperature 1, nats, ``float64 [n]``; on the wire at most 15.9 and in 255 steps.
     """
 
     off_strict: np.ndarray
-    off_typical: np.ndarray
+    unlikely: np.ndarray
     nll: np.ndarray
 
     def __len__(self) -> int:
@@ -77,7 +79,7 @@ def encode_audit(tokens: AuditedTokens) -> wire.Audit:
     """The audit as a message."""
     return wire.Audit(
         off_strict=encode_bitmap(tokens.off_strict),
-        off_typical=encode_bitmap(tokens.off_typical),
+        unlikely=encode_bitmap(tokens.unlikely),
         nll=encode_nll(tokens.nll),
     )
 
@@ -90,7 +92,7 @@ def decode_audit(message: wire.Audit) -> AuditedTokens:
     """
     count = len(message.nll)
     return AuditedTokens(
-        decode_bitmap(message.off_strict, count), decode_bitmap(message.off_typical, count), decode_nll(message.nll)
+        decode_bitmap(message.off_strict, count), decode_bitmap(message.unlikely, count), decode_nll(message.nll)
     )
 
 

@@ -19,6 +19,6 @@ def made_run(
     total_ms: float = 0.0,
 ) -> Run:
     """A text whose tokens are all audited."""
-    counts = AuditCounts(tokens, tokens, asked, off_typical, off_strict, 1.0 * tokens)
+    counts = AuditCounts(tokens, tokens, asked, off_typical, off_strict, nll=1.0 * tokens)
     summary = Summary(counts, Times(total_ms, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, None, calls, 0, 0, 0, 0)
     return Run(summary, counts, list(range(tokens)), list(warnings))

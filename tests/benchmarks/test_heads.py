@@ -26,6 +26,8 @@ def rows_of(texts: int, each: int, seed: int) -> Rows:
         features=features,
         off_typical=off & (random.random(count) < 0.5),
         off_strict=off,
+        unlikely=off,
+        repeating=np.zeros(count, bool),
         document=np.repeat(np.arange(texts, dtype=np.int32), each),
         position=np.tile(np.arange(5, 5 + each, dtype=np.int32), texts),
         token=random.integers(0, 9, count).astype(np.int32),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
 from shared.manifest import read_manifest
 from tests.edge_client.bundles import made_bundle
@@ -46,11 +47,28 @@ def test_a_field_that_cannot_be_used_is_named_with_its_value(tmp_path, field):
 def test_every_number_of_the_calibration_is_looked_at(tmp_path):
     path = Path(made_bundle(tmp_path)) / "manifest.json"
     whole = json.loads(path.read_text())
-    for name, value in {"budget": 0, "threshold": 1.5, "tokens": -1, "top_p": 2, "criterion": "loose"}.items():
+    for name, value in {
+        "budget": 0,
+        "threshold": 1.5,
+        "tokens": -1,
+        "criteria": 0.5,
+        "top_p": 2,
+        "criterion": "loose",
+    }.items():
         cells = [whole["calibration"][0] | {name: value}]
         path.write_text(json.dumps(whole | {"calibration": cells}))
         with pytest.raises(BundleError, match=rf"`calibration\[0\]\.{name}` must be .*; make the bundle again"):
             read_manifest(tmp_path)
+
+
+def test_a_table_that_does_not_say_what_its_criteria_meant_is_of_the_first_revision(tmp_path):
+    path = Path(made_bundle(tmp_path)) / "manifest.json"
+    assert [cell.criteria for cell in read_manifest(tmp_path).calibration] == [CRITERIA_REVISION]
+    whole = json.loads(path.read_text())
+    for cell in whole["calibration"]:
+        del cell["criteria"]
+    path.write_text(json.dumps(whole))
+    assert [cell.criteria for cell in read_manifest(tmp_path).calibration] == [1]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", "[" * 100_000, '{"format": 1}'])

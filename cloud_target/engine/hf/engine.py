@@ -73,8 +73,9 @@ class TargetEngine:
             )
         for of_feed in rows:
             end = first + len(of_feed)
-            given = AuditedTokens(*(column[first : end - 1] for column in result[2:]))  # the last has no token after it
-            found.append(Scores(result.own[first:end], result.own_nll[first:end], given))
+            own, own_nll, own_unlikely = (column[first:end] for column in result[:3])
+            given = AuditedTokens(*(column[first : end - 1] for column in result[3:]))  # the last has no token after it
+            found.append(Scores(own, own_nll, own_unlikely, given))
             first = end
         return found
 

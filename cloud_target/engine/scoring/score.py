@@ -40,15 +40,17 @@ class RowScores(NamedTuple):
     Attributes:
         own: the target's own token, ``int64 [N]``.
         own_nll: -ln p1(own), nats, ``float64 [N]``.
+        own_unlikely: whether the own token is an unlikely word, ``bool [N]``.
         off_strict: x is not the own token, ``bool [N]``.
-        off_typical: p1(x) < min(eps, delta exp(-H(p1))), ``bool [N]`` (Medusa, arXiv 2401.10774, section 2.3.1).
+        unlikely: p1(x) < min(eps, delta exp(-H(p1))), ``bool [N]`` (Medusa, arXiv 2401.10774, section 2.3.1).
         nll: -ln p1(x), nats, ``float64 [N]``.
     """
 
     own: np.ndarray
     own_nll: np.ndarray
+    own_unlikely: np.ndarray
     off_strict: np.ndarray
-    off_typical: np.ndarray
+    unlikely: np.ndarray
     nll: np.ndarray
 
 
@@ -72,12 +74,12 @@ def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
     total = weights.sum(1)
     entropy = total.log() - weights.mul_(shifted).sum(1) / total
     nll = total.log()[:, None] - shifted.gather(1, torch.stack((given, own), 1))
-    off_typical = -nll[:, 0] < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))
+    unlikely = -nll < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))[:, None]
     # One transfer: ids are exact in float64.
-    packed = (
-        torch.stack((own.double(), nll[:, 1].double(), own != given, off_typical, nll[:, 0].double())).cpu().numpy()
-    )
-    return RowScores(packed[0].astype(np.int64), packed[1], packed[2] > 0, packed[3] > 0, packed[4])
+    columns = (own.double(), nll[:, 1].double(), unlikely[:, 1], own != given, unlikely[:, 0], nll[:, 0].double())
+    packed = torch.stack(columns).cpu().numpy()
+    own_unlikely, off_strict, given_unlikely = packed[2:5] > 0
+    return RowScores(packed[0].astype(np.int64), packed[1], own_unlikely, off_strict, given_unlikely, packed[5])
 
 
 def _keys(rows: Sequence[Row], stream: int, device: torch.device) -> torch.Tensor:

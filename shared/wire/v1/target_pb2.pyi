@@ -21,7 +21,7 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype")
+    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class DescribeResponse(_message.Message):
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUEST_TOKENS_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     tokenizer_fingerprint: str
@@ -36,7 +37,8 @@ class DescribeResponse(_message.Message):
     context: int
     max_request_tokens: int
     dtype: str
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ...) -> None: ...
+    protocol: int
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("session_id", "sampling", "coupling")
@@ -109,32 +111,36 @@ class DecodeResponse(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., continuation: _Optional[_Union[Continuation, _Mapping]] = ..., stale: _Optional[_Union[Stale, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("audit", "stands", "token", "token_nll", "timing")
+    __slots__ = ("audit", "stands", "token", "token_nll", "timing", "token_unlikely")
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     STANDS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOKEN_NLL_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_UNLIKELY_FIELD_NUMBER: _ClassVar[int]
     audit: Audit
     stands: int
     token: int
     token_nll: int
     timing: Timing
-    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., stands: _Optional[int] = ..., token: _Optional[int] = ..., token_nll: _Optional[int] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    token_unlikely: bool
+    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., stands: _Optional[int] = ..., token: _Optional[int] = ..., token_nll: _Optional[int] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., token_unlikely: _Optional[bool] = ...) -> None: ...
 
 class Continuation(_message.Message):
-    __slots__ = ("position", "tokens", "nll", "done", "timing")
+    __slots__ = ("position", "tokens", "nll", "done", "timing", "unlikely")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     NLL_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    UNLIKELY_FIELD_NUMBER: _ClassVar[int]
     position: int
     tokens: _containers.RepeatedScalarFieldContainer[int]
     nll: bytes
     done: bool
     timing: Timing
-    def __init__(self, position: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., nll: _Optional[bytes] = ..., done: _Optional[bool] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    unlikely: bytes
+    def __init__(self, position: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., nll: _Optional[bytes] = ..., done: _Optional[bool] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., unlikely: _Optional[bytes] = ...) -> None: ...
 
 class Stale(_message.Message):
     __slots__ = ()
@@ -147,14 +153,14 @@ class Resync(_message.Message):
     def __init__(self, held: _Optional[int] = ...) -> None: ...
 
 class Audit(_message.Message):
-    __slots__ = ("off_strict", "off_typical", "nll")
+    __slots__ = ("off_strict", "unlikely", "nll")
     OFF_STRICT_FIELD_NUMBER: _ClassVar[int]
-    OFF_TYPICAL_FIELD_NUMBER: _ClassVar[int]
+    UNLIKELY_FIELD_NUMBER: _ClassVar[int]
     NLL_FIELD_NUMBER: _ClassVar[int]
     off_strict: bytes
-    off_typical: bytes
+    unlikely: bytes
     nll: bytes
-    def __init__(self, off_strict: _Optional[bytes] = ..., off_typical: _Optional[bytes] = ..., nll: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, off_strict: _Optional[bytes] = ..., unlikely: _Optional[bytes] = ..., nll: _Optional[bytes] = ...) -> None: ...
 
 class Timing(_message.Message):
     __slots__ = ("queue_us", "forward_us")

@@ -199,7 +199,7 @@ def test_an_edge_waits_as_long_as_it_is_told(address, tokens):
         TargetClient.connect(address, credentials=access) as client,
         client.session(SAMPLING, Coupling.GUMBEL, (), 2) as session,
     ):
-        assert [*PROMPT, *(token for token, _ in session.write_on(PROMPT, 61))] == TRUTH[:63]
+        assert [*PROMPT, *(own.token for own in session.write_on(PROMPT, 61))] == TRUTH[:63]
         assert session.meter.reconnects > 0
 
 
@@ -218,9 +218,9 @@ def test_a_long_text_gives_way_to_another_tenant_and_is_the_same(tokens, tmp_pat
     ):
         text = long.write_on(PROMPT, CONTEXT - len(PROMPT))
         written = [next(text)]
-        assert short.judge(TRUTH[:6], 5).token == TRUTH[6]
+        assert short.judge(TRUTH[:6], 5).own.token == TRUTH[6]
         written += text
-        assert [*PROMPT, *(token for token, _ in written)] == TRUTH
+        assert [*PROMPT, *(own.token for own in written)] == TRUTH
         assert (short.meter.reconnects, long.meter.reconnects) == (0, 1)
 
 

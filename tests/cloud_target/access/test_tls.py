@@ -41,7 +41,7 @@ def text_of(address: str, access: Credentials | None = None) -> list[int]:
         TargetClient.connect(address, credentials=access) as client,
         client.session(SAMPLING, Coupling.GUMBEL, (), len(PROMPT)) as session,
     ):
-        return [*PROMPT, *(token for token, _ in session.write_on(PROMPT, 20))]
+        return [*PROMPT, *(own.token for own in session.write_on(PROMPT, 20))]
 
 
 TRUTH = alone(SCRIPT, PROMPT, SAMPLING, 22)

@@ -154,7 +154,7 @@ def test_a_server_lets_only_its_tenants_in(path):
             TargetClient.connect(address, credentials=Credentials(token=token)) as client,
             client.session(Sampling(), Coupling.GUMBEL, (), len(PROMPT)) as session,
         ):
-            text = [*PROMPT, session.judge(PROMPT, 2).token]
+            text = [*PROMPT, session.judge(PROMPT, 2).own.token]
             path.write_text("# nobody any more\n")
             with pytest.raises(AccessDenied, match="withdrawn"):  # in the middle of a stream too
                 session.judge(text, 3)

@@ -157,17 +157,17 @@ def test_the_audit_is_the_same_however_it_is_cut(sampling, prompt, data):
     expected = codec.decode_audit(whole.verdict.audit)
     assert not whole.verdict.HasField("token")
     cuts = [*sorted(data.draw(st.sets(st.integers(len(prompt), len(text) - 1)))), len(text)]
-    cloud, strict, typical, nll, done = make_cloud(), [], [], [], 0
+    cloud, strict, unlikely, nll, done = make_cloud(), [], [], [], 0
     for cut in cuts:
         part = request(text[:cut], done, sampling, audit_from=max(done, len(prompt)), judge_from=cut, audit_only=True)
         [response] = cloud.ask(part)
         audit = codec.decode_audit(response.verdict.audit)
         strict += audit.off_strict.tolist()
-        typical += audit.off_typical.tolist()
+        unlikely += audit.unlikely.tolist()
         nll += audit.nll.tolist()
         done = cut
     assert strict == expected.off_strict.tolist()
-    assert typical == expected.off_typical.tolist()
+    assert unlikely == expected.unlikely.tolist()
     assert nll == expected.nll.tolist()
 
 
@@ -190,9 +190,31 @@ def test_verdict_counts(sampling, prompt, data):
     assert not audit.off_strict[len(shown) - len(prompt) :].any()
     own = codec.decode_nll(bytes([response.verdict.token_nll]))[0]
     logits = script(shown + guesses[:stands]).astype(float)
+    assert response.verdict.token_unlikely == is_unlikely(logits, response.verdict.token)
     assert np.sqrt(own) == pytest.approx(
         np.sqrt(np.logaddexp.reduce(logits) - logits[response.verdict.token]), abs=0.01
     )
+
+
+def is_unlikely(logits: np.ndarray, token: int) -> bool:
+    """Typical acceptance, from its definition."""
+    p = np.exp(logits - np.logaddexp.reduce(logits))
+    return bool(p[token] < min(0.09, 0.3 * np.exp((p * np.log(p)).sum())))
+
+
+@settings(max_examples=20, deadline=None)
+@given(samplings, prompts)
+def test_a_continuation_says_which_of_its_words_are_unlikely(sampling, prompt):
+    script, text = random_script(VOCABULARY), list(prompt)
+    first, *rest = make_cloud().ask(request(prompt, 0, sampling, judge_from=len(prompt), write_on=20))
+    told = [(first.verdict.token, first.verdict.token_unlikely)]
+    for response in rest:
+        flags = codec.decode_bitmap(response.continuation.unlikely, len(response.continuation.tokens)).tolist()
+        told += zip(response.continuation.tokens, flags, strict=True)
+    assert len(told) == 21
+    for token, unlikely in told:
+        assert unlikely == is_unlikely(script(text).astype(float), token)
+        text.append(token)
 
 
 def test_a_standing_end_token_ends_the_text():

@@ -25,7 +25,7 @@ from tests.cloud_target.scheduling.gated import CONTEXT, SCRIPT, VOCABULARY, Gat
 
 
 def same(one: Scores, other: Scores) -> bool:
-    columns = ("own", "own_nll"), ("off_strict", "off_typical", "nll")
+    columns = ("own", "own_nll", "own_unlikely"), ("off_strict", "unlikely", "nll")
     return all(np.array_equal(getattr(one, c), getattr(other, c)) for c in columns[0]) and all(
         np.array_equal(getattr(one.given, c), getattr(other.given, c)) for c in columns[1]
     )

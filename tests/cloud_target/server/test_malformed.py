@@ -108,7 +108,7 @@ class Beside(threading.Thread):
             with TargetClient.connect(self.address) as client:
                 while not self.stop.is_set():
                     with client.session(SAMPLING, Coupling.GUMBEL, (), len(PROMPT)) as session:
-                        written = [token for token, _ in session.write_on(PROMPT, 20)]
+                        written = [own.token for own in session.write_on(PROMPT, 20)]
                     self.texts.append([*PROMPT, *written])
         except Exception as error:
             self.error = error

@@ -86,7 +86,7 @@ def test_the_card_names_corpora_licences_and_numbers(
     for name, model in (("target", target), ("draft", draft)):
         save(model, tokenizer, tmp_path / name)
     line = {"file": "dev.txt", "kind": "own text", "temperature": 0.7, "top_p": 0.9, "tokens": 1234}
-    line |= {"agreement": 0.8765, "typical": 0.03, "tv": 0.2, "nll": 1.5, "own_nll": 1.25}
+    line |= {"agreement": 0.8765, "typical": 0.03, "unlikely": 0.05, "tv": 0.2, "nll": 1.5, "own_nll": 1.25}
     evaluation = {"bits_per_byte": {"dev.txt": {"target": 0.7021, "draft": 0.8}}, "agreement": [line]}
     asks = {"never asking": 0.04, "budgets": [0.01], "asks": {"our head": [0.123]}}
     where = {"kind": "own text", "temperature": 0.7, "top_p": 0.9, "tokens": 1234}

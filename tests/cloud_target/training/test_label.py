@@ -21,6 +21,7 @@ from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 from tests.cloud_target.training.conftest import CONTEXT, assert_damage_is_told
 from tests.cloud_target.training.test_distil import random_documents
+from tests.shared.test_repetition import plain_repeats
 
 SAMPLINGS = [
     Sampling(temperature=0.0),
@@ -76,7 +77,9 @@ def test_rows_equal_brute_force(draft: LlamaForCausalLM, target: LlamaForCausalL
                 assert own.second[row] == choose(without, seed, position)
             else:
                 assert own.second[row] == np.argsort(-q_logits[position - 1], kind="stable")[1]
-            assert own.off_typical[row] == (np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
+            assert own.unlikely[row] == (np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
+            assert own.repeating[row] == plain_repeats([*document[:position].tolist(), x])
+            assert own.off_typical[row] == (x != y and (own.unlikely[row] or own.repeating[row]))
             assert own.nll[row] == pytest.approx(-log_p1[x], abs=1e-4)
             assert own.own_nll[row] == pytest.approx(-log_p1[y], abs=1e-4)
             log_q1 = torch.from_numpy(q_logits[position - 1]).double().log_softmax(0).numpy()

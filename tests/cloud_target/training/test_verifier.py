@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from cloud_target.export.bundle import read_calibration
 from cloud_target.training.calibrate import Curve, calibrate, familiar, wording
-from cloud_target.training.doubts import ask_rate, compare, fit_comparison_heads, off_target
+from cloud_target.training.doubts import ask_rate, compare, doubt_of, fit_comparison_heads, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, Head, fit
 from shared.config import Criterion
@@ -41,6 +41,8 @@ def made_up_rows(documents: int, each: int, seed: int) -> Rows:
         features=features,
         off_typical=strict & (random.random(count) < 0.3),
         off_strict=strict,
+        unlikely=strict,
+        repeating=np.zeros(count, bool),
         document=document,
         position=np.tile(np.arange(each, dtype=np.int32), documents),
         token=np.zeros(count, np.int32),
@@ -118,6 +120,16 @@ def test_a_threshold_keeps_its_budget_on_its_own_rows(seed: int, documents: int,
     assert (off & (doubt <= threshold)).mean() <= budget
     assert (np.diff(curve.divergence) >= 0).all()
     np.testing.assert_allclose(curve.ask_rate, [(doubt > t).mean() for t in curve.thresholds], atol=1e-12)
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+def test_rows_that_repeat_are_doubted_by_the_strict_output(rows: Rows, head: Head, criterion: Criterion) -> None:
+    half = replace(rows, repeating=np.arange(len(rows)) % 2 == 0)
+    doubt = head.doubt(rows.features)
+    found, plain = doubt_of(criterion, doubt, half), doubt_of(criterion, doubt, rows)
+    np.testing.assert_array_equal(plain, doubt[:, DOUBT_COLUMNS.index(criterion)])
+    np.testing.assert_array_equal(found[::2], doubt[::2, DOUBT_COLUMNS.index(Criterion.STRICT)])
+    np.testing.assert_array_equal(found[1::2], plain[1::2])
 
 
 @pytest.mark.parametrize("criterion", list(Criterion))

@@ -95,7 +95,7 @@ def test_the_text_goes_to_stdout_and_one_line_about_it_to_stderr(edge, transport
     assert out.endswith("\n")
     assert re.fullmatch(
         r"sprint: 40 tokens; \d+ tokens/s; 0\.\d+ calls/token; off-target \d+\.\d % typical, \d+\.\d % strict "
-        r"\(audited: 40 tokens\); \d+\.\d bytes/token\n",
+        r"\(audited: 40 tokens\); unlikely words \d+\.\d %; \d+\.\d bytes/token\n",
         err,
     )
     assert len(transport.released) == 1
@@ -112,7 +112,17 @@ def test_json_is_one_line_with_everything(edge, mode):
     assert len(report["token_ids"]) == len(report["origins"]) == report["tokens"] == 50
     assert set(report["origins"]) <= {"accepted", "confirmed", "target"}
     wanted = {"accepted", "confirmed", "target", "asked", "calls", "audited", "divergence_strict"}
-    wanted |= {"divergence_typical", "bytes_up", "bytes_down", "total_ms", "draft_ms", "verifier_ms"}
+    wanted |= {
+        "divergence_typical",
+        "unlikely",
+        "unlikely_share",
+        "repeated",
+        "bytes_up",
+        "bytes_down",
+        "total_ms",
+        "draft_ms",
+        "verifier_ms",
+    }
     wanted |= {"network_ms", "target_ms", "target_nll"}
     assert wanted <= report.keys()
     assert edge(*arguments)[1] in (report["text"] + "\n", report["text"])

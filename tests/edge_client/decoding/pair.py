@@ -105,7 +105,9 @@ class Pair:
             return np.exp(logits - np.logaddexp.reduce(logits))
 
         verifier = ScriptedVerifier(doubt or (lambda step, draw: 1.0))
-        drafter = Drafter(ScriptedDraft(q, self.vocabulary, self.context), Sampler(sampling), verifier, 0)
+        drafter = Drafter(
+            ScriptedDraft(q, self.vocabulary, self.context), Sampler(sampling), verifier, Criterion.TYPICAL
+        )
         policies: dict[Mode, Policy] = {
             Mode.SPRINT: Sprint(Budget(0.5, 0.5), window),
             Mode.EXACT: Exact(window),

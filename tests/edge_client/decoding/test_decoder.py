@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.text import Origin
+from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode, Sampling
+from shared.manifest import DOUBT_COLUMNS
+from shared.sampling import Sampler
 from tests.edge_client.decoding.pair import Pair, always, never
+from tests.shared.test_repetition import plain_repeats
 
 PAIR = Pair()
 SAMPLINGS = st.builds(
@@ -68,8 +74,48 @@ def test_the_audit_says_what_the_target_would_have_written(sampling, window, tok
     text = PAIR.write(Mode.SPRINT, sampling, tokens=tokens, window=window, doubt=random_doubt(seed, rate))
     record = PAIR.record
     for position in (position for position in record.known if position < text.shown):
-        own = PAIR.write(Mode.CLOUD, sampling, prompt=text.sequence[:position], tokens=1).continuation[0]
-        assert (own != text.sequence[position]) == (position in record.off_target[Criterion.STRICT])
+        before, x = text.sequence[:position], text.sequence[position]
+        own = PAIR.write(Mode.CLOUD, sampling, prompt=before, tokens=1).continuation[0]
+        p1 = PAIR.probabilities(PAIR.target_logits(before), Sampling(1.0, 0, 1.0))
+        limit = min(0.09, 0.3 * np.exp((p1 * np.log(p1)).sum()))
+        off = own != x
+        off_typical = off and (p1[x] < limit or plain_repeats([*before, x]))
+        assert off == (position in record.off_target[Criterion.STRICT])
+        if abs(p1[x] - limit) > 1e-6:
+            assert (p1[x] < limit) == (position in record.unlikely)
+            assert off_typical == (position in record.off_target[Criterion.TYPICAL])
+
+
+@pytest.mark.parametrize("mode", [Mode.CLOUD, Mode.EXACT])
+@given(sampling=SAMPLINGS, tokens=LENGTHS, coupling=st.sampled_from(list(Coupling)))
+def test_the_targets_own_text_has_no_errors_by_any_criterion(mode, sampling, tokens, coupling):
+    text = PAIR.write(mode, sampling, prompt=[1, 1, 1, 1, 1], tokens=tokens, coupling=coupling)
+    assert sorted(PAIR.record.known) == list(range(text.prompt_length, text.shown))
+    assert not any(PAIR.record.off_target.values())
+
+
+class Columns(ScriptedVerifier):
+    """A verifier whose doubt is the number of the column that it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(never)
+
+    def doubt(self, step, draw, temperature, column) -> float:
+        return float(column)
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+def test_a_token_that_repeats_is_doubted_by_the_strict_output(criterion):
+    draft = ScriptedDraft(lambda ids: np.array([0.9, 0.05, 0.05]) if len(ids) % 9 else np.array([0.05, 0.9, 0.05]), 3)
+    drafter = Drafter(draft, Sampler(Sampling(1.0)), Columns(), criterion)
+    text, found = [1, 2, 0, 0], set()
+    while len(text) < 60:
+        x = drafter.propose(text)
+        text.append(x.token)
+        said = Criterion.STRICT if plain_repeats(text) else criterion
+        assert DOUBT_COLUMNS[int(x.doubt)] is said
+        found.add(said)
+    assert found == {criterion, Criterion.STRICT}
 
 
 @given(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Origin
 from edge_client.promise.feedback import Feedback
-from edge_client.target.verdict import Audit, Verdict
+from edge_client.target.verdict import Audit, Own, Verdict
 from shared.config import Criterion, Mode, Sampling
 from tests.edge_client.decoding.pair import Pair
 
@@ -35,16 +35,17 @@ class Ledger:
 def test_what_the_target_confirmed_is_no_error_however_unlikely():
     ledger, record = Ledger(), Record()
     feedback = Feedback(Criterion.TYPICAL, ledger)
-    audit = Audit(5, [True, False, False], [True, False, True], [4.0, 0.1, 5.0])
+    audit = Audit(5, [True, False, False], [True, False, True], [False] * 3, [4.0, 0.1, 5.0])
     for listener in (record, feedback):
-        listener.judged(Verdict(stands=1, token=3, token_nll=0.5, audit=audit), run=2, asked=1)
-        listener.wrote(8, 0.5)
+        listener.judged(Verdict(stands=1, own=Own(3, 4.5, True), audit=audit), run=2, asked=1)
+        listener.wrote(8, Own(3, 4.5, True))
     assert ledger.calls == [(1, 3)]
     assert record.off_target[Criterion.TYPICAL] == {5}
     for listener in (record, feedback):
-        listener.audited(Audit(9, [True], [True], [4.0]))
+        listener.audited(Audit(9, [True], [True], [False], [4.0]))
     assert ledger.calls == [(1, 3), (1, 2)]
     assert sorted(record.known) == [5, 6, 7, 8, 9]
+    assert sorted(record.unlikely) == [5, 7, 8, 9]  # whoever wrote them
 
 
 @given(st.integers(0, 2**32), st.integers(1, 9), st.floats(-3, 0))

@@ -10,28 +10,38 @@ import pytest
 from edge_client.promise import drift
 from edge_client.target.client import Description
 from edge_client.usage.summary import Summary
-from shared.config import Criterion, Mode, Sampling
+from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
 from shared.manifest import Calibration, Familiar, Wording
 from shared.tokenizer import bytes_per_token, encode_prompt
 from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest, tokenizer
 
+TYPICAL = Criterion.TYPICAL
 TARGET = Description("scripted", "scripted", "scripted", 300, 512, 64, "float32")
 FAMILIAR = [Familiar(0.0, 1.0, 64, 0.2, 0.9), Familiar(0.7, 0.9, 64, 1.0, 2.0)]
 
 
 def test_a_bundle_and_the_target_it_was_made_for_are_no_news():
-    assert drift.mismatches(manifest(), TARGET) == []
-    assert drift.mismatches(manifest(), None) == []
+    assert drift.mismatches(manifest(), TARGET, TYPICAL) == []
+    assert drift.mismatches(manifest(), None, TYPICAL) == []
 
 
 def test_another_target_and_another_draft_are_named():
-    (sentence,) = drift.mismatches(manifest(), replace(TARGET, name="larger", fingerprint="0123456789"))
+    (sentence,) = drift.mismatches(manifest(), replace(TARGET, name="larger", fingerprint="0123456789"), TYPICAL)
     assert "trained for scripted" in sentence
     assert "larger (01234567)" in sentence
     coarser = replace(manifest(), calibrated_draft="aa", digests={"draft.onnx": "bb"})
-    (sentence,) = drift.mismatches(coarser, TARGET)
+    (sentence,) = drift.mismatches(coarser, TARGET, TYPICAL)
     assert "another draft graph" in sentence
-    assert drift.mismatches(replace(coarser, calibrated_draft="bb"), TARGET) == []
+    assert drift.mismatches(replace(coarser, calibrated_draft="bb"), TARGET, TYPICAL) == []
+
+
+def test_a_table_that_was_measured_with_another_meaning_of_typical_is_named():
+    table = [Calibration(c, 0.7, 0.9, 0.01, 0.2, 0.01, 0.1, 1000, criteria=1) for c in Criterion]
+    (sentence,) = drift.mismatches(replace(manifest(), calibration=table), TARGET, TYPICAL)
+    assert "typical counted other tokens" in sentence
+    assert drift.mismatches(replace(manifest(), calibration=table), TARGET, Criterion.STRICT) == []
+    table = [replace(cell, criteria=CRITERIA_REVISION) for cell in table]
+    assert drift.mismatches(replace(manifest(), calibration=table), TARGET, TYPICAL) == []
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class OpinionatedLink(LoopbackLink):
         if answer.WhichOneof("answer") == "verdict" and len(audit.nll):
             size = len(audit.off_strict)
             whole = (1 << len(audit.nll)) - 1 if self.is_off else 0
-            audit.off_strict = audit.off_typical = whole.to_bytes(size, "little")
+            audit.off_strict = audit.unlikely = whole.to_bytes(size, "little")
         return answer
 
 

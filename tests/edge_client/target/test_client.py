@@ -49,7 +49,7 @@ def test_a_dead_target_is_given_up_in_time():
     transport = Dead(lambda: LinkBroken("connection refused"), clock)
     client = client_of(transport, clock)
     session = open_session(client)
-    token = session.judge(PROMPT, 5).token
+    token = session.judge(PROMPT, 5).own.token
     transport.dead = True
     with pytest.raises(TargetUnavailable, match=r"loopback:0 \(connection refused\)") as caught:
         session.judge([*PROMPT, token], 6)
@@ -59,14 +59,14 @@ def test_a_dead_target_is_given_up_in_time():
     assert session.meter.wait_seconds == pytest.approx(clock.time)
     assert session.meter.held_seconds == 0
     transport.dead = False
-    assert session.judge([*PROMPT, token], 6).token == own([*PROMPT, token])
+    assert session.judge([*PROMPT, token], 6).own.token == own([*PROMPT, token])
 
 
 def test_a_pause_that_the_target_wants_is_counted_apart():
     clock = ManualClock()
     transport = Dead(lambda: TargetBusy("the tokens of this minute are used up", 2.0), clock)
     session = open_session(client_of(transport, clock))
-    assert session.judge(PROMPT, 5).token == own(PROMPT)
+    assert session.judge(PROMPT, 5).own.token == own(PROMPT)
     assert session.meter.held_seconds == 0
     transport.dead = True
     with pytest.raises(TargetUnavailable, match="used up"):

@@ -48,8 +48,8 @@ def text_of(client: TargetClient, pause_at: int = -1, pause=lambda: None) -> lis
             if turn == pause_at:
                 pause()
             verdict = session.judge([*text, turn], len(text))
-            text += [*[turn][: verdict.stands], verdict.token]
-        return text + [token for token, _ in session.write_on(text, 30)]
+            text += [*[turn][: verdict.stands], verdict.own.token]
+        return text + [own.token for own in session.write_on(text, 30)]
 
 
 def test_a_text_over_grpc_is_the_one_without(servicer, transport):

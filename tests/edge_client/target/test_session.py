@@ -18,8 +18,9 @@ from edge_client.target.known_prefix import Known
 from edge_client.target.retry import Retry
 from edge_client.testing import LoopbackLink, LoopbackTransport, LossyTransport, ManualClock, Trouble
 from shared import prefix_hash as prefix
-from shared.config import Coupling
+from shared.config import Coupling, Criterion
 from shared.errors import InputError, ProtocolError, TargetRefused
+from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.clients import client_of
 from tests.edge_client.target.conversation import (
@@ -28,6 +29,7 @@ from tests.edge_client.target.conversation import (
     PROMPT,
     SCRIPT,
     VOCABULARY,
+    Liar,
     make_cloud,
     open_session,
     own,
@@ -46,7 +48,8 @@ def sprint(session: TargetSession, length: int, seed: int = 0) -> tuple[list[int
         return own(text) if chance.random() < 0.5 else chance.randrange(VOCABULARY)
 
     def note(audit) -> None:
-        for i, row in enumerate(zip(audit.off_strict, audit.off_typical, audit.nll, strict=True)):
+        typical, strict = (audit.off(criterion) for criterion in (Criterion.TYPICAL, Criterion.STRICT))
+        for i, row in enumerate(zip(strict, typical, audit.nll, strict=True)):
             assert audit.position + i not in audits
             audits[audit.position + i] = row
 
@@ -61,7 +64,7 @@ def sprint(session: TargetSession, length: int, seed: int = 0) -> tuple[list[int
         note(verdict.audit)
         text = held[: len(text) + verdict.stands]
         written.add(len(text))
-        text.append(verdict.token)
+        text.append(verdict.own.token)
     text += [0, 1, 2]
     note(session.audit(text, 2.0))
     assert sorted(audits.keys() | written) == list(range(len(PROMPT), len(text)))
@@ -74,10 +77,10 @@ def test_a_verdict_is_what_the_target_would_have_written():
     right = own_text(PROMPT, len(PROMPT) + 4)
     wrong = (own(right) + 1) % VOCABULARY
     verdict = session.judge([*right, wrong, 0], len(right) - 2)
-    assert (verdict.stands, verdict.token) == (2, own(right))
+    assert (verdict.stands, verdict.own.token) == (2, own(right))
     assert verdict.audit.position == len(PROMPT)
     assert verdict.audit.off_strict == [False] * 4
-    assert all(nll >= 0 for nll in [*verdict.audit.nll, verdict.token_nll])
+    assert all(nll >= 0 for nll in [*verdict.audit.nll, verdict.own.nll])
 
 
 def test_audits_tell_which_tokens_are_off_target():
@@ -112,7 +115,7 @@ def test_no_trouble_changes_what_the_target_writes(plan, ends, count):
     clock = ManualClock()
     session = open_session(patient(LossyTransport(make_cloud(), plan, clock), clock), (END,) if ends else ())
     written = list(session.write_on(PROMPT, count))
-    assert PROMPT + [token for token, _ in written] == own_text(PROMPT, len(PROMPT) + count, ends)
+    assert PROMPT + [own.token for own in written] == own_text(PROMPT, len(PROMPT) + count, ends)
     assert session.meter.calls == len(written)
 
 
@@ -123,15 +126,15 @@ def test_judging_and_writing_may_take_turns(plan, data):
     text, audited = list(PROMPT), []
     for taken in data.draw(st.lists(st.integers(0, 6), max_size=6)):
         # The caller may drop the iterator early, and keep less than it was given.
-        text += [token for token, _ in islice(session.write_on(text, 8), taken)][: max(0, taken - 1)]
+        text += [own.token for own in islice(session.write_on(text, 8), taken)][: max(0, taken - 1)]
         off = data.draw(st.booleans())
         accepted = (own(text) + off) % VOCABULARY
         verdict = session.judge([*text, accepted], len(text) + 1)
         # The very token that the target has just said it would write needs no audit.
         assert verdict.audit.off_strict in ([off], [True] * off)
         audited += [verdict.audit.position] * len(verdict.audit)
-        text += [accepted, verdict.token]
-        assert verdict.token == own(text[:-1])
+        text += [accepted, verdict.own.token]
+        assert verdict.own.token == own(text[:-1])
     assert audited == sorted(set(audited))
 
 
@@ -200,7 +203,7 @@ def test_payload_per_token_at_run_length_ten():
     while len(text) < len(prompt) + 128:
         run = [chance.randrange(128, 4096) for _ in range(11)]
         verdict = session.judge([*text, *run], len(text) + 10)
-        text += [*run[:10], verdict.token]
+        text += [*run[:10], verdict.own.token]
     session.close()
     timing = wire.Timing(queue_us=300, forward_us=20_000).ByteSize() * session.meter.calls
     shown = len(text) - len(prompt)
@@ -214,8 +217,8 @@ def test_an_evicted_session_is_told_once_what_it_lost():
     session = open_session(client_of(transport))
     first = session.judge([*PROMPT, 0, 1], 7)
     cloud.evict()
-    text = [*PROMPT, 0, 1, first.token, 2]
-    assert session.judge(text, 9).token == own(text)
+    text = [*PROMPT, 0, 1, first.own.token, 2]
+    assert session.judge(text, 9).own.token == own(text)
     *_, refused, repeated = transport.requests
     assert (refused.position, list(refused.tokens)) == (8, [2])
     assert (repeated.position, list(repeated.tokens)) == (0, text)
@@ -225,11 +228,11 @@ def test_an_evicted_session_is_told_once_what_it_lost():
 def test_a_stale_answer_is_met_with_the_whole_text():
     cloud = make_cloud()
     session = open_session(client_of(LoopbackTransport(cloud)))
-    token = session.judge(PROMPT, 5).token
+    token = session.judge(PROMPT, 5).own.token
     (held,) = cloud.table._sessions.values()
     held.rewrite(3, [0, 0, 0, 0], cached=3)
     text = [*PROMPT, token, 1]
-    assert session.judge(text, 7).token == own(text)
+    assert session.judge(text, 7).own.token == own(text)
 
 
 @pytest.mark.parametrize("limit", [2, 3, 7])
@@ -263,14 +266,14 @@ def test_a_text_that_ends_has_no_own_token():
     text = own_text(PROMPT, CONTEXT)
     assert text[-1] == END
     verdict = session.judge(text, len(text) - 1)
-    assert (verdict.stands, verdict.token) == (1, None)
+    assert (verdict.stands, verdict.own) == (1, None)
     assert session.audit(text, 1.0) is None  # nothing is left to audit
 
 
 def test_the_context_ends_the_text():
     session = open_session(client_of(LoopbackTransport(make_cloud())))
     assert len(list(session.write_on(PROMPT, 10 * CONTEXT))) == CONTEXT - len(PROMPT)
-    assert session.judge([*PROMPT, *[0] * (CONTEXT - len(PROMPT))], CONTEXT).token is None
+    assert session.judge([*PROMPT, *[0] * (CONTEXT - len(PROMPT))], CONTEXT).own is None
 
 
 def test_a_text_beyond_the_context_is_refused():
@@ -293,6 +296,16 @@ def test_known_text_follows_the_caller():
     "change", [{"vocabulary": 0}, {"fingerprint": "\x1b[2J"}, {"tokenizer_fingerprint": "é"}, {"fingerprint": "f" * 65}]
 )
 def test_a_target_that_describes_itself_oddly_is_refused(change):
-    described = {"vocabulary": 8, "context": 8, "max_request_tokens": 8, "fingerprint": "f", "name": "t"} | change
+    described = {"vocabulary": 8, "context": 8, "max_request_tokens": 8, "fingerprint": "f", "name": "t"}
+    described |= {"protocol": codec.REVISION} | change
     with pytest.raises(ProtocolError, match="the same version of Tandem"):
         Description.from_wire(wire.DescribeResponse(**described))
+
+
+@pytest.mark.parametrize(("protocol", "older"), [(0, "target"), (codec.REVISION - 1, "target"), (99, "device")])
+def test_another_revision_of_the_protocol_is_refused_in_one_sentence(protocol, older):
+    described = LoopbackTransport(make_cloud()).describe(1.0)
+    assert described.protocol == codec.REVISION
+    described.protocol = protocol
+    with pytest.raises(ProtocolError, match=f"revision {protocol} of the protocol .* update Tandem on the {older}$"):
+        client_of(Liar([], described))

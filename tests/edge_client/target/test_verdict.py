@@ -18,7 +18,7 @@ LIES = {
     "too short an audit": respond(verdict=verdict_of(1)),
     "too long an audit": respond(verdict=verdict_of(3)),
     "a bitmap of another length": respond(
-        verdict=verdict_of(2, audit=wire.Audit(off_strict=b"\0\0", off_typical=b"\0", nll=b"\0\0"))
+        verdict=verdict_of(2, audit=wire.Audit(off_strict=b"\0\0", unlikely=b"\0", nll=b"\0\0"))
     ),
     "a token outside the vocabulary": respond(verdict=verdict_of(2, token=VOCABULARY)),
     "no token": respond(verdict=wire.Verdict(audit=verdict_of(2).audit, stands=1)),
@@ -51,9 +51,10 @@ def test_a_target_that_gives_nothing_after_a_prompt_is_refused():
     session.close()
 
 
-def continuation(position: int = 6, tokens=(1,), nll: bytes | None = None, done: bool = False, request_id: int = 1):
+def continuation(position: int = 6, tokens=(1,), nll: bytes | None = None, unlikely: bytes = b"\0", done: bool = False):
     nll = bytes(len(tokens)) if nll is None else nll
-    return respond(request_id, continuation=wire.Continuation(position=position, tokens=tokens, nll=nll, done=done))
+    written = wire.Continuation(position=position, tokens=tokens, nll=nll, unlikely=unlikely, done=done)
+    return respond(continuation=written)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +62,11 @@ def continuation(position: int = 6, tokens=(1,), nll: bytes | None = None, done:
     [
         continuation(position=7),
         continuation(tokens=(1, 2), nll=b"\0"),
-        continuation(tokens=()),
+        continuation(unlikely=b""),
+        continuation(unlikely=b"\0\0"),
+        continuation(tokens=(), unlikely=b""),
         continuation(tokens=(VOCABULARY,)),
-        continuation(tokens=(0,) * 10),
+        continuation(tokens=(0,) * 10, unlikely=b"\0\0"),
         continuation(tokens=(END, 1)),
         respond(verdict=verdict_of(0, stands=0)),
         respond(stale=wire.Stale()),
@@ -73,7 +76,7 @@ def continuation(position: int = 6, tokens=(1,), nll: bytes | None = None, done:
 def test_a_nonsensical_continuation_is_refused(lie):
     session = open_session(client_of(Liar([respond(verdict=verdict_of(0, stands=0)), lie])), (END,))
     written = session.write_on(PROMPT, 10)
-    assert next(written) == (0, 0.0)
+    assert next(written) == (0, 0.0, False)
     with pytest.raises(ProtocolError):
         list(written)
 
@@ -101,14 +104,16 @@ answers = st.builds(
         **{
             "verdict": {
                 "verdict": wire.Verdict(
-                    audit=wire.Audit(off_strict=data[:1], off_typical=data[1:2], nll=data[2:]),
+                    audit=wire.Audit(off_strict=data[:1], unlikely=data[1:2], nll=data[2:]),
                     stands=numbers[0],
                     token_nll=numbers[2],
                     **({"token": numbers[1]} if flag else {}),
                 )
             },
             "continuation": {
-                "continuation": wire.Continuation(position=numbers[0], tokens=numbers[1:], nll=data, done=flag)
+                "continuation": wire.Continuation(
+                    position=numbers[0], tokens=numbers[1:], nll=data, unlikely=data[:1], done=flag
+                )
             },
             "stale": {"stale": wire.Stale()},
             "resync": {"resync": wire.Resync(held=numbers[0])},
@@ -129,10 +134,10 @@ def test_whatever_a_target_says_there_is_a_valid_answer_or_one_of_our_errors(sai
     tokens = []
     with suppress(ProtocolError, TargetUnavailable):
         if writing:
-            tokens += (token for token, _ in session.write_on(PROMPT, 6))
+            tokens += (own.token for own in session.write_on(PROMPT, 6))
         else:
             verdict = session.judge([*PROMPT, 0, 1, 2], 6)
             assert verdict.stands <= 2
-            tokens += [0, 1][: verdict.stands] + ([verdict.token] if verdict.token is not None else [])
+            tokens += [0, 1][: verdict.stands] + ([verdict.own.token] if verdict.own is not None else [])
     assert len(tokens) <= 6
     assert all(0 <= token < VOCABULARY for token in tokens)

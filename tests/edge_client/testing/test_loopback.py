@@ -56,8 +56,8 @@ def written(transport: Transport, seed: int) -> list[int]:
         text = list(prompt)
         for guess in range(6):
             verdict = session.judge([*text, guess], len(text))
-            text += [*[guess][: verdict.stands], verdict.token]
-        return text + [token for token, _ in session.write_on(text, 20)]
+            text += [*[guess][: verdict.stands], verdict.own.token]
+        return text + [own.token for own in session.write_on(text, 20)]
 
 
 def test_threads_that_share_it_write_what_each_writes_alone():
@@ -163,7 +163,7 @@ def test_every_trouble_happens_once_and_changes_no_text(trouble):
             text = [1, 1, 2]
             for guess in range(6):
                 verdict = session.judge([*text, guess], len(text))
-                text += [*[guess][: verdict.stands], verdict.token]
+                text += [*[guess][: verdict.stands], verdict.own.token]
             assert text == expected[: len(text)]
             if trouble in (Trouble.NONE, Trouble.EVICTED):
                 assert session.meter.reconnects == 0

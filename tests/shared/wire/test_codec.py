@@ -51,18 +51,18 @@ def test_nll_codes(nats, code):
 @bounded
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0, 15)), max_size=40))
 def test_audit_round_trip(rows):
-    strict, typical, nll = (np.array([row[i] for row in rows]) for i in range(3))
-    message = codec.encode_audit(codec.AuditedTokens(strict, typical, nll))
+    strict, unlikely, nll = (np.array([row[i] for row in rows]) for i in range(3))
+    message = codec.encode_audit(codec.AuditedTokens(strict, unlikely, nll))
     decoded = codec.decode_audit(wire.Audit.FromString(message.SerializeToString()))
     assert len(decoded) == len(rows)
     assert decoded.off_strict.tolist() == strict.tolist()
-    assert decoded.off_typical.tolist() == typical.tolist()
+    assert decoded.unlikely.tolist() == unlikely.tolist()
     assert np.allclose(np.sqrt(decoded.nll), np.sqrt(nll.astype(float)), atol=0.5 / 64 + 1e-12)
 
 
 def test_audit_of_unequal_lengths_is_refused():
     with pytest.raises(ProtocolError, match="bitmap of 3 tokens has 2 bytes"):
-        codec.decode_audit(wire.Audit(off_strict=b"\0\0", off_typical=b"\0", nll=b"\0\0\0"))
+        codec.decode_audit(wire.Audit(off_strict=b"\0\0", unlikely=b"\0", nll=b"\0\0\0"))
 
 
 @bounded

@@ -72,7 +72,8 @@ def test_scores_are_those_of_the_plain_reading(make, most, data):
     for scores, expected in zip(found, twin.forward(feeds), strict=True):
         assert scores.own.tolist() == expected.own.tolist()
         assert scores.given.off_strict.tolist() == expected.given.off_strict.tolist()
-        assert scores.given.off_typical.tolist() == expected.given.off_typical.tolist()
+        assert scores.given.unlikely.tolist() == expected.given.unlikely.tolist()
+        assert scores.own_unlikely.tolist() == expected.own_unlikely.tolist()
         assert np.allclose(scores.given.nll, expected.given.nll, atol=1e-4)
         assert np.allclose(scores.own_nll, expected.own_nll, atol=1e-4)
 

@@ -48,8 +48,9 @@ def test_audit_follows_the_definitions(seed, spread, temperature):
         assert result.nll[i] == pytest.approx(-math.log(p1[x]), abs=1e-4)
         assert result.own_nll[i] == pytest.approx(-math.log(p1[own]), abs=1e-4)
         limit = min(TYPICAL_EPS, TYPICAL_DELTA * math.exp((p1 * np.log(p1)).sum()))
-        if abs(p1[x] - limit) > 1e-6:
-            assert result.off_typical[i] == (p1[x] < limit)
+        for token, unlikely in ((x, result.unlikely[i]), (own, result.own_unlikely[i])):
+            if abs(p1[token] - limit) > 1e-6:
+                assert unlikely == (p1[token] < limit)
 
 
 def test_a_row_without_a_given_token_still_gives_the_own_one():
