@@ -46,6 +46,7 @@ class Cell:
         texts, tokens: shown.
         audited: of the tokens, those that the target has seen.
         off_target: of them, errors by the criterion.
+        unlikely: share of unlikely words among the audited ones, whoever wrote them.
         divergence, settled: the rate over all texts, and over those from the 300th token on.
         ask_rate: share of the tokens that were asked.
         never: the rate without asking.
@@ -63,6 +64,7 @@ class Cell:
     tokens: int
     audited: int
     off_target: int
+    unlikely: float
     divergence: Rate | None
     settled: Rate | None
     ask_rate: float
@@ -137,6 +139,7 @@ def _cell(scenario: Scenario, job: Job, runs: Sequence[Run], unasked: Sequence[R
         counts.shown,
         counts.known,
         counts.off(settings.criterion),
+        counts.unlikely_share or 0.0,
         divergence,
         late_divergence,
         counts.ask_rate,

@@ -41,6 +41,18 @@ def closed(nll: Sequence[Sequence[float]], known: Sequence[Sequence[int]]) -> Ra
     return _jackknife(nll, known, lambda rates: (rates[0] - rates[2]) / (rates[0] - rates[1]))
 
 
+def further(nll: Sequence[Sequence[float]], known: Sequence[Sequence[int]]) -> Rate | None:
+    """How much further a second writer is from a third than a first one is, nats a token; below 0 it is nearer.
+
+    Args:
+        nll, known: of the first, the second and the third writer, as in `gap`.
+
+    Returns:
+        With its standard error over the texts; None with fewer than two texts.
+    """
+    return _jackknife(nll, known, lambda rates: abs(rates[1] - rates[2]) - abs(rates[0] - rates[2]))
+
+
 def _jackknife(nll, known, figure: Callable[[np.ndarray], np.ndarray]) -> Rate | None:
     """A figure of the writers' rates ``[writers, ...]``; its error from leaving out one text of each at a time."""
     nll, known = np.asarray(nll, np.float64), np.asarray(known, np.float64)

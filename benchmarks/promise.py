@@ -40,11 +40,12 @@ from shared.tokenizer import load_tokenizer
 
 LEGEND = """\
 divergence: off-target tokens (accepted ones, by the row's criterion) in per cent of the tokens audited, ± its standard
-error over the texts; settled: of the texts that begin at the 300th token or later; never asking: what `local` writes
-for the same prompts, scored by the target afterwards; kept: within the budget and one standard error; broken: above
-that; needless: kept with more asks than it took, below three quarters of the budget, where never asking breaks it."""
+error over the texts; settled: of the texts that begin at the 300th token or later; unlikely: words that the target
+would hardly have written, whoever wrote them; never asking: what `local` writes for the same prompts, scored by the
+target afterwards; kept: within the budget and one standard error; broken: above that; needless: kept with more asks
+than it took, below three quarters of the budget, where never asking breaks it."""
 HEADS = ["criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %"]
-HEADS += ["asked %", "never asking %", "calls/token", "verdict"]
+HEADS += ["unlikely %", "asked %", "never asking %", "calls/token", "verdict"]
 
 
 def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
@@ -106,6 +107,7 @@ def _row(cell: Cell) -> list[str]:
         *map(str, (cell.tokens, cell.audited, cell.off_target)),
         _with_error(cell.divergence),
         _with_error(cell.settled),
+        percent(cell.unlikely, 1),
         percent(cell.ask_rate, 1),
         percent(cell.never),
         f"{cell.calls:.3f}",

@@ -1,11 +1,11 @@
 """What the budget buys: how much of the way from the draft's text to the target's each budget goes, and its price.
 
     python -m benchmarks.quality --documents stories.txt.xz dialogues.txt.xz --from 0.5
-    python -m benchmarks.quality --documents stories.txt.xz --generations 10 --temperature 1 --top-p 1
+    python -m benchmarks.quality --documents stories.txt.xz --temperature 0 0.3 0.7 1 1.3 --top-p 1
 
 A documents file holds texts separated by a line <|endoftext|>; their openings are the prompts. Every row writes to
 the same prompts with the same seeds, in turn, so that a busy moment of the machine slows all of them down. Each
-budget has one controller, carried from text to text.
+budget has one controller, carried from text to text. With several temperatures there is a table for each.
 """
 
 from __future__ import annotations
@@ -21,29 +21,38 @@ from benchmarks.documents import after, openings
 from benchmarks.gap import closed, gap
 from benchmarks.local_target import count, local_target, run_main
 from benchmarks.measures import distinctness, repetition, rouge_l
-from benchmarks.modes import Run, counted, write
+from benchmarks.modes import counted, write
+from benchmarks.nearness import Written, regret, same, scores, steps_away
 from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import calls_per_token
+from cloud_target.engine.interface import Engine
+from cloud_target.engine.load import load_engine
+from cloud_target.engine.settings import POCKET as TARGET
+from cloud_target.engine.settings import EngineSettings
 from cloud_target.training.corpus import read_documents
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Criterion, Mode
+from shared.errors import InputError
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1)
 LOCAL, CLOUD = "local", "cloud"
 WIDTH = 100
 LEGEND = """\
-nll: negative log-likelihood of the text under the target at temperature 1, nats a token; gap closed: of that figure's
-gap between `local` and `cloud`, 100 % is the target's own writing, ± its standard error over the texts; "-" where that
-gap is not twice its own error (a text that says little is a likely one, so a distilled draft need not score worse);
-ROUGE-L: F1 against what the target wrote to the same prompt with the same seed, on tokens, mean over the texts;
-repeated: 4-grams that occurred before in their text; distinct-2: different pairs of tokens over all pairs; typical,
-strict: tokens off-target by each criterion; x cloud: speed over that of `cloud`. Everything ran on one machine, so
-there was no link to wait for, and the target is a small one: the ratio of speeds holds for this pair here only."""
+nll: negative log-likelihood of the text under the target at temperature 1, nats a token; off cloud's: less that of what
+the target wrote to the same prompts with the same seeds, ± its standard error over the texts (below 0 the text is too
+likely, which is as far from the target's); gap closed: of that figure's gap between `local` and `cloud`, 100 % is the
+target's own writing; "-" where that gap is not twice its own error; regret: |ln p1(y) - ln p1(x)|, x a token and y what
+the target would have drawn in its place, nats a token; as cloud: tokens that are, at their place, those that the target
+wrote by itself; ROUGE-L: F1 against that text, mean over the texts; repeated: 4-grams that occurred before in their
+text; distinct-2: different pairs of tokens over all pairs; typical, strict: tokens off-target by each criterion;
+unlikely: words that the target would hardly have written, whoever wrote them; x cloud: speed over that of `cloud`.
+Everything ran on one machine, so there was no link to wait for, and the target is a small one: the ratio of speeds
+holds for this pair here only."""
 
-Runs = Mapping[str, Sequence[Run]]
+Runs = Mapping[str, Sequence[Written]]
 
 
 def rows_of(settings: Settings) -> dict[str, Settings]:
@@ -64,24 +73,27 @@ def default_row(settings: Settings) -> str:
 
 
 def write_rows(
-    edge: Edge, prompts: Sequence[list[int]], settings: Settings, tell: Callable[[int], None]
-) -> dict[str, list[Run]]:
+    edge: Edge, engine: Engine, prompts: Sequence[list[int]], settings: Settings, tell: Callable[[int], None]
+) -> dict[str, list[Written]]:
     """Every prompt in every row, by name; a prompt's number is its seed.
 
     Args:
         edge: without memory of earlier texts; keeps one promise a row.
+        engine: its target once more, to look at texts that are written.
         tell: is told how many prompts are done.
     """
     rows = rows_of(settings)
-    runs: dict[str, list[Run]] = {name: [] for name in rows}
+    runs: dict[str, list[Written]] = {name: [] for name in rows}
     for seed, prompt in enumerate(prompts):
         for name, row in rows.items():
-            runs[name].append(write(edge, prompt, replace(row, seed=seed)))
+            seeded = replace(row, seed=seed)
+            run = write(edge, prompt, seeded)
+            runs[name].append(Written(**vars(run), regret=regret(engine, prompt, run.ids, seeded.sampling)))
         tell(seed + 1)
     return runs
 
 
-def _speed(runs: Sequence[Run]) -> float:
+def _speed(runs: Sequence[Written]) -> float:
     return 1e3 * counted(runs).shown / sum(run.summary.times.total_ms for run in runs)
 
 
@@ -90,33 +102,49 @@ def _mean(values: Iterator[float | None], form: str) -> str:
     return format(sum(some) / len(some), form) if some else "-"
 
 
-def _gap(runs: Sequence[Run], rows: Runs) -> str:
-    share = closed(*_scores(rows[LOCAL], rows[CLOUD], runs))
+def _off_cloud(runs: Sequence[Written], rows: Runs) -> str:
+    found = gap(*scores(runs, rows[CLOUD]))
+    return "-" if found is None else f"{found.value:+.3f} ± {found.error:.3f}"
+
+
+def _gap(runs: Sequence[Written], rows: Runs) -> str:
+    share = closed(*scores(rows[LOCAL], rows[CLOUD], runs))
     return "-" if share is None else f"{percent(share.value, 0)} ± {percent(share.error, 0)}"
-
-
-def _scores(*writers: Sequence[Run]) -> tuple[list[list[float]], list[list[int]]]:
-    counts = [[run.counts for run in runs] for runs in writers]
-    return [[one.nll for one in row] for row in counts], [[one.known for one in row] for row in counts]
 
 
 def gap_line(rows: Runs) -> str:
     """One sentence about the gap in likelihood between the draft's and the target's own writing."""
-    found = gap(*_scores(rows[LOCAL], rows[CLOUD]))
+    found = gap(*scores(rows[LOCAL], rows[CLOUD]))
     if found is None:
         return "One text says nothing about the gap between local and cloud; write more of them."
     unclear = (
         ""
-        if closed(*_scores(rows[LOCAL], rows[CLOUD], rows[CLOUD]))
+        if closed(*scores(rows[LOCAL], rows[CLOUD], rows[CLOUD]))
         else ", not a clear gap, so no share of it is given"
     )
     return f"The nll of local less that of cloud is {found.value:.3f} ± {found.error:.3f} nats a token{unclear}."
 
 
+def away_line(rows: Runs) -> str:
+    """One sentence about the steps, from `local` over falling budgets to `cloud`, that lead away from the target."""
+    found: list[str] = []
+    for criterion in Criterion:
+        budgets = [name for name in rows if name.startswith(f"sprint, {criterion} ")]
+        found += steps_away([(name, rows[name]) for name in (LOCAL, *reversed(budgets), CLOUD)])
+    if not found:
+        return "No step from local over falling budgets to cloud leads away from the target's text by two errors."
+    return "Steps that lead away from the target's text by more than two errors: " + "; ".join(found) + "."
+
+
 # Each column from the runs of its row and those of all rows.
-COLUMNS: dict[str, Callable[[Sequence[Run], Runs], str]] = {
+COLUMNS: dict[str, Callable[[Sequence[Written], Runs], str]] = {
     "nll": lambda runs, rows: f"{counted(runs).mean_nll:.3f}",
+    "off cloud's": _off_cloud,
     "gap closed %": _gap,
+    "regret": lambda runs, rows: f"{sum(run.regret for run in runs) / counted(runs).shown:.3f}",
+    "as cloud %": lambda runs, rows: percent(
+        sum(same(run.ids, own.ids) for run, own in zip(runs, rows[CLOUD], strict=True)) / counted(runs).shown, 1
+    ),
     "ROUGE-L": lambda runs, rows: _mean(
         (rouge_l(run.ids, own.ids) for run, own in zip(runs, rows[CLOUD], strict=True)), ".3f"
     ),
@@ -124,6 +152,7 @@ COLUMNS: dict[str, Callable[[Sequence[Run], Runs], str]] = {
     "distinct-2": lambda runs, rows: _mean((distinctness(run.ids) for run in runs), ".3f"),
     "typical %": lambda runs, rows: percent(counted(runs).rate(Criterion.TYPICAL)),
     "strict %": lambda runs, rows: percent(counted(runs).rate(Criterion.STRICT)),
+    "unlikely %": lambda runs, rows: percent(counted(runs).unlikely_share),
     "asked %": lambda runs, rows: percent(counted(runs).ask_rate, 1),
     "calls/token": lambda runs, rows: f"{calls_per_token(runs):.3f}",
     "tokens/s": lambda runs, rows: f"{_speed(runs):.0f}",
@@ -159,24 +188,41 @@ def _wrapped(name: str, text: str) -> list[str]:
     return [f"[{name}]", *(f"    {line}" for line in lines)]
 
 
-def report(bundle: Bundle, address: str, path: Path, options: argparse.Namespace) -> str:
-    """Table and samples for one file."""
-    settings = Settings(temperature=options.temperature, top_p=options.top_p, max_tokens=options.tokens)
+def samplings(temperatures: Sequence[float], top_ps: Sequence[float]) -> list[tuple[float, float]]:
+    """Each temperature with its top-p.
+
+    Raises:
+        InputError: neither one top-p for all nor one for each.
+    """
+    if len(top_ps) not in (1, len(temperatures)):
+        raise InputError(
+            f"give one --top-p, or one for each of the {len(temperatures)} temperatures, not {len(top_ps)}"
+        )
+    return list(zip(temperatures, [*top_ps] * (1 if len(top_ps) > 1 else len(temperatures)), strict=True))
+
+
+def report(
+    bundle: Bundle, address: str, engine: Engine, path: Path, sampling: tuple[float, float], options: argparse.Namespace
+) -> str:
+    """Table and samples for one file and one way of sampling."""
+    temperature, top_p = sampling
+    settings = Settings(temperature=temperature, top_p=top_p, max_tokens=options.tokens)
+    title = f"{path.name}, temperature {temperature:g}, top-p {top_p:g}"
     documents = after(read_documents(path), options.start)
     prompts = openings(bundle.tokenizer, documents, options.generations)
 
     def tell(done: int) -> None:
         if sys.stderr.isatty():
-            print(f"\r  {path.name}: {done} of {len(prompts)} prompts ", end="", file=sys.stderr, flush=True)
+            print(f"\r  {title}: {done} of {len(prompts)} prompts ", end="", file=sys.stderr, flush=True)
         elif done % 10 == 0 or done == len(prompts):
-            print(f"  {path.name}: {done} of {len(prompts)} prompts", file=sys.stderr, flush=True)
+            print(f"  {title}: {done} of {len(prompts)} prompts", file=sys.stderr, flush=True)
 
     with Edge(address, bundle=bundle, memory=False) as edge:
-        rows = write_rows(edge, prompts, settings, tell)
+        rows = write_rows(edge, engine, prompts, settings, tell)
     if sys.stderr.isatty():
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+        print("\r" + " " * 90 + "\r", end="", file=sys.stderr, flush=True)
     shown = samples(bundle, prompts, rows, (LOCAL, default_row(settings), CLOUD), options.samples)
-    return "\n\n".join(part for part in (f"### {path.name}", table(rows), gap_line(rows), shown) if part)
+    return "\n\n".join(part for part in (f"### {title}", table(rows), gap_line(rows), away_line(rows), shown) if part)
 
 
 def main() -> int:
@@ -194,18 +240,24 @@ def main() -> int:
     )
     parser.add_argument("--generations", type=count, default=60, help="texts a row (default: %(default)s)")
     parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
-    parser.add_argument("--temperature", type=float, default=0.7, help="(default: %(default)s)")
-    parser.add_argument("--top-p", type=float, default=0.9, help="(default: %(default)s)")
+    parser.add_argument("--temperature", type=float, nargs="+", default=[0.7], help="one or more (default: 0.7)")
+    parser.add_argument(
+        "--top-p", type=float, nargs="+", default=[0.9], help="one, or one for each temperature (default: 0.9)"
+    )
     parser.add_argument("--samples", type=int, default=3, help="texts to show side by side (default: %(default)s)")
     parser.add_argument("--bundle", type=Path, default=POCKET, help="of the edge (default: the embedded one)")
+    parser.add_argument("--target", default=TARGET, help="a directory or a hub id (default: the embedded one)")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args()
+    ways = samplings(options.temperature, options.top_p)
     bundle = Bundle.load(options.bundle)
+    engine = load_engine(EngineSettings(options.target, "cpu", "float32", threads=1))
     parts = []
-    with local_target("--threads", "1") as target:
+    with local_target("--target", options.target, "--threads", "1") as target:
         for path in options.documents:
-            parts.append(report(bundle, target.address, path, options))
-            print(parts[-1] + "\n", flush=True)
+            for way in ways:
+                parts.append(report(bundle, target.address, engine, path, way, options))
+                print(parts[-1] + "\n", flush=True)
     print(LEGEND)
     if options.markdown:
         text = "\n\n".join([provenance("benchmarks.quality"), *parts, LEGEND])

@@ -113,8 +113,8 @@ def _generate_parser() -> _Parser:
         choices=[criterion.value for criterion in Criterion],
         metavar="RULE",
         default=Settings.criterion.value,
-        help="what is off-target: typical, a token that the target would hardly have written (default); strict, any "
-        "other than the target's own",
+        help="what is off-target: strict, any token other than the target's own; typical, such a token if the target "
+        "would hardly have written it, or if it goes on with a repetition (default)",
     )
     group.add_argument(
         "--window",

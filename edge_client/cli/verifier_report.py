@@ -77,6 +77,7 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
             _budget(entry.promise.budget),
             f"{_threshold(entry):.4f}",
             _percent(entry.divergence, 2),
+            _percent(entry.counts.unlikely_share or 0.0),
             f"{entry.counts.known}",
             _percent(entry.counts.ask_rate),
             f"{entry.texts}",
@@ -85,7 +86,18 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
         )
         for entry in memory.entries.values()
     ]
-    head = ("criterion", "temperature", "top-p", "budget", "threshold", "off-target", "audited", "asked", "texts")
+    head = (
+        "criterion",
+        "temperature",
+        "top-p",
+        "budget",
+        "threshold",
+        "off-target",
+        "unlikely",
+        "audited",
+        "asked",
+        "texts",
+    )
     yield _table((*head, "target"), rows)
     for entry in memory.entries.values():
         if entry.correction:
