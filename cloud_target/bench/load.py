@@ -105,7 +105,7 @@ class Load:
 
     async def _describe(self, stub: TargetServiceStub) -> wire.DescribeResponse:
         try:
-            return await stub.Describe(
+            who = await stub.Describe(
                 wire.DescribeRequest(), metadata=self._line.metadata, timeout=CONNECT, wait_for_ready=True
             )
         except grpc.aio.AioRpcError as error:
@@ -116,6 +116,8 @@ class Load:
                     "`cloud-target serve`, or check --address, --ca and --tls"
                 ) from None
             raise TargetRefused(f"the target refused to describe itself: {details}") from None
+        codec.check_revision(who)
+        return who
 
     async def _record(self, stubs: list[TargetServiceStub], wanted: list[Opening]) -> list[Text]:
         """The target's own continuation of each opening."""

@@ -132,6 +132,12 @@ class Remote:
 
     def _describe(self) -> Iterator[Finding]:
         who = self._stub.Describe(wire.DescribeRequest(), timeout=self._timeout, metadata=self._line.metadata)
+        try:
+            codec.check_revision(who)
+        except ProtocolError as error:
+            self._lost = True
+            yield fail("describe", str(error))
+            return
         yield ok(
             "describe",
             f"{who.name}, {who.dtype}, {who.context} tokens of context, vocabulary {who.vocabulary}, "

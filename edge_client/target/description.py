@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_client.target.verdict import nonsense
-from shared.errors import ProtocolError, TargetMismatch
+from shared.errors import TargetMismatch
 from shared.manifest import Manifest
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
@@ -41,12 +41,7 @@ class Description:
             ProtocolError: another revision of the protocol, a limit of 0, or a fingerprint that is too long or not
                 ASCII.
         """
-        if message.protocol != codec.REVISION:
-            older = "target" if message.protocol < codec.REVISION else "device"
-            raise ProtocolError(
-                f"the target speaks revision {message.protocol} of the protocol and this device revision "
-                f"{codec.REVISION}; update Tandem on the {older}"
-            )
+        codec.check_revision(message)
         fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
         if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
             raise nonsense("a fingerprint that is longer than 64 characters or not plain ASCII")

@@ -43,6 +43,20 @@ class AuditedTokens:
         return len(self.nll)
 
 
+def check_revision(target: wire.DescribeResponse) -> None:
+    """See that a target means by its messages what we mean.
+
+    Raises:
+        ProtocolError: it speaks another revision of the contract.
+    """
+    if target.protocol != REVISION:
+        where = "where the target runs" if target.protocol < REVISION else "here"
+        raise ProtocolError(
+            f"the target speaks revision {target.protocol} of the protocol, and this program revision {REVISION}; "
+            f"update Tandem {where}"
+        )
+
+
 def encode_bitmap(flags: Sequence[bool] | np.ndarray) -> bytes:
     """Flags as bits, least significant first, padded with zeros to whole bytes."""
     return np.packbits(np.asarray(flags, dtype=bool), bitorder="little").tobytes()

@@ -24,8 +24,10 @@ from cloud_target.doctor.machine import SystemFiles
 from cloud_target.doctor.remote import Remote
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.options.dial import DialSettings
+from cloud_target.server import servicer
 from cloud_target.server.server import running
-from shared.errors import InputError
+from shared.errors import InputError, ProtocolError
+from shared.wire.v1 import target_pb2 as wire
 from tests.certificates import Authority
 from tests.cloud_target.engine.checkpoints import write_checkpoint
 
@@ -214,6 +216,24 @@ def test_a_target_with_little_room_for_each(capsys):
     assert status == 0
     assert of(findings, "decode", Level.WARN).startswith("RESOURCE_EXHAUSTED: this tenant's 1 tokens a minute")
     assert "log" not in of(findings, "decode", Level.WARN)
+
+
+def test_a_target_of_another_version(capsys, monkeypatch):
+    described = servicer.describe
+
+    def newer(*who) -> wire.DescribeResponse:
+        answer = described(*who)
+        answer.protocol += 1
+        return answer
+
+    monkeypatch.setattr(servicer, "describe", newer)
+    with running(scripted()) as address:
+        status, findings = examine(capsys, "--address", address)
+        assert status == 1
+        assert "update Tandem here" in of(findings, "describe", Level.FAIL)
+        assert findings[-1].name == "describe"
+        assert cli.main(["bench", "--address", address]) == ProtocolError.exit_status
+    assert "update Tandem here" in capsys.readouterr().err
 
 
 def test_a_running_target_without_protection(authority, capsys):

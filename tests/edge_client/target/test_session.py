@@ -302,10 +302,12 @@ def test_a_target_that_describes_itself_oddly_is_refused(change):
         Description.from_wire(wire.DescribeResponse(**described))
 
 
-@pytest.mark.parametrize(("protocol", "older"), [(0, "target"), (codec.REVISION - 1, "target"), (99, "device")])
-def test_another_revision_of_the_protocol_is_refused_in_one_sentence(protocol, older):
+@pytest.mark.parametrize(
+    ("protocol", "where"), [(0, "where the target runs"), (codec.REVISION - 1, "where the target runs"), (99, "here")]
+)
+def test_another_revision_of_the_protocol_is_refused_in_one_sentence(protocol, where):
     described = LoopbackTransport(make_cloud()).describe(1.0)
     assert described.protocol == codec.REVISION
     described.protocol = protocol
-    with pytest.raises(ProtocolError, match=f"revision {protocol} of the protocol .* update Tandem on the {older}$"):
+    with pytest.raises(ProtocolError, match=f"revision {protocol} of the protocol, .* update Tandem {where}$"):
         client_of(Liar([], described))
