@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +27,11 @@ from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.notes import repetition_note
-from shared.chat import render_chat
+from shared.chat.template import Message
 from shared.config import Mode
 from shared.errors import ContextLengthError
 from shared.stopping import Stopper
-from shared.tokenizer import StreamDecoder
+from shared.tokenizer import StreamDecoder, special_tokens
 
 
 class Edge:
@@ -98,17 +98,18 @@ class Edge:
         """
         return self.stream(prompt, **options).finish()
 
-    def chat(self, messages: Sequence[Mapping[str, str]], **options: Unpack[Options]) -> Completion:
-        """Write the assistant's next turn, and return the whole; turns are written as the embedded pair knows them.
+    def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Completion:
+        """Write the assistant's next turn, and return the whole; turns are written as the bundle's template has them.
 
         Args:
-            messages: the turns so far, each with a role (system, user or assistant) and its content.
+            messages: the turns so far, each with a role (system, user, assistant, ...) and its content.
             options: as for `generate`.
 
         Raises:
-            As `generate` does.
+            BundleError: the bundle has no chat template, or one that cannot be used.
+            InputError: turns that the template does not take. Others as `generate` raises them.
         """
-        return self.generate(render_chat(messages), **options)
+        return self.generate(self.bundle.encode_chat(messages), **options)
 
     @overload
     def stream(
@@ -183,7 +184,8 @@ class Edge:
                 f"the prompt has {len(ids)} tokens, and the context holds {context}; shorten the prompt to "
                 f"{context - 1} or fewer"
             )
-        stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, min(settings.max_tokens, room))
+        spelled = special_tokens(self.bundle.tokenizer) if settings.stop else {}
+        stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, min(settings.max_tokens, room), spelled)
         return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)
 
     def _remember(self, ending: Ending) -> Memory:

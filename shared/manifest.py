@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION, Criterion
 from shared.errors import BundleError
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
@@ -150,6 +151,7 @@ class Manifest:
         calibrated_draft: SHA-256 of the draft's graph that the table was measured with.
         familiar: how calibrated text looks to the draft, for each way of sampling.
         wording: of the documents that its openings were taken from; None if there were none.
+        chat: how the checkpoint writes conversations; None if it knows no way.
         digests: SHA-256 of the other files, by name.
     """
 
@@ -166,6 +168,7 @@ class Manifest:
     calibrated_draft: str = ""
     familiar: list[Familiar] = field(default_factory=list)
     wording: Wording | None = None
+    chat: ChatTemplate | None = None
     digests: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -254,6 +257,7 @@ def _made(data: dict[str, Any]) -> Manifest:
         calibration=[Calibration.from_json(cell, name) for name, cell in _numbered("calibration", made.calibration)],
         familiar=[filled(Familiar, way, name) for name, way in _numbered("familiar", made.familiar)],
         wording=filled(Wording, made.wording, "wording") if made.wording else None,
+        chat=filled(ChatTemplate, made.chat, "chat") if made.chat is not None else None,
     )
 
 
@@ -291,6 +295,8 @@ def _check(manifest: Manifest) -> None:
         _check_range(f"familiar[{i}]", way)
     if manifest.wording:
         _check_range("wording", manifest.wording)
+    if manifest.chat:
+        manifest.chat.check("chat")
 
 
 def _check_sampling(name: str, how: Calibration | Familiar) -> None:

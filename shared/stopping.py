@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from shared.errors import InputError
 
@@ -29,6 +30,7 @@ class Stopper:
         end_ids: tokens that end the text; their own text is not shown.
         stops: strings that end the text; not empty.
         max_tokens: the most tokens, an ending token included; at least 1.
+        spelled: tokens that are not shown, and how a stop string may spell them.
 
     Attributes:
         finish_reason: None while the text goes on.
@@ -38,11 +40,24 @@ class Stopper:
         InputError: an empty stop string, or no tokens allowed.
     """
 
-    def __init__(self, end_ids: Iterable[int], stops: Iterable[str], max_tokens: int) -> None:
+    def __init__(
+        self,
+        end_ids: Iterable[int],
+        stops: Iterable[str],
+        max_tokens: int,
+        spelled: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         self._end_ids = frozenset(end_ids)
         self._stops = tuple(dict.fromkeys(stops))
         if "" in self._stops:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
+        wanted = [id for id, word in spelled.items() if any(word in stop for stop in self._stops)]
+        # What is not shown stands in the text that is searched as a lone surrogate, which no text has.
+        self._marks = {id: chr(0xD800 + number) for number, id in enumerate(wanted)}
+        for id in sorted(wanted, key=lambda id: -len(spelled[id])):
+            marked = (stop.replace(spelled[id], self._marks[id]) for stop in self._stops)
+            self._stops = tuple(dict.fromkeys((*self._stops, *marked)))
+        self._unmark = dict.fromkeys(map(ord, self._marks.values()))
         if max_tokens < 1:
             raise InputError(f"max_tokens must be 1 or more, not {max_tokens}", options=("max_tokens",))
         self._max_tokens = max_tokens
@@ -66,7 +81,7 @@ class Stopper:
         if token in self._end_ids:
             self.finish_reason = FinishReason.END
             return ""
-        shown = self._release(text) if self._stops else text
+        shown = self._release(text + self._marks.get(token, "")) if self._stops else text
         if self.finish_reason is None and self.tokens >= self._max_tokens:
             self.finish_reason = FinishReason.LENGTH
         return shown
@@ -76,7 +91,7 @@ class Stopper:
         if self.finish_reason is FinishReason.STOP:
             return ""
         shown = self._release(text) if self._stops else text
-        shown += self._held
+        shown += self._held.translate(self._unmark)
         self._held = ""
         return shown
 
@@ -97,10 +112,10 @@ class Stopper:
         if found:
             self.finish_reason = FinishReason.STOP
             self._held = ""
-            return text[: min(found)[1]]
+            return text[: min(found)[1]].translate(self._unmark)
         cut = min(_possible_start(text, stop) for stop in self._stops)
         self._held = text[cut:]
-        return text[:cut]
+        return text[:cut].translate(self._unmark)
 
 
 def _possible_start(text: str, stop: str) -> int:

@@ -18,7 +18,7 @@ _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
 def load_tokenizer(path: str | Path) -> Tokenizer:
-    """The tokenizer in a `tokenizer.json`.
+    """The tokenizer in a `tokenizer.json`, without the truncation and the padding that batches may want.
 
     Raises:
         BundleError: the file is missing or damaged.
@@ -28,15 +28,18 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     except (OSError, ValueError) as error:
         raise BundleError(f"cannot read the tokenizer {path} ({error}); copy the bundle again, whole") from None
     try:
-        return Tokenizer.from_str(text)
+        tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing more specific
         raise BundleError(f"the tokenizer {path} is damaged ({error}); copy the bundle again, whole") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of a prompt, with the special tokens that the model expects before it.
+    """The ids of a prompt, with the special tokens that the model expects before it: as transformers encodes a text.
 
-    Special tokens written out in `text`, as a rendered chat has them, become the special tokens.
+    The text is its user's own, so special tokens that are written out in it become the special tokens.
 
     Raises:
         InputError: there is nothing to encode, or it is not valid Unicode.
@@ -57,7 +60,7 @@ def bytes_per_token(tokenizer: Tokenizer, ids: Sequence[int]) -> float:
 
     Few bytes mean words that the tokenizer has no tokens for, so text unlike that which it was made for.
     """
-    hidden = _hidden_ids(tokenizer)
+    hidden = special_tokens(tokenizer)
     words = [token for token in ids if token not in hidden]
     return len(tokenizer.decode(words).encode()) / max(len(words), 1)
 
@@ -132,7 +135,7 @@ class _Pieces(dict[int, "str | bytes"]):
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()
         self._tokenizer = tokenizer
-        self._hidden = _hidden_ids(tokenizer)
+        self._hidden = special_tokens(tokenizer)
 
     def __missing__(self, token: int) -> str | bytes:
         written = None if token in self._hidden else self._tokenizer.id_to_token(token)
@@ -153,7 +156,7 @@ class _ContextStream:
 
     def __init__(self, tokenizer: Tokenizer, kinds: set[str], context: Sequence[int]) -> None:
         self._tokenizer = tokenizer
-        self._hidden = _hidden_ids(tokenizer)
+        self._hidden = special_tokens(tokenizer)
         self._byte_tokens = "ByteFallback" in kinds
         self._split_characters = "ByteLevel" in kinds
         self._context: list[int] = []
@@ -205,8 +208,9 @@ class _ContextStream:
         return self._byte_tokens and _BYTE_TOKEN.fullmatch(self._tokenizer.id_to_token(token)) is not None
 
 
-def _hidden_ids(tokenizer: Tokenizer) -> set[int]:
-    return {id for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+def special_tokens(tokenizer: Tokenizer) -> dict[int, str]:
+    """The tokens that stand for no text, by id: as each is spelled."""
+    return {id: token.content for id, token in tokenizer.get_added_tokens_decoder().items() if token.special}
 
 
 def _decoder_kinds(tokenizer: Tokenizer) -> set[str]:

@@ -71,24 +71,6 @@ def read_config(directory: Path) -> dict[str, Any]:
     return _read_json(directory / "config.json")
 
 
-def read_tokenizer(directory: Path) -> Tokenizer:
-    """The fast tokenizer.
-
-    Raises:
-        InputError: absent or damaged.
-    """
-    path = directory / "tokenizer.json"
-    if not path.is_file():
-        raise InputError(
-            f"{directory} has no tokenizer.json; Tandem needs the fast tokenizer: load the old one with transformers' "
-            "AutoTokenizer and save it there with save_pretrained"
-        )
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
-        raise InputError(f"{path} cannot be read ({error}); get the model again") from error
-
-
 def vocabulary_size(tokenizer: Tokenizer) -> int:
     """Ids are below this; it counts gaps too."""
     return 1 + max(tokenizer.get_vocab(with_added_tokens=True).values())

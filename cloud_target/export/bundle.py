@@ -12,14 +12,17 @@ from types import MappingProxyType
 
 from tokenizers import Tokenizer
 
-from cloud_target.engine.files import POCKET, find_directory, read_tokenizer, target_fingerprint
+from cloud_target.engine.files import POCKET, find_directory, target_fingerprint
+from cloud_target.engine.tokens import read_tokens
 from cloud_target.export.builder import write_model
+from cloud_target.export.chat import usable_chat
 from cloud_target.export.check import Differences
-from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokenizer
+from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokens
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, take_draft
 from cloud_target.export.head import baseline_head, read_head
 from cloud_target.export.quantise import Agreement
+from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
 from shared.manifest import Calibration, Familiar, Manifest, Wording, write_manifest
@@ -28,11 +31,12 @@ from shared.tokenizer import load_tokenizer
 
 @dataclass(frozen=True)
 class Target:
-    """Whom a bundle is made for: its name, its fingerprint as the server gives it, and its tokenizer."""
+    """Whom a bundle is made for: its name, its fingerprint as the server gives it, its tokenizer and chat template."""
 
     name: str
     fingerprint: str
     tokenizer: Tokenizer
+    chat: ChatTemplate | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,9 @@ def make_bundle(
     else:
         made = export_draft(draft, dtype or DTYPES[0], kind or KINDS[0], context, tell, least_agreement)
     head = baseline_head(made.graph.hidden) if verifier is None else read_head(verifier, made.graph.hidden)
+    chat = target.chat if target and target.chat else made.chat
+    if chat is None:
+        tell("no chat template: the bundle takes plain prompts only")
     manifest = Manifest(
         name=name or made.name,
         target_name=target.name if target else "no target in particular",
@@ -124,6 +131,7 @@ def make_bundle(
         calibrated_draft=calibrated_draft,
         familiar=list(familiar),
         wording=wording,
+        chat=chat,
     )
     scratch = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
@@ -149,7 +157,7 @@ def draft_tokenizer(draft: str | Path) -> Tokenizer:
     """
     if is_bundle(draft):
         return load_tokenizer(Path(draft).expanduser() / "tokenizer.json")
-    return load_checkpoint_tokenizer(draft)
+    return load_checkpoint_tokens(draft).tokenizer
 
 
 def refuse_changes(dtype: str | None, kind: str | None, context: int | None) -> None:
@@ -175,7 +183,8 @@ def identify_target(source: str) -> Target:
     directory = find_directory(source)
     local = Path(source).expanduser().is_dir()
     name = "pocket-target" if source == POCKET else directory.resolve().name if local else source
-    return Target(name, target_fingerprint(directory), read_tokenizer(directory))
+    tokens = read_tokens(directory if local or source == POCKET else source)
+    return Target(name, target_fingerprint(directory), tokens.tokenizer, usable_chat(tokens))
 
 
 def read_calibration(path: str | Path) -> list[Calibration]:

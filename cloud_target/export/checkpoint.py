@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 from cloud_target.engine.files import vocabulary_size
 from cloud_target.engine.hf.typed import from_pretrained
-from shared.chat import END_OF_TEXT, END_OF_TURN
+from cloud_target.engine.tokens import Tokens, read_tokens
+from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
 from shared.errors import InputError
 
 # A key-value buffer is as long as the context; more than this must be asked for.
@@ -27,6 +28,7 @@ class Checkpoint:
         name: the last part of the directory or of the hub id.
         model: float32 on the CPU, in evaluation mode; its head has one row for each id of the tokenizer.
         tokenizer: of the draft, and of the target it is paired with.
+        tokens: the same, with the chat template.
         vocabulary: number of token ids.
         end_ids: tokens that end a text.
         context: the longest sequence in tokens that the model was made for.
@@ -35,6 +37,7 @@ class Checkpoint:
     name: str
     model: PreTrainedModel
     tokenizer: Tokenizer
+    tokens: Tokens
     vocabulary: int
     end_ids: list[int]
     context: int
@@ -46,7 +49,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     Raises:
         InputError: it cannot be read, is no causal language model, or has no tokenizer of its own.
     """
-    tokenizer = load_checkpoint_tokenizer(source)
+    tokens = load_checkpoint_tokens(source)
     source = Path(source).expanduser() if Path(source).expanduser().is_dir() else str(source)
     try:
         config = AutoConfig.from_pretrained(source)
@@ -61,20 +64,21 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         raise InputError(
             f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"
         )
-    vocabulary = vocabulary_size(tokenizer)
+    vocabulary = vocabulary_size(tokens.tokenizer)
     cut_vocabulary(model, vocabulary)
     return Checkpoint(
         name=Path(source).resolve().name,
         model=model.eval().requires_grad_(False),
-        tokenizer=tokenizer,
+        tokenizer=tokens.tokenizer,
+        tokens=tokens,
         vocabulary=vocabulary,
-        end_ids=end_ids(model, tokenizer),
+        end_ids=end_ids(model, tokens.tokenizer),
         context=int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT),
     )
 
 
-def load_checkpoint_tokenizer(source: str | Path) -> Tokenizer:
-    """The tokenizer of a directory or of a Hugging Face hub id.
+def load_checkpoint_tokens(source: str | Path) -> Tokens:
+    """The tokens of a directory or of a Hugging Face hub id.
 
     Raises:
         InputError: there is none that the `tokenizers` library can run.
@@ -84,15 +88,7 @@ def load_checkpoint_tokenizer(source: str | Path) -> Tokenizer:
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
-    try:
-        if (path / "tokenizer.json").is_file():
-            return Tokenizer.from_file(str(Path(source) / "tokenizer.json"))
-        return AutoTokenizer.from_pretrained(source, use_fast=True).backend_tokenizer
-    except Exception as error:  # `tokenizers` raises nothing more specific
-        raise InputError(
-            f"cannot load a tokenizer from {source} ({_first_line(error)}); give a directory, or a Hugging Face "
-            "id that can be reached"
-        ) from error
+    return read_tokens(source)
 
 
 def set_rope(config: PretrainedConfig) -> None:

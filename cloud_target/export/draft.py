@@ -11,12 +11,14 @@ import onnx
 from tokenizers import Tokenizer
 
 from cloud_target.export.builder import write_model
+from cloud_target.export.chat import tell_endings, usable_chat
 from cloud_target.export.check import Differences, check, make_probe, probe_ids, reference
 from cloud_target.export.checkpoint import DEFAULT_CONTEXT, Checkpoint, load_checkpoint
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.graph import obstacle, shared_buffer_graph
 from cloud_target.export.quantise import Agreement, agreement, quantise, write_texts
 from cloud_target.export.runner import Runner
+from shared.chat.template import ChatTemplate
 from shared.config import Sampling
 from shared.errors import InputError
 from shared.features import LARGEST
@@ -38,6 +40,7 @@ class Draft:
     Attributes:
         name, vocabulary, context, end_ids, graph, probe: as in the manifest.
         tokenizer: of the draft.
+        chat: its chat template, if it has one that a device can use.
         megabytes: size of its graph.
         write: puts `draft.onnx` and `tokenizer.json` into a directory.
         differences: of the float32 graph from torch; None where none was made.
@@ -53,6 +56,7 @@ class Draft:
     tokenizer: Tokenizer
     megabytes: float
     write: Callable[[Path], None]
+    chat: ChatTemplate | None = None
     differences: Differences | None = None
     agreement: Agreement | None = None
 
@@ -85,6 +89,7 @@ def take_draft(bundle: str | Path) -> Draft:
         tokenizer=load_tokenizer(bundle / "tokenizer.json"),
         megabytes=(bundle / "draft.onnx").stat().st_size / 1e6,
         write=write,
+        chat=manifest.chat,
     )
 
 
@@ -122,6 +127,7 @@ def export_draft(
     ids = probe_ids(checkpoint.vocabulary, context)
     differences = check(graph, checkpoint.model, context, ids)
     tell(f"equal to torch within {differences.largest:.1e} standard deviations")
+    tell_endings(checkpoint.tokenizer, tell)
     agreed = None
     if dtype == "int8":
         graph, agreed = _quantise(graph, checkpoint, context, checkpoint.end_ids or ids[:1], least_agreement)
@@ -142,6 +148,7 @@ def export_draft(
         tokenizer=checkpoint.tokenizer,
         megabytes=graph.ByteSize() / 1e6,
         write=write,
+        chat=usable_chat(checkpoint.tokens, checkpoint.end_ids, tell),
         differences=differences,
         agreement=agreed,
     )

@@ -13,7 +13,7 @@ from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, 
 from cloud_target.engine.hf.model import choose_device
 from cloud_target.engine.hf.typed import move
 from cloud_target.export.bundle import Target, draft_tokenizer, identify_target, refuse_changes
-from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokenizer
+from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokens
 from cloud_target.export.draft import is_bundle
 from cloud_target.prepare.settings import Settings
 from shared.errors import InputError
@@ -41,7 +41,7 @@ class Pair:
             refuse_changes(settings.dtype, settings.kind, settings.context)
         self._target = str(POCKET_DIRECTORY) if settings.target == POCKET else settings.target
         self.tokenizer: Tokenizer = draft_tokenizer(settings.draft)
-        check_same_tokens(self.tokenizer, load_checkpoint_tokenizer(self._target))
+        check_same_tokens(self.tokenizer, load_checkpoint_tokens(self._target).tokenizer)
         self.vocabulary = vocabulary_size(self.tokenizer)
 
     @cached_property

@@ -19,7 +19,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from cloud_target.engine.files import vocabulary_size
-from shared.chat import SPECIAL_TOKENS, Message, render_chat
+from shared.chat.pocket import POCKET_TURNS, SPECIAL_TOKENS
+from shared.chat.rendering import render
 from shared.errors import InputError
 
 SEPARATOR = "<|endoftext|>"
@@ -79,13 +80,13 @@ def reading(path: str | Path, what: str) -> Iterator[BinaryIO]:
 
 def as_chat(document: str) -> str | None:
     """The same dialogue with chat tokens, or None if the document is not a dialogue."""
-    turns: list[Message] = []
+    turns: list[dict[str, str]] = []
     for line in document.splitlines():
         match = _TURN.match(line)
         if match is None:
             return None
         turns.append({"role": match[1].lower(), "content": match[2]})
-    return render_chat(turns, add_generation_prompt=False)
+    return render(POCKET_TURNS, turns, goes_on=False)
 
 
 def id_type(vocabulary: int) -> type[np.unsignedinteger]:

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from cloud_target.engine.hf.typed import move
+from cloud_target.engine.tokens import read_tokens
 from shared.errors import InputError
-from shared.tokenizer import load_tokenizer
 
 
 def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
@@ -28,8 +28,8 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
 
 
 def load_model_tokenizer(directory: str | Path) -> Tokenizer:
-    """The tokenizer beside a model."""
-    return load_tokenizer(Path(directory) / "tokenizer.json")
+    """The tokenizer beside a model, as transformers has it."""
+    return read_tokens(directory).tokenizer
 
 
 def run(model: PreTrainedModel, ids: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from cloud_target.training.corpus import read_documents
-from shared.chat import CHAT_TEMPLATE, END_OF_TEXT, SPECIAL_TOKENS
+from cloud_target.training.corpus import has_chat, read_documents
+from shared.chat.pocket import CHAT_TEMPLATE, END_OF_TEXT, SPECIAL_TOKENS
 
 
 def train_tokenizer(paths: Sequence[str | Path], vocabulary: int = 4096) -> Tokenizer:
@@ -35,18 +35,13 @@ def train_tokenizer(paths: Sequence[str | Path], vocabulary: int = 4096) -> Toke
 
 
 def save_tokenizer(tokenizer: Tokenizer, directory: str | Path, context: int) -> None:
-    """Write `tokenizer.json` and the settings that transformers reads beside it."""
+    """Write `tokenizer.json` and the settings that transformers reads beside it: of the pocket models, or of others."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(directory / "tokenizer.json"))
-    settings = {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": END_OF_TEXT,
-        "eos_token": END_OF_TEXT,
-        "pad_token": END_OF_TEXT,
-        "additional_special_tokens": list(SPECIAL_TOKENS[1:]),
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": context,
-        "chat_template": CHAT_TEMPLATE,
-    }
+    settings: dict[str, object] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if has_chat(tokenizer):
+        settings |= {name: END_OF_TEXT for name in ("bos_token", "eos_token", "pad_token")}
+        settings |= {"additional_special_tokens": list(SPECIAL_TOKENS[1:]), "chat_template": CHAT_TEMPLATE}
+    settings |= {"clean_up_tokenization_spaces": False, "model_max_length": context}
     (directory / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.inference.pool import ModelPool
-from shared.errors import InputError
+from shared.chat.template import Message
+from shared.errors import BundleError, InputError
 from shared.manifest import Manifest, read_manifest
 from shared.tokenizer import encode_prompt, load_tokenizer
+
+if TYPE_CHECKING:
+    from shared.chat.prompt import ChatEncoder
 
 
 @dataclass(frozen=True)
@@ -69,3 +75,28 @@ class Bundle:
             if not 0 <= token < self.manifest.vocabulary:
                 raise InputError(f"token id {token} is not in the vocabulary of {self.manifest.vocabulary}")
         return ids
+
+    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+        """The ids of a conversation as the checkpoint's own template writes it, up to where the assistant answers.
+
+        What the turns say stays text, whatever special tokens it spells.
+
+        Args:
+            messages: the turns so far, each with a role and its content.
+
+        Raises:
+            InputError: they are no conversation, or none that the template takes.
+            BundleError: the bundle has no template, or one that cannot be used.
+        """
+        return self._chat.encode(messages)
+
+    @cached_property
+    def _chat(self) -> ChatEncoder:
+        if self.manifest.chat is None:
+            raise BundleError(
+                f"the bundle {self.manifest.name} has no chat template; give a plain prompt, or make the bundle again "
+                "from a checkpoint that has one"
+            )
+        from shared.chat.prompt import ChatEncoder  # with it comes Jinja, which only a chat needs
+
+        return ChatEncoder(self.tokenizer, self.manifest.chat, self.manifest.end_ids)

@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
         "context": f"{manifest.context} tokens",
         "draft": f"{draft.layers} layers, hidden size {draft.hidden}, {draft.dtype}, {draft.kind}, "
         f"{(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
+        "chat": "by the template of its checkpoint" if manifest.chat else "none: it takes plain prompts only",
     }
     for name, fact in facts.items():
         print(f"{name:<10} {fact}".translate(CONTROLS))

@@ -14,7 +14,6 @@ from edge_client.decoding.text import Token
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.stream import LossWarning, Stream
-from shared.chat import render_chat
 from shared.errors import InputError
 
 
@@ -40,16 +39,17 @@ def run(options: argparse.Namespace) -> int:
         audit=not options.no_audit,
         learn=options.learn,
     )
-    rendered = render_chat([{"role": "user", "content": prompt}]) if options.chat else prompt
+    bundle = Bundle.load(options.bundle)
+    encoded = bundle.encode_chat([{"role": "user", "content": prompt}]) if options.chat else bundle.encode(prompt)
     with (
         Edge(
             options.target,
-            bundle=Bundle.load(options.bundle),
+            bundle=bundle,
             credentials=read_credentials(options) if settings.needs_target else None,
             memory=not options.no_memory,
             **vars(settings),
         ) as edge,
-        edge.stream(rendered) as stream,
+        edge.stream(encoded) as stream,
     ):
         return _show(stream, prompt, options)
 

@@ -23,8 +23,7 @@ from edge_client.testing.lossy import LossyTransport, MortalService, Trouble
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from edge_client.testing.scripts import Script, blurred, probabilities, random_script, replies
 from edge_client.testing.target import ScriptedTarget
-from edge_client.testing.tokenizer import byte_tokenizer
-from shared.chat import render_chat
+from edge_client.testing.tokenizer import byte_tokenizer, render_chat
 
 __all__ = [
     "LoopbackLink",

@@ -15,6 +15,7 @@ from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from edge_client.testing.scripts import Script, probabilities
 from edge_client.testing.target import SCRIPTED
 from edge_client.testing.tokenizer import END_IDS, byte_tokenizer
+from shared.chat.pocket import POCKET_CHAT
 from shared.manifest import DraftGraph, Manifest, Probe
 from shared.sampling import Draw
 
@@ -70,4 +71,5 @@ def scripted_manifest(vocabulary: int, context: int = 512, candidates: int = 64)
         end_ids=list(END_IDS),
         draft=DraftGraph("concat", 1, 1, 8, _HIDDEN, candidates, "float32"),
         probe=Probe([1], [1], [0.0], 0.1),
+        chat=POCKET_CHAT,
     )

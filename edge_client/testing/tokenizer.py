@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from shared.chat import SPECIAL_TOKENS
+from shared.chat.pocket import POCKET_CHAT, SPECIAL_TOKENS
+from shared.chat.rendering import render
+from shared.chat.template import Message
 from shared.tokenizer import BYTE_CHARACTERS
 
 # The special tokens of the pocket models come first; of them these two end a text.
@@ -26,3 +29,8 @@ def byte_tokenizer() -> Tokenizer:
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     return made
+
+
+def render_chat(messages: Sequence[Message]) -> str:
+    """A conversation as the text that a scripted bundle makes of it; `byte_tokenizer` encodes it."""
+    return render(POCKET_CHAT, messages)

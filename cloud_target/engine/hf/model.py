@@ -17,7 +17,6 @@ from cloud_target.engine.files import (
     POCKET,
     find_directory,
     read_config,
-    read_tokenizer,
     target_fingerprint,
     vocabulary_size,
     weight_files,
@@ -25,6 +24,7 @@ from cloud_target.engine.files import (
 from cloud_target.engine.hf.cpu import guard_bfloat16
 from cloud_target.engine.hf.typed import from_pretrained, move, token_embeddings
 from cloud_target.engine.interface import Description
+from cloud_target.engine.tokens import read_tokens
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
 
@@ -62,8 +62,8 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     if place.type == "cpu" and dtype == "bfloat16":
         guard_bfloat16()
     directory = find_directory(name)
-    tokenizer = read_tokenizer(directory)
     source = str(directory) if Path(name).expanduser().is_dir() or name == POCKET else name
+    tokenizer = read_tokens(source).tokenizer
     model = move(_read_model(source, directory, DTYPES[dtype]), place).eval()
     vocabulary, rows = vocabulary_size(tokenizer), token_embeddings(model).shape[0]
     if vocabulary > rows:
