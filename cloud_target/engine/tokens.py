@@ -89,7 +89,14 @@ def _load(source: str, name: str) -> Any:
             if not (Path(source) / "tokenizer.json").is_file() or (Path(source) / "tokenizer_config.json").is_file():
                 raise
             loaded = PreTrainedTokenizerFast(tokenizer_file=str(Path(source) / "tokenizer.json"))
+        if len(loaded) <= len(loaded.added_tokens_decoder):  # transformers 5 makes one of no file at all
+            raise ValueError("its files hold no vocabulary")
     except Exception as error:  # the hub's, the library's and transformers' own errors have no common base
+        if Path(source).is_dir() and not (Path(source) / "tokenizer.json").is_file():
+            raise InputError(
+                f"{name} has no tokenizer.json, and transformers cannot make one here ({_first_line(error)}); load the "
+                "tokenizer with transformers' AutoTokenizer where that can be done, and save it with save_pretrained"
+            ) from error
         raise InputError(
             f"transformers cannot load a tokenizer from {name} ({_first_line(error)}); give a directory, or a Hugging "
             "Face id that can be reached, with a tokenizer.json"

@@ -43,7 +43,7 @@ POCKET_CORPORA = (
         name="Schema-Guided Dialogue",
         licence="CC BY-SA 4.0",
         source="Rastogi et al., arXiv 1909.05855",
-        note="the dialogues' text, as plain lines and in the chat form of `shared/chat.py`",
+        note="the dialogues' text, as plain lines and in the chat form of `shared/chat/pocket.py`",
     ),
 )
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from jinja2 import Template, nodes
+from jinja2 import Template, TemplateError, nodes
 
 from shared.chat.account import Account, account
-from shared.chat.sandbox import Refused, Sandbox
+from shared.chat.sandbox import Sandbox
 from shared.chat.template import ChatTemplate, Message
 from shared.errors import BundleError, InputError
 
@@ -34,9 +34,9 @@ def render(
         return _compiled(template.source, *marked).render(
             messages=messages, tools=None, documents=None, add_generation_prompt=goes_on, **template.tokens
         )
-    except Refused as error:
-        raise InputError(f"the chat template refuses these turns ({error.message}); give others") from None
     except Exception as error:  # a program from elsewhere: anything can come of it
+        if type(error) is TemplateError:  # by its `raise_exception`
+            raise InputError(f"the chat template refuses these turns ({error.message}); give others") from None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise BundleError(
             f"the chat template cannot be used ({reason}); give a plain prompt, or make the bundle again from a "

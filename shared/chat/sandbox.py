@@ -31,10 +31,6 @@ _LARGEST_BITS = 4096
 _WIDE = re.compile(r"%(\([^)]*\))?[^a-zA-Z%]*(\*|\d{3})|\{[^{}]*(\{|:[^{}]*\d{3})")
 
 
-class Refused(TemplateError):
-    """What a template says by `raise_exception`."""
-
-
 class Generation(Extension):
     """``{% generation %}``, by which templates tell training what the assistant wrote: here, what is inside."""
 
@@ -178,7 +174,7 @@ def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _raise_exception(message: object) -> None:
-    raise Refused(str(_weighed(message))[:500])
+    raise TemplateError(str(_weighed(message))[:500])
 
 
 def _strftime_now(form: str) -> str:
@@ -246,9 +242,9 @@ def _to_json(
 
 
 @pass_eval_context
-def _replace(context: EvalContext, text: object, old: str, new: str, count: int | None = None) -> str:
+def _replace(context: EvalContext, text: Any, old: str, new: str, count: int | None = None) -> str:
     _check_replace(str(_weighed(text)), old, new)
-    return filters.do_replace(context, text, old, new, count)  # type: ignore[arg-type]
+    return filters.do_replace(context, text, old, new, count)
 
 
 @pass_eval_context

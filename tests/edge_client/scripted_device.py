@@ -23,7 +23,7 @@ from edge_client.cli.main import main
 from edge_client.edge import Edge
 from edge_client.inference.draft import Step
 from edge_client.testing import LoopbackTransport, ManualClock, scripted_bundle, scripted_manifest
-from shared.chat import SPECIAL_TOKENS
+from shared.chat.pocket import SPECIAL_TOKENS
 from shared.manifest import Manifest
 from shared.sampling import Draw
 

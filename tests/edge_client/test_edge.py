@@ -14,9 +14,9 @@ from edge_client.testing import (
     ScriptedTarget,
     byte_tokenizer,
     random_script,
+    render_chat,
     scripted_edge,
 )
-from shared.chat import render_chat
 from shared.config import Mode
 from shared.errors import BundleError, ContextLengthError, InputError, LinkBroken, TargetMismatch, TargetUnavailable
 from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest

@@ -71,7 +71,7 @@ def test_missing_and_damaged_checkpoints_are_refused(tmp_path, checkpoints):
     with pytest.raises(InputError, match=r"no config\.json"):
         load_checkpoint(tmp_path)
     (tmp_path / "config.json").write_text((checkpoints["llama"] / "config.json").read_text())
-    with pytest.raises(InputError, match="cannot load a tokenizer"):
+    with pytest.raises(InputError, match=r"has no tokenizer\.json"):
         load_checkpoint(tmp_path)
     tiny_tokenizer().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="cannot load a causal language model"):

@@ -24,7 +24,7 @@ from cloud_target.training.corpus import (
 )
 from cloud_target.training.packing import pack_rows, row_places
 from cloud_target.training.tokenizer import save_tokenizer, train_tokenizer
-from shared.chat import SPECIAL_TOKENS, render_chat
+from shared.chat.pocket import SPECIAL_TOKENS
 from shared.errors import InputError
 
 DIALOGUE = "User: Is the table free?\nAssistant: It is, at noon.\nUser: Thank you."
@@ -87,7 +87,7 @@ def test_missing_corpus_is_refused(tmp_path: Path) -> None:
 def test_a_dialogue_has_a_chat_form_and_a_story_has_none() -> None:
     turns = [line.split(": ", 1) for line in DIALOGUE.splitlines()]
     messages = [{"role": role.lower(), "content": content} for role, content in turns]
-    assert as_chat(DIALOGUE) == render_chat(messages, add_generation_prompt=False)
+    assert as_chat(DIALOGUE) == "".join(f"<|{turn['role']}|>{turn['content']}<|end|>" for turn in messages)
     assert as_chat(STORY) is None
 
 

@@ -18,11 +18,11 @@ from edge_client.testing import (
     byte_tokenizer,
     probabilities,
     random_script,
+    render_chat,
     replies,
     scripted_bundle,
     scripted_edge,
 )
-from shared.chat import render_chat
 from shared.config import Mode
 from shared.tokenizer import StreamDecoder
 
@@ -98,7 +98,7 @@ def test_every_byte_is_a_token():
 
 
 def test_a_chat_can_be_rendered():
-    assert ids(render_chat([{"role": "user", "content": "Hi"}])) == [3, *ids("Hi"), 1, 4]
+    assert ids(render_chat([{"role": "user", "content": "Hi"}])) == [0, 3, *ids("Hi"), 1, 4]
 
 
 def test_a_chat_says_what_it_is_told_to():
