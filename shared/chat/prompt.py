@@ -66,7 +66,7 @@ class ChatEncoder:
                 ids = self._encode_guarded(turns)
             else:
                 ids = self._ids(text)
-        except UnicodeError:
+        except (TypeError, UnicodeError):
             raise InputError("the chat is not valid Unicode text; give it as UTF-8") from None
         if not ids:
             raise InputError("the chat template writes nothing for these turns; give others")

@@ -23,6 +23,7 @@ def read(path: Path) -> str:
 
 def test_no_file_is_long() -> None:
     lengths = {str(p.relative_to(ROOT)): len(read(p).splitlines()) for p in files(*SOURCES) if not is_generated(p)}
+    lengths.pop("docs/modules.md")  # a tool writes it, and a line a module is no length
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
