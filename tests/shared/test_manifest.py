@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
-from shared.manifest import read_manifest
+from shared.manifest import read_manifest, write_manifest
 from tests.edge_client.bundles import made_bundle
 
 # What a field is changed to, and what is then said about it.
@@ -28,6 +30,7 @@ CHANGES = {
     "wording": ({"window": 8, "low": 3.0, "high": 2.0}, "`wording.low` must be a number from 0 to 2, not 3.0"),
     "calibration": ([{"criterion": "loose"}], "`calibration[0].temperature` is missing"),
     "draft": ({}, "`draft.kind` is missing"),
+    "chat": ({"source": "x", "tokens": {"bos_token": 3}}, "`chat.tokens.bos_token` must be a list, not 3"),
     "format": (99, "has the format 99, and this version of Tandem reads 1"),
     "colour": ("red", "`colour` is a field that there should not be"),
 }
@@ -42,6 +45,16 @@ def test_a_field_that_cannot_be_used_is_named_with_its_value(tmp_path, field):
     with pytest.raises(BundleError, match="make the bundle again") as caught:
         read_manifest(tmp_path)
     assert said in str(caught.value)
+
+
+def test_a_chat_template_is_kept_and_a_bundle_without_one_is_none(tmp_path):
+    path = Path(made_bundle(tmp_path)) / "manifest.json"
+    chat = ChatTemplate("{{ bos_token }}", {"bos_token": "<s>", "additional_special_tokens": ["a"]})
+    write_manifest(tmp_path, replace(read_manifest(tmp_path), chat=chat))
+    assert read_manifest(tmp_path).chat == chat
+    older = {name: value for name, value in json.loads(path.read_text()).items() if name != "chat"}
+    path.write_text(json.dumps(older))
+    assert read_manifest(tmp_path).chat is None
 
 
 def test_every_number_of_the_calibration_is_looked_at(tmp_path):

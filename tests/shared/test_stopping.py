@@ -97,3 +97,34 @@ def test_a_stop_that_completes_in_the_last_bytes_is_not_shown():
 def test_what_makes_no_sense_is_refused(stops, most):
     with pytest.raises(InputError):
         Stopper([], stops, most)
+
+
+# Tokens that are not shown, and that a stop string may spell.
+
+SPELLED = {5: "<|user|>", 6: "<|us", 7: "<|end|>"}
+
+
+def write(stops: list[str], tokens: list[tuple[int, str]]) -> tuple[str, FinishReason | None]:
+    stopper = Stopper([END], stops, 100, SPELLED)
+    shown = ""
+    for token, text in tokens:
+        shown += stopper.push(token, text)
+    return shown + stopper.flush(), stopper.finish_reason
+
+
+@pytest.mark.parametrize(
+    ("stops", "tokens", "shown"),
+    [
+        (["<|user|>"], [(1, "a"), (5, ""), (1, "b")], "a"),
+        (["<|user|>"], [(1, "a<|us"), (1, "er|>b")], "a"),  # written as text
+        (["a<|user|>b"], [(1, "xa"), (5, ""), (1, "bc")], "x"),
+        (["a<|user|>b"], [(1, "xa"), (5, ""), (1, "c")], None),
+        (["<|user|><|end|>"], [(1, "a"), (5, ""), (7, ""), (1, "b")], "a"),
+        (["<|user|><|end|>"], [(1, "a"), (5, ""), (1, "b"), (7, "")], None),
+        (["<|user|>", "b"], [(1, "ab"), (5, "")], "a"),
+        (["b"], [(1, "a"), (5, ""), (1, "c")], None),
+    ],
+)
+def test_a_token_that_is_not_shown_can_stop_a_text(stops, tokens, shown):
+    whole = "".join(text for _, text in tokens)
+    assert write(stops, tokens) == ((whole, None) if shown is None else (shown, FinishReason.STOP))

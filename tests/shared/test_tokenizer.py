@@ -256,6 +256,16 @@ def test_prompts_that_are_no_text_are_refused(text):
         encode_prompt(byte_level(), text)
 
 
+def test_a_loaded_tokenizer_neither_cuts_nor_pads(tmp_path):
+    tokenizer = Tokenizer.from_str(byte_level().to_str())
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=64, pad_id=1, pad_token="!")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    loaded = load_tokenizer(tmp_path / "tokenizer.json")
+    for text in ("Hi", TEXTS[0] * 20):
+        assert encode_prompt(loaded, text) == byte_level().encode(text).ids
+
+
 def test_load(tmp_path):
     path = tmp_path / "tokenizer.json"
     byte_level().save(str(path))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
 from edge_client.testing import LoopbackTransport
 from shared.errors import TargetUnavailable
+from shared.manifest import read_manifest, write_manifest
 from tests.edge_client.bundles import made_bundle
 from tests.edge_client.clients import client_of
 from tests.edge_client.scripted_device import fake_bundle, fake_cloud
@@ -364,7 +366,10 @@ def test_info(tmp_path, capsys):
     bundle = made_bundle(tmp_path)
     assert cli.main(["info", "--bundle", bundle]) == 0
     out = capsys.readouterr().out
-    for fact in ("fake", "scripted", "512 tokens", "1.5 MB"):
+    for fact in ("fake", "scripted", "512 tokens", "1.5 MB", "chat       by the template of its checkpoint"):
         assert fact in out
     assert cli.main(["info", "--json", "--bundle", bundle]) == 0
     assert json.loads(capsys.readouterr().out)["calibration"][0]["criterion"] == "typical"
+    write_manifest(bundle, replace(read_manifest(bundle), chat=None))
+    assert cli.main(["info", "--bundle", bundle]) == 0
+    assert "chat       none: it takes plain prompts only" in capsys.readouterr().out
