@@ -3,7 +3,7 @@
 draft.onnx      the draft's graph
 verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [1, 2]
 tokenizer.json
-manifest.json   what they are, whom they were made for, and how the verifier is calibrated
+manifest.json   what they are, whom they were made for, how the verifier is calibrated, and how chats are written
 """
 
 from __future__ import annotations

@@ -97,6 +97,13 @@ def _is_hub_id(source: str) -> bool:
 
 
 def _settings_digest(directory: Path) -> str:
-    """Of the files that say how a model ends its texts, which its fingerprint leaves out."""
-    paths = [directory / name for name in ("config.json", "generation_config.json")]
+    """Of the files that say how a model begins and ends its texts, which its fingerprint leaves out."""
+    names = (
+        "config.json",
+        "generation_config.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "chat_template.json",
+    )
+    paths = [directory / name for name in names]
     return hashlib.sha256("".join(file_digest(path) for path in paths if path.is_file()).encode()).hexdigest()
