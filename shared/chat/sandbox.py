@@ -7,28 +7,23 @@ an `Account` before it is made.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable, Sized
 from datetime import datetime
-from functools import wraps
 from types import BuiltinMethodType
 from typing import Any
 
-from jinja2 import TemplateError, filters, nodes, pass_eval_context
+from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
-from jinja2.nodes import EvalContext
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 from jinja2.visitor import NodeTransformer
 
 from shared.chat.account import account
+from shared.chat.filters import check_format, check_replace, known_filters, watched, weighed
 
 # Whole numbers beyond this many bits are no business of a template.
 _LARGEST_BITS = 4096
-# Fields of a format that are 100 and more wide, or as wide as something else says.
-_WIDE = re.compile(r"%(\([^)]*\))?[^a-zA-Z%]*(\*|\d{3})|\{[^{}]*(\{|:[^{}]*\d{3})")
 
 
 class Generation(Extension):
@@ -48,12 +43,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def __init__(self) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols], finalize=_weighed)
-        known: dict[str, Callable[..., Any]] = {name: self.filters[name] for name in _FILTERS}
-        texts = {name: _of_text(self.filters[name]) for name in _TEXT_FILTERS}
-        known |= {"replace": _replace, "join": _join, "indent": _indent, "tojson": _of_text(_to_json)}
-        self.filters = {name: _watched(function) for name, function in (known | texts).items()}
-        self.tests = {name: _watched(function) for name, function in self.tests.items()}
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols], finalize=weighed)
+        self.filters = {name: watched(function) for name, function in known_filters().items()}
+        self.tests = {name: watched(function) for name, function in self.tests.items()}
         self.globals = {name: self.globals[name] for name in ("range", "dict", "namespace", "cycler", "joiner")}
         self.globals |= {"raise_exception": _raise_exception, "strftime_now": _strftime_now}
 
@@ -75,7 +67,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     @staticmethod
     def concat(pieces: Iterable[str]) -> str:
         """Output put together: of the whole template, of a macro, of a block that is assigned."""
-        return "".join(account.get().made("".join(account.get().gather(pieces))))
+        return account.get().made("".join(account.get().gather(pieces)))
 
     @staticmethod
     def tied(*parts: object) -> str:
@@ -87,7 +79,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         spent = account.get()
         match operator, left, right:
             case "%", str() | bytes(), _:
-                _check_format(left, right)
+                check_format(left, right)
             case "+", Sized(), Sized():
                 spent.step(len(left) + len(right))
             case ("*", Sized(), int()) | ("*", int(), Sized()):
@@ -112,7 +104,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return None
 
         def checked(*args: Any, **kwargs: Any) -> str:
-            _check_format(value.__self__, (args, kwargs))
+            check_format(value.__self__, (args, kwargs))
             return wrapped(*args, **kwargs)
 
         return checked
@@ -143,51 +135,13 @@ def _call(name: str, arguments: list[nodes.Expr], line: int | None = None) -> no
     return nodes.Call(nodes.EnvironmentAttribute(name), arguments, [], None, None, lineno=line)
 
 
-def _weighed(value: object) -> object:
-    """What is written into the output, seen to be of a bearable length as text."""
-    if not isinstance(value, str):
-        account.get().weigh(value)
-    return value
-
-
-def _watched(function: Any) -> Callable[..., Any]:
-    """A filter or test that is charged for."""
-
-    @wraps(function)  # which keeps the marks by which Jinja knows what to give it
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        account.get().step()
-        return account.get().made(function(*args, **kwargs))
-
-    return watched
-
-
-def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that makes text of what it is given."""
-
-    @wraps(function)
-    def weighed(*args: Any, **kwargs: Any) -> Any:
-        for value in args:
-            _weighed(value)
-        return function(*args, **kwargs)
-
-    return weighed
-
-
 def _raise_exception(message: object) -> None:
-    raise TemplateError(str(_weighed(message))[:500])
+    raise TemplateError(str(weighed(message))[:500])
 
 
 def _strftime_now(form: str) -> str:
-    _check_format(form, ())
+    check_format(form, ())
     return datetime.now().strftime(form)
-
-
-def _check_format(form: str | bytes, given: object) -> None:
-    text = form.decode("latin-1") if isinstance(form, bytes) else form
-    if _WIDE.search(text.replace("{{", "")):
-        raise SecurityError("it formats text to a great width")
-    fields = text.count("%") + text.count("{")
-    account.get().step(25 * len(text) + fields * account.get().weigh(given))
 
 
 def _check_bits(bits: int) -> None:
@@ -210,7 +164,7 @@ def _checked(method: BuiltinMethodType, args: tuple[Any, ...]) -> tuple[Any, ...
     owner, name = method.__self__, method.__name__
     match owner, name, args:
         case str(), "replace", (old, new, *_):
-            _check_replace(owner, old, new)
+            check_replace(owner, old, new)
         case str(), "join", (items,):
             return (account.get().gather(items, len(owner)),)
         case str(), _, (int() as width, *_) if name in _PADDING_METHODS:
@@ -222,46 +176,3 @@ def _checked(method: BuiltinMethodType, args: tuple[Any, ...]) -> tuple[Any, ...
         case _:
             raise SecurityError(f"it calls the method `{name}` of `{type(owner).__name__}`")
     return args
-
-
-def _check_replace(text: str, old: str, new: str) -> None:
-    account.get().step(len(text) + text.count(old) * len(new))
-
-
-def _to_json(
-    value: object,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """As transformers has it; Jinja's own would write the signs of HTML in another way."""
-    if indent is not None and not (isinstance(indent, int) and indent <= 16):
-        raise SecurityError("it indents JSON by more than 16")
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-@pass_eval_context
-def _replace(context: EvalContext, text: Any, old: str, new: str, count: int | None = None) -> str:
-    _check_replace(str(_weighed(text)), old, new)
-    return filters.do_replace(context, text, old, new, count)
-
-
-@pass_eval_context
-def _join(context: EvalContext, items: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
-    return filters.sync_do_join(context, account.get().gather(items, len(d)), d, attribute)
-
-
-def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    step = len(width) if isinstance(width, str) else width
-    _weighed(text)
-    account.get().step(len(str(text)) + step * (len(str(text).splitlines()) + 1))
-    return filters.do_indent(text, width, first, blank)
-
-
-# Of Jinja's filters, those whose result is bounded by what they are given; the second make text of it.
-_FILTERS = (
-    *("abs", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length", "list", "map"),
-    *("max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "unique"),
-)
-_TEXT_FILTERS = ("capitalize", "e", "escape", "lower", "safe", "string", "title", "trim", "upper", "wordcount")

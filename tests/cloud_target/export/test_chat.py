@@ -22,7 +22,7 @@ def test_every_family_can_chat(tmp_path, family):
 @pytest.mark.parametrize(
     ("template", "sentence"),
     [
-        ("{{ messages[0].content | center(80) }}", "No filter named 'center'"),
+        ("{{ messages[0].content | urlize }}", "No filter named 'urlize'"),
         ("{{ raise_exception('only with tools') }}", "it takes no plain conversation"),
         ("{{ messages[0].content }}{{ namespace | string | length }}", "makes"),
     ],

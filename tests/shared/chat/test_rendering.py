@@ -44,6 +44,9 @@ EXPRESSIONS = [
     "{{ 'role' in messages[0] }} {{ messages[-1].content[:2] }}",
     "{{ missing | default('d') }} {{ missing }} {{ messages[0].missing }} "
     "{{ 3 | string + '4' }} {{ '5' | int + 1 }} {{ 1.5 }}",
+    "{{ [3, 4] | sum }} {{ 2.567 | round(1) }} {{ 'a' | center(5) }}| {{ '%s!' | format('a') }} "
+    "{{ 'a b c' | truncate(3) }} {{ [{'n': 2}, {'n': 3}] | sum(attribute='n') }}",
+    "{{ range(5) | batch(2, 'x') | list }} {{ range(5) | slice(2) | list }} {{ messages | groupby('role') | length }}",
     "{% generation %}{{ messages[0].role }}{% endgeneration %} "
     "{{ range(3) | list }} {{ cycler('a', 'b').next() }} {{ dict(a=1).a }}",
 ]
@@ -127,6 +130,12 @@ HARMFUL = [
     "{{ 'a'.__mul__(1000000000) }}",
     "{{ 'a' | center(1000000000) }}",
     "{{ 'a' | indent(1000000000, first=true) }}",
+    "{{ ('%s' * 10000) | format(*(('a' * 10000,) * 10000)) }}",
+    "{{ 'a' | center(width=1000000000) }}",
+    "{{ [1] | batch(1000000000, 'x') | list }}",
+    "{{ [[1]] * 100000 | sum(start=[]) }}",
+    "{{ ([[1]] * 100000) | sum(start=[]) }}",
+    "{{ 'a' | xmlattr }}",
     "{{ '%1000000000d' % 1 }}",
     "{{ '%*d' % (1000000000, 1) }}",
     "{{ ('%s' * 10000) % (('a' * 10000,) * 10000) }}",
