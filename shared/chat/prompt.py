@@ -87,9 +87,11 @@ class ChatEncoder:
 
     @cached_property
     def _unknown_id(self) -> int | None:
-        model = json.loads(self._tokenizer.to_str())["model"]
-        unknown = model.get("unk_id")
-        return unknown if unknown is not None else self._control.get(model.get("unk_token"))
+        model = self._tokenizer.model
+        if not hasattr(model, "unk_token"):  # Unigram says it in its file only
+            unknown: int | None = json.loads(self._tokenizer.to_str())["model"].get("unk_id")
+            return unknown
+        return self._control.get(model.unk_token)
 
     def _encode_guarded(self, turns: list[dict[str, str]]) -> list[int]:
         characters = "".join(sorted({one for token in self._control for one in _telling(token)}))
