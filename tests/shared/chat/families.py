@@ -97,6 +97,9 @@ MISTRAL = """{{- bos_token }}
 {%- else %}{{- raise_exception('only user and assistant, not ' + (message.role | tojson)) }}{% endif %}
 {%- endfor %}"""
 
+PHI3 = """{% for message in messages %}{{ '<|' + message['role'] + '|>' + '\\n' + message['content'] + '<|end|>\\n' }}
+{%- endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"""
+
 DEEPSEEK = """{{ bos_token }}{% for message in messages %}
 {%- if message.role == 'user' %}{{ '<\uff5cUser\uff5c>' + message.content }}
 {%- elif message.role == 'assistant' %}
@@ -174,6 +177,14 @@ def _llama2() -> Tokenizer:
         normalizer, decoders.Sequence([*_DECODER, decoders.Strip(" ", 1, 0)]), ["<unk>", "<s>", "</s>"]
     )
     made.add_special_tokens([AddedToken(token, normalized=False) for token in ("<unk>", "<s>", "</s>")])
+    return made
+
+
+def _phi3() -> Tokenizer:
+    """Llama 2's, with control tokens that swallow the space behind them."""
+    made = Tokenizer.from_str(_llama2().to_str())
+    tokens = ("<|end|>", "<|system|>", "<|user|>", "<|assistant|>")
+    made.add_special_tokens([AddedToken(token, normalized=False, rstrip=True) for token in tokens])
     return made
 
 
@@ -301,6 +312,7 @@ FAMILIES: dict[str, tuple[Callable[[], Tokenizer], dict[str, Any], str]] = {
         GEMMA,
     ),
     "mistral": (_mistral, {"tokenizer_class": "LlamaTokenizer", "legacy": False, **_S}, MISTRAL),
+    "phi3": (_phi3, {"tokenizer_class": "LlamaTokenizer", "legacy": False, **_S}, PHI3),
     "zephyr": (_llama2, {"tokenizer_class": "LlamaTokenizer", "legacy": True, **_S}, ZEPHYR),
     "deepseek": (
         _qwen(
