@@ -24,6 +24,7 @@ from edge_client.inference.draft import Draft
 from edge_client.inference.runtime import open_session
 from shared.config import Sampling
 from shared.manifest import Manifest
+from shared.paths import typed_path
 from shared.sampling import Sampler
 
 PARTS = ("bare", "feed", "draw", "verify", "head", "local")
@@ -146,7 +147,9 @@ def random_bundle(shape: str, dtype: str, tokenizer: Path, directory: Path) -> P
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=Path, default=POCKET, help="bundle to measure (default: the embedded one)")
+    parser.add_argument(
+        "--bundle", type=typed_path, default=POCKET, help="bundle to measure (default: the embedded one)"
+    )
     parser.add_argument(
         "--shape",
         nargs="+",

@@ -29,6 +29,7 @@ from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 from shared.manifest import DOUBT_COLUMNS
+from shared.paths import typed_path
 
 ASK_RATES = (0.04, 0.08, 0.18, 0.29)
 # An audit is known when the next call has come back: tokens before it, some ten positions ago on average.
@@ -175,7 +176,7 @@ def read_work(work: Path, most: int, seed: int) -> tuple[Rows, dict[str, list[Ro
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path, help="the work directory of a finished `cloud-target prepare`")
+    parser.add_argument("work", type=typed_path, help="the work directory of a finished `cloud-target prepare`")
     parser.add_argument("--rows", type=count, default=600_000, help="rows to train each head on (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the fits (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), metavar="HEAD", help="these heads only")

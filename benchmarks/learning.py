@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 from shared.manifest import DOUBT_COLUMNS
+from shared.paths import typed_path
 
 BUDGETS = (0.01, 0.05)
 
@@ -56,7 +56,7 @@ def taught(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", type=Path, help="the work directory of a finished `cloud-target prepare`")
+    parser.add_argument("work", type=typed_path, help="the work directory of a finished `cloud-target prepare`")
     arguments = parser.parse_args()
     _, judged = read_work(arguments.work, 1, 0)
     path = arguments.work / "heads" / VERIFIER

@@ -36,6 +36,7 @@ from benchmarks.workers import Workers
 from cloud_target.training.corpus import read_documents
 from edge_client.bundles.pocket import POCKET
 from shared.config import Criterion, Mode
+from shared.paths import typed_path
 from shared.tokenizer import load_tokenizer
 
 LEGEND = """\
@@ -124,7 +125,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--documents",
-        type=Path,
+        type=typed_path,
         nargs="+",
         default=[],
         metavar="FILE",
@@ -151,7 +152,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--budgets", type=float, nargs="+", help="(default: 0.01 0.02 0.05 0.1, in other scenarios 0.01 0.05)"
     )
-    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the edge (default: the embedded one)")
+    parser.add_argument("--bundle", type=typed_path, default=POCKET, help="of the edge (default: the embedded one)")
     parser.add_argument(
         "--scenario",
         type=Scenario,
@@ -162,8 +163,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="what is not as it was calibrated (default: plain)",
     )
     parser.add_argument("--jobs", type=count, default=2, help="processes side by side (default: %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
+    parser.add_argument("--json", type=typed_path, metavar="FILE", help="write the cells there as well")
+    parser.add_argument("--markdown", type=typed_path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args(arguments)
     if not options.documents and set(options.scenario) != {Scenario.UNSEEN}:
         parser.error("give --documents; only --scenario unseen brings its own")

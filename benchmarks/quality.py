@@ -36,6 +36,7 @@ from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Criterion, Mode
 from shared.errors import InputError
+from shared.paths import typed_path, typed_place
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1)
 LOCAL, CLOUD = "local", "cloud"
@@ -229,7 +230,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--documents",
-        type=Path,
+        type=typed_path,
         nargs="+",
         required=True,
         metavar="FILE",
@@ -245,9 +246,11 @@ def main() -> int:
         "--top-p", type=float, nargs="+", default=[0.9], help="one, or one for each temperature (default: 0.9)"
     )
     parser.add_argument("--samples", type=int, default=3, help="texts to show side by side (default: %(default)s)")
-    parser.add_argument("--bundle", type=Path, default=POCKET, help="of the edge (default: the embedded one)")
-    parser.add_argument("--target", default=TARGET, help="a directory or a hub id (default: the embedded one)")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there as well")
+    parser.add_argument("--bundle", type=typed_path, default=POCKET, help="of the edge (default: the embedded one)")
+    parser.add_argument(
+        "--target", type=typed_place, default=TARGET, help="a directory or a hub id (default: the embedded one)"
+    )
+    parser.add_argument("--markdown", type=typed_path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args()
     ways = samplings(options.temperature, options.top_p)
     bundle = Bundle.load(options.bundle)

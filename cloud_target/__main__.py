@@ -1,7 +1,21 @@
-"""`python -m cloud_target` is `cloud-target`."""
+"""`cloud-target`: what must hold before anything is loaded, and then the command line."""
+
+from __future__ import annotations
 
 import sys
 
-from cloud_target.cli import main
+from shared.interrupts import end_at_once
+from shared.quiet import leave_nothing_behind
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    end_at_once()
+    leave_nothing_behind()
+    from cloud_target.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

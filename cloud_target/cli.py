@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from shared.errors import INTERRUPTED, InputError, TandemError
+from shared.extras import missing
+from shared.interrupts import interruptible
 from shared.version import add_version_option
 
 # Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
@@ -22,6 +24,8 @@ COMMANDS = (
     "cloud_target.training.cli",
     "cloud_target.export.cli",
 )
+# Those that need the extra "train"; the others do with "cloud".
+_TRAINING = ("evaluate", "export", "prepare", "train")
 
 _EXAMPLES = """
 examples:
@@ -48,6 +52,11 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it makes no sense."""
+    return make_parser().parse_args(arguments)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """What understands the command line."""
     parser = _Parser(
         prog="cloud-target",
         description="Host the target, the large model of an edge-cloud pair; train pairs; make bundles for the edge.",
@@ -59,16 +68,27 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in COMMANDS:
         import_module(name).add_commands(subparsers)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        options = parse_args(sys.argv[1:] if arguments is None else arguments)
-        return options.run(options)
+        options = parse_args(given)
+        with interruptible():
+            return options.run(options)
     except TandemError as error:
-        print(f"cloud-target: {error}", file=sys.stderr)
-        return error.exit_status
+        return _refuse(error)
+    except ImportError as error:
+        what = f"cloud-target {given[0]}"
+        if refusal := missing(error, what, "train" if given[0] in _TRAINING else "cloud"):
+            return _refuse(refusal)
+        raise
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _refuse(error: TandemError) -> int:
+    print(f"cloud-target: {error}", file=sys.stderr)
+    return error.exit_status

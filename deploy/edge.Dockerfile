@@ -5,6 +5,9 @@ ARG PIP_EXTRA_INDEX_URL
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 
+# Libraries report to nobody, whatever is run in here.
+ENV ORT_DISABLE_TELEMETRY=1 DO_NOT_TRACK=1
+
 RUN useradd --system --create-home --uid 10001 tandem
 WORKDIR /src
 

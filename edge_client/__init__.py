@@ -11,9 +11,13 @@ docs/python.md shows the rest. Everything here is loaded when it is first used.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+from shared.quiet import silence_libraries
+
+TYPE_CHECKING = False  # as type checkers know it; `typing` takes longer to load than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from edge_client.bundles.bundle import Bundle
     from edge_client.decoding.text import Origin, Retract, Token
     from edge_client.edge import Edge
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
     from shared.stopping import FinishReason
 
     __version__: str
+
+silence_libraries()  # no module of this package, and so no library of theirs, is imported before
 
 _HOMES = {
     "edge_client.bundles.bundle": ("Bundle",),
@@ -117,7 +123,14 @@ def __getattr__(name: str) -> Any:
         return import_module("shared.version").version()
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    try:
+        value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    except ImportError as error:
+        from shared.extras import missing
+
+        if why := missing(error, f"edge_client.{name}", "edge"):
+            raise ImportError(str(why), name=error.name) from None
+        raise
     return value
 
 

@@ -1,8 +1,19 @@
-"""`python -m edge_client` is `edge-client`."""
+"""`edge-client`: what must hold before anything is loaded, and then the command line."""
+
+from __future__ import annotations
 
 import sys
 
-from edge_client.cli.main import main
+from shared.interrupts import end_at_once
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    end_at_once()
+    from edge_client.cli.main import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
 from edge_client.settings import Options, Settings
-from edge_client.stream import Completion, Ending, LossWarning, Stream
+from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
@@ -27,10 +27,11 @@ from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.notes import repetition_note
+from shared import values
 from shared.chat.template import Message
-from shared.config import Mode
-from shared.errors import ContextLengthError
-from shared.stopping import Stopper
+from shared.config import Coupling, Mode
+from shared.errors import ContextLengthError, InputError, TandemError
+from shared.stopping import FinishReason, Stopper
 from shared.tokenizer import StreamDecoder, special_tokens
 
 
@@ -52,6 +53,8 @@ class Edge:
         threads: of each model.
         retry: how patiently the target is asked.
         clock: time as the waiting sees it.
+        notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
+            answers again; by the thread that waits for it.
         options: defaults of all texts, by the names of `Settings`.
 
     Attributes:
@@ -74,13 +77,20 @@ class Edge:
         threads: int = 1,
         retry: Retry | None = None,
         clock: Clock | None = None,
+        notify: Callable[[str], None] | None = None,
         **options: Unpack[Options],
     ) -> None:
         alone = target is None and transport is None
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
-        self._connection = Connection(target, transport, credentials, retry, clock)
-        self._keeps = memory if isinstance(memory, bool) else Path(memory).expanduser()
+        self._notify = notify or (lambda _: None)
+        for name, given, kind in (("credentials", credentials, Credentials), ("retry", retry, Retry)):
+            if given is not None and not isinstance(given, kind):
+                raise InputError(f"{name} must be of edge_client.{kind.__name__}, not {given!r}", options=(name,))
+        if target is not None:
+            values.string("target", target)
+        self._connection = Connection(target, transport, credentials, retry, clock, self._notify)
+        self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         self._memory: Memory | None = None
         self._lock = threading.RLock()
 
@@ -142,10 +152,10 @@ class Edge:
         """
         settings = self.settings.override(**options)
         ids = self.bundle.encode(prompt)
-        client = self.connect() if settings.needs_target else None
+        client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
         job = _Job(self._begin(ids, settings, client), settings, client, bool(mismatches), provisional)
-        ending = Ending()
+        ending = Ending(_not_as_asked(settings, job.text))
         memory = None
         if job.mode is Mode.SPRINT:
             memory = self._remember(ending)
@@ -162,7 +172,7 @@ class Edge:
             InputError: there is no target to connect to, or this edge was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
-        return self._connection.client(self.bundle.manifest)
+        return self._connection.client(self.bundle.manifest, self.settings.timeout)
 
     def close(self) -> None:
         """Close the connection to the target, for good. Twice is once; texts in `local` can be written all the same."""
@@ -210,8 +220,19 @@ class Edge:
         if job.client is not None:
             if memory is not None:
                 lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), threshold)
-            length = job.text.prompt_length
-            session = job.client.session(settings.sampling, settings.coupling, manifest.end_ids, length)
+
+            def tell(sentence: str) -> None:
+                ending.warnings.append(LinkWarning(sentence))
+                self._notify(sentence)
+
+            session = job.client.session(
+                settings.sampling,
+                settings.coupling,
+                manifest.end_ids,
+                job.text.prompt_length,
+                settings.timeout,
+                tell,
+            )
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend() as models:
             generation = Generation(job.text, settings, models, session, feedback, threshold, job.provisional)
@@ -219,6 +240,12 @@ class Edge:
                 with closing(generation.write()) as events:
                     yield from events
                 ending.warnings += self._hindsight(generation, settings, feedback)
+            except KeyboardInterrupt:
+                job.text.cancel(FinishReason.INTERRUPTED)
+                raise
+            except TandemError:
+                job.text.cancel(FinishReason.ERROR)
+                raise
             finally:
                 if generation.summary is not None:
                     counts = generation.summary.audit
@@ -258,3 +285,19 @@ class _Job:
     @property
     def mode(self) -> Mode:
         return self.settings.effective_mode
+
+
+def _not_as_asked(settings: Settings, text: Text) -> list[str]:
+    """What is known before the first token to come out otherwise than the settings may let one think."""
+    found = []
+    if text.remaining < settings.max_tokens:
+        found.append(
+            f"only {text.remaining} tokens fit into the context after the {text.prompt_length} of the prompt: no more "
+            f"are written, though {settings.max_tokens} were asked for"
+        )
+    if settings.effective_mode is Mode.EXACT and settings.coupling is Coupling.RESIDUAL:
+        found.append(
+            "with the residual coupling, exact text is distributed as the target's own, but is not the text that mode "
+            "cloud writes with the same seed; the coupling gumbel gives that one"
+        )
+    return found

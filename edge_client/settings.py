@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from enum import StrEnum
-from numbers import Real
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from functools import partial
+from typing import Any, Self, TypedDict, Unpack
 
+from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
 
@@ -16,8 +15,6 @@ from shared.errors import InputError
 SPRINT_WINDOW = 32
 EXACT_WINDOW = 8
 LARGEST_WINDOW = 256
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class Options(TypedDict, total=False):
@@ -36,6 +33,7 @@ class Options(TypedDict, total=False):
     window: int | None
     audit: bool
     learn: bool
+    timeout: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +51,8 @@ class Settings:
         window: most tokens between two calls: accepted ones in `sprint`, guesses in `exact`; None for the mode's own.
         audit: have the tail after the last call audited as well.
         learn: let the audits teach the verifier too, in `sprint`.
+        timeout: longest time without any answer from the target, seconds, over all attempts; None for 3 where it was
+            never reached, and for that of `Retry` in the middle of a text.
 
     Raises:
         InputError: a value out of range.
@@ -71,6 +71,7 @@ class Settings:
     window: int | None = None
     audit: bool = True
     learn: bool = False
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERSIONS.items():
@@ -83,6 +84,9 @@ class Settings:
         if self.window is not None and not 1 <= self.window <= LARGEST_WINDOW:
             sentence = f"window must be between 1 and {LARGEST_WINDOW} tokens, not {self.window}"
             raise InputError(sentence, options=("window",))
+        if self.timeout is not None and not self.timeout > 0:
+            sentence = f"timeout must be above 0 seconds, not {self.timeout:g}"
+            raise InputError(sentence, options=("timeout",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
         _ = self.sampling  # which checks its own values
@@ -121,58 +125,20 @@ class Settings:
         return replace(self, **given)
 
 
-def _choice(kind: type[_Choice]) -> Callable[[str, Any], _Choice]:
-    def convert(name: str, value: Any) -> _Choice:
-        try:
-            return kind(value)
-        except ValueError:
-            sentence = f"{name} must be one of {', '.join(kind)}, not {value!r}"
-            raise InputError(sentence, options=(name,)) from None
-
-    return convert
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        if not isinstance(value, bool):
-            return operator.index(value)
-    except TypeError:
-        pass
-    raise InputError(f"{name} must be a whole number, not {value!r}", options=(name,))
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, Real) and not isinstance(value, bool):
-        return float(value)
-    raise InputError(f"{name} must be a number, not {value!r}", options=(name,))
-
-
-def _switch(name: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise InputError(f"{name} must be True or False, not {value!r}", options=(name,))
-
-
-def _strings(name: str, value: Any) -> tuple[str, ...]:
-    given = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
-    if not all(isinstance(one, str) for one in given):
-        raise InputError(f"{name} must be text, or several, not {value!r}", options=(name,))
-    return given
-
-
 # What each option is made of; what is none is refused before anything is written.
 _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
-    "mode": _choice(Mode),
-    "budget": _number,
-    "criterion": _choice(Criterion),
-    "coupling": _choice(Coupling),
-    "temperature": _number,
-    "top_k": _whole,
-    "top_p": _number,
-    "seed": _whole,
-    "max_tokens": _whole,
-    "stop": _strings,
-    "window": lambda name, value: None if value is None else _whole(name, value),
-    "audit": _switch,
-    "learn": _switch,
+    "mode": partial(values.choice, Mode),
+    "budget": values.number,
+    "criterion": partial(values.choice, Criterion),
+    "coupling": partial(values.choice, Coupling),
+    "temperature": values.number,
+    "top_k": values.whole,
+    "top_p": values.number,
+    "seed": values.whole,
+    "max_tokens": values.whole,
+    "stop": values.strings,
+    "window": lambda name, value: None if value is None else values.whole(name, value),
+    "audit": values.switch,
+    "learn": values.switch,
+    "timeout": lambda name, value: None if value is None else values.number(name, value),
 }

@@ -21,6 +21,10 @@ class LossWarning(str):
     """A warning that something is lost or cannot be kept: worth telling where others are not."""
 
 
+class LinkWarning(str):
+    """A warning that the target did not answer for a while: whoever gave `notify` was told of it at once."""
+
+
 @dataclass(frozen=True)
 class Completion:
     """A text that is written, or was given up.
@@ -33,8 +37,8 @@ class Completion:
         prompt_tokens: length of the prompt.
         usage: calls, bytes and times.
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
-        warnings: why the calibration may not hold here, what is odd about the text, and what to do about it; a sentence
-            each.
+        warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and when the
+            target did not answer; a sentence each.
     """
 
     text: str

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared import values
 from shared.errors import InputError
 
 # An unlikely word, by typical acceptance (Cai et al., Medusa, arXiv 2401.10774): p1(x) < min(EPS, DELTA exp(-H(p1))).
@@ -59,6 +60,8 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, convert in _CONVERSIONS.items():
+            object.__setattr__(self, name, convert(name, getattr(self, name)))
         if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
             sentence = f"temperature must be between 0 and 10, not {self.temperature}"
             raise InputError(sentence, options=("temperature",))
@@ -69,3 +72,6 @@ class Sampling:
             raise InputError(f"top-p must be above 0 and at most 1, not {self.top_p}", options=("top_p",))
         if not 0 <= self.seed < 1 << 64:
             raise InputError(f"the seed must be between 0 and 2**64 - 1, not {self.seed}", options=("seed",))
+
+
+_CONVERSIONS = {"temperature": values.number, "top_k": values.whole, "top_p": values.number, "seed": values.whole}

@@ -17,6 +17,8 @@ class FinishReason(StrEnum):
     STOP = "stop"  # a stop string appeared
     LENGTH = "length"  # the tokens are used up
     CANCELLED = "cancelled"  # it was given up
+    INTERRUPTED = "interrupted"  # a signal, such as Ctrl-C, ended the program
+    ERROR = "error"  # what is left could not be written, because the target cannot be asked
 
 
 class Stopper:
@@ -95,9 +97,9 @@ class Stopper:
         self._held = ""
         return shown
 
-    def cancel(self) -> None:
+    def cancel(self, reason: FinishReason = FinishReason.CANCELLED) -> None:
         """The text is given up, if it has not ended yet."""
-        self.finish_reason = self.finish_reason or FinishReason.CANCELLED
+        self.finish_reason = self.finish_reason or reason
 
     def fork(self) -> Stopper:
         """Another one that goes on from here by itself."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+
+from shared.paths import typed_path
 
 _EXAMPLES = """\
 examples:
@@ -34,7 +35,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         allow_abbrev=False,
     )
     new.add_argument("tenant", metavar="TENANT", help="whose it is; letters, digits, dots, dashes and underscores")
-    new.add_argument("--file", type=Path, metavar="FILE", help="add the line to this file, and print the token only")
+    new.add_argument(
+        "--file", type=typed_path, metavar="FILE", help="add the line to this file, and print the token only"
+    )
     new.set_defaults(run=run)
 
 

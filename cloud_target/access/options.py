@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cloud_target.access.settings import AccessSettings
+from shared.paths import typed_path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add them to a parser, but for --insecure-bind, which stands beside --host."""
     group = parser.add_argument_group("who may call (docs/security.md)")
-    group.add_argument("--tls-cert", type=Path, metavar="FILE", help="the server's certificate chain, PEM; for TLS")
-    group.add_argument("--tls-key", type=Path, metavar="FILE", help="its key, PEM without a pass phrase")
+    group.add_argument(
+        "--tls-cert", type=typed_path, metavar="FILE", help="the server's certificate chain, PEM; for TLS"
+    )
+    group.add_argument("--tls-key", type=typed_path, metavar="FILE", help="its key, PEM without a pass phrase")
     group.add_argument(
         "--client-ca",
-        type=Path,
+        type=typed_path,
         metavar="FILE",
         help="let only clients connect that these authorities signed",
     )
     group.add_argument(
-        "--tokens", type=Path, metavar="FILE", help="let only those call who have a token; see `cloud-target token new`"
+        "--tokens",
+        type=typed_path,
+        metavar="FILE",
+        help="let only those call who have a token; see `cloud-target token new`",
     )
     group.add_argument(
         "--limits",

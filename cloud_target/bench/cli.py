@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from cloud_target.bench.plan import MIXES, Plan
 from cloud_target.bench.settings import OwnTarget, RunningTarget, Settings
@@ -12,6 +11,7 @@ from cloud_target.options import dial, values
 from cloud_target.options.handed_on import given
 from cloud_target.server import options as serve
 from shared.errors import InputError
+from shared.paths import typed_path
 
 # What the load test decides itself about a target of its own.
 _MINE = ("--host", "--port", "--metrics-host", "--metrics-port", "--insecure-bind")
@@ -82,7 +82,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="of texts whose session is not released at the end (%(default)s)",
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn (%(default)s)")
-    group.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    group.add_argument("--json", type=typed_path, metavar="FILE", help="also write the figures to this file")
     group.add_argument(
         "--metrics", metavar="HOST:PORT", help="where the target at --address offers its metrics, for the batch size"
     )

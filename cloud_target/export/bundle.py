@@ -194,7 +194,7 @@ def read_calibration(path: str | Path) -> list[Calibration]:
         InputError: the file cannot be read, or is something else.
     """
     try:
-        cells = json.loads(Path(path).read_text(encoding="utf-8"))
+        cells = json.loads(Path(path).read_text(encoding="utf-8-sig"))
         return [Calibration.from_json(cell, f"[{i}]") for i, cell in enumerate(cells)]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"cannot read a calibration from {path} ({error}); make it again") from error

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from cloud_target.export.choices import DTYPES, KINDS
+from shared.paths import typed_place
 
 _DESCRIPTION = """\
 Make the bundle that an edge device needs: the draft as an ONNX graph, the verifier, the tokenizer, and a manifest.
@@ -40,16 +41,31 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--draft",
         required=True,
+        type=typed_place,
         metavar="DIR|HUB_ID|BUNDLE",
         help="the draft, a Hugging Face causal language model; or a bundle, whose draft is kept byte for byte",
     )
-    parser.add_argument("--out", required=True, metavar="BUNDLE", help="directory to make; an older bundle is replaced")
     parser.add_argument(
-        "--target", metavar="DIR|HUB_ID", help="the target that the bundle is for; must have the draft's tokenizer"
+        "--out",
+        required=True,
+        type=typed_place,
+        metavar="BUNDLE",
+        help="directory to make; an older bundle is replaced",
     )
-    parser.add_argument("--verifier", metavar="FILE.onnx", help="a trained head (default: the untrained baseline)")
     parser.add_argument(
-        "--calibration", metavar="FILE.json", help="table from budget to threshold, measured with that head"
+        "--target",
+        type=typed_place,
+        metavar="DIR|HUB_ID",
+        help="the target that the bundle is for; must have the draft's tokenizer",
+    )
+    parser.add_argument(
+        "--verifier", type=typed_place, metavar="FILE.onnx", help="a trained head (default: the untrained baseline)"
+    )
+    parser.add_argument(
+        "--calibration",
+        type=typed_place,
+        metavar="FILE.json",
+        help="table from budget to threshold, measured with that head",
     )
     parser.add_argument(
         "--dtype",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.addresses import is_loopback, parse_address
 from shared.errors import InputError
+from shared.paths import typed_path
 from shared.wire.metadata import AUTHORIZATION
 
 if TYPE_CHECKING:  # command lines are read without it
@@ -43,10 +44,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--tls", action="store_true", help="it has a certificate of an authority that this system trusts"
     )
-    group.add_argument("--ca", type=Path, metavar="FILE", help="it has a certificate of this authority (PEM)")
-    group.add_argument("--client-cert", type=Path, metavar="FILE", help="it wants a certificate: this one (PEM)")
-    group.add_argument("--client-key", type=Path, metavar="FILE", help="its key")
-    group.add_argument("--token-file", type=Path, metavar="FILE", help="it wants the token in this file")
+    group.add_argument("--ca", type=typed_path, metavar="FILE", help="it has a certificate of this authority (PEM)")
+    group.add_argument("--client-cert", type=typed_path, metavar="FILE", help="it wants a certificate: this one (PEM)")
+    group.add_argument("--client-key", type=typed_path, metavar="FILE", help="its key")
+    group.add_argument("--token-file", type=typed_path, metavar="FILE", help="it wants the token in this file")
 
 
 def read_settings(arguments: argparse.Namespace) -> DialSettings | None:

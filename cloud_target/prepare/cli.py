@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
+from shared.paths import typed_path, typed_place
 
 _DESCRIPTION = """\
 Train a verifier for any draft and target that share a tokenizer, calibrate it on documents that it has not seen, and
@@ -44,22 +44,32 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--target", required=True, metavar="pocket|DIR|HUB_ID", help="the target, a Hugging Face causal language model"
+        "--target",
+        required=True,
+        type=typed_place,
+        metavar="pocket|DIR|HUB_ID",
+        help="the target, a Hugging Face causal language model",
     )
     parser.add_argument(
-        "--draft", required=True, metavar="DIR|HUB_ID|BUNDLE", help="the draft: a checkpoint, or a bundle to keep it of"
+        "--draft",
+        required=True,
+        type=typed_place,
+        metavar="DIR|HUB_ID|BUNDLE",
+        help="the draft: a checkpoint, or a bundle to keep it of",
     )
-    parser.add_argument("--corpus", required=True, nargs="+", type=Path, metavar="FILE", help="text to train on")
+    parser.add_argument("--corpus", required=True, nargs="+", type=typed_path, metavar="FILE", help="text to train on")
     parser.add_argument(
         "--dev",
         nargs="+",
-        type=Path,
+        type=typed_path,
         default=[],
         metavar="FILE",
         help="held-out text to calibrate and to report on, half of the documents each (default: 20 and 10 %% of the "
         "corpus)",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="BUNDLE", help="an older bundle there is replaced")
+    parser.add_argument(
+        "--out", required=True, type=typed_path, metavar="BUNDLE", help="an older bundle there is replaced"
+    )
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
@@ -87,7 +97,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="of the corpus take only the tenth that `cloud-target train draft` leaves out",
     )
     parser.add_argument(
-        "--work", type=Path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"
+        "--work", type=typed_path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"
     )
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of everything random (default: 0)")
     parser.add_argument("--device", default="cpu", help="that the target runs on: cpu, cuda or cuda:1 (default: cpu)")

@@ -10,6 +10,7 @@ from cloud_target.options import values
 from cloud_target.server.settings import ServeSettings
 from cloud_target.telemetry import options as telemetry
 from shared.addresses import bare_host
+from shared.paths import typed_place
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     usual = ServeSettings()
     parser.add_argument(
         "--target",
+        type=typed_place,
         default=usual.engine.target,
         metavar="pocket|DIR|HUB_ID",
         help="the model: the one that ships with Tandem, a directory, or a Hugging Face id (default: %(default)s)",

@@ -17,6 +17,7 @@ from cloud_target.training.settings import (
     TokenizerSettings,
     read_settings,
 )
+from shared.paths import typed_place
 
 _EXAMPLES = """\
 A pair from nothing, in order (the pocket pair was made so, on two CPU cores in about two hours):
@@ -79,11 +80,13 @@ def _prepared(command: str, kind: type, args: argparse.Namespace) -> int:
 
 
 def _corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("corpus", nargs="+", metavar="CORPUS", help="text files to train on")
+    parser.add_argument("corpus", nargs="+", type=typed_place, metavar="CORPUS", help="text files to train on")
 
 
 def _dev(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    parser.add_argument("--dev", nargs="+", default=[], required=required, metavar="FILE", help="held-out text files")
+    parser.add_argument(
+        "--dev", nargs="+", default=[], required=required, type=typed_place, metavar="FILE", help="held-out text files"
+    )
 
 
 def _common(parser: argparse.ArgumentParser, device: bool = True) -> None:
@@ -113,7 +116,7 @@ def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
         steps, "tokenizer", "train a byte-level BPE tokenizer", example, "train_tokenizer_command", TokenizerSettings
     )
     _corpus(parser)
-    parser.add_argument("--out", required=True, metavar="DIR", help="where tokenizer.json goes")
+    parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where tokenizer.json goes")
     parser.add_argument("--vocabulary", type=int, default=4096, help="number of tokens (default %(default)s)")
     parser.add_argument("--context", type=int, default=1024, help="longest text of the models (default %(default)s)")
 
@@ -124,8 +127,10 @@ def _add_target(steps: argparse._SubParsersAction) -> None:
         steps, "target", "pretrain a small target from nothing", example, "train_target_command", TargetSettings
     )
     _corpus(parser)
-    parser.add_argument("--tokenizer", required=True, metavar="DIR", help="directory with tokenizer.json")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the model goes")
+    parser.add_argument(
+        "--tokenizer", required=True, type=typed_place, metavar="DIR", help="directory with tokenizer.json"
+    )
+    parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where the model goes")
     _dev(parser)
     _training(parser, 25_000_000, 8192)
     _common(parser)
@@ -136,8 +141,8 @@ def _add_own_text(steps: argparse._SubParsersAction) -> None:
     text = "let the target continue openings of the corpus, for the draft to learn from"
     parser = _step(steps, "own-text", text, example, "own_text_command", OwnTextSettings)
     _corpus(parser)
-    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
-    parser.add_argument("--out", required=True, metavar="FILE", help="where the texts go (.npz)")
+    parser.add_argument("--target", required=True, type=typed_place, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument("--out", required=True, type=typed_place, metavar="FILE", help="where the texts go (.npz)")
     parser.add_argument("--run-length", type=int, default=160, help="tokens a text, at most (default %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="texts at once (default %(default)s)")
     _length(parser, 700_000)
@@ -151,9 +156,11 @@ def _add_draft(steps: argparse._SubParsersAction) -> None:
     )
     parser = _step(steps, "draft", "distil a draft from a target", example, "train_draft_command", DraftSettings)
     _corpus(parser)
-    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
-    parser.add_argument("--own-text", nargs="*", default=[], metavar="FILE", help="made by train own-text")
-    parser.add_argument("--out", required=True, metavar="DIR", help="where the draft goes")
+    parser.add_argument("--target", required=True, type=typed_place, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument(
+        "--own-text", nargs="*", default=[], type=typed_place, metavar="FILE", help="made by train own-text"
+    )
+    parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where the draft goes")
     parser.add_argument(
         "--corpus-tokens", type=int, default=2_500_000, help="corpus text to ask the target about (default %(default)s)"
     )
@@ -170,20 +177,24 @@ def _add_card(steps: argparse._SubParsersAction) -> None:
     text = "write the model card of a pair trained on the pocket corpora"
     parser = _step(steps, "card", text, example, "card_command", CardSettings)
     parser.add_argument("--name", default="pocket", help="of the pair (default %(default)s)")
-    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
-    parser.add_argument("--draft", required=True, metavar="DIR", help="the draft's checkpoint")
-    parser.add_argument("--evaluation", required=True, metavar="FILE", help="made by evaluate --json")
-    parser.add_argument("--report", required=True, metavar="FILE", help="report.json, made by prepare")
-    parser.add_argument("--out", required=True, metavar="FILE", help="where the card goes (Markdown)")
+    parser.add_argument("--target", required=True, type=typed_place, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument("--draft", required=True, type=typed_place, metavar="DIR", help="the draft's checkpoint")
+    parser.add_argument("--evaluation", required=True, type=typed_place, metavar="FILE", help="made by evaluate --json")
+    parser.add_argument(
+        "--report", required=True, type=typed_place, metavar="FILE", help="report.json, made by prepare"
+    )
+    parser.add_argument("--out", required=True, type=typed_place, metavar="FILE", help="where the card goes (Markdown)")
 
 
 def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     example = "cloud-target evaluate --target runs/target --draft runs/draft --dev dev.txt"
     text = "measure how often a draft writes what its target would, on held-out text"
     parser = _step(subparsers, "evaluate", text, example, "evaluate_command", EvaluateSettings)
-    parser.add_argument("--target", required=True, metavar="DIR", help="the target's checkpoint")
-    parser.add_argument("--draft", required=True, metavar="PATH", help="the draft's checkpoint, or its draft.onnx")
+    parser.add_argument("--target", required=True, type=typed_place, metavar="DIR", help="the target's checkpoint")
+    parser.add_argument(
+        "--draft", required=True, type=typed_place, metavar="PATH", help="the draft's checkpoint, or its draft.onnx"
+    )
     parser.add_argument("--documents", type=int, default=280, help="of each file, at most (default %(default)s)")
-    parser.add_argument("--json", metavar="FILE", help="also write the numbers here")
+    parser.add_argument("--json", type=typed_place, metavar="FILE", help="also write the numbers here")
     _dev(parser, required=True)
     _common(parser, device=False)

@@ -37,7 +37,7 @@ def read_documents(path: str | Path) -> list[str]:
     path = Path(path)
     opener = lzma.open if path.suffix == ".xz" else open
     try:
-        with opener(path, "rt", encoding="utf-8") as file:
+        with opener(path, "rt", encoding="utf-8-sig") as file:
             text = file.read()
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the corpus {path} ({error}); give a file of UTF-8 text, plain or .xz") from error

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.inference.pool import ModelPool
+from shared import values
 from shared.chat.template import Message
 from shared.errors import BundleError, InputError
 from shared.manifest import Manifest, read_manifest
@@ -45,9 +46,12 @@ class Bundle:
             threads: of each model.
 
         Raises:
+            InputError: `directory` is no path, or `threads` no number of 0 or more; 0 is as many as there are cores.
             BundleError: it is missing or damaged, or its draft does not give the logits that its manifest says.
         """
-        directory = Path(directory)
+        directory, threads = values.path("bundle", directory), values.whole("threads", threads)
+        if threads < 0:
+            raise InputError(f"threads must be 0 or more, not {threads}")
         manifest = read_manifest(directory)
         tokenizer = load_tokenizer(directory / "tokenizer.json")
         return cls(manifest, tokenizer, ModelPool.load(directory, manifest, threads))

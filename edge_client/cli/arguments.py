@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Settings
 from edge_client.target.credentials import Credentials, read_token
+from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
+from shared.paths import typed_path
 from shared.version import add_version_option
 
 TARGET = "127.0.0.1:50051"
@@ -33,7 +35,7 @@ examples:
   edge-client verifier report                          what it promises, and what audits have shown so far
   edge-client verifier reset                           forget what audits have shown
 
-exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 1 any other error.
+exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 130 interrupted; 1 any other error.
 """
 
 
@@ -46,15 +48,20 @@ class _Parser(argparse.ArgumentParser):
 
 def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     """Read the command line; ends the process with status 2 if it makes no sense."""
-    match arguments:
+    parser = generate_parser()
+    match _command_first(parser, arguments):
         case ["info", *rest]:
             return _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle").parse_args(rest)
         case ["verifier", *rest]:
             return _verifier_parser().parse_args(rest)
         case ["generate", *rest]:
             arguments = rest
-    parser = _generate_parser()
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown and not any(word.startswith("-") for word in unknown):
+        prompt = " ".join([options.prompt, *unknown])
+        parser.error(f'a prompt of several words goes in quotes, as in: edge-client "{prompt}"')
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.learn and options.no_memory:
         parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
     if options.learn and (options.mode != Mode.SPRINT.value or options.budget == 0):
@@ -62,7 +69,31 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _generate_parser() -> _Parser:
+def _command_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """The words with the command in front, if options come before it: `--bundle DIR info` is `info --bundle DIR`."""
+    words, is_value = list(arguments), False
+    for i, word in enumerate(words):
+        if is_value:
+            is_value = False
+        elif word == "--":
+            break
+        elif word.startswith("-") and word != "-":
+            option = parser._option_string_actions.get(word)  # none, where the value is in the same word
+            is_value = option is not None and option.nargs != 0
+        else:
+            length = {"info": 1, "verifier": 2, "generate": 1}.get(word, 0)
+            return [*words[i : i + length], *words[:i], *words[i + length :]]
+    return words
+
+
+def _stop_text(text: str) -> str:
+    """A stop string as it is typed: shells do not turn backslash and n into a line's end."""
+    meant = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+    return re.sub(r"\\([ntr\\])", lambda found: meant[found[1]], text)
+
+
+def generate_parser() -> argparse.ArgumentParser:
+    """What understands all but the commands about a bundle."""
     parser = _Parser(
         prog="edge-client",
         usage='edge-client [generate] [options] "PROMPT"\n       edge-client info [--bundle DIR] [--json]\n'
@@ -75,8 +106,12 @@ def _generate_parser() -> _Parser:
     add_version_option(parser)
     parser.set_defaults(command="generate")
     parser.add_argument(
-        "prompt", nargs="?", metavar="PROMPT", help="what to go on from; none, or -, reads standard input"
+        "prompt",
+        nargs="?",
+        metavar="PROMPT",
+        help="what to go on from; none, or -, reads standard input, without the last line's end",
     )
+    parser.add_argument("--verbatim", action="store_true", help="keep the last line's end of standard input, too")
     parser.add_argument("--chat", action="store_true", help="take the prompt as what a user says, and write the answer")
     parser.add_argument(
         "--max-tokens",
@@ -89,8 +124,10 @@ def _generate_parser() -> _Parser:
         "--stop",
         action="append",
         default=[],
+        type=_stop_text,
         metavar="TEXT",
-        help="end the text before TEXT; may be given several times",
+        help=r"end the text before TEXT; may be given several times; \n, \t and \r mean what they usually do, \\ is a "
+        "backslash",
     )
     group = parser.add_argument_group("who writes")
     group.add_argument(
@@ -150,7 +187,8 @@ def _generate_parser() -> _Parser:
         choices=[coupling.value for coupling in Coupling],
         metavar="KIND",
         default=Settings.coupling.value,
-        help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw",
+        help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw, with "
+        "which --mode exact has the target's distribution, but not the very text of --mode cloud",
     )
     group = parser.add_argument_group("where things are")
     target = os.environ.get("TANDEM_TARGET") or TARGET
@@ -159,6 +197,13 @@ def _generate_parser() -> _Parser:
         default=target,
         metavar="HOST:PORT",
         help=f"where `cloud-target serve` listens (default: {TARGET}; environment: TANDEM_TARGET)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="give up when the target has not answered for so long (default: 3 where it was never reached, "
+        f"{Retry.total:.0f} in the middle of a text)",
     )
     _add_bundle(group)
     _add_access(parser)
@@ -191,7 +236,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
         group.add_argument(
             option,
-            type=Path,
+            type=typed_path,
             default=os.environ.get(name) or None,
             metavar="FILE",
             help=f"{text} (environment: {name})",
@@ -243,8 +288,8 @@ def _fill_bundle_parser(parser: _Parser, command: str, example: str) -> _Parser:
 def _add_bundle(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--bundle",
-        type=Path,
-        default=Path(os.environ.get("TANDEM_BUNDLE") or POCKET),
+        type=typed_path,
+        default=os.environ.get("TANDEM_BUNDLE") or POCKET,
         metavar="DIR",
         help="directory of the device's models (default: the embedded ones; environment: TANDEM_BUNDLE)",
     )

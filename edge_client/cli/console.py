@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edge_client.decoding.text import Origin, Token
 from shared.config import Criterion, Mode
+from shared.stopping import FinishReason
 
 if TYPE_CHECKING:
     from edge_client.stream import Completion
@@ -22,6 +23,14 @@ _MEANINGS = {
     Origin.CONFIRMED: "confirmed by the target",
     Origin.TARGET: "written by the target",
 }
+_ENDS = {
+    FinishReason.END: "finished by the model",
+    FinishReason.STOP: "stopped at a stop string",
+    FinishReason.LENGTH: "cut at the length limit",
+    FinishReason.CANCELLED: "cancelled",
+    FinishReason.INTERRUPTED: "interrupted",
+    FinishReason.ERROR: "ended by an error",
+}
 # What a model writes, or a target says of itself, is text, not commands to the terminal.
 CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"}
 
@@ -34,6 +43,9 @@ class Output(Protocol):
 
     def show(self, token: Token) -> None:
         """The next token."""
+
+    def interrupt(self) -> None:
+        """Something else is about to be told in the middle of the text."""
 
     def stop(self) -> None:
         """The text ends here, finished or not; twice is once."""
@@ -49,6 +61,9 @@ class Silent:
         pass
 
     def show(self, token: Token) -> None:
+        pass
+
+    def interrupt(self) -> None:
         pass
 
     def stop(self) -> None:
@@ -101,6 +116,10 @@ class Console:
         self._stream.write(text)
         self._stream.flush()
 
+    def interrupt(self) -> None:
+        if self._is_terminal:  # elsewhere the text stays as it is
+            self.stop()
+
     def stop(self) -> None:
         if self._style:
             self._stream.write(_RESET)
@@ -113,7 +132,7 @@ class Console:
     def end(self, completion: Completion) -> None:
         self.stop()
         if self._notes is not None:
-            line = describe(completion.usage, completion.mode)
+            line = describe(completion.usage, completion.mode, completion.finish_reason)
             print(
                 f"{_DIM}{line}{_RESET}" if self._colored and self._notes.isatty() else line,
                 file=self._notes,
@@ -124,9 +143,9 @@ class Console:
         return f"{_STYLES[origin]}{text}{_RESET}"
 
 
-def describe(summary: Summary, mode: Mode) -> str:
+def describe(summary: Summary, mode: Mode, reason: FinishReason) -> str:
     """One line about a text."""
-    parts = [f"{mode}: {summary.tokens} tokens", f"{summary.tokens_per_second:.0f} tokens/s"]
+    parts = [f"{mode}: {summary.tokens} tokens", _ENDS[reason], f"{summary.tokens_per_second:.0f} tokens/s"]
     if mode is Mode.LOCAL:
         parts.append(f"the verifier doubted {summary.doubted} of them")
         parts.append("the target was not asked, so nothing is known of how far this is from its own text")

@@ -6,15 +6,19 @@ import argparse
 import io
 import json
 import sys
+from contextlib import suppress
+from functools import partial
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.arguments import read_credentials
 from edge_client.cli.console import Console, Output, Silent, say
+from edge_client.cli.prompt import read_prompt
 from edge_client.decoding.text import Token
 from edge_client.edge import Edge
 from edge_client.settings import Settings
-from edge_client.stream import LossWarning, Stream
-from shared.errors import InputError
+from edge_client.stream import LinkWarning, LossWarning, Stream
+from shared.errors import InputError, TandemError
+from shared.stopping import FinishReason
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         TandemError: it cannot be written.
     """
-    prompt = _read_prompt(options.prompt)
+    prompt = read_prompt(options.prompt, options.verbatim)
     settings = Settings(
         mode=options.mode,
         budget=options.budget,
@@ -38,7 +42,11 @@ def run(options: argparse.Namespace) -> int:
         window=options.window,
         audit=not options.no_audit,
         learn=options.learn,
+        timeout=options.timeout,
     )
+    output: Output = Silent()
+    if not options.json:
+        output = Console(sys.stdout, options.color, None if options.quiet else sys.stderr)
     bundle = Bundle.load(options.bundle)
     encoded = bundle.encode_chat([{"role": "user", "content": prompt}]) if options.chat else bundle.encode(prompt)
     with (
@@ -47,29 +55,31 @@ def run(options: argparse.Namespace) -> int:
             bundle=bundle,
             credentials=read_credentials(options) if settings.needs_target else None,
             memory=not options.no_memory,
+            notify=None if options.quiet else partial(_note, output),
             **vars(settings),
         ) as edge,
         edge.stream(encoded) as stream,
     ):
-        return _show(stream, prompt, options)
+        return _show(stream, prompt, output, options)
 
 
-def _show(stream: Stream[Token], prompt: str, options: argparse.Namespace) -> int:
+def _show(stream: Stream[Token], prompt: str, output: Output, options: argparse.Namespace) -> int:
     for out in (sys.stdout, sys.stderr):
         if isinstance(out, io.TextIOWrapper):
             out.reconfigure(errors="replace")  # a terminal that knows fewer characters shows question marks
-    output: Output = Silent()
-    if not options.json:
-        output = Console(sys.stdout, options.color, None if options.quiet else sys.stderr)
     warned = _warn(stream, 0, options.quiet)
     try:
         output.prompt(prompt)
         for token in stream:
             output.show(token)
-    except BaseException:
-        output.stop()
+    except BaseException as end:
+        if isinstance(end, KeyboardInterrupt):
+            stream.text.cancel(FinishReason.INTERRUPTED)
         stream.close()
+        output.stop()
         _warn(stream, warned, options.quiet)
+        if options.json and isinstance(end, KeyboardInterrupt | TandemError):
+            _print_what_there_is(stream, end)
         raise
     completion = stream.finish()
     output.end(completion)
@@ -79,30 +89,26 @@ def _show(stream: Stream[Token], prompt: str, options: argparse.Namespace) -> in
     return 0
 
 
+def _print_what_there_is(stream: Stream[Token], end: BaseException) -> None:
+    """The line of JSON about a text that could not be finished; nothing, where none was begun."""
+    with suppress(InputError):
+        report = stream.completion.as_dict()
+        print(json.dumps(report | ({"error": str(end)} if isinstance(end, TandemError) else {})), flush=True)
+
+
+def _note(output: Output, sentence: str) -> None:
+    """Tell at once, in the middle of a text too."""
+    output.interrupt()
+    say(sentence)
+
+
 def _warn(stream: Stream[Token], warned: int, quiet: bool) -> int:
     """Tell what has come since the first `warned` warnings; returns how many there are."""
     for warning in stream.warnings[warned:]:
+        if isinstance(warning, LinkWarning):
+            continue  # told at once
         if isinstance(warning, LossWarning):
             say(f"warning: {warning} (--no-memory does without)")
         elif not quiet:
             say(f"warning: {warning}")
     return len(stream.warnings)
-
-
-def _read_prompt(given: str | None) -> str:
-    """The prompt as given, or from standard input, without the line's end there.
-
-    Raises:
-        InputError: there is none.
-    """
-    if given is None and sys.stdin.isatty():
-        raise InputError('there is no prompt; give one, as in: edge-client "Once upon a time"')
-    prompt = given
-    if prompt is None or prompt == "-":
-        try:
-            prompt = sys.stdin.buffer.read().decode().removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError:
-            raise InputError("standard input is not UTF-8 text; convert it first") from None
-    if not prompt:
-        raise InputError("the prompt is empty; give a few words to go on from")
-    return prompt

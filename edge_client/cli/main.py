@@ -10,6 +10,8 @@ from importlib import import_module
 from edge_client.cli.arguments import parse_args
 from edge_client.cli.process import exit_status_of, leave_the_pipe, open_closed_streams, signals_end_it
 from shared.errors import TandemError
+from shared.extras import missing
+from shared.interrupts import interruptible
 
 # Where each command is run: imported when it is needed, for `--help` must not wait for onnxruntime and grpc.
 _COMMANDS = {
@@ -24,16 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     open_closed_streams()
     try:
-        with signals_end_it():
-            options = parse_args(sys.argv[1:] if arguments is None else arguments)
-            status = _run(options)
-            sys.stdout.flush()
-            return status
+        options = parse_args(sys.argv[1:] if arguments is None else arguments)
+        return _run(options)
     except TandemError as error:
-        from edge_client.cli.console import say
-
-        say(_with_options(error))
-        return error.exit_status
+        return _refuse(error)
+    except ImportError as error:
+        if refusal := missing(error, "edge-client", "edge"):
+            return _refuse(refusal)
+        raise
     except KeyboardInterrupt as end:
         print(file=sys.stderr)
         return exit_status_of(end)
@@ -47,8 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     module, _, function = _COMMANDS[options.command].partition(":")
-    status: int = getattr(import_module(module), function)(options)
+    command = getattr(import_module(module), function)
+    with interruptible(), signals_end_it():
+        status: int = command(options)
+        sys.stdout.flush()
     return status
+
+
+def _refuse(error: TandemError) -> int:
+    from edge_client.cli.console import say
+
+    say(_with_options(error))
+    return error.exit_status
 
 
 def _with_options(error: TandemError) -> str:

@@ -123,9 +123,9 @@ class Text:
         self.pieces.append(piece)
         return Token(token, piece, origin)
 
-    def cancel(self) -> None:
+    def cancel(self, reason: FinishReason = FinishReason.CANCELLED) -> None:
         """Let the loop end after what is under way; from any thread."""
-        self._stopper.cancel()
+        self._stopper.cancel(reason)
 
     def fork(self) -> Text:
         """A text that begins where the shown one ends, and goes on by itself."""

@@ -300,7 +300,8 @@ def state_directory() -> Path:
         InputError: the user has no home.
     """
     if given := os.environ.get("TANDEM_STATE") or os.environ.get("XDG_STATE_HOME"):
-        return Path(given) if os.environ.get("TANDEM_STATE") else Path(given) / "tandem"
+        place = Path(given).expanduser()
+        return place if os.environ.get("TANDEM_STATE") else place / "tandem"
     try:
         return Path.home() / ".local" / "state" / "tandem"
     except RuntimeError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
+from edge_client.target.outage import Outage
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
@@ -21,6 +23,10 @@ from shared.wire import codec
 CONNECT = Retry(attempt=3.0, total=3.0)
 
 
+def _tell_nobody(_: str) -> None:
+    """For whoever does not want to know."""
+
+
 class TargetClient:
     """A connection to one target; a context manager.
 
@@ -29,6 +35,8 @@ class TargetClient:
         address: for messages.
         retry: the patience of sessions.
         clock, chance: time, and the randomness of pauses.
+        timeout: how long a target that cannot be reached is looked for, seconds; None for `CONNECT`'s.
+        notify: is told, in a sentence, where that takes long.
 
     Attributes:
         description: what is served.
@@ -45,13 +53,15 @@ class TargetClient:
         retry: Retry | None = None,
         clock: Clock | None = None,
         chance: random.Random | None = None,
+        timeout: float | None = None,
+        notify: Callable[[str], None] = _tell_nobody,
     ) -> None:
         self.address = address
         self._transport = transport
         self._retry = retry or Retry()
         self._clock = clock or SystemClock()
         self._chance = chance or random.Random()
-        self.description = self.describe()
+        self.description = self.describe(timeout, notify)
 
     @classmethod
     def connect(
@@ -60,6 +70,8 @@ class TargetClient:
         retry: Retry | None = None,
         credentials: Credentials | None = None,
         clock: Clock | None = None,
+        timeout: float | None = None,
+        notify: Callable[[str], None] = _tell_nobody,
     ) -> TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
 
@@ -71,42 +83,56 @@ class TargetClient:
 
         transport = GrpcTransport(address, credentials)
         try:
-            return cls(transport, address, retry, clock)
+            return cls(transport, address, retry, clock, timeout=timeout, notify=notify)
         except BaseException:
             transport.close()
             raise
 
-    def describe(self) -> Description:
-        """Ask the target what it serves.
+    def describe(self, timeout: float | None = None, notify: Callable[[str], None] = _tell_nobody) -> Description:
+        """Ask the target what it serves; `timeout` and `notify` as for the class.
 
         Raises:
             TargetUnavailable, TargetRefused: as the class.
         """
-        patience = self._patience(CONNECT)
+        patience = self._patience(_within(CONNECT, timeout))
+        patience.tells = timeout is not None and timeout > CONNECT.total  # a few seconds end soon, in a sentence
+        outage = Outage(self._clock, notify)
         while True:
             try:
-                return Description.from_wire(self._transport.describe(patience.attempt()))
+                found = Description.from_wire(self._transport.describe(patience.attempt()))
+                outage.answered(patience)
+                return found
             except PASSING as error:
+                outage.failed(error, patience)
                 patience.after(error)
 
     def session(
-        self, sampling: Sampling, coupling: Coupling, end_ids: Iterable[int], prompt_length: int
+        self,
+        sampling: Sampling,
+        coupling: Coupling,
+        end_ids: Iterable[int],
+        prompt_length: int,
+        timeout: float | None = None,
+        notify: Callable[[str], None] = _tell_nobody,
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
         Args:
             end_ids: tokens that end the text.
             prompt_length: how many tokens the prompt has; they are not audited.
+            timeout: the longest time without any progress, seconds; None for that of `retry`.
+            notify: is told, in a sentence, where an answer takes long; by the thread that waits for it.
         """
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
         session_id = os.urandom(codec.SESSION_ID_BYTES)
         header = codec.encode_session(session_id, sampling, coupling, sorted(reader.end_ids))
 
         def make_link(meter: Meter) -> ReliableLink:
-            return ReliableLink(self._transport, header, prompt_length, meter, self._clock)
+            outage = Outage(self._clock, notify)
+            return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage)
 
         limit = self.description.max_request_tokens
-        return TargetSession(make_link, reader, limit, prompt_length, self._retry, self._patience)
+        return TargetSession(make_link, reader, limit, prompt_length, _within(self._retry, timeout), self._patience)
 
     def close(self) -> None:
         """Close the connection, after at most a second for releases that are under way. Never raises."""
@@ -120,3 +146,7 @@ class TargetClient:
 
     def _patience(self, retry: Retry) -> Patience:
         return Patience(retry, self.address, self._clock, self._chance)
+
+
+def _within(retry: Retry, timeout: float | None) -> Retry:
+    return retry if timeout is None else replace(retry, total=timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
@@ -18,7 +19,7 @@ class Connection:
     Args:
         address: "host:port"; None where there is no target, or a transport that reaches it.
         transport: reaches the target in the place of gRPC; closed by `close`.
-        credentials, retry, clock: see `Edge`.
+        credentials, retry, clock, notify: see `Edge`.
 
     Raises:
         InputError: an address or credentials beside a transport, which knows both itself.
@@ -31,20 +32,22 @@ class Connection:
         credentials: Credentials | None = None,
         retry: Retry | None = None,
         clock: Clock | None = None,
+        notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         if transport is not None and (address is not None or credentials is not None):
             raise InputError("a transport knows its target and how to reach it; leave address and credentials out")
         self._address, self._transport, self._credentials = address, transport, credentials
-        self._retry, self._clock = retry, clock
+        self._retry, self._clock, self._notify = retry, clock, notify
         self._client: TargetClient | None = None
         self._is_closed = False
         self._connecting = threading.RLock()
 
-    def client(self, manifest: Manifest) -> TargetClient:
+    def client(self, manifest: Manifest, timeout: float | None = None) -> TargetClient:
         """The client, connected now if it is the first time.
 
         Args:
             manifest: of the bundle whose tokens the target is to judge.
+            timeout: how long it is looked for, seconds; None for a few.
 
         Raises:
             InputError: there is no target, or the connection was closed.
@@ -53,7 +56,7 @@ class Connection:
         with self._connecting:
             self._see_that_it_is_open()
             if self._client is None:
-                client = self._connect()
+                client = self._connect(timeout)
                 try:
                     client.description.check(manifest, client.address)
                     self._see_that_it_is_open()  # somebody may have closed it meanwhile
@@ -76,12 +79,13 @@ class Connection:
         if self._is_closed:
             raise InputError("this edge was closed; make another one")
 
-    def _connect(self) -> TargetClient:
+    def _connect(self, timeout: float | None) -> TargetClient:
         if self._transport is not None:
-            return TargetClient(self._transport, type(self._transport).__name__, self._retry, self._clock)
+            name = type(self._transport).__name__
+            return TargetClient(self._transport, name, self._retry, self._clock, timeout=timeout, notify=self._notify)
         if self._address is None:
             raise InputError(
                 "there is no target to ask; start one with `cloud-target serve` and give its address, or write alone",
                 options=("target", "mode local"),
             )
-        return TargetClient.connect(self._address, self._retry, self._credentials, self._clock)
+        return TargetClient.connect(self._address, self._retry, self._credentials, self._clock, timeout, self._notify)

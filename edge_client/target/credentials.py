@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared import values
 from shared.addresses import is_loopback
 from shared.errors import InputError
 
@@ -23,7 +24,8 @@ class Credentials:
         token: what the target's operator gave out.
 
     Raises:
-        InputError: a client certificate without its key, or a key without one; a token with signs that none has.
+        InputError: a client certificate without its key, or a key without one; a token with signs that none has; what
+            is no path, text or switch where one is due.
     """
 
     tls: bool = False
@@ -33,6 +35,12 @@ class Credentials:
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        values.switch("tls", self.tls)
+        for name in ("ca", "client_cert", "client_key"):
+            if getattr(self, name) is not None:
+                values.path(name, getattr(self, name))
+        if self.token is not None:
+            values.string("token", self.token)
         if (self.client_cert is None) != (self.client_key is None):
             raise InputError(
                 "a client certificate and its key go together; give both or neither",
@@ -44,7 +52,7 @@ class Credentials:
                 "given",
                 options=("token_file",),
             )
-        if self.ca or self.client_cert:
+        if self.ca is not None or self.client_cert is not None:
             object.__setattr__(self, "tls", True)
 
     def check(self, host: str) -> None:
@@ -75,14 +83,14 @@ def read_token(path: Path) -> str:
     Raises:
         InputError: it cannot be read.
     """
-    return (_read(path, "token_file") or b"").decode(errors="replace").strip()
+    return (_read(path, "token_file") or b"").decode("utf-8-sig", errors="replace").strip()
 
 
 def _read(path: str | Path | None, option: str) -> bytes | None:
     if path is None:
         return None
     try:
-        return Path(path).expanduser().read_bytes()
+        return values.path(option, path).read_bytes()
     except OSError as error:
         why = (error.strerror or "it failed").lower()
         raise InputError(f"cannot read {path}: {why}; give a file that this user may read", options=(option,)) from None

@@ -48,10 +48,11 @@ ERRORS: dict[grpc.StatusCode, type[TargetError]] = {
 }
 
 _OPTIONS = {
-    # A target that restarts is found again within a second.
+    # A target that restarts is found again within a second or two.
     "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.min_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1000,
+    # In spite of its name this is how long one attempt may take: several round trips of a slow link, and a lost packet.
+    "grpc.min_reconnect_backoff_ms": 5000,
     # Middleboxes forget connections that are silent for minutes.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
@@ -74,6 +75,8 @@ def error_of(error: grpc.RpcError) -> TargetError:
         options = ("token_file",) if kind is AccessDenied else ()
         kind = TargetRefused if kind is TargetBusy else kind
         return kind(f"the target refused {what}: {details or status.name}", options=options)
+    if "failed to connect" in details.lower():
+        details = details.rpartition(": ")[2].lower()  # the last of several wrappings says why
     name = status.name.lower().replace("_", " ")
     sentence = f"{name}: {details[:200]}" if details else name
     return TargetBusy(sentence, _pushback(call)) if kind is TargetBusy else kind(sentence)
@@ -175,11 +178,11 @@ class GrpcLink:
             raise LinkBroken("the stream was closed")
         self._requests.put(request)
 
-    def receive(self, timeout: float) -> wire.DecodeResponse:
+    def receive(self, timeout: float) -> wire.DecodeResponse | None:
         try:
             answer = self._answers.get(timeout=max(timeout, 0.0))
         except Empty:
-            raise LinkBroken(f"no answer within {timeout:.1f} seconds") from None
+            return None
         if isinstance(answer, TargetError):
             self._answers.put(answer)  # whoever asks again learns the same
             raise answer

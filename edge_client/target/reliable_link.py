@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_client.target.outage import Outage
 from edge_client.target.retry import PASSING, Clock, Patience
 from edge_client.target.transport import Link, Transport
 from edge_client.target.verdict import nonsense
@@ -17,16 +18,18 @@ class ReliableLink:
         header: what the first request of each stream carries.
         prompt_length: the first tokens of the text, which the meter counts apart.
         meter: told of bytes, seconds and reconnects.
+        outage: told of failures, and of their end.
     """
 
     def __init__(
-        self, transport: Transport, header: wire.Session, prompt_length: int, meter: Meter, clock: Clock
+        self, transport: Transport, header: wire.Session, prompt_length: int, meter: Meter, clock: Clock, outage: Outage
     ) -> None:
         self._transport = transport
         self._header = header
         self._prompt_length = prompt_length
         self._meter = meter
         self._clock = clock
+        self._outage = outage
         self._link: Link | None = None
         self._request_id = 0
         self._used = False
@@ -44,7 +47,7 @@ class ReliableLink:
             while True:
                 try:
                     self._send(request)
-                    return self._receive(patience.attempt())
+                    return self._receive(patience)
                 except PASSING as error:
                     self._mend(error, patience)
         except BaseException:
@@ -61,7 +64,7 @@ class ReliableLink:
         """
         begin = self._clock.now()
         try:
-            return self._receive(patience.attempt())
+            return self._receive(patience)
         except PASSING as error:
             self._mend(error, patience)
             return None
@@ -86,8 +89,8 @@ class ReliableLink:
 
     def _mend(self, error: TargetUnavailable, patience: Patience) -> None:
         self.hang_up()
+        self._outage.failed(error, patience)
         self._meter.held_seconds += patience.after(error)
-        self._meter.reconnects += 1
 
     def _send(self, request: wire.DecodeRequest) -> None:
         request.ClearField("session")
@@ -105,14 +108,22 @@ class ReliableLink:
         self._meter.sent(request.ByteSize(), prompt)
         link.send(request)
 
-    def _receive(self, timeout: float) -> wire.DecodeResponse:
+    def _receive(self, patience: Patience) -> wire.DecodeResponse:
         if self._link is None:
             raise LinkBroken("the stream was given up")
-        end = self._clock.now() + timeout
+        begin, timeout = self._clock.now(), patience.attempt()
         while True:
-            answer = self._link.receive(end - self._clock.now())
+            left = begin + timeout - self._clock.now()
+            until_news = self._outage.silence_is_news(begin, patience)
+            answer = self._link.receive(min(left, until_news))
+            if answer is None:
+                if until_news >= left:
+                    raise LinkBroken(f"no answer within {timeout:.1f} seconds")
+                self._outage.silent(patience)
+                continue
             self._meter.received(answer.ByteSize())
             if answer.request_id == self._request_id:
+                self._meter.reconnects += self._outage.answered(patience)
                 return answer
             # Lower numbers are what is left of an answer that nobody reads any more.
             if answer.request_id > self._request_id or not answer.request_id:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
-from shared.errors import LinkBroken, TargetBusy, TargetUnavailable
+from shared import values
+from shared.errors import InputError, LinkBroken, TargetBusy, TargetUnavailable
 
 # What a later try may mend; any other error is final.
 PASSING = (LinkBroken, TargetBusy)
@@ -38,6 +39,9 @@ class Retry:
         first_pause: after the first failure; doubles with each further one, and a random half of it is left out.
         longest_pause: where the doubling ends.
         busy_pause: the shortest pause when the target says that it has no room, but not for how long.
+
+    Raises:
+        InputError: one is no number, or below 0.
     """
 
     attempt: float = 30.0
@@ -46,6 +50,11 @@ class Retry:
     longest_pause: float = 1.0
     busy_pause: float = 0.5
 
+    def __post_init__(self) -> None:
+        for field_ in fields(self):
+            if not values.number(field_.name, seconds := getattr(self, field_.name)) >= 0:
+                raise InputError(f"{field_.name} must be 0 seconds or more, not {seconds}")
+
 
 @dataclass
 class Patience:
@@ -53,12 +62,14 @@ class Patience:
 
     Attributes:
         address: of the target, for the message when the patience is used up.
+        tells: whether somebody waits for this, and is told if it takes long.
     """
 
     retry: Retry
     address: str
     clock: Clock = field(default_factory=SystemClock)
     chance: random.Random = field(default_factory=random.Random)
+    tells: bool = True
 
     def __post_init__(self) -> None:
         self.renew()
@@ -68,9 +79,14 @@ class Patience:
         self._end = self.clock.now() + self.retry.total
         self._pause = self.retry.first_pause
 
+    @property
+    def left(self) -> float:
+        """Seconds until it is used up."""
+        return max(0.0, self._end - self.clock.now())
+
     def attempt(self) -> float:
         """Seconds that the next attempt may take."""
-        return max(0.0, min(self.retry.attempt, self._end - self.clock.now()))
+        return min(self.retry.attempt, self.left)
 
     def after(self, error: TargetUnavailable) -> float:
         """Pause after a failure; returns the seconds of it that the target imposed because it has no room.

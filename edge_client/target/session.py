@@ -112,7 +112,9 @@ class TargetSession:
             return None
         question = Question(ids, self._audited, len(ids), audit_only=True)
         try:
-            return self._exchange(question, self._patience(replace(self._retry, attempt=wait, total=wait))).audit
+            patience = self._patience(replace(self._retry, attempt=wait, total=wait))
+            patience.tells = False  # the text is on the screen
+            return self._exchange(question, patience).audit
         except TargetError:
             return None
 

@@ -21,11 +21,11 @@ class Link(Protocol):
             LinkBroken: the stream is closed.
         """
 
-    def receive(self, timeout: float) -> wire.DecodeResponse:
-        """The next answer, waiting for it for at most `timeout` seconds.
+    def receive(self, timeout: float) -> wire.DecodeResponse | None:
+        """The next answer, waiting for it for at most `timeout` seconds; None if there is none by then, but may yet be.
 
         Raises:
-            LinkBroken: the stream broke, ended, or was silent for that long.
+            LinkBroken: the stream broke, or ended.
             TargetBusy: the target has no room for the request now.
             TargetRefused: the target ended the stream because it refuses a request.
         """

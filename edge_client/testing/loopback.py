@@ -115,8 +115,8 @@ class LoopbackLink:
         self._check()
         self._requests.append(wire.DecodeRequest.FromString(request.SerializeToString()))
 
-    def receive(self, timeout: float) -> wire.DecodeResponse:
-        """See `Link.receive`; does not wait."""
+    def receive(self, timeout: float) -> wire.DecodeResponse | None:
+        """See `Link.receive`; does not wait, for nothing can come of it."""
         with self._lock:
             self._check()
             while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from shared import values
 from shared.config import Criterion
 
 
@@ -28,13 +29,23 @@ class AuditCounts:
     unlikely: int = 0
     nll: float = 0.0
 
-    def off(self, criterion: Criterion) -> int:
-        """Off-target tokens by one criterion."""
-        return self.off_strict if criterion is Criterion.STRICT else self.off_typical
+    def off(self, criterion: Criterion | str) -> int:
+        """Off-target tokens by one criterion, which may be given as a plain string.
 
-    def rate(self, criterion: Criterion) -> float | None:
-        """The divergence rate by one criterion: off-target tokens per known token; None where nothing is known."""
-        return self.off(criterion) / self.known if self.known else None
+        Raises:
+            InputError: there is no such criterion.
+        """
+        by = values.choice(Criterion, "criterion", criterion)
+        return self.off_strict if by is Criterion.STRICT else self.off_typical
+
+    def rate(self, criterion: Criterion | str) -> float | None:
+        """The divergence rate by one criterion: off-target tokens per known token; None where nothing is known.
+
+        Raises:
+            InputError: as `off`.
+        """
+        off = self.off(criterion)
+        return off / self.known if self.known else None
 
     @property
     def ask_rate(self) -> float:

@@ -140,7 +140,7 @@ def test_a_budget_of_nothing_is_exact():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"mode": "Exact"}, f"mode must be one of {', '.join(Mode)}, not 'Exact'"),
+        ({"mode": "exakt"}, f"mode must be one of {', '.join(Mode)}, not 'exakt'"),
         ({"criterion": "loose"}, "criterion must be one of typical, strict"),
         ({"coupling": "none"}, "coupling must be one of gumbel, residual"),
         ({"budget": 2}, "budget must be a share of the tokens shown, between 0 and 1, not 2"),

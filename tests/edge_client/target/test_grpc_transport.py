@@ -109,7 +109,7 @@ def test_a_refused_request_says_why(transport):
     link.close()
 
 
-def test_a_stream_that_ends_or_is_silent_is_broken(servicer, transport):
+def test_a_stream_that_ends_is_broken_and_one_that_is_silent_is_not(servicer, transport):
     servicer.ends = True
     link = transport.open()
     link.send(wire.DecodeRequest())
@@ -119,8 +119,8 @@ def test_a_stream_that_ends_or_is_silent_is_broken(servicer, transport):
     link = transport.open()
     link.send(wire.DecodeRequest())
     begin = time.monotonic()
-    with pytest.raises(LinkBroken, match="no answer"):
-        link.receive(0.1)
+    assert link.receive(0.1) is None
+    assert link.receive(0.1) is None
     assert time.monotonic() - begin < 2.0
     link.close()
     link.close()

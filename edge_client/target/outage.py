@@ -1,0 +1,66 @@
+"""What the reader of a text is told while the target does not answer, and how often the link to it was mended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edge_client.target.retry import Clock, Patience
+from shared.errors import TargetBusy, TargetUnavailable
+
+# Seconds. A link that breaks and mends at once is nobody's business; a slow target is no broken link.
+DOWN_AFTER = 0.5
+SILENT_AFTER = 1.5
+
+
+class Outage:
+    """Watches one text's link.
+
+    Args:
+        notify: is told, a sentence each time; called by the thread that waits.
+    """
+
+    def __init__(self, clock: Clock, notify: Callable[[str], None]) -> None:
+        self._clock = clock
+        self._notify = notify
+        self._since: float | None = None
+        self._is_broken = False
+        self._told_of_trouble = False
+        self._told_of_silence = False
+
+    def failed(self, error: TargetUnavailable, patience: Patience) -> None:
+        """An attempt failed, and there will be another."""
+        now = self._clock.now()
+        if self._since is None:
+            self._since = now
+        is_busy = isinstance(error, TargetBusy)
+        self._is_broken |= not is_busy
+        if self._told_of_trouble or now - self._since < DOWN_AFTER or not patience.tells:
+            return
+        self._told_of_trouble = True
+        trouble = "has no room for this text" if is_busy else "is not reached: the link is down"
+        self._notify(f"the target at {patience.address} {trouble} ({error}); trying again {_for_how_long(patience)}")
+
+    def silence_is_news(self, since: float, patience: Patience) -> float:
+        """Seconds until it is time to tell of a silence that began at `since`; endless where that was done."""
+        if self._told_of_silence or self._told_of_trouble or not patience.tells:
+            return float("inf")
+        return since + SILENT_AFTER - self._clock.now()
+
+    def silent(self, patience: Patience) -> None:
+        """Nothing came, and nothing failed: tell of it, once a text, for some targets are just slow."""
+        self._told_of_silence = True
+        self._notify(
+            f"the target at {patience.address} has not answered for a while; waiting {_for_how_long(patience)}"
+        )
+
+    def answered(self, patience: Patience) -> bool:
+        """An answer came; returns whether that ended an outage of the link."""
+        was_broken, self._is_broken = self._is_broken, False
+        if self._told_of_trouble:
+            self._notify(f"the target at {patience.address} answers again")
+        self._since, self._told_of_trouble = None, False
+        return was_broken
+
+
+def _for_how_long(patience: Patience) -> str:
+    return f"for up to {patience.left:.0f} seconds"

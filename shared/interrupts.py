@@ -1,0 +1,36 @@
+"""Ctrl-C before and after the work of a program: it ends at once, without a word."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from shared.errors import INTERRUPTED
+
+
+def end_at_once() -> None:
+    """Let Ctrl-C end this process on the spot: while it loads its libraries there is nothing to lose yet.
+
+    Python's own way, an exception wherever the program happens to be, would be a traceback there. To be called by a
+    program, first thing. Whoever started it with Ctrl-C ignored (nohup, a script's background job) is obeyed.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+class interruptible:  # used as a `with` statement, and `contextlib` takes long to load
+    """For the length of a `with` block let Ctrl-C be a KeyboardInterrupt again, where `end_at_once` holds."""
+
+    def __enter__(self) -> None:
+        self._mine = signal.getsignal(signal.SIGINT) is _end
+        if self._mine:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def __exit__(self, *_: object) -> None:
+        if self._mine:
+            signal.signal(signal.SIGINT, _end)
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"\n")
+    os._exit(INTERRUPTED)

@@ -1,0 +1,56 @@
+"""What the command line understands, as people type it."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_client.cli.arguments import parse_args
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["--bundle", "b", "info"], "info"),
+        (["--bundle=b", "info", "--json"], "info"),
+        (["--bundle", "b", "verifier", "report"], "verifier report"),
+        (["--bundle", "b", "verifier", "reset"], "verifier reset"),
+        (["--seed", "3", "generate", "info"], "generate"),
+        (["--json", "info", "--bundle", "b"], "info"),
+    ],
+)
+def test_options_may_come_before_the_command(arguments, command):
+    options = parse_args(arguments)
+    assert options.command == command
+    assert command == "generate" or str(options.bundle) == "b"
+
+
+def test_what_only_looks_like_a_command_is_a_prompt():
+    assert parse_args(["--bundle", "info", "Tom"]).prompt == "Tom"
+    assert parse_args(["--", "info"]).prompt == "info"
+    assert parse_args(["--stop", "info"]).prompt is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [(r"\n", "\n"), (r"a\tb\r", "a\tb\r"), (r"\\n", r"\n"), ("\n", "\n"), (r"\d", r"\d"), ("\\", "\\"), ("é", "é")],
+)
+def test_escapes_in_stop_strings(typed, meant):
+    assert parse_args(["--stop", typed, "Tom"]).stop == [meant]
+
+
+def test_several_words_get_a_hint(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_args(["--seed", "3", "Once", "upon", "a", "time"])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert 'a prompt of several words goes in quotes, as in: edge-client "Once upon a time"' in said
+    with pytest.raises(SystemExit):
+        parse_args(["Once", "--frobnicate"])
+    assert "unrecognized arguments: --frobnicate" in capsys.readouterr().err
+
+
+def test_paths_understand_the_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    monkeypatch.setenv("TANDEM_CA", "~/ca.pem")
+    options = parse_args(["--bundle=~/b", "Tom"])
+    assert (str(options.bundle), str(options.ca)) == ("/somewhere/b", "/somewhere/ca.pem")

@@ -1,0 +1,189 @@
+"""The command line as a process: signals, pipes, targets that die, and what of a text is kept then."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cloud_target.server.process import ScriptedProcess
+from tests.edge_client.scripted_device import fake_cloud
+from tests.grpc_service import Servicer, serving, unused_port
+from tests.project.tree import ROOT
+
+pytestmark = pytest.mark.slow
+DEVICE = "tests.edge_client.scripted_device"
+
+
+def start(*arguments: str, module: str = "edge_client", **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_dead_target_and_a_wrong_address():
+    runs = [start("Tom", "--target", address, module=DEVICE) for address in (f"127.0.0.1:{unused_port()}", "nowhere")]
+    for run, status, sentence in zip(
+        runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
+    ):
+        out, err = run.communicate(timeout=30)
+        assert (run.returncode, out) == (status, b"")
+        assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err.decode())
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[str, Servicer]]:
+    servicer = Servicer(fake_cloud())
+    with serving(servicer) as port:
+        yield f"127.0.0.1:{port}", servicer
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(served, tmp_path, number):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("whoever started the tests has this signal ignored (as nohup does), which a process inherits")
+    address, servicer = served
+    pace = {"TANDEM_TEST_PAUSE": "0.02", "TANDEM_STATE": str(tmp_path)}
+    run = start(
+        "Tom",
+        "--target",
+        address,
+        "--max-tokens",
+        "400",
+        "--window",
+        "4",
+        module=DEVICE,
+        **pace,
+    )
+    assert run.stdout.read(20)
+    run.send_signal(number)
+    _, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (128 + number, b"\n")
+    [memory] = tmp_path.glob("*.json")
+    assert json.loads(memory.read_text())["entries"][0]["known"] > 0
+    assert len(servicer.transport.released) == 1
+    assert len(servicer.transport.service.table) == 0
+
+
+def test_an_interrupted_text_is_in_the_json(served):
+    arguments = ("Tom", "--json", "--target", served[0], "--max-tokens", "400", "--mode", "cloud", "--no-memory")
+    run = start(*arguments, module=DEVICE)
+    while not served[1].transport.service.table:  # it is being written
+        time.sleep(0.01)
+    time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=30)
+    report = json.loads(out)
+    assert (run.returncode, err, report["finish_reason"]) == (130, b"\n", "interrupted")
+    assert len(report["token_ids"]) == report["tokens"]
+
+
+_INTERRUPTED = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+class Interrupt(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == wanted:
+            os.kill(os.getpid(), signal.SIGINT)
+wanted = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupt())
+from edge_client.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "loading",
+    ["edge_client.cli.arguments", "argparse", "edge_client.cli.generate", "numpy", "onnxruntime", "tokenizers"],
+)
+def test_ctrl_c_while_it_loads_is_quiet(loading):
+    command = [sys.executable, "-c", _INTERRUPTED, loading, "--mode", "local", "Once"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "\n")
+
+
+def test_a_target_that_dies_is_told_of_and_its_restart_is_noticed(tmp_path):
+    """SIGKILL in the middle of a text, silence for a while, and a fresh process on the same port."""
+    target, (told, ended) = ScriptedProcess(0.01), (threading.Event(), [])
+    arguments = ("Tom", "--target", target.address, "--mode", "cloud", "--max-tokens", "400", "--json", "--no-memory")
+    run = start(*arguments, module=DEVICE)
+
+    def listen() -> None:
+        for line in run.stderr:
+            ended.append((time.monotonic(), line.decode()))
+            told.set()
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    time.sleep(2.0)
+    killed = time.monotonic()
+    target.end(signal.SIGKILL)
+    assert told.wait(10)
+    again = ScriptedProcess(0.01, target.port)
+    back = time.monotonic()
+    report = json.loads(run.stdout.read())
+    run.stdout.close()
+    assert run.wait(30) == 0
+    listener.join()
+    run.stderr.close()
+    again.end(signal.SIGTERM)
+    (when, down), (mended, up) = ended
+    assert "the link is down (unavailable: connection refused); trying again for up to" in down
+    assert up.endswith("answers again\n")
+    assert when - killed < 2.0
+    assert mended - back < 3.0
+    assert (report["finish_reason"], report["tokens"], report["reconnects"]) == ("length", 400, 1)
+    assert [warning for _, warning in ended] == [f"edge-client: {warning}\n" for warning in report["warnings"]]
+
+
+def test_the_timeout_is_the_whole_patience(served):
+    address, servicer = served
+    servicer.is_silent = True
+    begin = time.monotonic()
+    run = start("Tom", "--target", address, "--timeout", "2", "--json", module=DEVICE)
+    out, err = run.communicate(timeout=30)
+    assert run.returncode == 3
+    assert time.monotonic() - begin < 15.0
+    silent, given_up = err.decode().splitlines()
+    assert silent.endswith("has not answered for a while; waiting for up to 0 seconds")
+    assert given_up.startswith("edge-client: cannot reach the target at 127.0.0.1")
+    assert json.loads(out)["finish_reason"] == "error"
+
+
+def test_a_reader_that_leaves_is_no_error(served):
+    address, servicer = served
+    run = start(
+        "Tom",
+        "--target",
+        address,
+        "--max-tokens",
+        "400",
+        module=DEVICE,
+        TANDEM_TEST_PAUSE="0.005",
+    )
+    assert run.stdout.read(20)
+    run.stdout.close()
+    assert run.wait(timeout=30) == 141
+    assert run.stderr.read() == b""
+    run.stderr.close()
+    assert len(servicer.transport.released) == 1
+
+
+def test_a_text_over_grpc_is_the_one_without(edge, served):
+    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module=DEVICE)
+    out, err = run.communicate(timeout=30)
+    assert (run.returncode, err) == (0, b"")
+    assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]

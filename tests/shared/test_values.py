@@ -1,0 +1,36 @@
+"""Values as programs give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from shared import values
+from shared.config import Criterion, Mode
+from shared.errors import InputError
+
+
+def test_what_is_plainly_meant_is_taken():
+    assert values.choice(Mode, "mode", "Sprint") is values.choice(Mode, "mode", Mode.SPRINT) is Mode.SPRINT
+    assert values.strings("stop", "a") == ("a",)
+    assert values.path("bundle", "~") == Path.home()
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "sentence"),
+    [
+        (lambda value: values.choice(Criterion, "it", value), "x", "it must be one of typical, strict, not 'x'"),
+        (lambda value: values.choice(Criterion, "it", value), 5, "it must be one of typical, strict, not 5"),
+        (lambda value: values.whole("it", value), True, "it must be a whole number, not True"),
+        (lambda value: values.number("it", value), "5", "it must be a number, not '5'"),
+        (lambda value: values.switch("it", value), 1, "it must be True or False, not 1"),
+        (lambda value: values.string("it", value), b"a", "it must be text, not bytes"),
+        (lambda value: values.strings("it", value), [1], r"it must be text, or several, not \[1\]"),
+        (lambda value: values.path("it", value), 5, "it must be a path, not 5"),
+        (lambda value: values.path("it", value), "~nobody-at-all", "there is no home directory for ~nobody-at-all"),
+    ],
+)
+def test_everything_else_is_refused_in_a_sentence(check, value, sentence):
+    with pytest.raises(InputError, match=sentence):
+        check(value)
