@@ -7,6 +7,13 @@ import signal
 
 from shared.errors import INTERRUPTED
 
+TYPE_CHECKING = False  # as type checkers know it; `typing` takes longer to load than all of this
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_last: list[Callable[[], object]] = []
+
 
 def end_at_once() -> None:
     """Let Ctrl-C end this process on the spot: while it loads its libraries there is nothing to lose yet.
@@ -16,6 +23,11 @@ def end_at_once() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+
+
+def before_the_end(tidy: Callable[[], object]) -> None:
+    """Have something done before Ctrl-C ends the process on the spot."""
+    _last.append(tidy)
 
 
 class interruptible:  # used as a `with` statement, and `contextlib` takes long to load
@@ -33,4 +45,6 @@ class interruptible:  # used as a `with` statement, and `contextlib` takes long 
 
 def _end(*_: object) -> None:
     os.write(2, b"\n")
+    for tidy in _last:
+        tidy()
     os._exit(INTERRUPTED)

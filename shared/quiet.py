@@ -6,6 +6,8 @@ import os
 import sys
 import warnings
 
+from shared.interrupts import before_the_end
+
 # Each is read once, when its library is loaded. What a user has set stays: that was asked for.
 _SWITCHES = {
     "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime from 1.29 on: usage, and a device id below the user's cache
@@ -42,6 +44,7 @@ def leave_nothing_behind() -> None:
     import atexit
     import shutil
     import tempfile
+    from functools import partial
 
     try:
         place = tempfile.mkdtemp(prefix="tandem-")
@@ -49,4 +52,6 @@ def leave_nothing_behind() -> None:
         return
     tempfile.tempdir = os.environ["TMPDIR"] = place
     os.environ.setdefault("MPLCONFIGDIR", os.path.join(place, "matplotlib"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    tidy = partial(shutil.rmtree, place, ignore_errors=True)
+    atexit.register(tidy)
+    before_the_end(tidy)

@@ -208,7 +208,11 @@ def generate_parser() -> argparse.ArgumentParser:
     _add_bundle(group)
     _add_access(parser)
     group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="one line of JSON about the run instead of the text")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="one line of JSON about the run instead of the text, also if it could not be finished",
+    )
     group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
     group.add_argument(
         "--color",

@@ -75,11 +75,19 @@ def error_of(error: grpc.RpcError) -> TargetError:
         options = ("token_file",) if kind is AccessDenied else ()
         kind = TargetRefused if kind is TargetBusy else kind
         return kind(f"the target refused {what}: {details or status.name}", options=options)
-    if "failed to connect" in details.lower():
-        details = details.rpartition(": ")[2].lower()  # the last of several wrappings says why
     name = status.name.lower().replace("_", " ")
-    sentence = f"{name}: {details[:200]}" if details else name
+    sentence = f"{name}: {_plainly(details)[:200]}" if details else name
     return TargetBusy(sentence, _pushback(call)) if kind is TargetBusy else kind(sentence)
+
+
+def _plainly(details: str) -> str:
+    """The library's own words, which come in several wrappings, in fewer where it is known what they mean."""
+    known = details.lower()
+    if "parsing http/2" in known:
+        return "what answers there does not speak HTTP/2, so it is no Tandem target"
+    if "hostname lookup" in known or "name resolution" in known or "dns resolution" in known:
+        return "no host of that name is known"
+    return details.rpartition(": ")[2].lower() if "failed to connect" in known else details
 
 
 def _pushback(call: grpc.Call | None) -> float | None:

@@ -58,3 +58,14 @@ def test_temporary_files_of_a_program_go_with_it(tmp_path: Path):
     assert place.is_relative_to(tmp_path)
     assert [*tmp_path.iterdir()] == []
     assert python(program, TMPDIR=str(tmp_path), MPLCONFIGDIR="/my/own") == "/my/own"
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_it_loads_leaves_nothing_either(tmp_path: Path):
+    program = (
+        "import os, signal\nfrom shared.interrupts import end_at_once\nend_at_once()\n"
+        "from shared.quiet import leave_nothing_behind\nleave_nothing_behind()\nos.kill(os.getpid(), signal.SIGINT)"
+    )
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, cwd=ROOT, env={"TMPDIR": str(tmp_path)}, check=False).returncode == 130
+    assert [*tmp_path.iterdir()] == []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent import futures
+from contextlib import closing, suppress
 
 import grpc
 import pytest
@@ -174,3 +177,27 @@ def test_what_is_no_address(address):
 @pytest.mark.parametrize("address", ["localhost:1", "target.example:50051", "[::1]:50051", "10.0.0.1:65535"])
 def test_what_is_an_address(address):
     GrpcTransport(address).close()
+
+
+@pytest.mark.slow
+def test_another_program_is_no_target():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer() -> None:
+            with suppress(OSError):  # the server is closed
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+                        connection.recv(4096)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with (
+            closing(GrpcTransport(f"127.0.0.1:{port}")) as transport,
+            pytest.raises(LinkBroken, match="what answers there does not speak HTTP/2, so it is no Tandem target"),
+        ):
+            transport.describe(3.0)
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
