@@ -37,8 +37,8 @@ class Completion:
         prompt_tokens: length of the prompt.
         usage: calls, bytes and times.
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
-        warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and when
-            the target did not answer; a sentence each.
+        warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and
+            when the target did not answer; a sentence each.
     """
 
     text: str

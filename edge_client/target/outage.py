@@ -23,7 +23,6 @@ class Outage:
         self._clock = clock
         self._notify = notify
         self._since: float | None = None
-        self._is_broken = False
         self._told_of_trouble = False
         self._told_of_silence = False
 
@@ -32,12 +31,10 @@ class Outage:
         now = self._clock.now()
         if self._since is None:
             self._since = now
-        is_busy = isinstance(error, TargetBusy)
-        self._is_broken |= not is_busy
         if self._told_of_trouble or now - self._since < DOWN_AFTER or not patience.tells:
             return
         self._told_of_trouble = True
-        trouble = "has no room for this text" if is_busy else "is not reached: the link is down"
+        trouble = "has no room for this text" if isinstance(error, TargetBusy) else "is not reached: the link is down"
         self._notify(f"the target at {patience.address} {trouble} ({error}); trying again {_for_how_long(patience)}")
 
     def silence_is_news(self, since: float, patience: Patience) -> float:
@@ -54,12 +51,12 @@ class Outage:
         )
 
     def answered(self, patience: Patience) -> bool:
-        """An answer came; returns whether that ended an outage of the link."""
-        was_broken, self._is_broken = self._is_broken, False
+        """An answer came; returns whether that ended an outage."""
+        was_out = self._since is not None
         if self._told_of_trouble:
             self._notify(f"the target at {patience.address} answers again")
         self._since, self._told_of_trouble = None, False
-        return was_broken
+        return was_out
 
 
 def _for_how_long(patience: Patience) -> str:

@@ -19,7 +19,8 @@ class Meter:
         wait_seconds: wall time spent waiting for answers, reconnecting included.
         target_seconds: of `wait_seconds`, what the target says it queued and computed.
         held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
-        reconnects: how often a broken link was replaced.
+        reconnects: how often the link broke, or the target had no room, and it went on on a new stream; an outage
+            counts once, however often was tried.
     """
 
     calls: int = 0

@@ -46,7 +46,7 @@ class Summary:
         calls: to the target, the tail audit's included.
         bytes_up, bytes_down: payload (serialised messages) without the prompt's tokens.
         bytes_prompt: payload of the prompt's tokens.
-        reconnects: how often a broken link was replaced.
+        reconnects: outages of the link, or of room at the target, after which it went on on a new stream.
         threshold: of the verifier's doubt at the end; None where it was not used.
         doubted: in `local`, tokens that `sprint` would have begun by asking about.
         repeated: tokens shown that go on with a repetition, see `shared/repetition.py`.

@@ -48,10 +48,10 @@ def test_a_link_that_mends_at_once_is_nobodys_business():
     assert reader.told == []
 
 
-def test_a_target_without_room_is_told_of_and_is_no_broken_link():
+def test_a_target_without_room_is_told_of():
     reader = Reader()
     reader.fail(TargetBusy("full"), 3.0)
-    assert not reader.outage.answered(reader.patience)
+    assert reader.outage.answered(reader.patience)
     assert "has no room for this text (full); trying again" in reader.told[0][1]
 
 
