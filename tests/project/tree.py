@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge_client", "cloud_target", "shared")
-GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "docs/modules.md")
+GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
 
 # Written by tools, or by nobody: never part of a checkout. (`.git` is a file in a second working tree.)
 _FOREIGN = {"__pycache__", "build", "dist", "runs", ".git"}
@@ -41,7 +41,7 @@ def need(path: str) -> Path:
 
 def is_generated(path: Path) -> bool:
     """Whether a tool writes this source file."""
-    return path.as_posix().endswith(GENERATED)
+    return path.name.endswith(GENERATED)
 
 
 def modules(package: str) -> list[str]:
