@@ -11,6 +11,7 @@ import math
 from cloud_target.training.settings import (
     CardSettings,
     DraftSettings,
+    ErrandsSettings,
     EvaluateSettings,
     OwnTextSettings,
     TargetSettings,
@@ -46,6 +47,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     steps = train.add_subparsers(metavar="STEP", required=True)
     _add_tokenizer(steps)
+    _add_errands(steps)
     _add_target(steps)
     _add_own_text(steps)
     _add_draft(steps)
@@ -121,6 +123,15 @@ def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
     parser.add_argument("--context", type=int, default=1024, help="longest text of the models (default %(default)s)")
 
 
+def _add_errands(steps: argparse._SubParsersAction) -> None:
+    example = "cloud-target train errands --documents 25000 --out runs/errands.txt"
+    text = "write a corpus of made-up dialogues whose answers are either right or wrong"
+    parser = _step(steps, "errands", text, example, "errands_command", ErrandsSettings)
+    parser.add_argument("--documents", type=int, default=25_000, help="how many dialogues (default %(default)s)")
+    parser.add_argument("--out", required=True, type=typed_place, metavar="FILE", help="where the corpus goes")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default %(default)s)")
+
+
 def _add_target(steps: argparse._SubParsersAction) -> None:
     example = "cloud-target train target stories.txt --tokenizer runs/tokenizer --minutes 60 --out runs/target"
     parser = _step(
@@ -129,6 +140,9 @@ def _add_target(steps: argparse._SubParsersAction) -> None:
     _corpus(parser)
     parser.add_argument(
         "--tokenizer", required=True, type=typed_place, metavar="DIR", help="directory with tokenizer.json"
+    )
+    parser.add_argument(
+        "--from", dest="start", type=typed_place, metavar="DIR", help="a checkpoint to go on from (default: fresh weights)"
     )
     parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where the model goes")
     _dev(parser)

@@ -8,12 +8,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer
 
 from cloud_target.export.checkpoint import end_ids
 from cloud_target.training.card import write_card
-from cloud_target.training.corpus import UNSEEN, encode_corpus, hold_out
+from cloud_target.training.corpus import UNSEEN, encode_corpus, hold_out, write_documents
 from cloud_target.training.distil import distil
+from cloud_target.training.errands import dialogues
 from cloud_target.training.evaluate import agreement, as_table, bits_per_byte, label_dev
 from cloud_target.training.models import load_model, load_model_tokenizer
 from cloud_target.training.own_text import OwnText, write_own_text
@@ -21,6 +23,7 @@ from cloud_target.training.pretrain import POCKET_DRAFT, POCKET_TARGET, Shape, p
 from cloud_target.training.settings import (
     CardSettings,
     DraftSettings,
+    ErrandsSettings,
     EvaluateSettings,
     OwnTextSettings,
     Sizes,
@@ -31,6 +34,7 @@ from cloud_target.training.steps import CheckpointSteps, open_steps
 from cloud_target.training.teacher import ask_teacher
 from cloud_target.training.tokenizer import save_tokenizer, train_tokenizer
 from shared.config import Sampling
+from shared.errors import InputError
 
 # Mostly the two ways in which people sample; a little greedy, where texts of small models run in circles.
 OWN_SAMPLINGS = tuple(
@@ -45,11 +49,26 @@ def train_tokenizer_command(settings: TokenizerSettings) -> None:
     print(f"{tokenizer.get_vocab_size()} tokens in {settings.out}")
 
 
+def errands_command(settings: ErrandsSettings) -> None:
+    write_documents(settings.out, dialogues(settings.documents, settings.seed))
+    print(f"{settings.documents} dialogues in {settings.out}")
+
+
 def train_target_command(settings: TargetSettings) -> None:
     tokenizer = load_model_tokenizer(settings.tokenizer)
-    pretrain(
-        tokenizer, settings.corpus, settings.dev, _shape(settings.sizes, POCKET_TARGET), settings.training, settings.out
-    )
+    torch.manual_seed(settings.training.seed)
+    if settings.start is None:
+        model = _shape(settings.sizes, POCKET_TARGET).build(tokenizer.get_vocab_size())
+    elif any(asdict(settings.sizes).values()):
+        raise InputError("a model that is trained on keeps its shape; leave out either --from or the sizes")
+    else:
+        model = load_model(settings.start).requires_grad_(True).train()
+        if model.config.vocab_size != tokenizer.get_vocab_size():
+            raise InputError(
+                f"{settings.start} has {model.config.vocab_size} tokens and the tokenizer {tokenizer.get_vocab_size()}; "
+                "go on with the tokenizer that the checkpoint was trained with"
+            )
+    pretrain(model, tokenizer, settings.corpus, settings.dev, settings.training, settings.out)
 
 
 def own_text_command(settings: OwnTextSettings) -> None:

@@ -49,6 +49,13 @@ def read_documents(path: str | Path) -> list[str]:
     return documents
 
 
+def write_documents(path: str | Path, documents: Iterable[str]) -> None:
+    """Write a corpus file, from which `read_documents` gives the same documents."""
+    with open(path, "w", encoding="utf-8") as file:
+        for document in documents:
+            file.write(f"{document}\n{SEPARATOR}\n")
+
+
 def read_corpus(paths: Sequence[str | Path]) -> list[str]:
     """The documents of all `paths`, in order.
 

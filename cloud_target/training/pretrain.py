@@ -61,23 +61,22 @@ def windows(corpus: PackedCorpus, settings: RunSettings, schedule: Schedule, con
 
 
 def pretrain(
+    model: LlamaForCausalLM,
     tokenizer: Tokenizer,
     corpus: Sequence[str | Path],
     dev: Sequence[str | Path],
-    shape: Shape,
     settings: RunSettings,
     out: str | Path,
 ) -> LlamaForCausalLM:
-    """Train a model of `shape` by next-token cross-entropy and save it (bf16 safetensors) under `out`."""
-    torch.manual_seed(settings.seed)
-    model = move(shape.build(tokenizer.get_vocab_size()), settings.device)
+    """Train a model by next-token cross-entropy and save it (bf16 safetensors) under `out`."""
+    model, context = move(model, settings.device), model.config.max_position_embeddings
     forward = torch.compile(model)
     optimiser = Optimiser(model, settings.peak)
     packed = PackedCorpus(tokenizer, corpus, settings.seed)
     schedule = Schedule(settings.tokens, settings.minutes)
     smoothed = None
     with tqdm(total=1.0, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}", mininterval=5, miniters=0) as bar:
-        for step, ids in enumerate(windows(packed, settings, schedule, shape.context)):
+        for step, ids in enumerate(windows(packed, settings, schedule, context)):
             with torch.autocast(settings.device, torch.bfloat16, enabled=settings.device != "cpu"):
                 logits = forward(input_ids=ids[:, :-1], use_cache=False).logits
             loss = F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())

@@ -51,20 +51,37 @@ class TokenizerSettings:
 
 
 @dataclass(frozen=True)
+class ErrandsSettings:
+    """Of `train errands`.
+
+    Attributes:
+        documents: how many dialogues.
+        out: the corpus file.
+        seed: of everything random.
+    """
+
+    documents: int
+    out: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class TargetSettings:
     """Of `train target`.
 
     Attributes:
         corpus, dev: text files, to train on and held out.
         tokenizer: a directory with tokenizer.json.
+        start: a checkpoint to go on from, None for fresh weights.
         out: the directory for the model.
-        sizes: of the model.
+        sizes: of the model, where its weights are fresh.
         training: how long and how fast.
     """
 
     corpus: tuple[str, ...]
     dev: tuple[str, ...]
     tokenizer: str
+    start: str | None
     out: str
     sizes: Sizes
     training: RunSettings
