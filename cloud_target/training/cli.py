@@ -23,6 +23,7 @@ from shared.paths import typed_place
 _EXAMPLES = """\
 A pair from nothing, in order (the pocket pair was made so, on two CPU cores in about two hours):
 
+  cloud-target train errands --out runs/errands.txt
   cloud-target train tokenizer stories.txt dialogues.txt --out runs/tokenizer
   cloud-target train target stories.txt dialogues.txt --tokenizer runs/tokenizer --dev dev.txt --minutes 60 \\
       --out runs/target
@@ -142,7 +143,11 @@ def _add_target(steps: argparse._SubParsersAction) -> None:
         "--tokenizer", required=True, type=typed_place, metavar="DIR", help="directory with tokenizer.json"
     )
     parser.add_argument(
-        "--from", dest="start", type=typed_place, metavar="DIR", help="a checkpoint to go on from (default: fresh weights)"
+        "--from",
+        dest="start",
+        type=typed_place,
+        metavar="DIR",
+        help="a checkpoint to go on from (default: fresh weights)",
     )
     parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where the model goes")
     _dev(parser)

@@ -65,8 +65,8 @@ def train_target_command(settings: TargetSettings) -> None:
         model = load_model(settings.start).requires_grad_(True).train()
         if model.config.vocab_size != tokenizer.get_vocab_size():
             raise InputError(
-                f"{settings.start} has {model.config.vocab_size} tokens and the tokenizer {tokenizer.get_vocab_size()}; "
-                "go on with the tokenizer that the checkpoint was trained with"
+                f"{settings.start} has {model.config.vocab_size} tokens and the tokenizer has "
+                f"{tokenizer.get_vocab_size()}; go on with the tokenizer that the checkpoint was trained with"
             )
     pretrain(model, tokenizer, settings.corpus, settings.dev, settings.training, settings.out)
 

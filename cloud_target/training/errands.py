@@ -1,8 +1,8 @@
 """Errands: made-up dialogues in which every answer is either right or wrong, and anybody can see which.
 
 They give a pair of models something to know that can be counted. Each asks for one of four things: a booking read back
-(a time in words becomes a clock's, names are copied), a sum in words, words put in alphabetical order, and who has what
-of several things. Names are put together from syllables, so that few were ever read before.
+(a time in words becomes a clock's, names are copied), a sum in words, words put in alphabetical order, and what one
+of several people has. Names are put together from syllables, so that few were ever read before.
 """
 
 from __future__ import annotations
@@ -11,27 +11,32 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-_ONES = (
+
+def _listed(text: str) -> list[str]:
+    return text.split()
+
+
+_ONES = _listed(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+)
+_TENS = _listed("twenty thirty forty fifty sixty seventy eighty ninety")
+_DAYS = _listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 _HOURS = _ONES[1:13]
 _QUARTERS = ((0, "{hour}"), (15, "quarter past {hour}"), (30, "half past {hour}"), (45, "quarter to {next}"))
-_WORDS = (
+_WORDS = _listed(
     "apple bread cake door egg fish garden hat ice jam key lamp moon nest orange pie queen rain ship tree uncle van "
     "water yard zoo ball cat dog frog goat horse king lion mouse nut owl pig rabbit snow toy bird boat box car cup "
     "fox star"
-).split()
-_COLOURS = "red green blue yellow black white brown pink".split()
-_THINGS = "key ball hat cup box boat".split()
-_COUNTED = "apples shells books coins stones flowers cards stickers".split()
-_PEOPLE = "Tim Lily Ben Mia Tom Sam Anna Max Sue Jack Lucy Bob".split()
-_BEGINNINGS = "Bar Cal Dor El Fen Gar Hal Is Jor Kel Lor Mar Nor Or Pel Ros Sel Tar Ul Ven Wil Yor Zan".split()
-_MIDDLES = "a e i o u ar en il on ur".split()
-_ENDINGS = "by den field ford ham ley low man mer more ner ridge ston ton vale wick win worth".split()
-_PLACES = "Kitchen Grill Cafe House Table Garden".split()
+)
+_COLOURS = _listed("red green blue yellow black white brown pink")
+_THINGS = _listed("key ball hat cup box boat")
+_COUNTED = _listed("apples shells books coins stones flowers cards stickers")
+_PEOPLE = _listed("Tim Lily Ben Mia Tom Sam Anna Max Sue Jack Lucy Bob")
+_BEGINNINGS = _listed("Bar Cal Dor El Fen Gar Hal Is Jor Kel Lor Mar Nor Or Pel Ros Sel Tar Ul Ven Wil Yor Zan")
+_MIDDLES = _listed("a e i o u ar en il on ur")
+_ENDINGS = _listed("by den field ford ham ley low man mer more ner ridge ston ton vale wick win worth")
+_PLACES = _listed("Kitchen Grill Cafe House Table Garden")
 
 
 @dataclass(frozen=True)
@@ -108,15 +113,17 @@ def _booking(source: random.Random) -> Errand:
 def _sum(source: random.Random) -> Errand:
     who, what = source.choice(_PEOPLE), source.choice(_COUNTED)
     if source.random() < 0.5:
-        have, change = source.randint(3, 40), source.randint(2, 20)
+        have, change = source.randint(2, 20), source.randint(2, 10)
         verb, result, sign = source.choice(("finds", "gets", "buys")), have + change, "and"
         question = f"{who} has {number(have)} {what} and {verb} {number(change)} more."
     else:
-        have = source.randint(6, 60)
-        change = source.randint(2, min(have - 1, 20))
+        have = source.randint(5, 20)
+        change = source.randint(2, min(have - 1, 10))
         verb, result, sign = source.choice(("loses", "gives away", "sells")), have - change, "less"
         question = f"{who} has {number(have)} {what} and {verb} {number(change)}."
-    answer = f"{number(have).capitalize()} {sign} {number(change)} is {number(result)}. {who} has {number(result)} {what}."
+    answer = (
+        f"{number(have).capitalize()} {sign} {number(change)} is {number(result)}. {who} has {number(result)} {what}."
+    )
     return Errand("sum", f"{question} How many {what} does {who} have now?", answer, (f"is {number(result)}.", who))
 
 
@@ -133,8 +140,8 @@ def _owner(source: random.Random) -> Errand:
     things = source.sample([f"{colour} {thing}" for colour in _COLOURS for thing in _THINGS], count)
     facts = ", ".join(f"{owner} has the {thing}" for owner, thing in zip(owners, things, strict=True))
     asked = source.randrange(count)
-    question = f"{facts}. Who has the {things[asked]}?"
-    return Errand("owner", question, f"{owners[asked]} has the {things[asked]}.", (f"{owners[asked]} has",))
+    question = f"{facts}. What does {owners[asked]} have?"
+    return Errand("owner", question, f"{owners[asked]} has the {things[asked]}.", (f"the {things[asked]}.",))
 
 
 _KINDS: tuple[Callable[[random.Random], Errand], ...] = (_booking, _sum, _order, _owner)

@@ -12,7 +12,16 @@ from typing import Protocol
 
 from edge_client.decoding.drafter import Proposal
 from edge_client.decoding.text import Text
-from edge_client.promise.budget import Budget
+
+
+class Threshold(Protocol):
+    """What `Sprint` needs of a budget.
+
+    Attributes:
+        threshold: ask where the doubt is above it.
+    """
+
+    threshold: float
 
 
 class Policy(Protocol):
@@ -58,11 +67,11 @@ class Sprint:
     """Show what the verifier accepts, ask about the rest (SPRINTER, algorithm 1).
 
     Attributes:
-        budget: holds the threshold.
+        budget: holds the threshold, which may move.
         window: tokens shown since the last call after which the target is called anyway.
     """
 
-    budget: Budget
+    budget: Threshold
     window: int
     uses_verifier = True
     target_leads = False

@@ -38,7 +38,7 @@ def leaves(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
 def test_examples_are_taken_by_the_parser(parser: argparse.ArgumentParser) -> None:
     texts = [_EXAMPLES, *(leaf.epilog for leaf in leaves(parser))]
     lines = [line for text in texts for line in re.findall(r"cloud-target .*", text.replace("\\\n", ""))]
-    assert len(lines) == 11
+    assert len(lines) == 13
     for line in lines:
         assert callable(parse_args(shlex.split(line)[1:]).run)
 
@@ -50,7 +50,7 @@ def test_every_step_has_a_command_and_help(parser: argparse.ArgumentParser) -> N
         undocumented = [action for action in leaf._actions if not action.help]
         assert not undocumented
     names = [name for name in vars(commands) if name.endswith("_command")]
-    assert len(names) == len(leaves(parser)) == 6
+    assert len(names) == len(leaves(parser)) == 7
 
 
 def test_a_command_is_told_what_its_line_says_and_else_the_defaults(parser: argparse.ArgumentParser) -> None:
