@@ -86,7 +86,10 @@ def weight_files(directory: Path) -> list[Path]:
         if (directory / name).is_file():
             return [directory / name]
         if (index := directory / f"{name}.index.json").is_file():
-            return [directory / part for part in sorted(set(_read_json(index)["weight_map"].values()))]
+            parts = _read_json(index).get("weight_map")
+            if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
+                raise InputError(f"{index} does not say which files the weights are in; get the model again")
+            return [directory / part for part in sorted(set(parts.values()))]
     raise InputError(f"{directory} has no weights (model.safetensors); get the model again")
 
 
@@ -106,6 +109,9 @@ def target_fingerprint(directory: str | Path) -> str:
     directory = Path(directory)
     config = {key: value for key, value in read_config(directory).items() if key not in _INCIDENTAL}
     files = weight_files(directory)
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{directory} lacks {file.name}, with some of its weights; get the model again, whole")
     with ThreadPoolExecutor() as pool:  # hashing lets other threads run, and big models come in many files
         digests = [digest.encode() for digest in pool.map(file_digest, files)]
     return weights_fingerprint(json.dumps(config, sort_keys=True), zip((f.name for f in files), digests, strict=True))

@@ -76,6 +76,7 @@ def make_bundle(
     pages: Mapping[str, str] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda _: None,
     least_agreement: float = LEAST_AGREEMENT,
+    trial: Callable[[Path, Sequence[int], int], None] = lambda *_: None,
 ) -> BundleReport:
     """Put everything that a device needs into one directory.
 
@@ -97,10 +98,11 @@ def make_bundle(
         pages: further text files for people, by name.
         tell: is told what is being done, a line at a time.
         least_agreement: an 8-bit draft must draw the same token as the float32 one in this share of positions.
+        trial: is given the bundle, a prompt and the context before it is put in its place; see `try_on_device`.
 
     Raises:
         InputError: anything that cannot be used; nothing is written then.
-        BundleError: the exported graph does not compute what the checkpoint computes.
+        BundleError: the exported graph does not compute what the checkpoint computes, or the trial failed.
     """
     out = Path(out)
     check_place(out)
@@ -141,6 +143,7 @@ def make_bundle(
         for page, text in pages.items():
             (scratch / page).write_text(text, encoding="utf-8")
         write_manifest(scratch, manifest)
+        trial(scratch, made.probe.ids, made.context)
         _publish(scratch, out)
     except OSError as error:
         raise InputError(f"cannot write the bundle {out} ({error}); what was there is as it was") from error

@@ -8,16 +8,13 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from cloud_target.engine.files import vocabulary_size
-from cloud_target.engine.hf.typed import from_pretrained
+from cloud_target.engine.hf.reading import read_model
 from cloud_target.engine.tokens import Tokens, read_tokens
 from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
 from shared.errors import InputError
-
-# A key-value buffer is as long as the context; more than this must be asked for.
-DEFAULT_CONTEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,6 @@ class Checkpoint:
         tokens: the same, with the chat template.
         vocabulary: number of token ids.
         end_ids: tokens that end a text.
-        context: the longest sequence in tokens that the model was made for.
     """
 
     name: str
@@ -40,7 +36,6 @@ class Checkpoint:
     tokens: Tokens
     vocabulary: int
     end_ids: list[int]
-    context: int
 
 
 def load_checkpoint(source: str | Path) -> Checkpoint:
@@ -51,19 +46,8 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     """
     tokens = load_checkpoint_tokens(source)
     source = Path(source).expanduser() if Path(source).expanduser().is_dir() else str(source)
-    try:
-        config = AutoConfig.from_pretrained(source)
-        set_rope(config)
-        # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
-        model, missing = from_pretrained(source, config, torch.float32, "eager")
-    except Exception as error:  # the hub's, safetensors' and transformers' own errors have no common base
-        raise InputError(
-            f"cannot load a causal language model from {source} ({_first_line(error)}); get it again, whole"
-        ) from error
-    if missing:  # transformers only warns, and fills them with noise
-        raise InputError(
-            f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"
-        )
+    # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
+    model = read_model(source, torch.float32, "eager")
     vocabulary = vocabulary_size(tokens.tokenizer)
     cut_vocabulary(model, vocabulary)
     return Checkpoint(
@@ -73,7 +57,6 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         tokens=tokens,
         vocabulary=vocabulary,
         end_ids=end_ids(model, tokens.tokenizer),
-        context=int(getattr(config, "max_position_embeddings", None) or DEFAULT_CONTEXT),
     )
 
 
@@ -89,16 +72,6 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
     return read_tokens(source)
-
-
-def set_rope(config: PretrainedConfig) -> None:
-    """Make transformers 4 obey `rope_parameters`, which transformers 5 writes and transformers 4 ignores silently."""
-    parameters = getattr(config, "rope_parameters", None)
-    if not isinstance(parameters, dict) or "rope_theta" not in parameters or not hasattr(config, "rope_theta"):
-        return
-    config.rope_theta = parameters["rope_theta"]
-    if parameters.get("rope_type", "default") != "default":
-        config.rope_scaling = {key: value for key, value in parameters.items() if key != "rope_theta"}
 
 
 def cut_vocabulary(model: PreTrainedModel, vocabulary: int) -> None:
@@ -152,7 +125,3 @@ def end_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
 
 def _shown(token: str | None) -> str:
     return "missing" if token is None else repr(token)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

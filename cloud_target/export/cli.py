@@ -93,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     # torch and transformers take seconds to import, and `--help` does not need them.
     from cloud_target.export.bundle import identify_target, make_bundle, read_calibration
+    from cloud_target.export.device import try_on_device
 
     report = make_bundle(
         arguments.draft,
@@ -105,6 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         context=arguments.context,
         name=arguments.name,
         tell=lambda line: print(line, file=sys.stderr),
+        trial=try_on_device,
     )
     manifest = report.manifest
     if not report.trained:

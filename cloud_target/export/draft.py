@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import torch
 from tokenizers import Tokenizer
 
+from cloud_target.engine.hf.configuration import wanted_context
+from cloud_target.engine.hf.fitness import refuse_untrimmable
+from cloud_target.engine.hf.reading import one_sentence
+from cloud_target.engine.hf.switches import growing_from, trial_length, tried_context
 from cloud_target.export.builder import write_model
 from cloud_target.export.chat import tell_endings, usable_chat
 from cloud_target.export.check import Differences, check, make_probe, probe_ids, reference
-from cloud_target.export.checkpoint import DEFAULT_CONTEXT, Checkpoint, load_checkpoint
+from cloud_target.export.checkpoint import Checkpoint, load_checkpoint
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.graph import obstacle, shared_buffer_graph
 from cloud_target.export.quantise import Agreement, agreement, quantise, write_texts
@@ -25,12 +30,15 @@ from shared.features import LARGEST
 from shared.manifest import DraftGraph, Probe, read_manifest
 from shared.tokenizer import load_tokenizer
 
+# A key-value buffer is as long as the context; more than this must be asked for.
+DEFAULT_CONTEXT = 4096
 # An 8-bit draft must draw the same token as the float32 one in this share of positions.
 LEAST_AGREEMENT = 0.95
 # Texts that are written to find out.
 _TEXTS = 4
 # Tokens of each.
 _TEXT_LENGTH = 128
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -116,21 +124,24 @@ def export_draft(
             f"a draft cannot be exported as {dtype} and {kind}; choose from {', '.join((*DTYPES, *KINDS))}"
         )
     checkpoint = load_checkpoint(source)
+    refuse_untrimmable(checkpoint.model, "draft")
     if checkpoint.vocabulary < LARGEST:
         raise InputError(f"a draft needs a vocabulary of {LARGEST} tokens or more, not {checkpoint.vocabulary}")
-    context = _context(checkpoint, context)
+    length = exported_context(checkpoint, context, tell)
     if kind == "auto":
-        reason = obstacle(checkpoint.model, context)
+        reason = obstacle(checkpoint.model, length)
         kind = "concat" if reason else "shared-buffer"
         tell(f"graph: {kind}" + (f" (no shared buffer: {reason})" if reason else ""))
-    graph = _build(checkpoint, kind, context)
-    ids = probe_ids(checkpoint.vocabulary, context)
-    differences = check(graph, checkpoint.model, context, ids)
+    with one_sentence(f"{checkpoint.name} cannot be exported"):
+        graph = _build(checkpoint, kind, length)
+        described = describe(graph, kind, dtype)
+        ids = probe_ids(checkpoint.vocabulary, length)
+        differences = check(graph, checkpoint.model, length, ids)
     tell(f"equal to torch within {differences.largest:.1e} standard deviations")
     tell_endings(checkpoint.tokenizer, tell)
     agreed = None
     if dtype == "int8":
-        graph, agreed = _quantise(graph, checkpoint, context, checkpoint.end_ids or ids[:1], least_agreement)
+        graph, agreed = _quantise(graph, checkpoint, length, checkpoint.end_ids or ids[:1], least_agreement)
         tell(f"int8 draws the same token as float32 at {agreed.sampled:.1%} of {agreed.tokens} positions")
 
     def write(directory: Path) -> None:
@@ -141,10 +152,10 @@ def export_draft(
     return Draft(
         name=checkpoint.name,
         vocabulary=checkpoint.vocabulary,
-        context=context,
+        context=length,
         end_ids=checkpoint.end_ids,
-        graph=describe(graph, kind, dtype),
-        probe=make_probe(Runner(graph, context), ids, spread, dtype),
+        graph=described,
+        probe=make_probe(Runner(graph, length), ids, spread, dtype),
         tokenizer=checkpoint.tokenizer,
         megabytes=graph.ByteSize() / 1e6,
         write=write,
@@ -155,12 +166,23 @@ def export_draft(
 
 
 def describe(graph: onnx.ModelProto, kind: str, dtype: str) -> DraftGraph:
-    """How to run a draft graph, from its own inputs and outputs."""
+    """How to run a draft graph, from its own inputs and outputs.
+
+    Raises:
+        InputError: a device could not run it.
+    """
     sizes = {
         value.name: [d.dim_value for d in value.type.tensor_type.shape.dim]
         for value in (*graph.graph.input, *graph.graph.output)
     }
     keys = [name for name in sizes if name.startswith("past.") and name.endswith(".key")]
+    widths = {tuple(size[i] for i in (1, 3)) for name, size in sizes.items() if name.startswith("past.")}
+    if len(widths) > 1:
+        raise InputError(
+            "its keys and values do not all have as many heads of one size "
+            f"({', '.join(f'{heads} of {size}' for heads, size in sorted(widths))}), and a device's cache has one size "
+            "for all; take another draft"
+        )
     return DraftGraph(
         kind=kind,
         layers=len(keys),
@@ -173,11 +195,18 @@ def describe(graph: onnx.ModelProto, kind: str, dtype: str) -> DraftGraph:
 
 
 def _build(checkpoint: Checkpoint, kind: str, context: int) -> onnx.ModelProto:
+    model = checkpoint.model
     if kind == "shared-buffer":
-        return shared_buffer_graph(checkpoint.model, context)
-    from cloud_target.export.optimum_graph import concat_graph  # optimum takes seconds to import
-
-    return concat_graph(checkpoint.model)
+        return shared_buffer_graph(model, context)
+    try:
+        from cloud_target.export.optimum_graph import concat_graph  # optimum takes seconds to import
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{checkpoint.name} is exported by way of optimum ({obstacle(model, context) or 'as asked'}), and "
+            f"{error.name} is not installed here; install Tandem's extra train, which wants transformers below "
+            "4.58, or take a draft that needs none: a Llama, Qwen2 or GPT-2"
+        ) from error
+    return concat_graph(model)
 
 
 def _quantise(
@@ -196,9 +225,19 @@ def _quantise(
     return small, agreed
 
 
-def _context(checkpoint: Checkpoint, wanted: int | None) -> int:
-    if wanted is None:
-        return min(checkpoint.context, DEFAULT_CONTEXT)
-    if not 2 <= wanted <= checkpoint.context:
-        raise InputError(f"the context must be between 2 and the draft's own {checkpoint.context} tokens, not {wanted}")
-    return wanted
+def exported_context(checkpoint: Checkpoint, wanted: int | None, tell: Callable[[str], None]) -> int:
+    """The length of a draft's longest text: as wanted, or its own, at most `DEFAULT_CONTEXT`; and never past what its
+    graph gets right.
+
+    Raises:
+        InputError: a longer one is wanted, or the checkpoint does not say.
+    """
+    config = checkpoint.model.config
+    context = wanted_context(config, wanted, DEFAULT_CONTEXT, checkpoint.name)
+    right = min(context, growing_from(config) or context)
+    right = tried_context(config, right, trial_length(config, right, checkpoint.model.num_parameters(), _CPU))
+    if right < context and wanted is not None:
+        raise InputError(f"beyond {right} tokens {checkpoint.name} computes in another way; give --context {right}")
+    if right < context:
+        tell(f"context: {right} tokens, not {context}: longer texts are computed in another way")
+    return right

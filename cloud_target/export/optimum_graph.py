@@ -24,6 +24,7 @@ from optimum.exporters.onnx.base import OnnxConfigWithPast
 from optimum.exporters.tasks import TasksManager
 from transformers import PreTrainedModel
 
+from cloud_target.engine.hf.reading import first_line
 from cloud_target.export import candidates
 from cloud_target.export.builder import OPSET, GraphBuilder, refill, tensor
 from shared.errors import InputError
@@ -44,7 +45,7 @@ def optimum_graph(model: PreTrainedModel) -> onnx.ModelProto:
         )
         config = make_config(model.config, use_past=True, use_past_in_inputs=True)
     except (KeyError, ValueError) as error:
-        raise InputError(f"optimum cannot export a {kind} as a causal language model: {error}") from error
+        raise InputError(f"optimum cannot export a {kind} as a causal language model; take another draft") from error
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), _returning_hidden_state(model):
         warnings.simplefilter("ignore")  # tracing warns of every branch in the model's Python code
         config.__class__ = _with_hidden_state(type(config))
@@ -52,7 +53,9 @@ def optimum_graph(model: PreTrainedModel) -> onnx.ModelProto:
         try:
             export(model, config, path, opset=OPSET)
         except (RuntimeError, ValueError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
-            raise InputError(f"optimum failed to export this {kind}: {error}") from error
+            raise InputError(
+                f"optimum failed to export this {kind} ({first_line(error)}); take another draft"
+            ) from error
         if any(path.parent.glob("*_data")):
             raise InputError("the draft is larger than the 2 GB that one ONNX file can hold; take a smaller draft")
         return onnx.load(path)

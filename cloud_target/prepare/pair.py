@@ -10,7 +10,11 @@ import torch
 from tokenizers import Tokenizer
 
 from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, target_fingerprint, vocabulary_size
+from cloud_target.engine.hf.configuration import name_length
+from cloud_target.engine.hf.fitness import refuse_unfit
 from cloud_target.engine.hf.model import choose_device
+from cloud_target.engine.hf.reading import one_sentence
+from cloud_target.engine.hf.trial import fuse
 from cloud_target.engine.hf.typed import move
 from cloud_target.export.bundle import Target, draft_tokenizer, identify_target, refuse_changes
 from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokens
@@ -48,13 +52,11 @@ class Pair:
     def target(self) -> Checkpoint:
         """The target's model, on the device asked for."""
         checkpoint = load_checkpoint(self._target)
-        # As it is served, and several times faster than the plain attention that an export needs.
-        if checkpoint.model._supports_sdpa:
-            checkpoint.model.set_attn_implementation("sdpa")
-        move(checkpoint.model, self._device)
-        config = checkpoint.model.config
-        if getattr(config, "max_position_embeddings", None) is None:  # models without learned or rotary positions
-            config.max_position_embeddings = checkpoint.context
+        refuse_unfit(checkpoint.model)
+        name_length(checkpoint.model, self._settings.target)
+        with one_sentence(f"{self._settings.target} cannot be a target"):
+            move(checkpoint.model, self._device)
+            fuse(checkpoint.model)
         return checkpoint
 
     @cached_property

@@ -37,7 +37,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
         check_address(settings.host, settings.port, access)
         offered.check(settings.telemetry)
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
-        engine = load_engine(settings.engine)
+        engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
 
         async def main() -> signal.Signals | None:
             with offered.telemetry(settings.telemetry, engine.description) as (observer, metrics):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from cloud_target.engine.hf.fitness import refuse_unfit
 from cloud_target.export.checkpoint import end_ids
 from cloud_target.training.card import write_card
 from cloud_target.training.corpus import UNSEEN, encode_corpus, hold_out, write_documents
@@ -73,6 +74,7 @@ def train_target_command(settings: TargetSettings) -> None:
 
 def own_text_command(settings: OwnTextSettings) -> None:
     target, tokenizer = load_model(settings.target, settings.device), load_model_tokenizer(settings.target)
+    refuse_unfit(target)
     own = write_own_text(
         target,
         _seen(settings.corpus, tokenizer),

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
+from cloud_target.engine.hf.configuration import name_length
+from cloud_target.engine.hf.reading import one_sentence, read_model
+from cloud_target.engine.hf.trial import fuse
 from cloud_target.engine.hf.typed import move
 from cloud_target.engine.tokens import read_tokens
 from shared.errors import InputError
@@ -18,13 +21,16 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
     """The model of a directory in float32, ready to be read, not trained.
 
     Raises:
-        InputError: there is no model that transformers can load.
+        InputError: there is no model that can be loaded as it was meant.
     """
-    try:
-        model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot load a model from {directory}: {error}") from error
-    return move(model, device).eval().requires_grad_(False)
+    if not Path(directory).expanduser().is_dir():
+        raise InputError(f"there is no directory {directory}; give a model's")
+    model = read_model(Path(directory).expanduser(), torch.float32, "eager").requires_grad_(False)
+    name_length(model, directory)
+    with one_sentence(f"the model of {directory} does not run"):
+        model = move(model, device).eval()
+        fuse(model)
+    return model
 
 
 def load_model_tokenizer(directory: str | Path) -> Tokenizer:

@@ -6,11 +6,13 @@ A draft distilled on corpus text alone has never seen the target's own turns of 
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
 
+from cloud_target.engine.hf.typed import cache_argument
 from cloud_target.training.corpus import reading
 from shared.config import Sampling
 from shared.errors import InputError
@@ -107,12 +110,15 @@ def continue_texts(
     """
     ids = torch.as_tensor(openings.astype(np.int64), device=model.device)
     end = ids.shape[1] + length
-    cache = Cache(layers=[_Buffer(end) for _ in range(model.config.num_hidden_layers)])
+    cache = Cache(layers=[_Buffer(end) for _ in range(model.config.get_text_config().num_hidden_layers)])
+    kept: dict[str, Any] = {str(cache_argument(model)): cache}
+    if "logits_to_keep" in inspect.signature(model.forward).parameters:
+        kept["logits_to_keep"] = 1
     text, step = [ids], ids
     stops = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
     over = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(length):
-        logits = model(input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].float()
+        logits = model(input_ids=step, use_cache=True, **kept).logits[:, -1].float()
         step = _draw(logits, sampling, generator)
         text.append(step)
         over |= torch.isin(step[:, 0], stops)

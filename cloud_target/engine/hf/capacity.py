@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.cache import BareCache, StoreCache
 from cloud_target.engine.hf.store import KvStore, Shape, token_bytes
+from cloud_target.engine.hf.typed import cache_argument
 from shared.errors import InputError
 
 # Texts take room in blocks of so many tokens: a short text wastes little, and a growing one seldom moves.
@@ -38,7 +39,7 @@ def probe(model: PreTrainedModel) -> tuple[dict[int, tuple[Shape, Shape]], torch
     cache = _Probe()
     one = torch.zeros(1, 1, dtype=torch.int64, device=model.device)
     with torch.inference_mode():
-        model(input_ids=one, position_ids=one, past_key_values=cache, use_cache=True)
+        model(input_ids=one, position_ids=one, use_cache=True, **{str(cache_argument(model)): cache})
     return cache.shapes, cache.dtype
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from cloud_target.engine.hf.capacity import make_cache
-from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit
+from cloud_target.engine.hf.configuration import wanted_context
+from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit, served_context
 from cloud_target.engine.hf.measure import measure
 from cloud_target.engine.hf.model import LoadedTarget
 from cloud_target.engine.interface import Feed, Scores, check_feeds
 from cloud_target.engine.scoring.score import Row, score
 from shared.config import Coupling
-from shared.errors import InputError, TargetError
+from shared.errors import TargetError
 from shared.wire.codec import AuditedTokens
 
 # The default context is the model's own, up to here.
@@ -27,7 +28,8 @@ class TargetEngine:
     Args:
         target: see `load_target`.
         memory: for keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
-        context: longest text in tokens; by default the model's own, at most 4096.
+        context: longest text in tokens; by default the model's own, at most 4096, and no longer than it is right.
+        tell: is told, in a sentence, where that is shorter.
 
     Attributes:
         passes: how the model runs.
@@ -36,13 +38,19 @@ class TargetEngine:
         InputError: the model cannot be served, the context is longer than the model's, or there is no memory.
     """
 
-    def __init__(self, target: LoadedTarget, memory: int | None = None, context: int | None = None) -> None:
+    def __init__(
+        self,
+        target: LoadedTarget,
+        memory: int | None = None,
+        context: int | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         model, self.description = target.model, target.description
-        longest = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        if context and longest and context > longest:
-            raise InputError(f"{self.description.name} takes at most {longest} tokens; --context {context} is too long")
-        self.context = context or min(longest or CONTEXT, CONTEXT)
-        refuse_unfit(model, self.context)
+        refuse_unfit(model)
+        wanted = wanted_context(model.config, context, CONTEXT, self.description.name)
+        self.context = served_context(model, wanted, asked=context is not None)
+        if self.context < wanted:
+            tell(f"texts have at most {self.context} tokens, not {wanted}: longer ones are computed in another way")
         cache = make_cache(model, memory, self.context)
         self._store = cache.store
         self.capacity, self.block, self.token_bytes = self._store.capacity, self._store.block, self._store.token_bytes

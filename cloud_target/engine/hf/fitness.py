@@ -1,12 +1,14 @@
 """Whether a model can be served: by what it says about itself, and by trying.
 
 The cache needs a model that remembers nothing but keys and values, and that takes positions and a mask from outside.
-Architectures that say otherwise are refused by name; all others must show it on a few tokens.
+Architectures that say otherwise are refused by name; all others must show it. The truth is the model's own eager pass
+without a cache, over a text that is longer than every window; each way of running passes is held against it.
 """
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import NoReturn
 
 import torch
@@ -14,45 +16,80 @@ from transformers import PreTrainedModel
 
 from cloud_target.engine.hf import packed
 from cloud_target.engine.hf.cache import StoreCache
+from cloud_target.engine.hf.costs import Costs
 from cloud_target.engine.hf.passes import PackedPasses, PaddedPasses, Passes
+from cloud_target.engine.hf.reading import first_line
+from cloud_target.engine.hf.switches import LEAST, growing_from, trial_length, tried_context
+from cloud_target.engine.hf.trial import TOLERANCE, alone, distance, plain, trial_text
+from cloud_target.engine.hf.typed import cache_argument
 from shared.errors import InputError
 
 # Kinds of layers whose memory can be cut back.
 _TRIMMABLE = {"full_attention", "sliding_attention"}
-# Largest mean total variation distance of next-token distributions with and without the cache.
-_TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
-# Tokens that a model is tried with.
-_TRIAL = 12
+# Tokens of a trial's last part, of the wrong turn before it, and of the text beside it.
+_LATE, _WRONG, _BESIDE = 24, 8, 16
 
 
-def refuse_unfit(model: PreTrainedModel, context: int) -> None:
-    """Refuse models whose memory cannot be cut back to an earlier position, or whose texts are not their own.
+def refuse_unfit(model: PreTrainedModel) -> None:
+    """Refuse models whose memory cannot be cut back to an earlier position, or that count positions by themselves.
 
     Raises:
         InputError: with the reason.
     """
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ()) - _TRIMMABLE
-    if getattr(model, "_is_stateful", False):
-        _refuse(model, "it keeps a recurrent state, which cannot be cut back to an earlier position")
-    if kinds:
-        _refuse(model, f"it has layers of kind {', '.join(sorted(kinds))}, whose memory cannot be cut back")
-    if config.is_encoder_decoder:
-        _refuse(model, "it is an encoder-decoder model")
+    refuse_untrimmable(model)
+    if cache_argument(model) is None:
+        _refuse(model, "it keeps no keys and values of a text")
     if "position_ids" not in inspect.signature(model.forward).parameters:
         _refuse(model, "it counts positions by itself")
-    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    usual = getattr(config, "original_max_position_embeddings", None) or rope.get("original_max_position_embeddings")
-    if rope.get("rope_type", rope.get("type")) == "longrope" and usual and context > usual:
+
+
+def refuse_untrimmable(model: PreTrainedModel, role: str = "target") -> None:
+    """Refuse models that remember something else than keys and values.
+
+    Args:
+        role: what it was to be, for people.
+
+    Raises:
+        InputError: with the reason.
+    """
+    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - _TRIMMABLE
+    if getattr(model, "_is_stateful", False):
+        _refuse(model, "it keeps a recurrent state, which cannot be cut back to an earlier position", role)
+    if kinds:
+        _refuse(model, f"it has layers of kind {', '.join(sorted(kinds))}, whose memory cannot be cut back", role)
+
+
+def served_context(model: PreTrainedModel, context: int, asked: bool) -> int:
+    """The longest text that is right, up to `context` tokens.
+
+    Args:
+        asked: whether somebody asked for `context`; then a shorter one is no answer.
+
+    Raises:
+        InputError: it is shorter than what was asked for.
+    """
+    config, usual = model.config, growing_from(model.config)
+    if usual and context > usual:
+        if asked:
+            _refuse(
+                model,
+                f"beyond {usual} tokens it rotates positions in another way, so texts of one pass would disturb each "
+                f"other; give --context {usual}",
+            )
+        context = usual
+    tried = trial_length(config, context, model.num_parameters(), model.device)
+    right = tried_context(config, context, tried)
+    if right < context and asked:
         _refuse(
             model,
-            f"beyond {usual} tokens it rotates positions in another way, so texts of one pass would disturb each "
-            f"other; give --context {usual}",
+            f"beyond {right} tokens it computes in another way, and no more than {tried} can be tried here; give "
+            f"--context {right}",
         )
+    return right
 
 
 def choose_passes(model: PreTrainedModel, cache: StoreCache, vocabulary: int, context: int) -> Passes:
-    """The first way to run the model that computes what it computes without a cache: packed if it can, else padded.
+    """The first way to run the model that computes what the checkpoint does: packed, padded, or padded and eager.
 
     Args:
         model: its attention is set to what the passes need.
@@ -61,56 +98,101 @@ def choose_passes(model: PreTrainedModel, cache: StoreCache, vocabulary: int, co
         context: longest text in tokens.
 
     Raises:
-        InputError: either way it says something else with the cache than without any, or fails.
+        InputError: the model's own pass gives no truth, or no way agrees with it.
     """
     usual = model.config._attn_implementation
-    tokens = [(7 * i + 1) % vocabulary for i in range(min(_TRIAL, context))]
-    try:
-        with torch.inference_mode():
-            alone = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0].float()
-    except Exception as error:
-        _refuse(model, f"it does not run ({type(error).__name__}: {error})")
-    passes: Passes
-    if usual == "sdpa" and getattr(model, "_supports_attention_backend", False):
-        model.set_attn_implementation(packed.NAME)
-        passes = PackedPasses(model, cache, vocabulary, context)
-        if _trouble(passes, tokens, alone) is None:
+    longest = trial_length(model.config, context, model.num_parameters(), model.device)
+    lengths = sorted({min(LEAST, context), longest})
+    eager = plain(model)
+    truths = _truths(eager, trial_text(longest, vocabulary), lengths, vocabulary)
+    trouble = None
+    for passes in _ways(model, eager, usual, cache, vocabulary, context):
+        trouble = next(filter(None, (_trouble(passes, *truth, truths[0][1]) for truth in truths)), None)
+        if trouble is None:
             return passes
-        model.set_attn_implementation(usual)
-    passes = PaddedPasses(model, cache, vocabulary)
-    if (trouble := _trouble(passes, tokens, alone)) is not None:
-        _refuse(model, trouble)
-    return passes
+    _refuse(model, str(trouble))
 
 
-def _trouble(passes: Passes, tokens: list[int], alone: torch.Tensor) -> str | None:
-    """Why the model may not run in this way, None if it may."""
+def _truths(
+    eager: PreTrainedModel, text: list[int], lengths: list[int], vocabulary: int
+) -> list[tuple[list[int], torch.Tensor]]:
+    """Texts of these lengths, and the truth of each.
+
+    Raises:
+        InputError: the model does not run, gives no numbers, or is not causal.
+    """
+    half = max(lengths[0] // 2, 1)
     try:
-        cached = _read_with_detours(passes, tokens)
+        begin = alone(eager, text[:half], vocabulary)
+        truths = [(text[:length], alone(eager, text[:length], vocabulary)) for length in lengths]
+    except Exception as error:
+        _refuse(eager, f"it does not run ({type(error).__name__}: {first_line(error)})")
+    if not all(torch.isfinite(truth).all() for _, truth in truths):
+        _refuse(eager, f"its logits in {eager.dtype} are not numbers")
+    if not distance(begin, truths[0][1][:half]) <= TOLERANCE.get(eager.dtype, 0.05):
+        _refuse(eager, "what it says of a text's beginning depends on what comes after, so it is not made to write")
+    return truths
+
+
+def _ways(
+    model: PreTrainedModel, eager: PreTrainedModel, usual: str, cache: StoreCache, vocabulary: int, context: int
+) -> Iterator[Passes]:
+    """The ways to run passes, the fastest first; the model's attention is set as each is asked for."""
+    if getattr(model, "_supports_attention_backend", False):
+        model.set_attn_implementation(packed.NAME)
+        yield PackedPasses(model, cache, vocabulary, context)
+    elif usual != "eager":
+        if eager is model:
+            model.set_attn_implementation(usual)
+        yield PaddedPasses(model, cache, vocabulary)
+    yield PaddedPasses(plain(model) if eager is model else eager, cache, vocabulary)
+
+
+def _trouble(passes: Passes, tokens: list[int], truth: torch.Tensor, begin: torch.Tensor) -> str | None:
+    """Why the model may not run in this way, None if it may.
+
+    Args:
+        tokens: a text.
+        truth: what comes after its last tokens.
+        begin: what comes after its first ones.
+    """
+    found = 0.0
+    try:
+        # Texts that share a call are padded to one size; apart, each is read as it is.
+        for passes.costs in (Costs(call=1.0), Costs(call=0.0)):
+            whole, beside = _read_with_detours(passes, tokens, len(truth))
+            found = max(found, distance(whole, truth), distance(beside, begin[: len(beside)]))
     except InputError:
         raise
     except Exception as error:
-        return f"it does not run with a cache of ours ({type(error).__name__}: {error})"
+        return f"it does not run with a cache of ours ({type(error).__name__}: {first_line(error)})"
     finally:
         for slot in (0, 1):
             passes.trim(slot)
-    alone = alone[:, : passes.vocabulary]
-    distance = 0.5 * (alone.softmax(-1) - cached.softmax(-1)).abs().sum(-1).mean().item()
-    if not distance <= _TOLERANCE.get(passes.model.dtype, 0.1):
-        return f"it computes something else with a cache than without (distance {distance:.3f})"
-    return passes.doubt()
+    if not found <= TOLERANCE.get(passes.model.dtype, 0.05):
+        return (
+            f"with a cache it computes something else than the checkpoint by itself (total variation {found:.1e} at "
+            f"a text of {len(tokens)} tokens)"
+        )
+    return None
 
 
-def _read_with_detours(passes: Passes, tokens: list[int]) -> torch.Tensor:
-    """Read a text in two chunks, with a wrong turn that is cut back, and another text beside it; its logits."""
-    half = len(tokens) // 2
-    wrong = [tokens[-1]] * (len(tokens) - half)
-    begin = passes.run([(1, 0, tokens[:half] + wrong)], [len(tokens)])[:half]
-    if passes.store.capacity < 2 * passes.store.block:
-        return torch.cat((begin, passes.run([(1, half, tokens[half:])], [len(tokens) - half])))
-    texts = [(0, 0, tokens[: half + 1]), (1, half, tokens[half:])]
-    return torch.cat((begin, passes.run(texts, [0, len(tokens) - half])))
+def _read_with_detours(passes: Passes, tokens: list[int], keep: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read a text in parts, with a wrong turn that is cut back, its own beginning beside it as another text, and its
+    last token alone; the logits of its last `keep` positions, and those of the text beside it."""
+    late = min(_LATE, max(len(tokens) // 2, 1))
+    half = len(tokens) - late
+    kept, wrong = max(keep - late, 0), [tokens[-1]] * min(_WRONG, late)
+    begin = passes.run([(1, 0, tokens[:half] + wrong)], [kept + len(wrong)])[:kept]
+    store = passes.store
+    room = -(-len(tokens) // store.block) * store.block + store.block <= store.capacity
+    texts = [(0, 0, tokens[: _BESIDE if room else 0]), (1, half, tokens[half:-1])]
+    texts = [text for text in texts if text[2]]
+    middle = passes.run(texts, [len(part) for _, _, part in texts]) if texts else begin[:0]
+    beside, middle = middle[: -(late - 1) or None], middle[len(middle) - (late - 1) :]
+    last = passes.run([(1, len(tokens) - 1, tokens[-1:])], [1])
+    return torch.cat((begin, middle, last))[-keep:], beside if room else last[:0]
 
 
-def _refuse(model: PreTrainedModel, why: str) -> NoReturn:
-    raise InputError(f"{type(model).__name__} cannot be a target: {why}; choose a plain attention model")
+def _refuse(model: PreTrainedModel, why: str, role: str = "target") -> NoReturn:
+    raise InputError(f"{type(model).__name__} cannot be a {role}: {why}; choose a plain attention model")

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
 from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from cloud_target.engine.files import (
     POCKET,
     find_directory,
-    read_config,
     target_fingerprint,
     vocabulary_size,
-    weight_files,
 )
 from cloud_target.engine.hf.cpu import guard_bfloat16
-from cloud_target.engine.hf.typed import from_pretrained, move, token_embeddings
+from cloud_target.engine.hf.reading import read_model
+from cloud_target.engine.hf.typed import move, token_embeddings
 from cloud_target.engine.interface import Description
 from cloud_target.engine.tokens import read_tokens
 from shared.errors import InputError
@@ -64,7 +61,7 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     directory = find_directory(name)
     source = str(directory) if Path(name).expanduser().is_dir() or name == POCKET else name
     tokenizer = read_tokens(source).tokenizer
-    model = move(_read_model(source, directory, DTYPES[dtype]), place).eval()
+    model = move(read_model(source, DTYPES[dtype], "sdpa"), place).eval()
     vocabulary, rows = vocabulary_size(tokenizer), token_embeddings(model).shape[0]
     if vocabulary > rows:
         raise InputError(
@@ -90,43 +87,6 @@ def choose_device(device: str = "auto") -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("PyTorch finds no CUDA device here; use --device cpu, or install a CUDA build of PyTorch")
     return torch.device(device)
-
-
-def _read_model(source: str, directory: Path, dtype: torch.dtype) -> PreTrainedModel:
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        config = AutoConfig.from_pretrained(directory)
-        _keep_rope(config, read_config(directory))
-        try:
-            model, missing = from_pretrained(source, config, dtype, "sdpa")
-        except ValueError as error:
-            if "scaled_dot_product" not in str(error):
-                raise
-            model, missing = from_pretrained(source, config, dtype, "eager")
-    except Exception as error:  # a library, files of any age: anything can come
-        weight_files(directory)  # the likeliest reason has a better sentence
-        raise InputError(
-            f"transformers {transformers.__version__} cannot load {source} as a causal language model "
-            f"({str(error).strip().splitlines()[0]})"
-        ) from error
-    if missing:
-        raise InputError(
-            f"{source} lacks {len(missing)} of the model's weights ({missing[0]}, ...); get it again, whole"
-        )
-    return model
-
-
-def _keep_rope(config: Any, raw: dict) -> None:
-    """transformers 4 does not see the rotary parameters of a checkpoint that transformers 5 saved, and says nothing."""
-    parameters = raw.get("rope_parameters")
-    if parameters is None or hasattr(config, "standardize_rope_params") or "rope_theta" in raw:
-        return
-    if "rope_theta" not in parameters:
-        raise ValueError("it was saved by transformers 5 with rotary parameters that only transformers 5 reads")
-    config.rope_theta = parameters["rope_theta"]
-    if parameters.get("rope_type", "default") != "default":
-        config.rope_scaling = parameters
 
 
 class _Float32Head(nn.Module):

@@ -24,8 +24,17 @@ from cloud_target.engine.hf.costs import Costs, grouped
 NAME = "tandem_packed"
 # Most new tokens of a row in one call. Longer rows take several: what lies after a piece needs no masking away then.
 QUERY = 64
-# Arguments by which some models ask for another attention than ours.
-_OTHER = ("softcap", "s_aux", "position_bias")
+# Arguments of attention that change nothing here: evaluation has no dropout, and rows say themselves what is seen.
+_IDLE = {
+    "dropout",
+    "is_causal",
+    "position_ids",
+    "cache_position",
+    "use_cache",
+    "output_attentions",
+    "output_hidden_states",
+}
+_IDLE |= {"output_router_logits", "head_mask"}
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,43 @@ class Masks:
         return mask.repeat_interleave(repeat, 0)
 
 
+@dataclass(frozen=True)
+class How:
+    """What a layer asks of attention.
+
+    Attributes:
+        scale: of the scores; None for one over the root of the head size.
+        window: how far back a token looks, tokens; None is all the way.
+        softcap: scores are bent to stay between minus and plus this (Gemma 2); None leaves them.
+        sinks: of each head a score that takes part in the softmax and stands for no token ``[heads]`` (gpt-oss).
+    """
+
+    scale: float | None = None
+    window: int | None = None
+    softcap: float | None = None
+    sinks: torch.Tensor | None = None
+
+    def attention(
+        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """``[B, kv heads, n * repeat, size]``, where the heads that share keys are neighbours in a token's place.
+
+        The mask ``[n * repeat, seen]`` or ``[B, 1, n * repeat, seen]`` is added to the scores.
+        """
+        if self.softcap is None and self.sinks is None:
+            return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=self.scale)
+        scores = query @ keys.transpose(-1, -2) * (query.shape[-1] ** -0.5 if self.scale is None else self.scale)
+        if self.softcap is not None:
+            scores = self.softcap * torch.tanh(scores / self.softcap)
+        scores = scores if mask is None else scores + mask
+        if self.sinks is None:
+            return scores.softmax(-1, dtype=torch.float32).to(query.dtype) @ values
+        heads = self.sinks.view(keys.shape[1], 1, -1).to(scores.dtype)
+        sinks = heads.expand(-1, query.shape[2] // heads.shape[2], -1).flatten(1)[None, :, :, None]
+        weights = torch.cat((scores, sinks.expand(len(scores), -1, -1, -1)), -1).softmax(-1, dtype=torch.float32)
+        return weights[..., :-1].to(query.dtype) @ values
+
+
 class _Together:
     """Rows that share a call: copied side by side, and padded to the largest."""
 
@@ -110,7 +156,6 @@ class Packed:
     """
 
     def __init__(self, rows: Sequence[Row], masks: Masks, costs: Costs, device: torch.device) -> None:
-        self.windows: set[int | None] = set()
         self._masks = masks
         self._made: dict[tuple[int, int, int | None], torch.Tensor] = {}
         self._calls: list[Row | _Together] = []
@@ -128,35 +173,31 @@ class Packed:
             self._calls.append(members[0] if len(members) == 1 else _Together(members, device))
         self._back = torch.from_numpy(back).to(device)
 
-    def attend(
-        self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float | None, window: int | None
-    ) -> torch.Tensor:
+    def attend(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, how: How) -> torch.Tensor:
         """Attention of a line ``[1, heads, N, size]`` to arenas ``[capacity, kv heads, size]``; N comes first in it."""
-        self.windows.add(window)
+        window = how.window
         heads, kv_heads = query.shape[1], keys.shape[1]
         repeat = heads // kv_heads
         # Heads that share their keys become more tokens of one head, so that these keys are read once.
         line = query[0].unflatten(0, (kv_heads, repeat)).transpose(1, 2)
-        flat, keys, values = line.flatten(1, 2), keys.transpose(0, 1), values.transpose(0, 1)
+        flat = line.flatten(1, 2)
         pieces = []
         for call in self._calls:
             if isinstance(call, Row):
                 first = call.first if window is None else max(call.first, call.last - window - call.count + 1)
-                piece = F.scaled_dot_product_attention(
+                piece = how.attention(
                     flat[None, :, call.begin * repeat : call.end * repeat],
-                    keys[None, :, first : call.last],
-                    values[None, :, first : call.last],
-                    attn_mask=self._masks.of(call.count, call.last - first, repeat, window),
-                    scale=scale,
+                    keys[None, first : call.last].transpose(1, 2),
+                    values[None, first : call.last].transpose(1, 2),
+                    self._masks.of(call.count, call.last - first, repeat, window),
                 )
             else:
                 split = (len(call.rows), -1)
-                piece = F.scaled_dot_product_attention(
+                piece = how.attention(
                     line.index_select(1, call.take).unflatten(1, split).transpose(0, 1).flatten(2, 3),
-                    keys.index_select(1, call.keys).unflatten(1, split).transpose(0, 1),
-                    values.index_select(1, call.keys).unflatten(1, split).transpose(0, 1),
-                    attn_mask=self._mask(call, repeat, window).to(query.dtype),
-                    scale=scale,
+                    keys.index_select(0, call.keys).unflatten(0, split).transpose(1, 2),
+                    values.index_select(0, call.keys).unflatten(0, split).transpose(1, 2),
+                    self._mask(call, repeat, window).to(query.dtype),
                 )
             pieces.append(piece.transpose(1, 2).flatten(0, 1))
         out = torch.cat(pieces).unflatten(0, (-1, repeat))
@@ -184,14 +225,27 @@ def attending(packed: Packed) -> Iterator[None]:
         _now.packed = None
 
 
-def _attention(module, query, key, value, attention_mask, scaling=None, sliding_window=None, **others):
-    packed = getattr(_now, "packed", None)
-    if packed is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
-    strange = [name for name in _OTHER if others.get(name) is not None]
+def _attention(
+    module, query, key, value, attention_mask, scaling=None, sliding_window=None, softcap=None, s_aux=None, **others
+):
+    strange = sorted(name for name, given in others.items() if given is not None and name not in _IDLE)
     if strange:
         raise NotImplementedError(f"attention with {', '.join(strange)}")
-    return packed.attend(query, key, value, scaling, sliding_window), None
+    how = How(_gpt2_scale(module, query) if scaling is None else scaling, sliding_window, softcap, s_aux)
+    packed = getattr(_now, "packed", None)
+    if packed is not None:
+        return packed.attend(query, key, value, how), None
+    if softcap is not None or s_aux is not None:
+        raise NotImplementedError("attention with softcap or s_aux outside a packed pass")
+    return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=how.scale)
+
+
+def _gpt2_scale(module, query) -> float | None:
+    """GPT-2 and its kin say nothing of their scale: only their own attention looks at these switches."""
+    if not hasattr(module, "scale_attn_weights"):
+        return None
+    scale = query.shape[-1] ** -0.5 if module.scale_attn_weights else 1.0
+    return scale / (module.layer_idx + 1) if getattr(module, "scale_attn_by_inverse_layer_idx", False) else scale
 
 
 AttentionInterface.register(NAME, _attention)

@@ -51,8 +51,6 @@ class MaskMaker:
         if (kinds and "sliding_attention" not in kinds) or not getattr(config, "use_sliding_window", True):
             self.window = None
         self.mixed = len(kinds) > 1
-        # How far the model's layers look back, tokens; None is all the way.
-        self.windows: set[int | None] = {None, self.window} if self.mixed else {self.window}
         # Eager attention adds the mask to the scores; the others take it as it is.
         self._additive = model.dtype if model.config._attn_implementation == "eager" else None
 

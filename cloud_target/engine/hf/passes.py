@@ -14,6 +14,7 @@ from cloud_target.engine.hf import packed
 from cloud_target.engine.hf.cache import StoreCache
 from cloud_target.engine.hf.costs import Costs, grouped, seconds
 from cloud_target.engine.hf.padded import MaskMaker, Padded
+from cloud_target.engine.hf.typed import cache_argument
 
 # Of one text: its slot, the position of the first new token, and the new tokens.
 Text = tuple[int, int, Sequence[int]]
@@ -37,6 +38,7 @@ class Passes(ABC):
         self.costs = Costs(call=0.0)
         self.vocabulary = vocabulary
         self._cache = cache
+        self._cached = str(cache_argument(model))
         self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._masks = MaskMaker(model)
 
@@ -78,10 +80,6 @@ class Passes(ABC):
             longest: most tokens that are worth measuring with.
         """
 
-    def doubt(self) -> str | None:
-        """Why the last pass is not to be trusted even if its numbers were right, None if it is."""
-        return None
-
     def _to_device(self, index: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(index).to(self.device)
 
@@ -96,7 +94,6 @@ class PackedPasses(Passes):
     def __init__(self, model: PreTrainedModel, cache: StoreCache, vocabulary: int, context: int) -> None:
         super().__init__(model, cache, vocabulary)
         self._views = packed.Masks(context, self.store.keys[0].dtype, self.device)
-        self._windows: set[int | None] = set()
 
     def _logits(self, texts: Sequence[Text], offsets: Sequence[int], keep: Sequence[int]) -> torch.Tensor:
         rows: list[packed.Row] = []
@@ -119,18 +116,13 @@ class PackedPasses(Passes):
                 input_ids=torch.tensor([ids], device=self.device),
                 attention_mask=self._masks.none(self.device),
                 position_ids=self._to_device(np.concatenate(positions))[None],
-                past_key_values=self._cache,
                 use_cache=True,
+                **{self._cached: self._cache},
                 **({"logits_to_keep": keeping} if self._keeps_logits else {}),
             ).logits[0]
-        self._windows = work.windows
         if not self._keeps_logits and sum(keep) < len(ids):
             logits = logits[keeping]
         return logits[:, : self.vocabulary].float()
-
-    def doubt(self) -> str | None:
-        """A window may be longer than the texts of a trial, so only what the model asks for shows that it has one."""
-        return None if self._windows == self._masks.windows else "its layers do not say how far they look back"
 
     @torch.inference_mode()
     def learn_costs(self, call: float, token: float, longest: int) -> None:
@@ -144,7 +136,7 @@ class PackedPasses(Passes):
             rows = [packed.Row(i * new, (i + 1) * new, 0, seen) for i in range(count)]
             work = packed.Packed(rows, self._views, costs, self.device)
             line = query[:, :, : count * new]
-            return seconds(lambda: work.attend(line, keys, values, None, None), self.device)
+            return seconds(lambda: work.attend(line, keys, values, packed.How()), self.device)
 
         alone, together = Costs(call=0.0, new=1.0), Costs(call=1.0)
         least = attend(1, 1, 1, alone)
@@ -170,8 +162,8 @@ class PaddedPasses(Passes):
                 input_ids=ids,
                 attention_mask=self._masks.make(at),
                 position_ids=at.positions,
-                past_key_values=self._cache,
                 use_cache=True,
+                **{self._cached: self._cache},
                 **({"logits_to_keep": max(most, 1)} if self._keeps_logits else {}),
             ).logits
             for row, i in zip(logits, group, strict=True):

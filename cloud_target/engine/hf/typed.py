@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,10 +15,27 @@ from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def from_pretrained(
-    source: str | Path, config: PretrainedConfig, dtype: torch.dtype, attention: str
-) -> tuple[PreTrainedModel, list[str]]:
-    """A causal language model, and the names of its weights that the checkpoint lacks: those are filled with noise.
+# Buffers that older versions saved among the weights; what they hold follows from the configuration.
+_BUFFERS = re.compile(r"(inv_freq|\.attn\.(masked_)?bias|\.attention\.(masked_)?bias)$")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, and where the checkpoint is not it.
+
+    Attributes:
+        model: as read.
+        missing: its weights that the checkpoint lacks: those are filled with noise.
+        unexpected: weights of the checkpoint that it has no place for.
+    """
+
+    model: PreTrainedModel
+    missing: list[str]
+    unexpected: list[str]
+
+
+def from_pretrained(source: str | Path, config: PretrainedConfig, dtype: torch.dtype, attention: str) -> Loaded:
+    """A causal language model. Code that lies beside a checkpoint is not run, and nobody is asked whether to.
 
     Args:
         source: a directory or a Hugging Face id.
@@ -24,10 +44,16 @@ def from_pretrained(
         attention: transformers' name for how attention is computed, such as "sdpa".
     """
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        source, config=config, dtype=dtype, attn_implementation=attention, output_loading_info=True
+        source,
+        config=config,
+        dtype=dtype,
+        attn_implementation=attention,
+        output_loading_info=True,
+        trust_remote_code=False,
     )
     model, report = loaded
-    return model, sorted(report["missing_keys"])
+    unexpected = [name for name in report["unexpected_keys"] if not _BUFFERS.search(name)]
+    return Loaded(model, sorted(report["missing_keys"]), sorted(unexpected))
 
 
 def move(model: Model, device: torch.device | str) -> Model:
@@ -42,3 +68,9 @@ def token_embeddings(model: PreTrainedModel) -> torch.Tensor:
     if not isinstance(weight, torch.Tensor):
         raise TypeError(f"the token embeddings of a {type(model).__name__} are no table")
     return weight
+
+
+def cache_argument(model: PreTrainedModel) -> str | None:
+    """What this version of transformers calls the cache when it runs a model; None if the model takes none."""
+    takes = inspect.signature(model.forward).parameters
+    return next((name for name in ("cache", "past_key_values") if name in takes), None)

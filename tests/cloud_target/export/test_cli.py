@@ -21,6 +21,7 @@ def run(*arguments: str) -> int:
     return parsed.run(parsed)
 
 
+@pytest.mark.slow
 def test_export_makes_a_bundle_and_says_what_is_in_it(checkpoints, tmp_path, capsys):
     pair = ["--draft", str(checkpoints["gpt2"]), "--target", str(checkpoints["llama"])]
     assert run(*pair, "--out", str(tmp_path / "b"), "--dtype", "int8", "--context", "32") == 0

@@ -13,10 +13,10 @@ import torch
 from cloud_target.export.check import check, compare, probe_ids, reference
 from cloud_target.export.checkpoint import load_checkpoint
 from cloud_target.export.graph import obstacle, shared_buffer_graph
-from cloud_target.export.optimum_graph import concat_graph, optimum_graph
 from cloud_target.export.runner import Runner
 from shared.errors import BundleError, InputError
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save
+from tests.cloud_target.export.optimum import concat_graph, optimum_graph
 
 ROUNDING = 1e-4
 IDS = probe_ids(VOCABULARY, CONTEXT)

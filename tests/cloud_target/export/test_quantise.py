@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from cloud_target.export.builder import GraphBuilder, tensor
 from cloud_target.export.check import probe_ids
 from cloud_target.export.graph import shared_buffer_graph
-from cloud_target.export.optimum_graph import concat_graph
 from cloud_target.export.quantise import BLOCK, agreement, quantise, write_texts
 from cloud_target.export.runner import Runner
 from shared.config import Sampling
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build
+from tests.cloud_target.export.optimum import concat_graph
 
 
 @settings(max_examples=30, deadline=None)

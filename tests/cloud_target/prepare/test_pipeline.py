@@ -71,7 +71,7 @@ def test_two_runs_give_the_same_bytes(pairs: dict[str, Pair], finished: Finished
 @pytest.mark.usefixtures("undrawn")
 def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
-    make_bundle(pair.draft, tmp_path / "old", context=12, name="kept", kind="concat")
+    make_bundle(pair.draft, tmp_path / "old", context=12, name="kept", kind="shared-buffer")
     settings = replace(pair.settings(tmp_path / "new"), draft=str(tmp_path / "old"))
     prepare(settings)
     old, new = read_manifest(tmp_path / "old"), read_manifest(tmp_path / "new")

@@ -112,7 +112,7 @@ def test_graph_and_checkpoint_give_the_same_rows(
 def test_a_missing_draft_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no graph"):
         open_steps(tmp_path / "draft.onnx", CONTEXT)
-    with pytest.raises(InputError, match="cannot load a model"):
+    with pytest.raises(InputError, match="there is no directory"):
         open_steps(tmp_path / "draft", CONTEXT)
 
 

@@ -133,7 +133,7 @@ def test_context(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     assert TargetEngine(target, MEMORY).context == CONTEXT
     assert TargetEngine(target, MEMORY, 20).context == 20
-    with pytest.raises(InputError, match=f"at most {CONTEXT} tokens"):
+    with pytest.raises(InputError, match=f"between 2 and .* own {CONTEXT} tokens, not {CONTEXT + 1}"):
         TargetEngine(target, MEMORY, CONTEXT + 1)
 
 

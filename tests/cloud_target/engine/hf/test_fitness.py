@@ -2,13 +2,119 @@
 
 from __future__ import annotations
 
-import pytest
-from transformers import BloomConfig, BloomForCausalLM, MambaConfig, MambaForCausalLM
+from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    BertConfig,
+    BertLMHeadModel,
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GptOssConfig,
+    GptOssForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    OpenAIGPTConfig,
+    OpenAIGPTLMHeadModel,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+    StableLmConfig,
+    StableLmForCausalLM,
+)
+
+from cloud_target.engine.hf import trial
 from cloud_target.engine.hf.engine import TargetEngine
+from cloud_target.engine.hf.fitness import served_context
 from cloud_target.engine.hf.model import load_target
 from shared.errors import InputError
-from tests.cloud_target.engine.checkpoints import make_tokenizer, write_checkpoint
+from tests.cloud_target.engine.checkpoints import VOCABULARY, make_tokenizer, write_checkpoint
+
+SIZES = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4}
+WIDTHS = SIZES | {"intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 256}
+WINDOW = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 70}
+MIXTURE = {"num_local_experts": 4, "num_experts_per_tok": 2}
+# Whatever some way of running a model leaves out, here it matters.
+PECULIAR = {
+    "scores divided by layer": GPT2LMHeadModel(
+        GPT2Config(**SIZES, n_positions=256, scale_attn_by_inverse_layer_idx=True)
+    ),
+    "scores not scaled": GPT2LMHeadModel(GPT2Config(**SIZES, n_positions=256, scale_attn_weights=False)),
+    "soft cap": Gemma2ForCausalLM(Gemma2Config(**WIDTHS, sliding_window=70, attn_logit_softcapping=2.0)),
+    "soft cap as shipped": Gemma2ForCausalLM(Gemma2Config(**WIDTHS, sliding_window=70)),
+    "sinks": GptOssForCausalLM(GptOssConfig(**WIDTHS, **WINDOW, **MIXTURE)),
+    "a window beyond a short trial": MistralForCausalLM(MistralConfig(**WIDTHS, sliding_window=70)),
+    "attention chosen by class": StableLmForCausalLM(
+        StableLmConfig(**{key: value for key, value in WIDTHS.items() if key != "head_dim"}, partial_rotary_factor=0.5)
+    ),
+}
+
+
+def save(model: PreTrainedModel, directory: Path) -> Path:
+    """A checkpoint with weights large enough that everything matters."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_((0.2 if weight.dim() > 1 else 0.1) * torch.randn_like(weight))
+    model.save_pretrained(directory)
+    make_tokenizer().save(str(directory / "tokenizer.json"))
+    return directory
+
+
+def eagerly(directory: Path, text: list[int]) -> torch.Tensor:
+    """What transformers itself says."""
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.inference_mode():
+        return model(input_ids=torch.tensor([text]), use_cache=False).logits[0, :, :VOCABULARY]
+
+
+@pytest.mark.parametrize("what", PECULIAR)
+def test_a_target_computes_what_its_checkpoint_computes(tmp_path, what):
+    engine = TargetEngine(load_target(str(save(PECULIAR[what], tmp_path)), "cpu"), 8 << 20)
+    text = np.random.default_rng(0).integers(0, VOCABULARY, 150).tolist()
+    got = [engine.passes.run([(0, 0, text[:100]), (1, 0, text[:9])], [100, 0])]
+    got += [engine.passes.run([(0, i, [text[i]])], [1]) for i in range(100, 150)]
+    assert trial.distance(torch.cat(got), eagerly(tmp_path, text)) < 1e-5
+
+
+def test_a_model_that_reads_ahead_is_refused(tmp_path):
+    save(BertLMHeadModel(BertConfig(**SIZES, intermediate_size=48)), tmp_path)
+    with pytest.raises(InputError, match="depends on what comes after, so it is not made to write"):
+        TargetEngine(load_target(str(tmp_path), "cpu"))
+
+
+def test_a_model_without_a_cache_is_refused(tmp_path):
+    save(OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=2)), tmp_path)
+    with pytest.raises(InputError, match="OpenAIGPTLMHeadModel cannot be a target: it keeps no keys and values"):
+        TargetEngine(load_target(str(tmp_path), "cpu"))
+
+
+def test_texts_end_where_they_would_be_computed_in_another_way(tmp_path):
+    scaling = {"type": "longrope", "short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
+    sizes = {key: value for key, value in WIDTHS.items() if key != "head_dim"} | {"pad_token_id": None}
+    save(Phi3ForCausalLM(Phi3Config(**sizes, rope_scaling=scaling, original_max_position_embeddings=64)), tmp_path)
+    target, told = load_target(str(tmp_path), "cpu"), []
+    assert TargetEngine(target, 8 << 20, tell=told.append).context == 64
+    assert told == ["texts have at most 64 tokens, not 256: longer ones are computed in another way"]
+    with pytest.raises(InputError, match=r"beyond 64 tokens it rotates positions in another way.*give --context 64"):
+        TargetEngine(target, 8 << 20, 65)
+
+
+def test_a_window_that_cannot_be_tried_ends_texts_too(monkeypatch):
+    monkeypatch.setattr(MistralForCausalLM, "num_parameters", lambda _: 10**11)
+    model = PECULIAR["a window beyond a short trial"]
+    assert served_context(model, 256, asked=False) == 70
+    with pytest.raises(InputError, match=r"beyond 70 tokens .* no more than 48 can be tried here; give --context 70"):
+        served_context(model, 256, asked=True)
 
 
 def test_a_state_space_model_is_refused(tmp_path):
@@ -30,9 +136,9 @@ def test_a_model_that_differs_with_a_cache_is_refused(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     forward = target.model.model.forward
 
-    def forgetful(*args: object, past_key_values: object = None, **kwargs: object) -> object:
-        return forward(*args, past_key_values=past_key_values, **kwargs | {"position_ids": None})
+    def forgetful(*args: object, **kwargs: object) -> object:
+        return forward(*args, **kwargs | {"position_ids": None})
 
     target.model.model.forward = forgetful
-    with pytest.raises(InputError, match=r"something else with a cache|does not run with a cache"):
+    with pytest.raises(InputError, match="with a cache it computes something else"):
         TargetEngine(target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,9 @@ quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCh
 
 
 def test_which_models_need_no_padding(make):
-    assert {kind for kind in MAKERS if isinstance(make(kind).passes, PaddedPasses)} == {"gptj"}
+    # transformers 5 lets the attention of every architecture be replaced.
+    padded = {"gptj"} if transformers.__version__ < "5" else set()
+    assert {kind for kind in MAKERS if isinstance(make(kind).passes, PaddedPasses)} == padded
 
 
 # Calls cost nothing, so every row has its own; calls cost everything, so all rows share one.

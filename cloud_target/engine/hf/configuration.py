@@ -1,0 +1,193 @@
+"""A checkpoint's config.json, read so that nothing in it is lost: what this transformers does not know is refused.
+
+transformers takes keys that it does not know for notes, and computes on without them: another model than the
+checkpoint, and no word about it. Which keys a version knows is seen in the source of the architecture.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import transformers
+from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
+
+from cloud_target.engine.hf.rope import flatten_rope, misread_rope
+from shared.errors import InputError
+
+# Keys of the checkpoints of this world that say nothing of what a model computes: files, tools, training, generation.
+_NOTES = re.compile(
+    r"^_|nextn|dropout|drop_prob|pdrop|init|version|dtype|token_id|tokenizer|label|loss|aux|summary|_dir$|_path$|unsloth|"
+    r"^(max_position_embeddings|transformers\.?js|gguf|is_llama|architectures|auto_map|task|problem_type|finetuning|pretraining|use_cache|n_ctx|"
+    r"output_|return_dict|tf_|torchscript|gradient_checkpoint|quantization|compression|cache_implementation|"
+    r"model_max_length|seq_length|max_length|min_length|do_sample|temperature|top_[kp]$|num_beams|repetition|"
+    r"length_penalty|early_stopping|no_repeat|bad_words|pruned_heads|prefix$|use_bfloat16|use_flash|flash_attn|fused|"
+    r"tensor_parallel|ep_size|slow_but_exact|model_type|name|license|base_model)"
+)
+# Keys that transformers 5 calls otherwise than transformers 4.
+_RENAMED = {"num_local_experts": "num_experts"}
+# Keys that say no more than what the architecture does anyway.
+_IMPLIED: dict[str, dict[str, object]] = {
+    "deepseek_v2": {"scoring_func": "softmax"},
+    "deepseek_v3": {"scoring_func": "sigmoid", "topk_method": "noaux_tc"},
+    "gpt_oss": {"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
+}
+# Factors, which change nothing where they are 1.
+_FACTOR = re.compile(r"factor$|scale$|multiplier$|_mod$|_freq$")
+# What configurations call the longest text that a model was made for, tokens.
+_LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+
+
+def read_configuration(source: str | Path) -> PretrainedConfig:
+    """The configuration of a directory or a Hugging Face id.
+
+    Raises:
+        InputError: it is no configuration of a causal language model that transformers has, or says what this version
+            does not know.
+        Exception: whatever transformers comes up with, which `reading.read_model` puts into a sentence.
+    """
+    raw, _ = PretrainedConfig.get_config_dict(str(source))
+    kind = raw.get("model_type")
+    have = f"transformers {transformers.__version__} has"
+    if raw.get("auto_map") and kind not in CONFIG_MAPPING:
+        raise InputError(
+            f"{source} needs code of its own (auto_map in config.json), which is never run here; take a model of an "
+            f"architecture that {have}"
+        )
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
+        raise InputError(
+            f"{source} is of a kind that this version does not know (model_type {kind!r} in config.json); take a "
+            f"newer transformers, or a model of an architecture that {have}"
+        )
+    if raw.get("is_encoder_decoder", getattr(CONFIG_MAPPING[kind], "is_encoder_decoder", False)) is True:
+        raise InputError(
+            f"{source} is an encoder-decoder model ({kind}), which does not go on from a text; take a decoder"
+        )
+    understood = _understood(raw, CONFIG_MAPPING[kind], str(source))
+    config = CONFIG_MAPPING[kind].from_dict(understood)
+    _check_read_back(config, understood, str(source))
+    return config
+
+
+def longest_text(config: PretrainedConfig) -> int | None:
+    """How many tokens a model was made for, None if its configuration does not say."""
+    text = config.get_text_config()
+    for name in _LENGTHS:
+        value = getattr(text, name, None)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
+def name_length(model: PreTrainedModel, source: str | Path) -> None:
+    """Give the length of the longest text the name `max_position_embeddings`, whatever the architecture calls it.
+
+    Raises:
+        InputError: the configuration does not say.
+    """
+    longest = longest_text(model.config)
+    if longest is None:
+        raise InputError(f"config.json of {source} does not say how long a text may be; add max_position_embeddings")
+    if not hasattr(model.config, _LENGTHS[0]):
+        model.config.max_position_embeddings = longest
+
+
+def wanted_context(config: PretrainedConfig, asked: int | None, usual: int, name: str) -> int:
+    """The length of texts, tokens, before it is known whether they are right.
+
+    Args:
+        asked: by somebody; None for the model's own, at most `usual`.
+        name: of the model, for people.
+
+    Raises:
+        InputError: the model takes no such texts, or does not say how long they may be and nobody else does.
+    """
+    longest = longest_text(config)
+    if asked is None and longest is None:
+        raise InputError(f"the configuration of {name} does not say how long a text may be; give --context")
+    if asked is None:
+        return min(longest or usual, usual)
+    if asked < 2 or (longest and asked > longest):
+        allowed = f"between 2 and {name}'s own {longest} tokens" if longest else "2 tokens or more"
+        raise InputError(f"the context must be {allowed}, not {asked}; give another --context")
+    return asked
+
+
+def _understood(raw: dict[str, Any], kind: type[PretrainedConfig], source: str) -> dict[str, Any]:
+    """The keys of a file as this transformers takes them.
+
+    Raises:
+        InputError: it does not know one.
+    """
+    raw = flatten_rope(dict(raw), lambda key: is_known(key, kind), source)
+    for new, old in _RENAMED.items():
+        if new in raw and old not in raw and is_known(old, kind) and not is_known(new, kind):
+            raw[old] = raw.pop(new)
+    nested: dict[str, Any] = getattr(kind, "sub_configs", {}) or {}
+    for key, value in raw.items():
+        if isinstance(value, dict) and inspect.isclass(nested.get(key)) and hasattr(nested[key], "attribute_map"):
+            raw[key] = _understood(value, nested[key], source)
+    dropped = sorted(
+        key
+        for key, value in raw.items()
+        if not (is_known(key, kind) or _NOTES.search(key) or _changes_nothing(key, value, kind.model_type))
+    )
+    if dropped:
+        raise InputError(
+            f"config.json of {source} says {', '.join(dropped[:5])}, which transformers {transformers.__version__} "
+            f"does not know of a {kind.model_type} and would leave out; take another version of transformers, or take "
+            "out what does not change what the model computes"
+        )
+    return raw
+
+
+def _check_read_back(config: PretrainedConfig, raw: dict[str, Any], source: str) -> None:
+    """See that a configuration says what its file says, where it says anything of it.
+
+    Raises:
+        InputError: this version of transformers put something else in a value's place.
+    """
+    changed = [
+        key
+        for key, value in raw.items()
+        if type(value) in (int, float) and not _NOTES.search(key) and getattr(config, key, None) not in (None, value)
+    ]
+    changed += misread_rope(config, raw)
+    if changed:
+        raise InputError(
+            f"transformers {transformers.__version__} reads {', '.join(changed[:5])} in config.json of {source} as "
+            "something else than it is; take another version of transformers"
+        )
+
+
+def _changes_nothing(key: str, value: Any, kind: str) -> bool:
+    off = value is None or value is False or value in ("", [], {})
+    factor = type(value) in (int, float) and value == 1 and _FACTOR.search(key) is not None
+    return off or factor or _IMPLIED.get(kind, {}).get(key, off) == value
+
+
+def is_known(key: str, kind: type[PretrainedConfig]) -> bool:
+    """Whether this transformers does something with a key in configurations of a kind."""
+    words: frozenset[str] = _words(kind)  # type: ignore[arg-type]  # classes can be hashed, whatever theirs can
+    return key in words
+
+
+@cache
+def _words(kind: type[PretrainedConfig]) -> frozenset[str]:
+    """Every name in the source of the architecture, and all that the configuration's classes take."""
+    words: set[str] = set()
+    for base in kind.__mro__[:-1]:
+        words.update(vars(base), getattr(base, "__annotations__", {}), getattr(base, "attribute_map", {}) or {})
+        words.update(inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else ())
+        module = sys.modules[base.__module__]
+        if ".models." not in base.__module__:
+            words.update(re.findall(r"""["'](\w+)["']""", inspect.getsource(module)))
+            continue
+        for path in Path(str(module.__file__)).parent.glob("*.py"):
+            if path.name.startswith(("configuration_", "modeling_")):
+                words.update(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+    return frozenset(words)
