@@ -10,7 +10,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("edge_client", "cloud_target", "shared")
-GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py")
+GENERATED = ("_pb2.py", "_pb2.pyi", "_pb2_grpc.py", "docs/models.md")
 
 # Written by tools, or by nobody: never part of a checkout. (`.git` is a file in a second working tree.)
 _FOREIGN = {"__pycache__", "build", "dist", "runs", ".git"}
@@ -40,8 +40,8 @@ def need(path: str) -> Path:
 
 
 def is_generated(path: Path) -> bool:
-    """Whether a tool writes this source file."""
-    return path.name.endswith(GENERATED)
+    """Whether a tool writes this file, or most of it."""
+    return str(path).endswith(GENERATED)
 
 
 def modules(package: str) -> list[str]:
