@@ -25,11 +25,15 @@ define step
 	@echo "==> $(1)"; said=$$($(2) 2>&1) || { echo "$$said"; exit 1; }
 endef
 
-.PHONY: help demo check test lint format proto clean
+# transformers 5 has an environment of its own: optimum, by which most drafts are exported, wants transformers 4.
+VENV5  := .venv-tf5
+PIP5   := $(VENV5)/bin/python -m pip --disable-pip-version-check
+
+.PHONY: help demo check test test5 lint format proto clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(VENV)/.demo ## Start a target on loopback, run the edge against it in every mode, compare them
 	@$(BIN)/python -m benchmarks.demo $(ARGS)
@@ -41,6 +45,10 @@ check: lint ## Check format, style, types and import rules, and run the quick te
 test: lint ## Check the same, run every test, and see that the tests reach what they must
 	@echo "==> tests" && $(BIN)/python -m pytest -q $(or $(ARGS),$(SPREAD) --cov --cov-report=term --cov-report=json)
 	@$(if $(ARGS),:,$(BIN)/python -m tests.coverage_floor)
+
+test5: $(VENV5)/.test ## Run the tests of targets and drafts under transformers 5
+	@echo "==> tests under $$(sed -n '/^transformers==/p' constraints-tf5.txt)"
+	@$(VENV5)/bin/python -m pytest -q $(or $(ARGS),$(SPREAD) -m "not slow" tests/cloud_target/engine tests/cloud_target/export)
 
 lint: $(VENV)/.test ## Check format, style, types and import rules
 	$(call step,format,$(BIN)/ruff format --check .)
@@ -56,7 +64,7 @@ proto: $(VENV)/.test ## Make the gRPC stubs again from proto/
 	@PYTHON=$(BIN)/python sh proto/generate.sh
 
 clean: ## Remove the virtual environment, caches and build products
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage* .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VENV5) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage* .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are touched last, so that an installation which broke off is made again.
@@ -67,6 +75,14 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,edge$(comma)train$(comma)dev)
 	@touch $@ $(VENV)/.demo
+
+$(VENV5)/.test: pyproject.toml constraints.txt constraints-tf5.txt | $(BIN)/python
+	@$(BIN)/python -m venv $(VENV5)
+	@awk -F== '!seen[tolower($$1)]++' constraints-tf5.txt constraints.txt > $(VENV5)/constraints.txt
+	@echo "==> Installing transformers 5 beside it, in $(VENV5)"
+	@$(PIP5) install --quiet "$$(sed -n '/^torch==/p' constraints.txt)" -c $(VENV5)/constraints.txt
+	@$(PIP5) install --quiet -e ".[edge,export,test]" -c $(VENV5)/constraints.txt
+	@touch $@
 
 # Order-only: an interpreter's own timestamp says nothing about this tree.
 $(BIN)/python:

@@ -63,11 +63,15 @@ def normalised(name: str) -> str:
 
 
 def declared(*extras: str) -> set[str]:
-    """Distributions that the base and these extras ask for by name."""
+    """Distributions that the base and these extras ask for by name, and the extras that they are made of."""
     project = pyproject()["project"]
-    lines = project["dependencies"] + [
-        line for extra in extras for line in project["optional-dependencies"][extra] if project["name"] not in line
-    ]
+    lines, waiting = list(project["dependencies"]), list(extras)
+    while waiting:
+        for line in project["optional-dependencies"][waiting.pop()]:
+            if project["name"] in line:
+                waiting += Requirement(line).extras
+            else:
+                lines.append(line)
     return {normalised(Requirement(line).name) for line in lines}
 
 
