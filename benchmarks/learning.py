@@ -21,7 +21,6 @@ from cloud_target.prepare.heads import VERIFIER, ExportedHead
 from cloud_target.training.doubts import ask_rate, doubt_of, off_target
 from edge_client.promise.budget import Budget
 from edge_client.promise.learning import Learner
-from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 from shared.manifest import DOUBT_COLUMNS
@@ -30,27 +29,23 @@ from shared.paths import typed_path
 BUDGETS = (0.01, 0.05)
 
 
-def taught(
-    doubt: np.ndarray, scalars: np.ndarray, off: np.ndarray, criterion: Criterion, limit: float
-) -> tuple[np.ndarray, Learner]:
+def taught(doubt: np.ndarray, scalars: np.ndarray, off: np.ndarray, limit: float) -> tuple[np.ndarray, Learner]:
     """The doubt of each token as a device would have it that keeps a budget and learns meanwhile, ``float64 [N]``.
-
-    By `typical` only accepted tokens teach, as on a device, which is not told about one that fell.
 
     Args:
         doubt: of the shipped head, ``[N]``.
         scalars: ``float32 [N, SCALARS]``.
         off: labels, ``bool [N]``.
-        criterion, limit: of the budget.
+        limit: the budget.
     """
-    learner, budget = Learner(), Budget(limit, limit)
+    learner, budget = Learner(), Budget(limit)
     corrected = np.empty(len(doubt))
     for i, (shipped, is_off) in enumerate(zip(doubt.tolist(), off.tolist(), strict=True)):
         corrected[i] = learner.correct(i, scalars[i], shipped)
+        budget.doubted(corrected[i])
         is_asked = corrected[i] > budget.threshold
-        budget.observe(int(is_off and not is_asked), 1)
-        if criterion is Criterion.STRICT or not is_asked:
-            learner.audited(i, is_off)
+        budget.observe(int(is_off and not is_asked), 1, [corrected[i]], [is_off])
+        learner.audited(i, is_off)
     return corrected, learner
 
 
@@ -76,7 +71,7 @@ def main() -> int:
                 for budget in BUDGETS:
                     if off[counted].mean() <= budget:
                         continue
-                    corrected, learner = taught(doubt, scalars, off, criterion, budget)
+                    corrected, learner = taught(doubt, scalars, off, budget)
                     asks = [ask_rate(d[counted], off[counted], budget) for d in (doubt, corrected)]
                     way = f"{rows.temperature[0]:g}, {rows.top_p[0]:g}"
                     change = percent(asks[1] / asks[0] - 1, 1)

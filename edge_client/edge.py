@@ -14,7 +14,7 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Retract, Text, Token
 from edge_client.promise import drift
-from edge_client.promise.calibration import first_threshold
+from edge_client.promise.beginning import Beginning
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
@@ -154,7 +154,7 @@ class Edge:
         ids = self.bundle.encode(prompt)
         client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        job = _Job(self._begin(ids, settings, client), settings, client, bool(mismatches), provisional)
+        job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional)
         ending = Ending(_not_as_asked(settings, job.text))
         memory = None
         if job.mode is Mode.SPRINT:
@@ -213,13 +213,17 @@ class Edge:
     def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings = self.bundle.manifest, job.settings
-        threshold = first_threshold(
-            manifest.calibration, settings.criterion, settings.sampling, settings.budget, job.is_strict
+        beginning = Beginning.of(
+            manifest,
+            settings.criterion,
+            settings.sampling,
+            job.fits,
+            lambda: drift.unlike(manifest, self.bundle.tokenizer, job.text.sequence),
         )
         lesson = session = None
         if job.client is not None:
             if memory is not None:
-                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), threshold)
+                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginning)
 
             def tell(sentence: str) -> None:
                 ending.warnings.append(LinkWarning(sentence))
@@ -234,6 +238,7 @@ class Edge:
                 tell,
             )
         feedback = lesson.feedback if lesson else None
+        threshold = (feedback.budget if feedback else beginning.budget(settings.budget)).threshold
         with self.bundle.models.lend() as models:
             generation = Generation(job.text, settings, models, session, feedback, threshold, job.provisional)
             try:
@@ -273,13 +278,13 @@ class _Job:
     """One text to be written: how, and with whose help.
 
     Attributes:
-        is_strict: the bundle was calibrated with other models, so its budget begins strict.
+        fits: the bundle was calibrated with these very models.
     """
 
     text: Text
     settings: Settings
     client: TargetClient | None
-    is_strict: bool
+    fits: bool
     provisional: bool
 
     @property

@@ -24,6 +24,7 @@ from shared.identity import file_digest
 FORMAT = 1
 MOST_CANDIDATES = 4096
 SMALLEST_BUDGET = 1e-9
+SPREAD = 64
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json")
 # Columns of the verifier's output: the probability that the drawn token is off-target, by each criterion.
 DOUBT_COLUMNS = (Criterion.TYPICAL, Criterion.STRICT)
@@ -104,6 +105,21 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Doubts:
+    """What the verifier's doubts are like in the text that the calibration was measured on.
+
+    Attributes:
+        criterion, temperature, top_p: what it holds for.
+        log_odds: of the doubts, `SPREAD` of their quantiles, ascending.
+    """
+
+    criterion: Criterion
+    temperature: float
+    top_p: float
+    log_odds: list[float]
+
+
+@dataclass(frozen=True)
 class Familiar:
     """How the kind of text looks to the draft that the calibration was measured on.
 
@@ -149,6 +165,7 @@ class Manifest:
         probe: checked at load.
         calibration: table from budget to threshold.
         calibrated_draft: SHA-256 of the draft's graph that the table was measured with.
+        doubts: what the verifier's doubts are like there, for each way of sampling.
         familiar: how calibrated text looks to the draft, for each way of sampling.
         wording: of the documents that its openings were taken from; None if there were none.
         chat: how the checkpoint writes conversations; None if it knows no way.
@@ -166,6 +183,7 @@ class Manifest:
     probe: Probe
     calibration: list[Calibration] = field(default_factory=list)
     calibrated_draft: str = ""
+    doubts: list[Doubts] = field(default_factory=list)
     familiar: list[Familiar] = field(default_factory=list)
     wording: Wording | None = None
     chat: ChatTemplate | None = None
@@ -255,6 +273,7 @@ def _made(data: dict[str, Any]) -> Manifest:
         draft=filled(DraftGraph, made.draft, "draft"),
         probe=filled(Probe, made.probe, "probe"),
         calibration=[Calibration.from_json(cell, name) for name, cell in _numbered("calibration", made.calibration)],
+        doubts=[_doubts(way, name) for name, way in _numbered("doubts", made.doubts)],
         familiar=[filled(Familiar, way, name) for name, way in _numbered("familiar", made.familiar)],
         wording=filled(Wording, made.wording, "wording") if made.wording else None,
         chat=filled(ChatTemplate, made.chat, "chat") if made.chat is not None else None,
@@ -264,6 +283,11 @@ def _made(data: dict[str, Any]) -> Manifest:
 def _numbered(name: str, items: object) -> Iterator[tuple[str, object]]:
     """The items of a list with what each is called in messages, such as "familiar[0]"."""
     return ((f"{name}[{i}]", item) for i, item in enumerate(listed(name, items)))
+
+
+def _doubts(data: object, name: str) -> Doubts:
+    way = filled(Doubts, data, name)
+    return replace(way, criterion=chosen(Criterion, f"{name}.criterion", way.criterion))
 
 
 def _check(manifest: Manifest) -> None:
@@ -290,6 +314,13 @@ def _check(manifest: Manifest) -> None:
             check_number(f"calibration[{i}].{name}", getattr(cell, name), 0, 1)
         for name in ("tokens", "documents", "criteria"):
             check_whole(f"calibration[{i}].{name}", getattr(cell, name))
+    for i, spread in enumerate(manifest.doubts):
+        _check_sampling(f"doubts[{i}]", spread)
+        log_odds = listed(f"doubts[{i}].log_odds", spread.log_odds)
+        if len(log_odds) != SPREAD:
+            raise ValueError(f"`doubts[{i}].log_odds` must be a list of {SPREAD} numbers, not of {len(log_odds)}")
+        for value in log_odds:
+            check_number(f"doubts[{i}].log_odds", value)
     for i, way in enumerate(manifest.familiar):
         _check_sampling(f"familiar[{i}]", way)
         _check_range(f"familiar[{i}]", way)
@@ -299,7 +330,7 @@ def _check(manifest: Manifest) -> None:
         manifest.chat.check("chat")
 
 
-def _check_sampling(name: str, how: Calibration | Familiar) -> None:
+def _check_sampling(name: str, how: Calibration | Doubts | Familiar) -> None:
     check_number(f"{name}.temperature", how.temperature, 0, 10)
     check_number(f"{name}.top_p", how.top_p, 0, 1)
 

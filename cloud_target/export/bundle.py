@@ -25,7 +25,7 @@ from cloud_target.export.quantise import Agreement
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
-from shared.manifest import Calibration, Familiar, Manifest, Wording, write_manifest
+from shared.manifest import Calibration, Doubts, Familiar, Manifest, Wording, write_manifest
 from shared.tokenizer import load_tokenizer
 
 
@@ -66,6 +66,7 @@ def make_bundle(
     verifier: str | Path | None = None,
     calibration: Sequence[Calibration] = (),
     calibrated_draft: str = "",
+    doubts: Sequence[Doubts] = (),
     familiar: Sequence[Familiar] = (),
     wording: Wording | None = None,
     end_ids: Sequence[int] | None = None,
@@ -88,6 +89,7 @@ def make_bundle(
         verifier: a head made by `export_head`; None for the baseline that needs no training.
         calibration: from budget to threshold, measured with this verifier.
         calibrated_draft: SHA-256 of the `draft.onnx` that the calibration was measured with, if that is known.
+        doubts: what the verifier's doubts are like in the calibration's text.
         familiar: how the calibration's text looks to the draft.
         wording: how its documents are worded.
         end_ids: tokens that end a text; None for those that the draft names.
@@ -131,6 +133,7 @@ def make_bundle(
         probe=made.probe,
         calibration=list(calibration),
         calibrated_draft=calibrated_draft,
+        doubts=list(doubts),
         familiar=list(familiar),
         wording=wording,
         chat=chat,

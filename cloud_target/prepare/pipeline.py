@@ -23,11 +23,11 @@ from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text, write_texts
 from cloud_target.prepare.work import Stage, Work, code
-from cloud_target.training.calibrate import calibrate, familiar, wording
+from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
 from shared.errors import InputError
 from shared.identity import file_digest
-from shared.manifest import DOUBT_COLUMNS, Calibration, Familiar, Wording, read_manifest
+from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording, read_manifest
 
 STEPS = 7
 
@@ -74,7 +74,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         heads = fit_heads(work, trained, settings)
 
         work.begin("calibration, report and bundle")
-        cells, seen = _calibrate(read_heads(heads)[0], rows)
+        cells, spread, seen = _calibrate(read_heads(heads)[0], rows)
         fewest = min(cell.documents for cell in cells)
         if 1 / (fewest + 1) > min(cell.budget for cell in cells):
             tell(
@@ -83,7 +83,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
             )
         words = wording(pair.tokenizer, read_split(documents, "calibrate"))
         report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, seen)
-        _publish(settings, pair, draft, heads, cells, seen, words, report)
+        _publish(settings, pair, draft, heads, cells, spread, seen, words, report)
         return report
 
 
@@ -117,18 +117,19 @@ def _draft(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], Non
     return work.stage("draft", key, make)
 
 
-def _calibrate(head: ExportedHead, rows: dict[Text, Stage]) -> tuple[list[Calibration], list[Familiar]]:
-    """The table from budget to threshold, and what its text looks like to the draft."""
-    cells, seen = [], []
+def _calibrate(head: ExportedHead, rows: dict[Text, Stage]) -> tuple[list[Calibration], list[Doubts], list[Familiar]]:
+    """The table from budget to threshold, the doubts in its text, and what that looks like to the draft."""
+    cells, spread, seen = [], [], []
     for text, stage in rows.items():
         if text.split == "calibrate":
             temperature, top_p = text.sampling.temperature, text.sampling.top_p
             found = read_rows(stage)
             for criterion in DOUBT_COLUMNS:
                 cells += calibrate(head, found, criterion, temperature, top_p)
+                spread.append(doubts(head, found, criterion, temperature, top_p))
             seen.append(familiar(_one_draw(read_rows(stage, by_text=True)), temperature, top_p))
     order = {str(criterion): number for number, criterion in enumerate(DOUBT_COLUMNS)}
-    return sorted(cells, key=lambda c: (order[c.criterion], c.temperature, c.top_p, c.budget)), seen
+    return sorted(cells, key=lambda c: (order[c.criterion], c.temperature, c.top_p, c.budget)), spread, seen
 
 
 def _one_draw(rows: Rows) -> Rows:
@@ -193,6 +194,7 @@ def _publish(
     draft: Stage,
     heads: Stage,
     cells: list[Calibration],
+    spread: list[Doubts],
     seen: list[Familiar],
     words: Wording,
     report: dict[str, Any],
@@ -204,6 +206,7 @@ def _publish(
         verifier=heads / VERIFIER,
         calibration=cells,
         calibrated_draft=file_digest(draft / "draft.onnx"),
+        doubts=spread,
         familiar=seen,
         wording=words,
         pages={"report.json": _as_json(report), "report.html": page(report)},

@@ -84,6 +84,8 @@ def _verdict(request: Request, scores: Scores, rows: int, stands: int, gives_own
     given = scores.given
     audit = AuditedTokens(given.off_strict[:rows], given.unlikely[:rows], given.nll[:rows])
     verdict = wire.Verdict(audit=codec.encode_audit(audit), stands=stands, timing=_timing(scores))
+    if rows < len(given.unlikely) and given.off_strict[rows]:
+        verdict.fallen_unlikely = bool(given.unlikely[rows])
     if gives_own:
         verdict.token = int(scores.own[rows])
         verdict.token_nll = codec.encode_nll(scores.own_nll[rows : rows + 1])[0]

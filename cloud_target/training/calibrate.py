@@ -23,7 +23,7 @@ from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Doubter
 from shared.config import Criterion
 from shared.features import NAMES
-from shared.manifest import Calibration, Familiar, Wording
+from shared.manifest import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.tokenizer import bytes_per_token
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)
@@ -122,6 +122,13 @@ def calibrate(
             )
         )
     return cells
+
+
+def doubts(head: Doubter, rows: Rows, criterion: Criterion, temperature: float, top_p: float) -> Doubts:
+    """What the head's doubts are like in these texts, all of `rows` being sampled so."""
+    doubt = doubt_of(criterion, head.doubt(rows.features), rows).astype(np.float64).clip(1e-6, 1 - 1e-6)
+    quantiles = np.quantile(np.log(doubt / (1 - doubt)), (np.arange(SPREAD) + 0.5) / SPREAD)
+    return Doubts(criterion, temperature, top_p, [round(value, 3) for value in quantiles.tolist()])
 
 
 def familiar(rows: Rows, temperature: float, top_p: float) -> Familiar:

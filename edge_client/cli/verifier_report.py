@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edge_client.promise.budget import Budget
 from edge_client.promise.memory import Memory
-from edge_client.promise.promises import Entry
 from shared.manifest import Manifest
+
+# A debt of so many errors.
+WORTH_A_WORD = 10.0
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
         "calibration": [asdict(cell) for cell in manifest.calibration],
         "memory": str(memory.path),
         "audits": [
-            entry.as_json() | {"threshold": _threshold(entry), "divergence": entry.divergence}
+            entry.as_json() | {"divergence": entry.divergence, "recently": entry.recently}
             for entry in memory.entries.values()
         ],
     }
@@ -72,11 +73,9 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
     rows = [
         (
             str(entry.promise.criterion),
-            f"{entry.promise.temperature:g}",
-            f"{entry.promise.top_p:g}",
             _budget(entry.promise.budget),
-            f"{_threshold(entry):.4f}",
             _percent(entry.divergence, 2),
+            "-" if entry.recently is None else _percent(entry.recently, 2),
             _percent(entry.counts.unlikely_share or 0.0),
             f"{entry.counts.known}",
             _percent(entry.counts.ask_rate),
@@ -86,26 +85,14 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
         )
         for entry in memory.entries.values()
     ]
-    head = (
-        "criterion",
-        "temperature",
-        "top-p",
-        "budget",
-        "threshold",
-        "off-target",
-        "unlikely",
-        "audited",
-        "asked",
-        "texts",
-    )
-    yield _table((*head, "target"), rows)
+    head = ("criterion", "budget", "off-target", "last 1,000", "unlikely", "audited", "asked", "texts", "target")
+    yield _table(head, rows)
     for entry in memory.entries.values():
         if entry.correction:
             learned = entry.correction
             yield (
                 f"The verifier learned from {learned.tokens} audited tokens for the budget of "
-                f"{_budget(entry.promise.budget)} {entry.promise.criterion} at temperature "
-                f"{entry.promise.temperature:g}; "
+                f"{_budget(entry.promise.budget)} {entry.promise.criterion}; "
                 + (
                     "what it learned is in use."
                     if learned.in_use
@@ -117,16 +104,11 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
                     else ""
                 )
             )
-        if Budget.resume(entry.promise.budget, entry.steering).overspent:
+        if entry.steering.account.debt >= WORTH_A_WORD:
             yield (
-                f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} at temperature "
-                f"{entry.promise.temperature:g} is overspent by {entry.steering.debt:.0f} off-target tokens: more is "
-                "asked until the rate is within it again."
+                f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} is overspent by "
+                f"{entry.steering.account.debt:.0f} off-target tokens: more is asked until the rate is within it again."
             )
-
-
-def _threshold(entry: Entry) -> float:
-    return max(Budget.resume(entry.promise.budget, entry.steering).threshold, 0.0)
 
 
 def _times(count: int) -> str:

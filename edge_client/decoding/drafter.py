@@ -14,7 +14,7 @@ from shared.sampling import Draw, Sampler
 if TYPE_CHECKING:
     from edge_client.inference.draft import Draft
     from edge_client.inference.verifier import Head
-    from edge_client.promise.learning import Learner
+    from edge_client.promise.feedback import Feedback
 
 
 @dataclass(slots=True)
@@ -41,13 +41,14 @@ class Drafter:
         sampler: Sampler,
         verifier: Head | None,
         criterion: Criterion,
-        learner: Learner | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
         self._draft = draft
         self._sampler = sampler
         self._verifier = verifier
         self._columns = doubt_columns(criterion)
-        self._learner = learner
+        self._feedback = feedback
+        self._learner = feedback.learner if feedback else None
         self._temperature = sampler.sampling.temperature
         self.draft_ns = self.verifier_ns = self.steps = 0
         self.entropy = 0.0
@@ -65,6 +66,8 @@ class Drafter:
             doubt = self._verifier.doubt(step, draw, self._temperature, column)
             if self._learner is not None:
                 doubt = self._learner.correct(len(sequence), self._verifier.scalars, doubt)
+            if self._feedback is not None:
+                self._feedback.doubted(len(sequence), doubt)
             self.verifier_ns += perf_counter_ns() - drafted
         self.draft_ns += drafted - begin
         self.steps += 1

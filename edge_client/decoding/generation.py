@@ -64,7 +64,7 @@ class Generation:
             Sampler(settings.sampling),
             models.verifier if self._policy.uses_verifier else None,
             settings.criterion,
-            feedback.learner if feedback else None,
+            feedback,
         )
         self._preview = Preview(text) if provisional else None
 

@@ -5,11 +5,10 @@ The budget keeps the promise in every case, by asking more; these say why it ask
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Tokenizer
 
-from edge_client.promise.calibration import nearest
 from edge_client.target.description import Description
 from edge_client.usage.summary import Summary
 from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
@@ -24,6 +23,8 @@ _WHAT_THEN = (
 # long enough to tell.
 WORTH_MS = 1.0
 ENOUGH_TOKENS = 64
+# So many of a text's last tokens say how it is worded.
+LATELY = 48
 
 
 def mismatches(manifest: Manifest, target: Description | None, criterion: Criterion) -> list[str]:
@@ -52,6 +53,18 @@ def mismatches(manifest: Manifest, target: Description | None, criterion: Criter
     return found
 
 
+def unlike(manifest: Manifest, tokenizer: Tokenizer, ids: Sequence[int]) -> float:
+    """How unlike the documents that the bundle was calibrated on a text is worded by now: 0 where it is not.
+
+    Bytes that its last tokens stand for, each, beyond what is usual there.
+    """
+    known = manifest.wording
+    if known is None or len(ids) < known.window:
+        return 0.0
+    bytes_each = bytes_per_token(tokenizer, ids[-LATELY:])
+    return max(known.low - bytes_each, bytes_each - known.high, 0.0)
+
+
 def unfamiliar_prompt(manifest: Manifest, tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     """Whether a prompt is worded unlike the documents that the bundle was calibrated on."""
     known = manifest.wording
@@ -77,13 +90,18 @@ def unfamiliar_text(manifest: Manifest, sampling: Sampling, steps: int, entropy:
     texts = {(text.temperature, text.top_p): text for text in manifest.familiar}
     if not texts:
         return []
-    known = texts[nearest(set(texts), sampling)]
+    known = texts[_nearest(texts, sampling)]
     if steps < known.window or known.low <= entropy <= known.high:
         return []
     return [
         f"{_unlike(manifest)} (the draft's entropy is {entropy:.2f} nats a token, and {known.low:.2f} to "
         f"{known.high:.2f} is usual): {_WHAT_THEN}"
     ]
+
+
+def _nearest(ways: Iterable[tuple[float, float]], sampling: Sampling) -> tuple[float, float]:
+    """Of some pairs of temperature and top-p, that which is most like `sampling`."""
+    return min(ways, key=lambda way: (abs(way[0] - sampling.temperature) + abs(way[1] - sampling.top_p), way))
 
 
 def _unlike(manifest: Manifest) -> str:

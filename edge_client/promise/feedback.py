@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from edge_client.promise.budget import Budget
 from edge_client.promise.learning import Learner
 from edge_client.target.verdict import Audit, Own, Verdict
@@ -11,20 +13,35 @@ from shared.config import Criterion
 class Feedback:
     """Tells a budget and a learner of everything that the target says about one text.
 
+    Args:
+        criterion: what counts as an error.
+        unlike: how unlike the calibrated text this one is worded by now.
+
     Attributes:
         budget: steered by it.
-        began: where the budget stood before.
         learner: corrects the verifier, None if it stays as it was shipped.
     """
 
-    def __init__(self, criterion: Criterion, budget: Budget, learner: Learner | None = None) -> None:
+    def __init__(
+        self,
+        criterion: Criterion,
+        budget: Budget,
+        learner: Learner | None = None,
+        unlike: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._criterion = criterion
         self.budget = budget
-        self.began = budget.steering
         self.learner = learner
+        self._unlike = unlike
         self._own = 0
+        self._waiting: dict[int, float] = {}
         if learner is not None:
             learner.begin()
+
+    def doubted(self, position: int, doubt: float) -> None:
+        """A token was drafted for `position`, in the place of any earlier one."""
+        self._waiting[position] = doubt
+        self.budget.doubted(doubt)
 
     def wrote(self, position: int, own: Own) -> None:
         """The target wrote the token at `position` itself: no error, and the budget is told with the next audit."""
@@ -32,25 +49,30 @@ class Feedback:
 
     def judged(self, verdict: Verdict, run: int, asked: int) -> None:
         """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
-        self.audited(verdict.audit, confirmed=verdict.stands)
-        # Of a token that fell only this much is known: it is not the target's own.
-        if self.learner is not None and verdict.stands < asked and self._criterion is Criterion.STRICT:
-            self.learner.audited(verdict.audit.position + len(verdict.audit), True)
+        self.audited(verdict.audit, verdict.stands, verdict.fallen.off(self._criterion))
 
-    def audited(self, audit: Audit, confirmed: int = 0) -> None:
-        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed."""
-        accepted = audit.off(self._criterion)[: len(audit) - confirmed]
-        if self.learner is not None:
-            # By `typical` little is known of a token that fell, so of the asked ones mostly harmless ones would be
-            # seen: it learns from accepted tokens alone.
-            labels = audit.off_strict if self._criterion is Criterion.STRICT else accepted
-            for i, is_off in enumerate(labels):
-                self.learner.audited(audit.position + i, is_off)
-        self.budget.observe(sum(accepted), len(audit) + self._own)
+    def audited(self, audit: Audit, confirmed: int = 0, fallen: Sequence[bool] = ()) -> None:
+        """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed.
+
+        Args:
+            fallen: whether the asked token after them would have been an error, if there was one that fell.
+        """
+        labels = audit.off(self._criterion)
+        off_target = sum(labels[: len(audit) - confirmed])
+        labels += fallen
+        doubts, errors = [], []
+        for position, is_error in enumerate(labels, audit.position):
+            if self.learner is not None:
+                self.learner.audited(position, is_error)
+            doubt = self._waiting.pop(position, None)
+            if doubt is not None:
+                doubts.append(doubt)
+                errors.append(is_error)
+        self.budget.observe(off_target, len(audit) + self._own, doubts, errors, self._unlike())
         self._own = 0
 
     def finish(self) -> None:
         """The text is over: what the target wrote since the last audit counts, too."""
         if self._own:
-            self.budget.observe(0, self._own)
+            self.budget.observe(0, self._own, unlike=self._unlike())
             self._own = 0

@@ -14,10 +14,11 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_client.promise.budget import Budget, Steering
+from edge_client.promise.beginning import Beginning
+from edge_client.promise.budget import Steering
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
 from edge_client.promise.promises import Entry, Promise
@@ -26,7 +27,7 @@ from shared.errors import DamagedMemory, InputError
 from shared.fields import listed, shown
 from shared.manifest import Manifest
 
-FORMAT = 1
+FORMAT = 2
 # Of a file: time, size and number; None where there is none.
 Stamp = tuple[int, int, int] | None
 # Every promise has an entry; the least recently used ones are forgotten.
@@ -39,12 +40,10 @@ class Lesson:
 
     Attributes:
         promise: under which it is written.
-        fresh: where a budget stands that was never taught.
         feedback: what the text's audits teach.
     """
 
     promise: Promise
-    fresh: Steering
     feedback: Feedback
 
 
@@ -110,23 +109,20 @@ class Memory:
         except InputError as error:
             return cls(), [f"{error}; what is learned now ends with this program"]
 
-    def begin(self, promise: Promise, first_threshold: float) -> Lesson:
+    def begin(self, promise: Promise, beginning: Beginning) -> Lesson:
         """What one more text under a promise may teach: it goes on from earlier texts.
 
         Args:
-            first_threshold: where its budget begins if there were none.
+            beginning: what is known of the text.
         """
-        budget = Budget(promise.budget, first_threshold)
-        fresh = budget.steering
         with self._lock:
             # Others may have taught, or forgotten, something meanwhile. If the file cannot be read, `end` will say so.
             with suppress(OSError, DamagedMemory):
                 self._refresh()
-            entry = self.entries.get(promise)
-        if entry is not None:
-            budget = Budget.resume(promise.budget, entry.steering)
-        learner = Learner(entry.correction if entry else None) if promise.learns else None
-        return Lesson(promise, fresh, Feedback(promise.criterion, budget, learner))
+            entry = self.entries.get(promise) or self._like(promise)
+        learner = Learner(entry.correction) if promise.learns else None
+        budget = beginning.budget(promise.budget, entry.steering)
+        return Lesson(promise, Feedback(promise.criterion, budget, learner, beginning.unlike))
 
     def end(self, lesson: Lesson, counts: AuditCounts) -> list[str]:
         """Remember one more text and what it taught, beside whatever other texts have taught meanwhile.
@@ -202,17 +198,21 @@ class Memory:
 
     def _add(self, lesson: Lesson, counts: AuditCounts) -> None:
         promise, feedback = lesson.promise, lesson.feedback
-        entry = self.entries.pop(promise, None) or Entry(promise, lesson.fresh)
-        steering = feedback.budget.steering
-        if entry.steering != feedback.began:
-            moved = entry.steering.moved(feedback.began, steering)
-            steering = Budget.resume(promise.budget, moved).steering
+        entry = self.entries.get(promise) or self._like(promise)
+        self.entries.pop(promise, None)
         correction = feedback.learner.correction if feedback.learner else None
         if correction and entry.correction and entry.correction.tokens > correction.tokens:
             correction = entry.correction
-        self.entries[promise] = entry.after(steering, counts, correction)
+        self.entries[promise] = entry.after(feedback.budget.taught, counts, correction)
         for oldest in list(self.entries)[:-MOST_ENTRIES]:
             del self.entries[oldest]
+
+    def _like(self, promise: Promise) -> Entry:
+        """A promise's first entry: what audits said of doubts holds for every budget, so the last one's is kept."""
+        for other in reversed(self.entries.values()):
+            if replace(other.promise, budget=promise.budget) == promise:
+                return Entry(promise, Steering(other.steering.evidence), correction=other.correction)
+        return Entry(promise)
 
     def _refresh(self) -> None:
         """Read the file, if it is another one than when it was last read or written."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
+
+from edge_client.promise import learning
 from edge_client.promise.budget import Steering
-from edge_client.promise.learning import INPUTS, Correction
+from edge_client.promise.learning import Correction
+from edge_client.promise.ledger import Account
+from edge_client.promise.recalibration import INPUTS, Evidence
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
+from shared.manifest import SMALLEST_BUDGET
 
 
 @dataclass(frozen=True)
@@ -20,16 +25,14 @@ class Promise:
 
     Attributes:
         criterion, budget: as the user set them.
-        temperature, top_p, top_k, coupling: how tokens are drawn.
+        coupling: how tokens are drawn. Temperature, top-p and top-k are not part of it: what the audits say of a doubt
+            holds for all of them.
         target: fingerprint of the target that judges.
         learns: whether the verifier is corrected by what it learned.
     """
 
     criterion: Criterion
     budget: float
-    temperature: float
-    top_p: float
-    top_k: int
     coupling: Coupling
     target: str
     learns: bool
@@ -37,8 +40,7 @@ class Promise:
     @classmethod
     def of(cls, settings: Settings, target: str) -> Promise:
         """The promise of one text."""
-        drawn = settings.temperature, settings.top_p, settings.top_k, settings.coupling
-        return cls(settings.criterion, settings.budget, *drawn, target, settings.learn)
+        return cls(settings.criterion, settings.budget, settings.coupling, target, settings.learn)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Entry:
     """
 
     promise: Promise
-    steering: Steering
+    steering: Steering = field(default_factory=Steering)
     texts: int = 0
     counts: AuditCounts = field(default_factory=AuditCounts)
     correction: Correction | None = None
@@ -64,11 +66,18 @@ class Entry:
         """The audited divergence rate by the promise's own criterion; 0 where nothing was audited."""
         return self.counts.rate(self.promise.criterion) or 0.0
 
-    def after(self, steering: Steering, counts: AuditCounts, correction: Correction | None) -> Entry:
-        """With one more text."""
+    @property
+    def recently(self) -> float | None:
+        """The divergence rate of about the last `ledger.RECENT` audited tokens; None where nothing was audited."""
+        recent = self.steering.account.recent
+        tokens = sum(tokens for tokens, _ in recent)
+        return sum(errors for _, errors in recent) / tokens if tokens else None
+
+    def after(self, taught: Steering, counts: AuditCounts, correction: Correction | None) -> Entry:
+        """With one more text, and what it taught."""
         return replace(
             self,
-            steering=steering,
+            steering=self.steering.then(taught, self.promise.budget),
             texts=self.texts + 1,
             counts=self.counts + counts,
             correction=correction or self.correction,
@@ -119,19 +128,42 @@ def _promise(data: object, name: str) -> Promise:
     check_text(f"{name}.target", promise.target)
     if not isinstance(promise.learns, bool):
         raise ValueError(f"`{name}.learns` must be true or false, not {shown(promise.learns)}")
-    _check_count(f"{name}.top_k", promise.top_k)
-    for key in ("budget", "temperature", "top_p"):
-        check_number(f"{name}.{key}", getattr(promise, key))
+    check_number(f"{name}.budget", promise.budget, SMALLEST_BUDGET, 1)
     criterion = chosen(Criterion, f"{name}.criterion", promise.criterion)
     return replace(promise, criterion=criterion, coupling=chosen(Coupling, f"{name}.coupling", promise.coupling))
 
 
 def _steering(data: object, name: str) -> Steering:
     steering = filled(Steering, data, name)
-    _check_count(f"{name}.tokens", steering.tokens)
-    check_number(f"{name}.log_odds", steering.log_odds)
-    check_number(f"{name}.debt", steering.debt)
-    return steering
+    return Steering(_evidence(steering.evidence, f"{name}.evidence"), _account(steering.account, f"{name}.account"))
+
+
+def _evidence(data: object, name: str) -> Evidence:
+    evidence = filled(Evidence, data, name)
+    precision = _numbers(f"{name}.precision", evidence.precision, INPUTS**2)
+    pull = _numbers(f"{name}.pull", evidence.pull, INPUTS)
+    matrix = np.array(precision).reshape(INPUTS, INPUTS)
+    if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() < -1e-6 * (1 + np.abs(matrix).max()):
+        raise ValueError(f"`{name}.precision` must be a symmetric matrix without negative directions")
+    return Evidence(precision, pull)
+
+
+def _account(data: object, name: str) -> Account:
+    account = filled(Account, data, name)
+    check_number(f"{name}.debt", account.debt)
+    _check_count(f"{name}.tokens", account.tokens)
+    blocks = listed(f"{name}.recent", account.recent)
+    return replace(account, recent=tuple(_block(block, f"{name}.recent[{i}]") for i, block in enumerate(blocks)))
+
+
+def _block(data: object, name: str) -> tuple[int, int]:
+    """Tokens, and the errors among them."""
+    tokens, errors = map(int, _numbers(name, data, 2))
+    for value in (tokens, errors):
+        _check_count(name, value)
+    if errors > tokens:
+        raise ValueError(f"`{name}` has more errors than tokens")
+    return tokens, errors
 
 
 def _correction(data: object, name: str) -> Correction:
@@ -139,21 +171,22 @@ def _correction(data: object, name: str) -> Correction:
     _check_count(f"{name}.tokens", correction.tokens)
     _check_count(f"{name}.reverted", correction.reverted)
     check_number(f"{name}.advantage", correction.advantage)
-    weights = _numbers(f"{name}.weights", correction.weights)
-    squares = _numbers(f"{name}.squares", correction.squares)
+    weights = _numbers(f"{name}.weights", correction.weights, learning.INPUTS)
+    squares = _numbers(f"{name}.squares", correction.squares, learning.INPUTS)
     if min(squares) <= 0:
         raise ValueError(f"`{name}.squares` must be above 0, not {min(squares):g}")
     return replace(correction, weights=weights, squares=squares)
 
 
-def _numbers(name: str, values: Sequence[float]) -> tuple[float, ...]:
-    """One number for each input of the correction."""
+def _numbers(name: str, values: object, count: int) -> tuple[float, ...]:
     found = listed(name, values)
-    if len(found) != INPUTS:
-        raise ValueError(f"`{name}` must be a list of {INPUTS} numbers, not of {len(found)}")
+    if len(found) != count:
+        raise ValueError(f"`{name}` must be a list of {count} numbers, not of {len(found)}")
+    numbers = []
     for i, value in enumerate(found):
         check_number(f"{name}[{i}]", value)
-    return tuple(values)
+        numbers.append(cast(float, value))
+    return tuple(numbers)
 
 
 def _check_count(name: str, value: object) -> None:

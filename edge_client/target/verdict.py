@@ -76,11 +76,13 @@ class Verdict:
         stands: how many of the judged tokens stand, in order.
         own: the target's own token after them; None where the text is over or the context full.
         audit: of the tokens shown since the last call, and of those judged that stand.
+        fallen: the first judged token that does not stand, as an audit of one; empty where all stand.
     """
 
     stands: int
     own: Own | None
     audit: Audit
+    fallen: Audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +138,23 @@ class Reader:
             repeated(question.ids, question.audit_from, following),
             tokens.nll.tolist(),
         )
+        fallen = Audit(following)
+        if message.stands < judged:
+            repeating = repeated(question.ids, following, following + 1)
+            fallen = Audit(following, [True], [message.fallen_unlikely], repeating, [0.0])
         if not message.HasField("token"):
             # Only a token that has just been found to stand ends the text: so every verdict gets it further.
             ends = message.stands > 0 and question.ids[following - 1] in self.end_ids
             over = ends or following >= self.context
             if not (over or question.audit_only):
                 raise nonsense("a verdict without the target's own token")
-            return Verdict(message.stands, None, audit)
+            return Verdict(message.stands, None, audit, fallen)
         if question.audit_only:
             raise nonsense("a token where only an audit was asked")
         if message.token_nll > 255:
             raise nonsense(f"a log-likelihood coded as {message.token_nll}, which must be at most 255")
         nll = float(codec.decode_nll(bytes([message.token_nll]))[0])
-        return Verdict(message.stands, Own(self._checked(message.token), nll, message.token_unlikely), audit)
+        return Verdict(message.stands, Own(self._checked(message.token), nll, message.token_unlikely), audit, fallen)
 
     def continuation(self, message: wire.Continuation, position: int, room: int) -> Iterator[Own]:
         """The tokens that the target wrote on from `position`, at most `room`.

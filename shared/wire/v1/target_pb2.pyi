@@ -111,20 +111,22 @@ class DecodeResponse(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., continuation: _Optional[_Union[Continuation, _Mapping]] = ..., stale: _Optional[_Union[Stale, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("audit", "stands", "token", "token_nll", "timing", "token_unlikely")
+    __slots__ = ("audit", "stands", "token", "token_nll", "timing", "token_unlikely", "fallen_unlikely")
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     STANDS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOKEN_NLL_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
     TOKEN_UNLIKELY_FIELD_NUMBER: _ClassVar[int]
+    FALLEN_UNLIKELY_FIELD_NUMBER: _ClassVar[int]
     audit: Audit
     stands: int
     token: int
     token_nll: int
     timing: Timing
     token_unlikely: bool
-    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., stands: _Optional[int] = ..., token: _Optional[int] = ..., token_nll: _Optional[int] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., token_unlikely: _Optional[bool] = ...) -> None: ...
+    fallen_unlikely: bool
+    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., stands: _Optional[int] = ..., token: _Optional[int] = ..., token_nll: _Optional[int] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., token_unlikely: _Optional[bool] = ..., fallen_unlikely: _Optional[bool] = ...) -> None: ...
 
 class Continuation(_message.Message):
     __slots__ = ("position", "tokens", "nll", "done", "timing", "unlikely")
