@@ -75,16 +75,19 @@ def _judge(session: Session, request: Request, context: int) -> Generator[Step, 
     own = int(scores.own[audited + stands])
     kept = request.tokens[: request.judge_from + stands]
     session.rewrite(request.position, (*kept, own) if gives_own else kept, cached=length)
-    yield _verdict(request, scores, audited + stands, stands, gives_own)
+    fell = end is None and stands < len(judged)
+    yield _verdict(request, scores, audited + stands, stands, fell, gives_own)
     return gives_own and own not in terms.end_ids
 
 
-def _verdict(request: Request, scores: Scores, rows: int, stands: int, gives_own: bool) -> wire.DecodeResponse:
-    """The verdict on the first `rows` scored tokens; the row after them gives the own token."""
+def _verdict(
+    request: Request, scores: Scores, rows: int, stands: int, fell: bool, gives_own: bool
+) -> wire.DecodeResponse:
+    """The verdict on the first `rows` scored tokens; the row after them is of the one that fell, and gives the own."""
     given = scores.given
     audit = AuditedTokens(given.off_strict[:rows], given.unlikely[:rows], given.nll[:rows])
     verdict = wire.Verdict(audit=codec.encode_audit(audit), stands=stands, timing=_timing(scores))
-    if rows < len(given.unlikely) and given.off_strict[rows]:
+    if fell:
         verdict.fallen_unlikely = bool(given.unlikely[rows])
     if gives_own:
         verdict.token = int(scores.own[rows])

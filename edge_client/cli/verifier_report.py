@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from edge_client.promise.ledger import most_debt
 from edge_client.promise.memory import Memory
 from shared.manifest import Manifest
-
-# A debt of so many errors.
-WORTH_A_WORD = 10.0
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
@@ -20,10 +18,7 @@ def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
         "target": {"name": manifest.target_name, "fingerprint": manifest.target_fingerprint},
         "calibration": [asdict(cell) for cell in manifest.calibration],
         "memory": str(memory.path),
-        "audits": [
-            entry.as_json() | {"divergence": entry.divergence, "recently": entry.recently}
-            for entry in memory.entries.values()
-        ],
+        "audits": [entry.as_json() | {"divergence": entry.divergence} for entry in memory.entries.values()],
     }
 
 
@@ -75,7 +70,6 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
             str(entry.promise.criterion),
             _budget(entry.promise.budget),
             _percent(entry.divergence, 2),
-            "-" if entry.recently is None else _percent(entry.recently, 2),
             _percent(entry.counts.unlikely_share or 0.0),
             f"{entry.counts.known}",
             _percent(entry.counts.ask_rate),
@@ -85,7 +79,7 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
         )
         for entry in memory.entries.values()
     ]
-    head = ("criterion", "budget", "off-target", "last 1,000", "unlikely", "audited", "asked", "texts", "target")
+    head = ("criterion", "budget", "off-target", "unlikely", "audited", "asked", "texts", "target")
     yield _table(head, rows)
     for entry in memory.entries.values():
         if entry.correction:
@@ -104,10 +98,10 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
                     else ""
                 )
             )
-        if entry.steering.account.debt >= WORTH_A_WORD:
+        if entry.steering.account.debt >= most_debt(entry.promise.budget):
             yield (
                 f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} is overspent by "
-                f"{entry.steering.account.debt:.0f} off-target tokens: more is asked until the rate is within it again."
+                f"{entry.steering.account.debt:.0f} off-target tokens: every token is asked until it is not any more."
             )
 
 

@@ -8,23 +8,25 @@ none yet, from those of the texts that the bundle was calibrated on.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
+from edge_client.promise.recalibration import chance
 
-def highest(log_odds: Sequence[float], slope: float, offset: float, allowed: float) -> float:
+
+def highest(log_odds: np.ndarray, slope: float, offset: float, allowed: float) -> float:
     """The largest log-odds of a doubt that may be shown.
 
-    Of tokens with doubts like these, those at or below it are expected to hold `allowed` errors a token.
+    Of tokens with doubts like these, those at or below it are expected to hold `allowed` errors a token. Equal doubts
+    cannot be told apart: if not all of them may be shown, they are all the same, and the account has to see to it.
 
     Args:
-        log_odds: of recent doubts, in any order, one at least.
+        log_odds: of recent doubts, in any order, one at least, ``float64 [n]``.
         slope, offset: the log-odds of an error are slope l + offset; the slope is above 0.
         allowed: errors a token, above 0.
     """
-    doubts = np.sort(np.asarray(log_odds, float))
-    spent = (1.0 / (1.0 + np.exp(-(slope * doubts + offset)))).cumsum()
+    doubts = np.sort(log_odds)
+    spent = chance(slope * doubts + offset).cumsum()
     room = allowed * len(doubts)
     count = int(np.searchsorted(spent, room, side="right"))
     if 0 < count < len(doubts):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from edge_client.promise.budget import Budget, Steering
-from edge_client.promise.recalibration import CALIBRATED, UNKNOWN, Prior
+from edge_client.promise.recalibration import CALIBRATED, UNKNOWN, Prior, chance
 from shared.config import Criterion, Sampling
 from shared.manifest import Doubts, Manifest
 
@@ -16,7 +18,7 @@ class Beginning:
     """Where a budget begins.
 
     Attributes:
-        usual: log-odds of the verifier's doubts in calibrated text that is sampled like this one.
+        usual: the verifier's doubts in calibrated text that is sampled like this one.
         prior: how far these doubts are trusted.
         unlike: how unlike the calibrated text this one is worded by now, see `drift.unlike`.
     """
@@ -34,7 +36,7 @@ class Beginning:
         Args:
             fits: whether its verifier was calibrated with these very models.
         """
-        usual = usual_doubts(manifest.doubts, criterion, sampling)
+        usual = tuple(chance(usual_log_odds(manifest.doubts, criterion, sampling)).tolist())
         return cls(usual, CALIBRATED if usual and fits else UNKNOWN, unlike)
 
     def budget(self, limit: float, known: Steering | None = None) -> Budget:
@@ -42,20 +44,20 @@ class Beginning:
         return Budget(limit, self.usual, self.prior, known, self.unlike())
 
 
-def usual_doubts(table: Sequence[Doubts], criterion: Criterion, sampling: Sampling) -> tuple[float, ...]:
-    """Log-odds of doubts as they are under `sampling`, interpolated between the two calibrated temperatures around it.
+def usual_log_odds(table: Sequence[Doubts], criterion: Criterion, sampling: Sampling) -> np.ndarray:
+    """Quantiles of the doubts under `sampling`, interpolated between the two calibrated temperatures around it.
 
     Of several with one temperature, the nearest top-p counts. Empty where nothing was calibrated.
     """
     ways = [way for way in table if way.criterion == criterion]
     if not ways:
-        return ()
+        return np.empty(0)
     below = [way for way in ways if way.temperature <= sampling.temperature] or ways
     above = [way for way in ways if way.temperature >= sampling.temperature] or ways
     low, high = (_nearest(side, sampling) for side in (below, above))
     span = high.temperature - low.temperature
     share = min(max((sampling.temperature - low.temperature) / span, 0.0), 1.0) if span > 0 else 0.0
-    return tuple((1 - share) * a + share * b for a, b in zip(low.log_odds, high.log_odds, strict=True))
+    return (1 - share) * np.array(low.log_odds) + share * np.array(high.log_odds)
 
 
 def _nearest(ways: Sequence[Doubts], sampling: Sampling) -> Doubts:

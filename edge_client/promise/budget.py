@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +19,8 @@ from edge_client.promise.recalibration import CALIBRATED, Evidence, Prior, Recal
 
 # The text at hand is judged by so many of its last drafted tokens.
 RECENT_DOUBTS = 192
-# Doubts beyond these odds are all the same.
-_EDGE = 1e-6
+# Doubts nearer to 0 or 1 than this are all the same.
+CERTAIN = 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,8 @@ class Steering:
     account: Account = field(default_factory=Account)
 
     def then(self, later: Steering, limit: float) -> Steering:
-        """With what one more text has taught."""
-        tokens = later.account.tokens
-        return Steering(self.evidence.then(later.evidence, tokens), self.account.then(later.account, limit))
+        """With what one more text under a budget of `limit` has taught."""
+        return Steering(self.evidence.then(later.evidence), self.account.then(later.account, limit))
 
 
 class Budget:
@@ -46,12 +45,15 @@ class Budget:
 
     Args:
         limit: largest divergence rate, off-target tokens per token shown.
-        usual: log-odds of doubts as they are in calibrated text; of none, the doubt is first taken at its word.
+        usual: doubts as they are in calibrated text, by which the first tokens are judged; without any, a doubt as
+            large as the budget is the usual one.
         prior: of the recalibration.
         known: what earlier texts have taught.
+        unlike: how unlike the calibrated text this one is worded, see `drift.unlike`.
 
     Attributes:
         threshold: ask where the doubt is above it; below 0 where every token is to be asked.
+        doubted: tell it of the doubt about each token that is drafted.
     """
 
     def __init__(
@@ -66,7 +68,8 @@ class Budget:
         self.limit = limit
         self._recalibration = Recalibration(prior, known.evidence)
         self._ledger = Ledger(limit, known.account)
-        self._doubts = deque(usual or [log_odds(min(max(limit, 1e-4), 0.5))], RECENT_DOUBTS)
+        self._recent = deque(usual or [limit], RECENT_DOUBTS)
+        self.doubted: Callable[[float], None] = self._recent.append
         self._unlike = unlike
         self._settle()
 
@@ -77,12 +80,8 @@ class Budget:
 
     @property
     def overspent(self) -> bool:
-        """Whether so many errors were found of late that every token is asked."""
-        return self._ledger.overspent
-
-    def doubted(self, doubt: float) -> None:
-        """A token was drafted, with this doubt."""
-        self._doubts.append(log_odds(doubt))
+        """Whether so many errors were found that every token is asked."""
+        return self._ledger.overdrawn
 
     def observe(
         self,
@@ -97,24 +96,31 @@ class Budget:
         Args:
             off_target: errors among the `shown` tokens, the target's own included.
             doubts, errors: what the target said of drafted tokens, asked ones too: whether each was an error.
-            unlike: how unlike the calibrated text this one is worded by now.
+            unlike: as above, by now.
         """
         self._unlike = unlike
         if doubts:
-            self._recalibration.learn(np.array([*map(log_odds, doubts)]), np.array(errors, bool), unlike)
+            self._recalibration.learn(log_odds(doubts), np.array(errors, bool), unlike)
         self._ledger.enter(off_target, shown)
         self._settle()
 
     def _settle(self) -> None:
         recalibration, allowed = self._recalibration, self._ledger.allowed
-        if not allowed:
-            self.threshold = -1.0
-            return
-        limit = highest(self._doubts, recalibration.slope, recalibration.offset(self._unlike), allowed)
-        self.threshold = 1.0 / (1.0 + math.exp(-limit)) if limit > -700 else 0.0
+        limit = -math.inf
+        if allowed:
+            offset = recalibration.offset(self._unlike)
+            limit = highest(log_odds(self._recent), recalibration.slope, offset, allowed)
+        if limit < _SUREST:
+            self.threshold = -1.0  # not even what is not doubted at all
+        else:
+            self.threshold = 1.0 if limit > -_SUREST else 1.0 / (1.0 + math.exp(-limit))
 
 
-def log_odds(doubt: float) -> float:
-    """Of a doubt from 0 to 1; finite."""
-    doubt = min(max(doubt, _EDGE), 1 - _EDGE)
-    return math.log(doubt / (1 - doubt))
+def log_odds(doubts: Collection[float]) -> np.ndarray:
+    """Of doubts from 0 to 1, finite, ``float64 [n]``."""
+    bounded = np.minimum(np.maximum(np.fromiter(doubts, float, len(doubts)), CERTAIN), 1 - CERTAIN)
+    found: np.ndarray = np.log(bounded / (1 - bounded))
+    return found
+
+
+_SUREST = float(log_odds([0.0])[0])

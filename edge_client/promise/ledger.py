@@ -1,30 +1,19 @@
 """The account of a promise: what was allowed, what the audits found, and so what may be allowed next.
 
-In the long run errors balance what was promised: those beyond it are saved again over the next tokens. In the short run
-there is a bound that nothing passes: once the last thousand audited tokens hold `most` errors, every token is asked.
+Every audited token pays in what is aimed at, and every error takes one out. What is overdrawn is a debt, which the
+next tokens save again: the larger it is, the less is allowed, and at `most_debt` nothing is, so every token is asked.
+What is left over is a credit, up to `most_credit`. So of any tokens in a row, whatever verifier, text and target are,
+at most `most_errors` are off-target, and what one call finds; and the more they are, the nearer that is to the aim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Aim a little below the budget: the rate of a run ends on either side of what it is steered to.
 AIM = 0.95
-# Errors beyond the aim are saved again over about so many tokens, and credit is spent over as many.
-HORIZON = 1000
-# Of what is aimed at, so much is allowed at least and at most.
-LEAST_SHARE = 0.3
+# However much credit there is, no more than this share of what is aimed at may be spent at once.
 MOST_SHARE = 1.4
-# Credit and debt count up to so many horizons of the aim: neither a good past nor a bad one may outlast what it says
-# about the present. No debt below `SMALLEST_MOST_DEBT` is forgiven, for small budgets allow little.
-MOST_CREDIT = 0.4
-MOST_DEBT = 5.0
-SMALLEST_MOST_DEBT = 100.0
-# The short run.
-RECENT = 1000
-# Audits are kept by blocks of so many tokens or more.
-_BLOCK = 25
 
 
 @dataclass(frozen=True)
@@ -33,24 +22,33 @@ class Account:
 
     Attributes:
         debt: errors beyond the aim that are not made good yet; below 0, credit.
-        recent: of the last audited tokens, oldest first, blocks of (tokens, errors).
         tokens: audited in all.
     """
 
     debt: float = 0.0
-    recent: tuple[tuple[int, int], ...] = ()
     tokens: int = 0
 
     def then(self, later: Account, limit: float) -> Account:
-        """With what a text has added."""
-        return Account(
-            _bounded(self.debt + later.debt, limit), _last(self.recent + later.recent), self.tokens + later.tokens
-        )
+        """With what a text has added under a budget of `limit`."""
+        return Account(max(self.debt + later.debt, -most_credit(limit)), self.tokens + later.tokens)
 
 
-def most(limit: float) -> float:
-    """Errors among the last `RECENT` audited tokens at which every token is asked."""
-    return 1.5 * limit * RECENT + 4
+def most_credit(limit: float) -> float:
+    """What a good past may lend to the present, errors: about what chance leaves, so that it is soon spent.
+
+    A good past says little about the next kind of text.
+    """
+    return 100 * limit + 1.5
+
+
+def most_debt(limit: float) -> float:
+    """The debt from which on every token is asked, errors: more than chance often makes."""
+    return 250 * limit + 3.5
+
+
+def most_errors(limit: float, tokens: int = 1000) -> float:
+    """The most errors among so many audited tokens in a row, but for what one call finds."""
+    return AIM * limit * tokens + most_credit(limit) + most_debt(limit)
 
 
 class Ledger:
@@ -59,52 +57,31 @@ class Ledger:
     Args:
         limit: the budget, errors per token shown.
         known: from earlier texts.
+
+    Attributes:
+        taught: what this text adds.
     """
 
     def __init__(self, limit: float, known: Account) -> None:
         self._limit, self._known, self.taught = limit, known, Account()
-        self._settle()
 
     @property
-    def account(self) -> Account:
-        """As it stands now."""
-        return self._known.then(self.taught, self._limit)
+    def allowed(self) -> float:
+        """Errors a token that may be expected of the next ones; 0 where every token is to be asked."""
+        share = 1.0 - self._debt / most_debt(self._limit)
+        return AIM * self._limit * min(max(share, 0.0), MOST_SHARE)
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether so many errors were found that every token is asked."""
+        return self._debt >= most_debt(self._limit)
 
     def enter(self, errors: int, shown: int) -> None:
         """Of `shown` more tokens (the target's own included) `errors` were off-target."""
-        taught = self.taught
-        debt = _bounded(self._known.debt + taught.debt + errors - AIM * self._limit * shown, self._limit)
-        recent = _last((*taught.recent, (shown, errors)))
-        self.taught = Account(debt - self._known.debt, recent, taught.tokens + shown)
-        self._settle()
+        found = Account(errors - AIM * self._limit * shown, shown)
+        whole = self._known.then(self.taught, self._limit).then(found, self._limit)
+        self.taught = Account(whole.debt - self._known.debt, self.taught.tokens + shown)
 
-    def _settle(self) -> None:
-        """What may be allowed now, errors a token; 0 where every token is to be asked."""
-        account = self.account
-        self.overspent = sum(errors for _, errors in account.recent) >= most(self._limit)
-        aim = AIM * self._limit
-        if self.overspent or not aim:
-            self.allowed = 0.0
-            return
-        share = 1.0 - account.debt / (aim * HORIZON)
-        self.allowed = aim * min(max(share, LEAST_SHARE), MOST_SHARE)
-
-
-def _bounded(debt: float, limit: float) -> float:
-    horizon = AIM * limit * HORIZON
-    return min(max(debt, -MOST_CREDIT * horizon), max(MOST_DEBT * horizon, SMALLEST_MOST_DEBT))
-
-
-def _last(blocks: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """The blocks that hold the last `RECENT` tokens, small ones joined."""
-    joined: list[tuple[int, int]] = []
-    for tokens, errors in blocks:
-        if joined and joined[-1][0] < _BLOCK:
-            before = joined.pop()
-            tokens, errors = before[0] + tokens, before[1] + errors
-        joined.append((tokens, errors))
-    total, first = 0, len(joined)
-    while first and total < RECENT:
-        first -= 1
-        total += joined[first][0]
-    return tuple(joined[first:])
+    @property
+    def _debt(self) -> float:
+        return self._known.debt + self.taught.debt

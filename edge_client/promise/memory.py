@@ -273,6 +273,8 @@ def _entries(text: str) -> dict[Promise, Entry]:
         raise ValueError(f"it is not JSON ({error})") from error
     if not isinstance(data, dict):
         raise ValueError(f"it must hold an object, not {shown(data)}")
+    if data.get("format") in range(1, FORMAT):
+        raise ValueError("an earlier version of Tandem wrote it, which kept other figures")
     if data.get("format") != FORMAT:
         raise ValueError(f"`format` must be {FORMAT}, not {shown(data.get('format'))}")
     items = listed("entries", data.get("entries"))
@@ -281,7 +283,7 @@ def _entries(text: str) -> dict[Promise, Entry]:
 
 
 def _damaged(path: Path | None, why: BaseException | None) -> str:
-    return f"what was remembered of earlier runs in {path} is damaged: {why}"
+    return f"what was remembered of earlier runs in {path} cannot be used: {why}"
 
 
 def _stamp(path: Path) -> Stamp:

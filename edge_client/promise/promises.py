@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
@@ -66,13 +67,6 @@ class Entry:
         """The audited divergence rate by the promise's own criterion; 0 where nothing was audited."""
         return self.counts.rate(self.promise.criterion) or 0.0
 
-    @property
-    def recently(self) -> float | None:
-        """The divergence rate of about the last `ledger.RECENT` audited tokens; None where nothing was audited."""
-        recent = self.steering.account.recent
-        tokens = sum(tokens for tokens, _ in recent)
-        return sum(errors for _, errors in recent) / tokens if tokens else None
-
     def after(self, taught: Steering, counts: AuditCounts, correction: Correction | None) -> Entry:
         """With one more text, and what it taught."""
         return replace(
@@ -121,6 +115,9 @@ class Entry:
 _PARTS = ("promise", "steering", "texts", "correction")
 # Larger whole numbers are not exact where they are added as floats.
 _MOST = (1 << 53) - 1
+# No evidence weighs so much, as it fades; and no rounding takes so much from it.
+_HEAVIEST = 1e9
+_ROUNDING = 1e-6
 
 
 def _promise(data: object, name: str) -> Promise:
@@ -140,30 +137,21 @@ def _steering(data: object, name: str) -> Steering:
 
 def _evidence(data: object, name: str) -> Evidence:
     evidence = filled(Evidence, data, name)
-    precision = _numbers(f"{name}.precision", evidence.precision, INPUTS**2)
-    pull = _numbers(f"{name}.pull", evidence.pull, INPUTS)
-    matrix = np.array(precision).reshape(INPUTS, INPUTS)
-    if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix).min() < -1e-6 * (1 + np.abs(matrix).max()):
-        raise ValueError(f"`{name}.precision` must be a symmetric matrix without negative directions")
-    return Evidence(precision, pull)
+    precision = _numbers(f"{name}.precision", evidence.precision, INPUTS**2, _HEAVIEST)
+    pull = _numbers(f"{name}.pull", evidence.pull, INPUTS, _HEAVIEST)
+    _check_count(f"{name}.doubts", evidence.doubts)
+    matrix = np.reshape(precision, (INPUTS, INPUTS))
+    if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] < -_ROUNDING * np.abs(matrix).max():
+        raise ValueError(f"`{name}.precision` must be a symmetric matrix without negative eigenvalues, row by row")
+    return Evidence(precision, pull, evidence.doubts)
 
 
 def _account(data: object, name: str) -> Account:
     account = filled(Account, data, name)
-    check_number(f"{name}.debt", account.debt)
     _check_count(f"{name}.tokens", account.tokens)
-    blocks = listed(f"{name}.recent", account.recent)
-    return replace(account, recent=tuple(_block(block, f"{name}.recent[{i}]") for i, block in enumerate(blocks)))
-
-
-def _block(data: object, name: str) -> tuple[int, int]:
-    """Tokens, and the errors among them."""
-    tokens, errors = map(int, _numbers(name, data, 2))
-    for value in (tokens, errors):
-        _check_count(name, value)
-    if errors > tokens:
-        raise ValueError(f"`{name}` has more errors than tokens")
-    return tokens, errors
+    # Every error is of a token, and every token pays in less than one.
+    check_number(f"{name}.debt", account.debt, -account.tokens, account.tokens)
+    return account
 
 
 def _correction(data: object, name: str) -> Correction:
@@ -178,13 +166,13 @@ def _correction(data: object, name: str) -> Correction:
     return replace(correction, weights=weights, squares=squares)
 
 
-def _numbers(name: str, values: object, count: int) -> tuple[float, ...]:
+def _numbers(name: str, values: object, count: int, most: float = math.inf) -> tuple[float, ...]:
     found = listed(name, values)
     if len(found) != count:
         raise ValueError(f"`{name}` must be a list of {count} numbers, not of {len(found)}")
     numbers = []
     for i, value in enumerate(found):
-        check_number(f"{name}[{i}]", value)
+        check_number(f"{name}[{i}]", value, -most, most)
         numbers.append(cast(float, value))
     return tuple(numbers)
 

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 INPUTS = 3
-# Evidence fades to a third over so many audited tokens: a device's texts change.
+# Evidence fades to a third over so many audited doubts: a device's texts change.
 MEMORY = 4000
 # A larger doubt is never read as a smaller chance of an error.
 LEAST_SLOPE = 0.25
+# What is surer than this is sure.
+MOST_LOG_ODDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -33,29 +35,32 @@ class Prior:
 
 # The verifier was calibrated for this target: its doubts are honest about the kind of text that it knows, and too small
 # by a factor of about two for each byte that a token stands for less, or more, than is usual there.
-CALIBRATED = Prior((1.0, 0.0, 0.7), (0.15, 0.5, 0.5))
+CALIBRATED = Prior((1.0, 0.0, 0.7), (0.25, 0.5, 0.5))
 # It was made for another target, another draft, or for none: errors are taken to be four times as likely as it says.
 UNKNOWN = Prior((1.0, 1.5, 0.7), (0.3, 1.5, 0.5))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What audits have said about doubts, in the natural parameters of a Gaussian: those of several texts add up.
+    """What audits have said about doubts, in the natural parameters of a Gaussian: that of several texts adds up.
 
     Attributes:
         precision: symmetric, row by row, `INPUTS` squared numbers.
         pull: precision times the mean that the audits alone suggest, `INPUTS` numbers.
+        doubts: how many were audited.
     """
 
     precision: tuple[float, ...] = (0.0,) * INPUTS**2
     pull: tuple[float, ...] = (0.0,) * INPUTS
+    doubts: int = 0
 
-    def then(self, later: Evidence, tokens: int) -> Evidence:
-        """With that of `tokens` later tokens; what is older fades."""
-        kept = _kept(tokens)
+    def then(self, later: Evidence) -> Evidence:
+        """With later evidence, beside which this one fades."""
+        kept = _kept(later.doubts)
         return Evidence(
             tuple(kept * old + new for old, new in zip(self.precision, later.precision, strict=True)),
             tuple(kept * old + new for old, new in zip(self.pull, later.pull, strict=True)),
+            self.doubts + later.doubts,
         )
 
 
@@ -67,25 +72,21 @@ class Recalibration:
         known: what earlier texts have shown.
 
     Attributes:
+        taught: what this text alone has shown.
         slope, shift, caution: the correction now.
     """
 
     def __init__(self, prior: Prior, known: Evidence) -> None:
         precision = np.diag(np.array(prior.deviation) ** -2.0)
         self._prior = precision, precision @ np.array(prior.mean)
-        self._known = np.array(known.precision).reshape(INPUTS, INPUTS), np.array(known.pull)
-        self._taught = np.zeros((INPUTS, INPUTS)), np.zeros(INPUTS)
+        self._known = np.reshape(known.precision, (INPUTS, INPUTS)), np.array(known.pull)
+        self.taught = Evidence()
         self._settle()
-
-    @property
-    def taught(self) -> Evidence:
-        """What this text alone has shown."""
-        precision, pull = self._taught
-        return Evidence(tuple(precision.ravel().tolist()), tuple(pull.tolist()))
 
     def offset(self, unlike: float) -> float:
         """What is added to a doubt's log-odds, times the slope, in a text that is so unlike the calibrated ones."""
-        return self.shift + self.caution * unlike
+        found: float = self.shift + self.caution * unlike
+        return found
 
     def learn(self, log_odds: np.ndarray, is_error: np.ndarray, unlike: float) -> None:
         """Learn from audited doubts.
@@ -96,24 +97,30 @@ class Recalibration:
             unlike: of the text that they are about.
         """
         x = np.stack((log_odds, np.ones_like(log_odds), np.full_like(log_odds, unlike)), 1)
-        eta = x @ self._mean
-        p = 1.0 / (1.0 + np.exp(-eta))
+        eta = x @ (self.slope, self.shift, self.caution)
+        p = chance(eta)
         curvature = p * (1.0 - p)
-        for part in (*self._known, *self._taught):
-            part *= _kept(len(log_odds))
-        precision, pull = self._taught
-        precision += (x.T * curvature) @ x
-        pull += x.T @ (curvature * eta + is_error - p)
+        precision, pull = (x.T * curvature) @ x, x.T @ (curvature * eta + is_error - p)
+        self.taught = self.taught.then(Evidence((*precision.ravel().tolist(),), (*pull.tolist(),), len(log_odds)))
         self._settle()
 
     def _settle(self) -> None:
-        precision, pull = (sum(parts) for parts in zip(self._prior, self._known, self._taught, strict=True))
-        self._mean = np.linalg.solve(precision, pull)
-        slope, shift, caution = self._mean.tolist()
-        self.slope: float = max(slope, LEAST_SLOPE)
-        self.shift: float = shift
-        self.caution: float = caution
+        kept = _kept(self.taught.doubts)
+        precision = self._prior[0] + kept * self._known[0] + np.reshape(self.taught.precision, (INPUTS, INPUTS))
+        pull = self._prior[1] + kept * self._known[1] + self.taught.pull
+        self.slope, self.shift, self.caution = np.linalg.solve(precision, pull).tolist()
+        if self.slope < LEAST_SLOPE:
+            # What is likeliest with this slope: a shift found with another one would belie the audits.
+            self.slope = LEAST_SLOPE
+            rest = np.linalg.solve(precision[1:, 1:], pull[1:] - LEAST_SLOPE * precision[1:, 0])
+            self.shift, self.caution = rest.tolist()
 
 
-def _kept(tokens: int) -> float:
-    return (1.0 - 1.0 / MEMORY) ** tokens
+def chance(log_odds: np.ndarray) -> np.ndarray:
+    """The probabilities with these log-odds, which may be of any size."""
+    found: np.ndarray = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -MOST_LOG_ODDS), MOST_LOG_ODDS)))
+    return found
+
+
+def _kept(doubts: int) -> float:
+    return (1.0 - 1.0 / MEMORY) ** doubts

@@ -138,13 +138,13 @@ class Reader:
             repeated(question.ids, question.audit_from, following),
             tokens.nll.tolist(),
         )
+        # Only a token that has just been found to stand ends the text, and those after it are not judged any more.
+        ends = message.stands > 0 and question.ids[following - 1] in self.end_ids
         fallen = Audit(following)
-        if message.stands < judged:
+        if message.stands < judged and not ends:
             repeating = repeated(question.ids, following, following + 1)
             fallen = Audit(following, [True], [message.fallen_unlikely], repeating, [0.0])
         if not message.HasField("token"):
-            # Only a token that has just been found to stand ends the text: so every verdict gets it further.
-            ends = message.stands > 0 and question.ids[following - 1] in self.end_ids
             over = ends or following >= self.context
             if not (over or question.audit_only):
                 raise nonsense("a verdict without the target's own token")

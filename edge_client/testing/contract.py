@@ -75,13 +75,13 @@ class ScriptedStream:
         qs = [codec.decode_distribution(q, self._vocabulary) for q in message.q]
         text[message.position :] = message.tokens
         audit: list[tuple[bool, bool, float]] = []
-        own, ends = None, False
+        own, ends, fallen_unlikely = None, False, False
         for position in range(message.position + message.audit_from, len(text)):
             x, opinion, is_judged = text[position], self._opinion(text[:position], terms), position >= judge_from
             residual = is_judged and terms.is_residual
             choice = opinion.residual_choice(x, qs[position - judge_from]) if residual else opinion.own
             if is_judged and choice != x:  # it falls, and all after it
-                own = choice
+                own, fallen_unlikely = choice, opinion.is_unlikely(x)
                 del text[position:]
                 break
             audit.append((choice != x, opinion.is_unlikely(x), opinion.nll(x)))
@@ -89,7 +89,12 @@ class ScriptedStream:
                 ends = True
                 del text[position + 1 :]
                 break
-        verdict = wire.Verdict(audit=_audit(audit), stands=max(len(text) - judge_from, 0), timing=wire.Timing())
+        verdict = wire.Verdict(
+            audit=_audit(audit),
+            stands=max(len(text) - judge_from, 0),
+            fallen_unlikely=fallen_unlikely,
+            timing=wire.Timing(),
+        )
         if not (message.audit_only or ends or len(text) == self._context):
             opinion = self._opinion(text, terms)
             verdict.token = opinion.own if own is None else own

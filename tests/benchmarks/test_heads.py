@@ -10,7 +10,6 @@ import pytest
 from benchmarks import heads
 from benchmarks.learning import taught
 from cloud_target.training.label import Rows
-from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 
@@ -87,8 +86,7 @@ def test_a_directory_without_rows_is_refused(tmp_path):
 def test_learning_sees_a_label_only_after_the_token():
     rows = rows_of(60, 60, 6)
     doubt = np.full(len(rows), 0.2)
-    promise = Criterion.STRICT, 0.1
-    corrected, learner = taught(doubt, rows.features[:, :SCALARS], rows.off_strict, *promise)
-    again, _ = taught(doubt[:100], rows.features[:100, :SCALARS], np.append(rows.off_strict[:99], True), *promise)
+    corrected, learner = taught(doubt, rows.features[:, :SCALARS], rows.off_strict, 0.1)
+    again, _ = taught(doubt[:100], rows.features[:100, :SCALARS], np.append(rows.off_strict[:99], True), 0.1)
     assert learner.in_use
     np.testing.assert_array_equal(corrected[:99], again[:99])

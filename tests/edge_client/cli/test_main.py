@@ -91,7 +91,7 @@ def test_the_text_goes_to_stdout_and_one_line_about_it_to_stderr(edge, transport
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
 def test_json_is_one_line_with_everything(edge, mode):
-    arguments = ("Once upon a time", "--max-tokens", "50", "--mode", mode, "--seed", "5")
+    arguments = ("Once upon a time", "--max-tokens", "50", "--mode", mode, "--seed", "5", "--no-memory")
     status, out, err = edge("--json", *arguments)
     assert (status, err, out.count("\n")) == (0, "", 1)
     report = json.loads(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,6 +34,13 @@ class Letters:
 
     def flush(self) -> str:
         return ""
+
+
+@dataclass(frozen=True)
+class Unsteered:
+    """A budget that nothing moves."""
+
+    threshold: float = 0.5
 
 
 class Pair:
@@ -92,11 +100,11 @@ class Pair:
         coupling: Coupling = Coupling.GUMBEL,
         end_ids: Iterable[int] = (),
         stops: Iterable[str] = (),
-        ledger: Budget | None = None,
+        told: Budget | None = None,
     ) -> Text:
         """Write one text; `doubt` is the verifier's function, against a threshold of one half.
 
-        `ledger` is told of the audits in the budget's place, and steers nothing.
+        `told` hears of the audits in the budget's place, and steers nothing.
         """
         text = Text(list(prompt), Letters(), Stopper(end_ids, stops, tokens))
 
@@ -109,7 +117,7 @@ class Pair:
             ScriptedDraft(q, self.vocabulary, self.context), Sampler(sampling), verifier, Criterion.TYPICAL
         )
         policies: dict[Mode, Policy] = {
-            Mode.SPRINT: Sprint(Budget(0.5, 0.5), window),
+            Mode.SPRINT: Sprint(Unsteered(), window),
             Mode.EXACT: Exact(window),
             Mode.LOCAL: Local(),
             Mode.CLOUD: Cloud(),
@@ -118,7 +126,7 @@ class Pair:
         if mode is not Mode.LOCAL:
             session = self.client.session(sampling, coupling, end_ids, text.prompt_length)
         self.record = Record()
-        listeners = [self.record, Feedback(Criterion.TYPICAL, ledger)] if ledger else [self.record]
+        listeners = [self.record, Feedback(Criterion.TYPICAL, told)] if told else [self.record]
         with session or nullcontext():
             for _ in decode(text, drafter, policies[mode], session, listeners, coupling is Coupling.RESIDUAL):
                 pass

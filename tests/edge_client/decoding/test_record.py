@@ -18,32 +18,31 @@ PAIR = Pair(vocabulary=30, blur=0.5)
 
 
 @dataclass
-class Ledger:
+class Told:
     """A budget that adds up what it is told."""
 
     off_target: int = 0
     shown: int = 0
     calls: list[tuple[int, int]] = field(default_factory=list)
-    steering: None = None
 
-    def observe(self, off_target: int, shown: int) -> None:
+    def observe(self, off_target: int, shown: int, *_: object, **__: object) -> None:
         self.off_target += off_target
         self.shown += shown
         self.calls.append((off_target, shown))
 
 
 def test_what_the_target_confirmed_is_no_error_however_unlikely():
-    ledger, record = Ledger(), Record()
-    feedback = Feedback(Criterion.TYPICAL, ledger)
+    told, record = Told(), Record()
+    feedback = Feedback(Criterion.TYPICAL, told)
     audit = Audit(5, [True, False, False], [True, False, True], [False] * 3, [4.0, 0.1, 5.0])
     for listener in (record, feedback):
-        listener.judged(Verdict(stands=1, own=Own(3, 4.5, True), audit=audit), run=2, asked=1)
+        listener.judged(Verdict(stands=1, own=Own(3, 4.5, True), audit=audit, fallen=Audit(8)), run=2, asked=1)
         listener.wrote(8, Own(3, 4.5, True))
-    assert ledger.calls == [(1, 3)]
+    assert told.calls == [(1, 3)]
     assert record.off_target[Criterion.TYPICAL] == {5}
     for listener in (record, feedback):
         listener.audited(Audit(9, [True], [True], [False], [4.0]))
-    assert ledger.calls == [(1, 3), (1, 2)]
+    assert told.calls == [(1, 3), (1, 2)]
     assert sorted(record.known) == [5, 6, 7, 8, 9]
     assert sorted(record.unlikely) == [5, 7, 8, 9]  # whoever wrote them
 
@@ -56,12 +55,12 @@ def test_each_shown_token_is_told_once_and_only_accepted_ones_are_errors(seed, w
         doubt=lambda step, draw: float(draw.log_q < least),
         tokens=30,
         window=window,
-        ledger=(ledger := Ledger()),
+        told=(budget := Told()),
     )
     told = [position for position in PAIR.record.known if position < text.shown]
     accepted = {text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED}
     assert PAIR.record.off_target[Criterion.TYPICAL] <= accepted
-    assert ledger.off_target == len(PAIR.record.off_target[Criterion.TYPICAL])
+    assert budget.off_target == len(PAIR.record.off_target[Criterion.TYPICAL])
     # What the target wrote itself is counted with the next audit.
     decided = [origin for origin in text.origins if origin is not Origin.ACCEPTED]
-    assert len(told) - ledger.shown == (decided[-1:] == [Origin.TARGET])
+    assert len(told) - budget.shown == (decided[-1:] == [Origin.TARGET])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edge_client.promise import drift
 from edge_client.target.client import Description
 from edge_client.usage.summary import Summary
 from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
-from shared.manifest import Calibration, Familiar, Wording
+from shared.manifest import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.tokenizer import bytes_per_token, encode_prompt
 from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest, tokenizer
 
@@ -76,14 +76,32 @@ def table(*thresholds: float) -> list[Calibration]:
     ]
 
 
-@pytest.mark.parametrize(("target", "begins"), [("scripted", 0.4), ("another", 0.05)])
-def test_an_edge_starts_strict_where_the_calibration_need_not_hold(tmp_path, target, begins):
-    bundle = fake_bundle(calibration=table(0.2, 0.4), target_fingerprint=target)
-    with fake_edge(bundle=bundle, memory=tmp_path, budget=0.05, max_tokens=1, audit=False) as edge:
-        completion = edge.generate([1, 2, 3])
+def test_an_edge_starts_strict_where_the_calibration_need_not_hold(tmp_path):
+    thresholds = {}
+    for target in ("scripted", "another"):
+        usual = [Doubts(TYPICAL, 0.7, 0.9, np.linspace(-6, 0, SPREAD).tolist())]
+        bundle = fake_bundle(calibration=table(0.2, 0.4), doubts=usual, target_fingerprint=target)
+        with fake_edge(bundle=bundle, memory=tmp_path, budget=0.05, max_tokens=1, audit=False) as edge:
+            completion = edge.generate([1, 2, 3])
+        assert bool(completion.warnings) is (target == "another")
+        thresholds[target] = completion.usage.threshold
     # One accepted token that nobody audited, or one of the target's own: either moves the threshold only a little.
-    assert completion.usage.threshold == pytest.approx(begins, rel=0.1)
-    assert bool(completion.warnings) is (target == "another")
+    assert 0 < thresholds["another"] < 0.5 * thresholds["scripted"]
+
+
+def test_the_worse_a_text_is_worded_the_less_it_is_like_the_calibrated_ones():
+    """Bytes that a token stands for, beyond the usual; of the last tokens, and only once there are enough."""
+    ids = encode_prompt(tokenizer(), "The little girl went to the park. " * 8)
+    each = bytes_per_token(tokenizer(), ids[-drift.LATELY :])
+    for low, high, expected in ((0.0, each + 1, 0.0), (each + 0.5, 99.0, 0.5), (0.0, each - 0.25, 0.25)):
+        known = replace(manifest(), wording=Wording(6, low, high))
+        assert drift.unlike(known, tokenizer(), ids) == pytest.approx(expected)
+        assert drift.unlike(known, tokenizer(), ids[:5]) == 0.0
+    assert drift.unlike(manifest(), tokenizer(), ids) == 0.0
+    strange = encode_prompt(tokenizer(), "qxzkvj " * 40)
+    known = replace(manifest(), wording=Wording(6, each, 99.0))
+    # What the text began with is soon forgotten.
+    assert drift.unlike(known, tokenizer(), ids + strange) == drift.unlike(known, tokenizer(), strange) > 0
 
 
 def test_a_promise_learns_from_text_to_text():
@@ -91,8 +109,8 @@ def test_a_promise_learns_from_text_to_text():
         first, second = (edge.generate([1, 2, 3]) for _ in range(2))
         assert (first.audit.tokens, second.audit.tokens) == (60, 60)
         (entry,) = edge._memory.entries.values()
-        assert (entry.texts, entry.steering.tokens) == (2, 120)
-        assert second.usage.threshold == pytest.approx(1 / (1 + math.exp(-entry.steering.log_odds)))
+        assert (entry.texts, entry.steering.account.tokens) == (2, 120)
+        assert entry.steering.evidence.doubts >= first.usage.audited + second.usage.audited
         assert edge.generate([1, 2, 3], mode="local").usage.tokens == 60
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from edge_client.cli import main as cli
+from edge_client.promise.beginning import Beginning
 from edge_client.promise.budget import Budget
-from edge_client.promise.memory import Memory, state_directory
+from edge_client.promise.memory import FORMAT, Memory, state_directory
 from edge_client.promise.promises import Promise
+from edge_client.promise.recalibration import UNKNOWN
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
@@ -59,7 +61,21 @@ def test_audits_are_remembered_until_they_are_reset(edge, monkeypatch, tmp_path,
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "{}", '{"format": 1, "entries": [{}]}', '{"format": 7, "entries": []}', "target", "huge", "weights"],
+    [
+        "",
+        "{}",
+        '{"format": 2, "entries": [{}]}',
+        '{"format": 7, "entries": []}',
+        "target",
+        "steering",
+        "huge",
+        "debt",
+        "negative",
+        "skew",
+        "short",
+        "heavy",
+        "weights",
+    ],
 )
 def test_a_damaged_memory_is_set_aside_and_does_not_keep_a_device_from_writing(edge, tmp_path, damage):
     edge("Tom", "--max-tokens", "20", "--criterion", "strict", "--budget", "0.2", "--learn")
@@ -70,16 +86,50 @@ def test_a_damaged_memory_is_set_aside_and_does_not_keep_a_device_from_writing(e
         case "target":
             entry["promise"]["target"] = []
         case "huge":
-            entry["steering"]["log_odds"] = 10**400
+            entry["steering"]["account"]["debt"] = 10**400
+        case "debt":
+            entry["steering"]["account"]["debt"] = entry["steering"]["account"]["tokens"] + 1
+        case "steering":
+            entry["steering"] = {"log_odds": -3.0}
+        case "negative":
+            entry["steering"]["evidence"]["precision"][0] = -5.0
+        case "skew":
+            entry["steering"]["evidence"]["precision"][1] += 1.0
+        case "short":
+            entry["steering"]["evidence"]["pull"].pop()
+        case "heavy":
+            entry["steering"]["evidence"]["pull"][0] = 1e300
         case "weights":
             entry["correction"]["weights"] = [1.0]
     file.write_text(json.dumps(data) if damage.isalpha() else damage)
     status, out, err = edge("Tom", "--max-tokens", "2")
     assert (status, bool(out)) == (0, True)
-    assert "set aside" in err
+    assert err.count("cannot be used") == err.count("set aside") == 1
     assert file.with_suffix(".damaged").exists()
     assert len(json.loads(file.read_text())["entries"]) == 1
     assert "warning" not in edge("Tom", "--max-tokens", "2")[2]
+
+
+def test_what_an_earlier_version_remembered_is_set_aside_with_a_sentence(edge, tmp_path):
+    edge("Tom", "--max-tokens", "5")
+    file = file_of(tmp_path)
+    old = json.dumps({"format": 1, "entries": [{"steering": {"log_odds": -3.0}}]})
+    file.write_text(old)
+    status, out, err = edge("Tom", "--max-tokens", "5")
+    assert (status, bool(out)) == (0, True)
+    assert "an earlier version of Tandem wrote it" in err
+    assert file.with_suffix(".damaged").read_text() == old
+    assert json.loads(file.read_text())["format"] == FORMAT
+
+
+def test_what_is_written_is_what_is_read(tmp_path):
+    with fake_edge(memory=tmp_path, max_tokens=40, learn=True, budget=0.05, criterion="strict") as edge:
+        for prompt in ([1, 2, 3], [4, 5, 6]):
+            edge.generate(prompt)
+        kept = edge._memory.entries
+    assert Memory.open(manifest(), tmp_path).entries == kept
+    (entry,) = kept.values()
+    assert entry.steering.evidence.doubts == entry.correction.tokens > 0
 
 
 def test_two_edges_at_once_lose_nothing_of_each_other(tmp_path):
@@ -97,20 +147,22 @@ def test_what_two_texts_at_once_learn_of_one_promise_adds_up(tmp_path, kept):
     promise = Promise.of(Settings(budget=0.05), "t")
     counts = AuditCounts(shown=10, known=10)
     memories = [Memory.open(manifest(), tmp_path) for _ in range(2)] if kept else [Memory()] * 2
-    long = memories[0].begin(promise, 0.5)
-    for _ in range(2):
-        short = memories[1].begin(promise, 0.5)
-        short.feedback.budget.observe(6, 10)
+    texts = [([0.2] * 10, [True] * 6 + [False] * 4)] * 2 + [([0.01] * 10, [False] * 10)]
+    long = memories[0].begin(promise, Beginning())
+    for doubts, errors in texts[:2]:
+        short = memories[1].begin(promise, Beginning())
+        short.feedback.budget.observe(sum(errors), 10, doubts, errors)
         assert memories[1].end(short, counts) == []
-    long.feedback.budget.observe(0, 10)
+    long.feedback.budget.observe(0, 10, *texts[2])
     assert memories[0].end(long, counts) == []
-    one = Budget(0.05, 0.5)
-    for errors in (6, 6, 0):
-        one.observe(errors, 10)
+    one = Budget(0.05, prior=UNKNOWN)
+    for doubts, errors in texts:
+        one.observe(sum(errors), 10, doubts, errors)
     found = (Memory.open(manifest(), tmp_path) if kept else memories[0]).entries[promise]
-    assert (found.texts, found.counts.known, found.steering.tokens) == (3, 30, 30)
-    assert found.steering.debt == pytest.approx(one.steering.debt)
-    assert found.steering.log_odds < short.feedback.budget.steering.log_odds + 1
+    assert (found.texts, found.counts.known, found.steering.account.tokens) == (3, 30, 30)
+    assert found.steering.account.debt == pytest.approx(one.taught.account.debt)
+    assert found.steering.evidence.doubts == 30
+    assert found.steering.evidence.precision[4] == pytest.approx(one.taught.evidence.precision[4], rel=0.2)
     assert bool(list(tmp_path.iterdir())) is kept
 
 
@@ -139,16 +191,28 @@ def test_a_text_that_is_given_up_teaches_too(tmp_path):
         assert stream.completion.usage.tokens >= 40
         assert stream.completion.finish_reason == "cancelled"
     (entry,) = Memory.open(manifest(), tmp_path).entries.values()
-    assert 0 < entry.steering.tokens == stream.completion.audit.tokens
+    assert 0 < entry.steering.account.tokens == stream.completion.audit.tokens
 
 
-@pytest.mark.parametrize("other", [{"top_k": 1}, {"temperature": 0.2}, {"seed": 7}])
-def test_a_promise_is_another_one_if_tokens_are_drawn_in_another_way(other):
+@pytest.mark.parametrize("other", [{"top_k": 1}, {"top_p": 0.5}, {"temperature": 0.2}, {"seed": 7}])
+def test_a_promise_is_the_same_however_freely_tokens_are_drawn(other):
     first = Promise.of(Settings(), "t")
-    second = Promise.of(Settings(**other), "t")
-    assert (first == second) is ("seed" in other)
+    assert first == Promise.of(Settings(**other), "t")
     assert first != Promise.of(Settings(learn=True), "t")
     assert first != Promise.of(Settings(coupling=Coupling.RESIDUAL), "t")
+
+
+def test_another_budget_goes_on_from_what_audits_said_of_doubts_and_owes_nothing():
+    memory = Memory()
+    lesson = memory.begin(Promise.of(Settings(budget=0.01), "t"), Beginning())
+    lesson.feedback.budget.observe(20, 30, [0.3] * 30, [True] * 20 + [False] * 10)
+    memory.end(lesson, AuditCounts(shown=30, known=30))
+    fresh = Beginning().budget(0.05)
+    other = memory.begin(Promise.of(Settings(budget=0.05), "t"), Beginning()).feedback.budget
+    assert other.threshold < fresh.threshold
+    assert not other.overspent
+    elsewhere = memory.begin(Promise.of(Settings(budget=0.05, criterion=Criterion.STRICT), "t"), Beginning())
+    assert elsewhere.feedback.budget.threshold == fresh.threshold
 
 
 def test_without_a_home_the_state_directory_must_be_named(monkeypatch):

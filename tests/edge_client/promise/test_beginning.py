@@ -1,0 +1,90 @@
+"""Where a budget begins: between the calibrated ways of sampling, and as cautiously as the bundle is unknown here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_client.promise.beginning import Beginning, usual_log_odds
+from edge_client.promise.recalibration import CALIBRATED, UNKNOWN
+from shared.config import Criterion, Sampling
+from shared.manifest import SPREAD, Doubts
+from tests.edge_client.scripted_device import manifest
+
+TYPICAL = Criterion.TYPICAL
+
+
+def spread(temperature: float, top_p: float, middle: float, criterion: Criterion = TYPICAL) -> Doubts:
+    return Doubts(criterion, temperature, top_p, np.linspace(middle - 3, middle + 3, SPREAD).tolist())
+
+
+TABLE = [
+    spread(0.0, 1.0, -6.0),
+    spread(0.7, 0.9, -4.0),
+    spread(1.0, 0.9, -3.0),
+    spread(1.0, 1.0, -2.0),
+    spread(0.7, 0.9, 0.0, Criterion.STRICT),
+]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "middle"),
+    [
+        (0.0, 1.0, -6.0),
+        (0.7, 0.9, -4.0),
+        (0.35, 0.95, -5.0),
+        (0.85, 0.9, -3.5),
+        (0.85, 1.0, -3.0),
+        (1.0, 0.5, -3.0),
+        (1.0, 1.0, -2.0),
+        (9.0, 1.0, -2.0),
+    ],
+)
+def test_doubts_lie_between_those_of_the_temperatures_around(temperature, top_p, middle):
+    sampling = Sampling(temperature=temperature, top_p=top_p)
+    for table in (TABLE, TABLE[::-1]):
+        found = usual_log_odds(table, TYPICAL, sampling)
+        assert len(found) == SPREAD
+        assert np.mean(found) == pytest.approx(middle)
+        assert (np.diff(found) > 0).all()
+
+
+@given(st.floats(0, 2), st.floats(0, 0.01), st.floats(0.1, 1))
+def test_a_slightly_other_temperature_changes_them_slightly(temperature, more, top_p):
+    table = [way for way in TABLE if way.top_p == 1.0]
+    ways = (Sampling(temperature=t, top_p=top_p) for t in (temperature, temperature + more))
+    first, second = (usual_log_odds(table, TYPICAL, way) for way in ways)
+    assert np.abs(first - second).max() <= 4 * more + 1e-9
+
+
+def test_a_bundle_that_was_not_calibrated_has_no_usual_doubts():
+    assert len(usual_log_odds(TABLE, Criterion.STRICT, Sampling(temperature=2.0))) == SPREAD
+    assert len(usual_log_odds(TABLE[:4], Criterion.STRICT, Sampling())) == 0
+
+
+@pytest.mark.parametrize(
+    ("doubts", "fits", "prior"), [(TABLE, True, CALIBRATED), (TABLE, False, UNKNOWN), ([], True, UNKNOWN)]
+)
+def test_doubts_are_trusted_where_they_were_calibrated_with_these_models(doubts, fits, prior):
+    bundle = replace(manifest(), doubts=doubts)
+    found = Beginning.of(bundle, TYPICAL, Sampling(temperature=0.7, top_p=0.9), fits, lambda: 0.0)
+    assert found.prior is prior
+    assert len(found.usual) == (SPREAD if doubts else 0)
+    assert all(0 < doubt < 1 for doubt in found.usual)
+
+
+def test_it_begins_the_more_cautiously_the_less_is_known():
+    bundle = replace(manifest(), doubts=TABLE)
+
+    def threshold(fits: bool = True, unlike: float = 0.0, limit: float = 0.01) -> float:
+        beginning = Beginning.of(bundle, TYPICAL, Sampling(temperature=0.7, top_p=0.9), fits, lambda: unlike)
+        return beginning.budget(limit).threshold
+
+    assert threshold(limit=0.05) > threshold() > threshold(unlike=1.0) > threshold(unlike=2.0) > 0
+    assert threshold() > threshold(fits=False) > 0
+    # Without any calibration a doubt as large as the budget is asked about.
+    assert Beginning().budget(0.01).threshold < 0.01
