@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from benchmarks.exactness import prompts, write
 from benchmarks.local_target import count, local_target, run_main
-from edge_client.bundles.pocket import POCKET
+from benchmarks.pair import add_pair, prompts_of
 from edge_client.decoding.drafter import Drafter
 from edge_client.edge import Edge
 from shared.config import Criterion, Sampling
@@ -41,16 +41,19 @@ def transitions(runs: Sequence[Sequence[bool]]) -> tuple[float, float, float]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default=POCKET, help="of the edge (default: the embedded one)")
+    add_pair(parser, "instead of those that the target writes")
     parser.add_argument("--prompts", type=count, default=40, help="texts at each temperature (default: %(default)s)")
     parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
     options = parser.parse_args()
     print(f"{'':16} {'tokens':>8} {'easy':>8} {'hard | easy':>12} {'hard | hard':>12}")
-    with local_target() as target, Edge(target.address, bundle=options.bundle) as edge:
+    with local_target("--target", options.target) as target, Edge(target.address, bundle=options.bundle) as edge:
+        everyone = list(prompts(edge, options.prompts))
+        if options.documents:
+            everyone = prompts_of(options, edge.bundle.tokenizer, options.prompts)
         for temperature, top_p in ((0.0, 1.0), (0.7, 0.9), (1.0, 1.0)):
             runs = [
                 agreement(edge, prompt, Sampling(temperature, 0, top_p, seed), options.tokens)
-                for seed, prompt in enumerate(prompts(edge, options.prompts))
+                for seed, prompt in enumerate(everyone)
             ]
             easy, after_easy, after_hard = transitions(runs)
             tokens = sum(map(len, runs))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks.modes import Run, counted, write
 from benchmarks.scenarios import Scenario
-from benchmarks.verdicts import Rate, Verdict, calls_per_token, judge, rate, settled
+from benchmarks.verdicts import Rate, Verdict, calls_per_token, judge, rate, settled, worst
 from benchmarks.workers import Place
 from edge_client.edge import Edge
 from edge_client.settings import Settings
@@ -50,6 +50,7 @@ class Cell:
         divergence, settled: the rate over all texts, and over those from the 300th token on.
         ask_rate: share of the tokens that were asked.
         never: the rate without asking.
+        worst: the most errors among about 1,000 audited tokens in a row; None where there are not so many.
         calls: to the target, per token.
         tokens_per_second: the tail audits not counted.
         verdict: on `divergence` in the plain scenario, on `settled` in the others.
@@ -69,6 +70,7 @@ class Cell:
     settled: Rate | None
     ask_rate: float
     never: float
+    worst: int | None
     calls: float
     tokens_per_second: float
     verdict: Verdict
@@ -144,6 +146,7 @@ def _cell(scenario: Scenario, job: Job, runs: Sequence[Run], unasked: Sequence[R
         late_divergence,
         counts.ask_rate,
         never.value,
+        worst(runs, settings.criterion),
         calls_per_token(runs),
         1e3 * counts.shown / sum(run.summary.times.total_ms for run in runs),
         judge(judged[1], settings.budget, never.value, counted(judged[0]).ask_rate),

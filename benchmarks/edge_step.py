@@ -1,7 +1,7 @@
 """What a token costs on the device, beside the bare onnxruntime run of the draft's graph: medians, one thread.
 
 python -m benchmarks.edge_step                                    # the embedded draft
-python -m benchmarks.edge_step --bundle my-bundle
+python -m benchmarks.edge_step --bundle my-bundle --target my-target --documents texts.txt
 python -m benchmarks.edge_step --shape 256x2x640 256x3x640 320x2x768 --dtype int8    # random weights, to choose a size
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,9 @@ from time import perf_counter_ns
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
+from benchmarks.local_target import local_target
+from benchmarks.pair import add_documents, prompts_of
+from cloud_target.engine.files import POCKET as TARGET
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
@@ -24,7 +28,7 @@ from edge_client.inference.draft import Draft
 from edge_client.inference.runtime import open_session
 from shared.config import Sampling
 from shared.manifest import Manifest
-from shared.paths import typed_path
+from shared.paths import typed_path, typed_place
 from shared.sampling import Sampler
 
 PARTS = ("bare", "feed", "draw", "verify", "head", "local")
@@ -73,27 +77,42 @@ class Bare:
         return spans[start:]
 
 
-def measure(bundle: Path, tokens: int, rounds: int) -> dict[str, float]:
-    """Medians in microseconds of `PARTS`; "local" is a whole token of that mode, "head" the verifier's graph alone."""
-    loaded = Bundle.load(bundle)
+def measure(loaded: Bundle, bundle: Path, text: list[int], tokens: int, rounds: int) -> dict[str, float]:
+    """Medians in microseconds of `PARTS`; "local" is a whole token of that mode, "head" the verifier's graph alone.
+
+    Args:
+        text: ids to go on from.
+    """
     edge = Edge(bundle=loaded)
-    bare = Bare(open_session(bundle / "draft.onnx", 1), loaded.manifest, START + tokens // 2)
+    bare = Bare(open_session(bundle / "draft.onnx", 1), loaded.manifest, len(text) + tokens // 2)
     times: dict[str, list[int]] = {part: [] for part in PARTS}
     for seed in range(rounds):
         with loaded.models.lend() as models:
-            text = write_timed(models.draft, models.verifier, tokens, seed, times)
-        times["bare"] += bare.replay(text, START)
-        times["local"] += local_tokens(edge, tokens, seed)
+            written = write_timed(models.draft, models.verifier, text, tokens, seed, times)
+        times["bare"] += bare.replay(written, len(text))
+        times["local"] += local_tokens(edge, text, tokens, seed)
     return {part: median(spans) / 1e3 for part, spans in times.items()}
 
 
-def write_timed(draft: Draft, verifier, tokens: int, seed: int, times: dict[str, list[int]]) -> list[int]:
-    """Write `tokens` tokens, each part of each timed; returns all that the draft has read."""
+def sprint(loaded: Bundle, address: str, text: list[int], tokens: int, rounds: int) -> float:
+    """Microseconds of a token in `sprint`, the median over the rounds, without those of waiting for the target."""
+    spans = []
+    with Edge(address, bundle=loaded, memory=False, max_tokens=tokens) as edge:
+        for seed in range(rounds):
+            usage = edge.generate(text, seed=seed).usage
+            waited = usage.times.network_ms + usage.times.target_ms
+            spans.append(1e3 * (usage.times.total_ms - waited) / usage.tokens)
+    return median(spans)
+
+
+def write_timed(
+    draft: Draft, verifier, text: list[int], tokens: int, seed: int, times: dict[str, list[int]]
+) -> list[int]:
+    """Write `tokens` tokens after `text`, each part of each timed; returns all that the draft has read."""
     sampling = Sampling(seed=seed)
     sampler = Sampler(sampling)
-    text = prompt(draft.vocabulary)
-    draft.feed(text[:-1])
-    token = text.pop()
+    *text, token = text
+    draft.feed(text)
     for _ in range(tokens):
         begin = perf_counter_ns()
         step = draft.feed([token])
@@ -117,9 +136,9 @@ def prompt(vocabulary: int) -> list[int]:
     return [7919 * i % vocabulary for i in range(1, START + 1)]
 
 
-def local_tokens(edge: Edge, tokens: int, seed: int) -> list[int]:
-    """Nanoseconds for each token of `local` mode, everything included, on from a prompt of `START` tokens."""
-    with edge.stream(prompt(edge.bundle.manifest.vocabulary), seed=seed, max_tokens=tokens) as stream:
+def local_tokens(edge: Edge, text: list[int], tokens: int, seed: int) -> list[int]:
+    """Nanoseconds for each token of `local` mode, everything included, after `text`."""
+    with edge.stream(text, seed=seed, max_tokens=tokens) as stream:
         clock = [perf_counter_ns() for _ in stream]
     return [after - before for before, after in pairwise(clock)]
 
@@ -147,9 +166,14 @@ def random_bundle(shape: str, dtype: str, tokenizer: Path, directory: Path) -> P
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=typed_path, default=POCKET, help="to measure (default: the embedded one)")
     parser.add_argument(
-        "--bundle", type=typed_path, default=POCKET, help="bundle to measure (default: the embedded one)"
+        "--target",
+        type=typed_place,
+        help="also measure what a token in `sprint` costs the device, waiting for this target not counted: a "
+        f"directory, a hub id, or {TARGET!r} for the embedded one",
     )
+    add_documents(parser, "to go on from the first opening instead of from ids all over the vocabulary")
     parser.add_argument(
         "--shape",
         nargs="+",
@@ -162,16 +186,26 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200, help="tokens a round (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="over which medians are taken (default: %(default)s)")
     arguments = parser.parse_args()
-    print(f"{'µs a token':28}" + "".join(f"{part:>9}" for part in (*PARTS, "ratio")))
-    with tempfile.TemporaryDirectory() as scratch:
+    parts = [*PARTS, "ratio"] + ["sprint"] * bool(arguments.target)
+    print(f"{'µs a token':28}" + "".join(f"{part:>9}" for part in parts))
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
+        address = ""
+        if arguments.target:
+            address = stack.enter_context(local_target("--target", arguments.target, "--threads", "1")).address
         bundles = [
             random_bundle(shape, dtype, arguments.bundle / "tokenizer.json", Path(scratch))
             for shape in arguments.shape
             for dtype in arguments.dtype
         ]
         for bundle in bundles or [arguments.bundle]:
-            found = measure(bundle, arguments.tokens, arguments.rounds)
+            loaded = Bundle.load(bundle)
+            text = prompt(loaded.manifest.vocabulary)
+            if arguments.documents:
+                text = prompts_of(arguments, loaded.tokenizer, 1)[0]
+            found = measure(loaded, bundle, text, arguments.tokens, arguments.rounds)
             found["ratio"] = found["local"] / found["bare"]
+            if address:
+                found["sprint"] = sprint(loaded, address, text, arguments.tokens, arguments.rounds)
             row = "".join(f"{value:9.2f}" if part == "ratio" else f"{value:9.1f}" for part, value in found.items())
             print(f"{bundle.name.removesuffix('.bundle'):28}{row}", flush=True)
 

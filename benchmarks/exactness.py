@@ -3,7 +3,7 @@
     python -m benchmarks.exactness --prompts 100 --tokens 128 --temperatures 0 0.7 1.0 --seeds 2
     python -m benchmarks.exactness --prompts 10 --kill
 
-Prompts are openings of texts that the target itself writes, so that no corpus is needed.
+Prompts are openings of texts that the target itself writes, so that no corpus is needed, or of documents.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.local_target import TargetProcess, run_main
+from benchmarks.pair import add_pair, prompts_of
 from benchmarks.prompts import EVERY
-from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from shared.tokenizer import encode_prompt
 
@@ -50,7 +50,7 @@ def first_difference(a: list[int], b: list[int]) -> int | None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default=POCKET, help="of the edge (default: the embedded one)")
+    add_pair(parser, "instead of those that the target writes")
     parser.add_argument("--prompts", type=int, default=100, help="different ones (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=128, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 0.7, 1.0], help="(default: 0 0.7 1)")
@@ -61,18 +61,21 @@ def main() -> int:
     parser.add_argument("--kill", action="store_true", help="kill and restart the target in the middle of each text")
     arguments = parser.parse_args()
 
-    target = TargetProcess(["--dtype", arguments.dtype])
+    serve = ["--target", arguments.target, "--dtype", arguments.dtype]
+    target = TargetProcess(serve)
     texts = tokens = differences = 0
     try:
         with Edge(target.address, bundle=arguments.bundle, max_tokens=arguments.tokens) as edge:
             everyone = list(prompts(edge, arguments.prompts))
+            if arguments.documents:
+                everyone = prompts_of(arguments, edge.bundle.tokenizer, arguments.prompts)
             port = int(target.address.rpartition(":")[2])
 
             def kill_halfway(count: int) -> None:
                 nonlocal target
                 if count == arguments.tokens // 4:
                     target.kill()
-                    target = TargetProcess(["--dtype", arguments.dtype], port)
+                    target = TargetProcess(serve, port)
 
             for temperature in arguments.temperatures:
                 for seed in range(arguments.seeds):

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.local_target import local_target, run_main
-from benchmarks.prompts import EVERY
+from benchmarks.local_target import count, local_target, run_main
+from benchmarks.pair import add_pair, prompts_of
 from edge_client.bundles.bundle import Bundle
-from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
@@ -148,14 +147,14 @@ def rows_of(settings: Settings) -> list[tuple[str, Settings]]:
 
 
 def compare(
-    bundle: Bundle, address: str, settings: Settings, prompts: Sequence[str], seeds: int
+    bundle: Bundle, address: str, settings: Settings, prompts: Sequence[str | Sequence[int]], seeds: int
 ) -> list[tuple[str, list[Run]]]:
     """Every prompt and seed in every row of `rows_of`; a row's budget is carried from text to text, as on a device."""
     with Edge(address, bundle=bundle, memory=False) as edge:
         return [(name, _write_row(edge, name, row, prompts, seeds)) for name, row in rows_of(settings)]
 
 
-def _write_row(edge: Edge, name: str, row: Settings, prompts: Sequence[str], seeds: int) -> list[Run]:
+def _write_row(edge: Edge, name: str, row: Settings, prompts: Sequence[str | Sequence[int]], seeds: int) -> list[Run]:
     runs: list[Run] = []
     for seed in range(seeds):
         for prompt in prompts:
@@ -169,7 +168,8 @@ def _write_row(edge: Edge, name: str, row: Settings, prompts: Sequence[str], see
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default=POCKET, help="the edge's bundle (default: the embedded one)")
+    add_pair(parser)
+    parser.add_argument("--prompts", type=count, default=8, help="openings of documents (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=128, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=2, help="texts a prompt (default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=0.7, help="(default: %(default)s)")
@@ -191,8 +191,9 @@ def main() -> int:
         max_tokens=arguments.tokens,
     )
     bundle = Bundle.load(arguments.bundle)
-    with local_target() as target:
-        print(table(compare(bundle, target.address, settings, EVERY, arguments.seeds)))
+    prompts = prompts_of(arguments, bundle.tokenizer, arguments.prompts)
+    with local_target("--target", arguments.target) as target:
+        print(table(compare(bundle, target.address, settings, prompts, arguments.seeds)))
     print(LEGEND)
     return 0
 

@@ -27,14 +27,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.cells import Cell, Job, cells_of, jobs_of, warnings_of, write_all
-from benchmarks.documents import OPENING, after, openings
+from benchmarks.documents import OPENING, openings
 from benchmarks.local_target import count, run_main
+from benchmarks.pair import add_pair, documents_of
 from benchmarks.scenarios import Scenario, Stage, build
 from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import Rate, Verdict
 from benchmarks.workers import Workers
-from cloud_target.training.corpus import read_documents
-from edge_client.bundles.pocket import POCKET
+from edge_client.promise.ledger import most_errors
 from shared.config import Criterion, Mode
 from shared.paths import typed_path
 from shared.tokenizer import load_tokenizer
@@ -43,16 +43,17 @@ LEGEND = """\
 divergence: off-target tokens (accepted ones, by the row's criterion) in per cent of the tokens audited, ± its standard
 error over the texts; settled: of the texts that begin at the 300th token or later; unlikely: words that the target
 would hardly have written, whoever wrote them; never asking: what `local` writes for the same prompts, scored by the
-target afterwards; kept: within the budget and one standard error; broken: above that; needless: kept with more asks
-than it took, below three quarters of the budget, where never asking breaks it."""
+target afterwards; worst 1,000: the most off-target tokens in texts in a row with about 1,000 audited ones, and how many
+there may be (but for those of one call); kept: within the budget and one standard error; broken: above that; needless:
+kept with more asks than it took, below three quarters of the budget, where never asking breaks it."""
 HEADS = ["criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %"]
-HEADS += ["unlikely %", "asked %", "never asking %", "calls/token", "verdict"]
+HEADS += ["worst 1,000", "unlikely %", "asked %", "never asking %", "calls/token", "verdict"]
 
 
 def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
     """All cells of one scenario, and the edge's warnings."""
     with tempfile.TemporaryDirectory() as scratch:
-        stage = build(scenario, options.bundle, Path(scratch))
+        stage = build(scenario, options.bundle, Path(scratch), options.target)
         jobs = all_jobs(stage, options)
         print(f"{scenario}: {len(jobs)} runs of {options.generations} texts", file=sys.stderr, flush=True)
         with Workers(min(options.jobs, len(jobs)), stage.bundle, stage.target) as workers:
@@ -65,7 +66,7 @@ def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
     """The jobs over every file, or over the texts that the scenario brings."""
     texts: Mapping[str, Sequence[str]] | None = stage.texts
     if texts is None:
-        texts = {path.name: after(read_documents(path), options.start) for path in options.documents}
+        texts = documents_of(options)
     tokenizer = load_tokenizer(stage.bundle / "tokenizer.json")
     return [
         job
@@ -106,8 +107,9 @@ def _row(cell: Cell) -> list[str]:
         f"{cell.temperature:g}",
         f"{100 * cell.budget:g}",
         *map(str, (cell.tokens, cell.audited, cell.off_target)),
-        _with_error(cell.divergence),
-        _with_error(cell.settled),
+        with_error(cell.divergence),
+        with_error(cell.settled),
+        worst_of(cell.worst, cell.budget),
         percent(cell.unlikely, 1),
         percent(cell.ask_rate, 1),
         percent(cell.never),
@@ -116,24 +118,19 @@ def _row(cell: Cell) -> list[str]:
     ]
 
 
-def _with_error(rate: Rate | None) -> str:
+def worst_of(errors: int | None, budget: float) -> str:
+    """The most errors among 1,000 tokens, and how many there may be."""
+    return "-" if errors is None else f"{errors} of {most_errors(budget):.1f}"
+
+
+def with_error(rate: Rate | None) -> str:
     return "-" if rate is None else f"{percent(rate.value)} ± {percent(rate.error)}"
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of the command line; None for those that `filled` fills in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--documents",
-        type=typed_path,
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="texts to take prompts from; .xz is unpacked",
-    )
-    parser.add_argument(
-        "--from", dest="start", type=float, default=0.5, help="fraction of each file to skip (default: %(default)s)"
-    )
+    add_pair(parser, "a table each")
     parser.add_argument(
         "--opening", type=count, default=OPENING, metavar="N", help="tokens of a prompt (default: %(default)s)"
     )
@@ -150,9 +147,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="of what is off-target (default: both)",
     )
     parser.add_argument(
-        "--budgets", type=float, nargs="+", help="(default: 0.01 0.02 0.05 0.1, in other scenarios 0.01 0.05)"
+        "--budgets", type=float, nargs="+", help="(default: 0.005 0.01 0.02 0.05, in other scenarios 0.01 0.05)"
     )
-    parser.add_argument("--bundle", type=typed_path, default=POCKET, help="of the edge (default: the embedded one)")
     parser.add_argument(
         "--scenario",
         type=Scenario,
@@ -177,7 +173,7 @@ def filled(scenario: Scenario, options: argparse.Namespace) -> argparse.Namespac
     chosen = {
         "generations": 200 if plain else 40,
         "temperatures": [0.0, 0.7, 1.0] if plain else [0.7],
-        "budgets": [0.01, 0.02, 0.05, 0.1] if plain else [0.01, 0.05],
+        "budgets": [0.005, 0.01, 0.02, 0.05] if plain else [0.01, 0.05],
     }
     return argparse.Namespace(**chosen | {name: value for name, value in vars(options).items() if value is not None})
 

@@ -23,20 +23,19 @@ from benchmarks.local_target import count, local_target, run_main
 from benchmarks.measures import distinctness, repetition, rouge_l
 from benchmarks.modes import counted, write
 from benchmarks.nearness import Written, regret, same, scores, steps_away
+from benchmarks.pair import add_pair
 from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import calls_per_token
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
-from cloud_target.engine.settings import POCKET as TARGET
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.training.corpus import read_documents
 from edge_client.bundles.bundle import Bundle
-from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Criterion, Mode
 from shared.errors import InputError
-from shared.paths import typed_path, typed_place
+from shared.paths import typed_path
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1)
 LOCAL, CLOUD = "local", "cloud"
@@ -228,17 +227,7 @@ def report(
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--documents",
-        type=typed_path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help="texts to take prompts from; .xz is unpacked",
-    )
-    parser.add_argument(
-        "--from", dest="start", type=float, default=0.5, help="fraction of each file to skip (default: %(default)s)"
-    )
+    add_pair(parser, "a table each")
     parser.add_argument("--generations", type=count, default=60, help="texts a row (default: %(default)s)")
     parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.7], help="one or more (default: 0.7)")
@@ -246,12 +235,10 @@ def main() -> int:
         "--top-p", type=float, nargs="+", default=[0.9], help="one, or one for each temperature (default: 0.9)"
     )
     parser.add_argument("--samples", type=int, default=3, help="texts to show side by side (default: %(default)s)")
-    parser.add_argument("--bundle", type=typed_path, default=POCKET, help="of the edge (default: the embedded one)")
-    parser.add_argument(
-        "--target", type=typed_place, default=TARGET, help="a directory or a hub id (default: the embedded one)"
-    )
     parser.add_argument("--markdown", type=typed_path, metavar="FILE", help="write the report there as well")
     options = parser.parse_args()
+    if not options.documents:
+        parser.error("give --documents")
     ways = samplings(options.temperature, options.top_p)
     bundle = Bundle.load(options.bundle)
     engine = load_engine(EngineSettings(options.target, "cpu", "float32", threads=1))

@@ -44,27 +44,27 @@ class Stage:
     texts: dict[str, list[str]] | None = None
 
 
-def build(scenario: Scenario, bundle: Path, scratch: Path) -> Stage:
+def build(scenario: Scenario, bundle: Path, scratch: Path, target: str = POCKET) -> Stage:
     """Make what a scenario needs.
 
     Args:
-        bundle: what the devices would use otherwise.
+        bundle, target: what would be used otherwise.
         scratch: an empty directory; what is made lies there.
 
     Raises:
-        BundleError, InputError: the bundle or the embedded target cannot be read.
+        BundleError, InputError: the bundle or the target cannot be read.
     """
     match scenario:
         case Scenario.PLAIN:
-            return Stage(POCKET, bundle)
+            return Stage(target, bundle)
         case Scenario.NOISED | Scenario.OTHER:
-            noised_target(find_directory(POCKET), scratch / scenario, NOISE[scenario])
+            noised_target(find_directory(target), scratch / scenario, NOISE[scenario])
             return Stage(str(scratch / scenario), bundle)
         case Scenario.UNSEEN:
-            return Stage(POCKET, bundle, unseen_prose())
+            return Stage(target, bundle, unseen_prose())
         case Scenario.COARSE:
             coarse_bundle(bundle, scratch / scenario, COARSE_BITS)
-            return Stage(POCKET, scratch / scenario)
+            return Stage(target, scratch / scenario)
 
 
 def noised_target(source: Path, out: Path, noise: float, seed: int = 0) -> None:

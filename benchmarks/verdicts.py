@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from benchmarks.modes import Run, counted
+from shared.config import Criterion
 
 # By its 300th token a device must have found its threshold, whatever it began with.
 SETTLED = 300
@@ -61,6 +62,22 @@ def settled(runs: Sequence[Run]) -> Sequence[Run]:
             return runs[number:]
         written += run.counts.shown
     return []
+
+
+def worst(runs: Sequence[Run], criterion: Criterion, tokens: int = 1000) -> int | None:
+    """The most errors in texts in a row that together have so many audited tokens, or as few more as texts allow.
+
+    None where there are not so many tokens.
+    """
+    found, first, known, errors = [], 0, 0, 0
+    for run in runs:
+        known, errors = known + run.counts.known, errors + run.counts.off(criterion)
+        while known - runs[first].counts.known >= tokens:
+            known, errors = known - runs[first].counts.known, errors - runs[first].counts.off(criterion)
+            first += 1
+        if known >= tokens:
+            found.append(errors)
+    return max(found, default=None)
 
 
 def calls_per_token(runs: Sequence[Run]) -> float:

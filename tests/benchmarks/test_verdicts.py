@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks.verdicts import SETTLED, Rate, Verdict, calls_per_token, judge, rate, settled
+from benchmarks.verdicts import SETTLED, Rate, Verdict, calls_per_token, judge, rate, settled, worst
+from shared.config import Criterion
 from tests.benchmarks.runs import made_run
 
 
@@ -61,3 +62,19 @@ def test_verdicts_at_a_budget_of_one_per_cent(value, error, never, asked, verdic
 
 def test_a_promise_that_nobody_could_audit_is_broken():
     assert judge(None, 0.01, 0.2, 0.3) is Verdict.BROKEN
+
+
+def test_the_worst_thousand_tokens_are_found_wherever_they_lie():
+    random = np.random.default_rng(1)
+    for _ in range(20):
+        lengths = random.integers(1, 120, 60).tolist()
+        errors = [int(random.integers(0, length + 1)) for length in lengths]
+        runs = [made_run(length, off_strict=wrong) for length, wrong in zip(lengths, errors, strict=True)]
+        expected = []
+        for end in range(60):
+            begins = [begin for begin in range(end + 1) if sum(lengths[begin : end + 1]) >= 1000]
+            if begins:
+                expected.append(sum(errors[begins[-1] : end + 1]))
+        assert worst(runs, Criterion.STRICT) == max(expected)
+    assert worst([made_run(999, off_strict=5)], Criterion.STRICT) is None
+    assert worst([], Criterion.STRICT) is None
