@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
-from shared.manifest import read_manifest, write_manifest
+from shared.manifest import SPREAD, read_manifest, write_manifest
 from tests.edge_client.bundles import made_bundle
 
 # What a field is changed to, and what is then said about it.
@@ -23,6 +23,10 @@ CHANGES = {
     "vocabulary": (0, "`vocabulary` must be a whole number above 0, not 0"),
     "context": (-1, "`context` must be a whole number above 0, not -1"),
     "end_ids": ([-1], "`end_ids[0]` must be a whole number from 0 to "),
+    "doubts": (
+        [{"criterion": "strict", "temperature": 0.7, "top_p": 0.9, "log_odds": [0.0]}],
+        "`doubts[0].log_odds` must be a list of 64 numbers, not of 1",
+    ),
     "familiar": (
         [{"temperature": "warm", "top_p": 0.9, "window": 8, "low": 1.0, "high": 2.0}],
         '`familiar[0].temperature` must be a number from 0 to 10, not "warm"',
@@ -55,6 +59,23 @@ def test_a_chat_template_is_kept_and_a_bundle_without_one_is_none(tmp_path):
     older = {name: value for name, value in json.loads(path.read_text()).items() if name != "chat"}
     path.write_text(json.dumps(older))
     assert read_manifest(tmp_path).chat is None
+
+
+def test_every_part_of_the_doubts_is_looked_at(tmp_path):
+    path = Path(made_bundle(tmp_path)) / "manifest.json"
+    whole = json.loads(path.read_text())
+    good = {"criterion": "strict", "temperature": 0.7, "top_p": 0.9, "log_odds": [float(i) for i in range(SPREAD)]}
+    path.write_text(json.dumps(whole | {"doubts": [good]}))
+    assert asdict(read_manifest(tmp_path).doubts[0]) == good
+    for name, value in {
+        "criterion": "loose",
+        "temperature": 11,
+        "top_p": None,
+        "log_odds": [*good["log_odds"][1:], "high"],
+    }.items():
+        path.write_text(json.dumps(whole | {"doubts": [good | {name: value}]}))
+        with pytest.raises(BundleError, match=rf"`doubts\[0\]\.{name}` must be .*; make the bundle again"):
+            read_manifest(tmp_path)
 
 
 def test_every_number_of_the_calibration_is_looked_at(tmp_path):

@@ -24,7 +24,7 @@ from shared.config import Criterion
 from shared.errors import BundleError, InputError
 from shared.features import SCALARS
 from shared.identity import tokenizer_fingerprint
-from shared.manifest import FILES, Calibration, Familiar, read_manifest
+from shared.manifest import FILES, SPREAD, Calibration, Doubts, Familiar, read_manifest
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save, tiny_tokenizer
 from tests.cloud_target.export.optimum import needs_optimum
 
@@ -114,11 +114,13 @@ def test_a_draft_of_a_bundle_is_kept_and_pages_are_added(checkpoints, tmp_path):
     make_bundle(checkpoints["qwen2"], tmp_path / "a", kind="shared-buffer", context=40, name="first")
     seen = Familiar(0.7, 0.9, 64, 1.0, 2.0)
     options = {"verifier": head(tmp_path / "v.onnx", 64), "calibration": [CELL], "calibrated_draft": "ab"}
-    report = make_bundle(tmp_path / "a", tmp_path / "b", familiar=[seen], pages={"report.html": "<p>"}, **options)
+    usual = Doubts("strict", 0.7, 0.9, [float(i) for i in range(SPREAD)])
+    told = {"familiar": [seen], "doubts": [usual]}
+    report = make_bundle(tmp_path / "a", tmp_path / "b", **told, pages={"report.html": "<p>"}, **options)
     old, new = (read_manifest(tmp_path / name) for name in "ab")
     for name in ("draft.onnx", "tokenizer.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    made = {"calibration": [CELL], "calibrated_draft": "ab", "familiar": [seen], "digests": new.digests}
+    made = {"calibration": [CELL], "calibrated_draft": "ab", "digests": new.digests} | told
     assert new == dataclasses.replace(old, **made)
     assert (tmp_path / "b" / "report.html").read_text() == "<p>"
     assert (report.differences, report.agreement, report.trained) == (None, None, True)

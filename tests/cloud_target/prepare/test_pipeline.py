@@ -18,7 +18,7 @@ from cloud_target.prepare.texts import TEXTS
 from cloud_target.training.calibrate import BUDGETS
 from cloud_target.training.card import write_card
 from edge_client.edge import Edge
-from shared.config import Sampling
+from shared.config import Criterion, Sampling
 from shared.errors import InputError
 from shared.identity import file_digest
 from shared.manifest import read_manifest
@@ -51,6 +51,9 @@ def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tm
     assert {(cell.temperature, cell.top_p) for cell in manifest.calibration} == WAYS
     assert len(manifest.calibration) == len(WAYS) * 2 * len(BUDGETS)
     assert {(text.temperature, text.top_p) for text in manifest.familiar} == WAYS
+    usual = {(way.criterion, way.temperature, way.top_p): way.log_odds for way in manifest.doubts}
+    assert usual.keys() == {(criterion, *way) for criterion in Criterion for way in WAYS}
+    assert all(log_odds == sorted(log_odds) for log_odds in usual.values())
     assert json.loads((settings.out / "report.json").read_text()) == report
     assert Edge(bundle=settings.out).generate([5, 6], max_tokens=4).usage.tokens > 0
 

@@ -188,6 +188,8 @@ def test_verdict_counts(sampling, prompt, data):
     audit = codec.decode_audit(response.verdict.audit)
     assert len(audit) == len(shown) - len(prompt) + stands
     assert not audit.off_strict[len(shown) - len(prompt) :].any()
+    fell = stands < len(guesses) and is_unlikely(script(shown + guesses[:stands]).astype(float), guesses[stands])
+    assert response.verdict.fallen_unlikely == fell
     own = codec.decode_nll(bytes([response.verdict.token_nll]))[0]
     logits = script(shown + guesses[:stands]).astype(float)
     assert response.verdict.token_unlikely == is_unlikely(logits, response.verdict.token)
@@ -226,6 +228,7 @@ def test_a_standing_end_token_ends_the_text():
     message = request(truth[:11], 0, sampling, judge_from=1, end_ids=[end], write_on=9)
     verdict, continuation = make_cloud().ask(message)
     assert verdict.verdict.stands == first
+    assert not verdict.verdict.fallen_unlikely  # what follows the end was not judged
     assert not verdict.verdict.HasField("token")
     assert continuation.continuation == wire.Continuation(position=first + 1, done=True)
 

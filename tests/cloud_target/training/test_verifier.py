@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from cloud_target.export.bundle import read_calibration
-from cloud_target.training.calibrate import Curve, calibrate, familiar, wording
+from cloud_target.training.calibrate import Curve, calibrate, doubts, familiar, wording
 from cloud_target.training.doubts import ask_rate, compare, doubt_of, fit_comparison_heads, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, Head, fit
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS
+from shared.manifest import DOUBT_COLUMNS, SPREAD
 
 HIDDEN = 8
 
@@ -164,6 +164,16 @@ def test_every_doubt_is_compared_with_the_oracle(rows: Rows, head: Head) -> None
     for criterion in Criterion:
         asks = compared[criterion]["asks"]
         assert all(asks["oracle"][i] <= other[i] for other in asks.values() for i in range(4))
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+def test_the_usual_doubts_are_those_of_the_calibrated_rows(rows: Rows, head: Head, criterion: Criterion) -> None:
+    found = doubts(head, rows, criterion, 0.7, 0.9)
+    doubt = head.doubt(rows.features)[:, DOUBT_COLUMNS.index(criterion)]
+    assert (found.criterion, found.temperature, found.top_p) == (criterion, 0.7, 0.9)
+    assert len(found.log_odds) == SPREAD
+    shown = [(doubt <= 1 / (1 + np.exp(-value))).mean() for value in found.log_odds]
+    assert shown == pytest.approx(((np.arange(SPREAD) + 0.5) / SPREAD).tolist(), abs=0.02)
 
 
 def test_what_calibrated_text_looks_like() -> None:

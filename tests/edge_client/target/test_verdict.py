@@ -8,10 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_client.target.verdict import Question, Reader
+from shared.config import Criterion
 from shared.errors import ProtocolError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.clients import client_of
-from tests.edge_client.target.conversation import END, PROMPT, VOCABULARY, Liar, open_session, respond, verdict_of
+from tests.edge_client.target.conversation import (
+    CONTEXT,
+    END,
+    PROMPT,
+    VOCABULARY,
+    Liar,
+    open_session,
+    respond,
+    verdict_of,
+)
+from tests.shared.test_repetition import plain_repeats
 
 LIES = {
     "more stand than were judged": respond(verdict=verdict_of(4, stands=3)),
@@ -79,6 +91,26 @@ def test_a_nonsensical_continuation_is_refused(lie):
     assert next(written) == (0, 0.0, False)
     with pytest.raises(ProtocolError):
         list(written)
+
+
+@given(st.integers(0, 4), st.integers(0, 4), st.booleans(), st.booleans())
+def test_the_token_that_fell_is_told_as_an_audit_of_one(stands, more, unlikely, ends):
+    """None fell where all stand, or where the last that stands ends the text."""
+    judged = [1, 2, 3, 4][:stands] + [5] * more
+    if ends and stands:
+        judged[stands - 1] = END
+    ids = [*PROMPT, *judged]
+    message = verdict_of(stands, stands=stands, fallen_unlikely=unlikely)
+    is_over = ends and stands > 0
+    if is_over:
+        message.ClearField("token")
+    found = Reader(VOCABULARY, CONTEXT, {END}).verdict(message, Question(ids, len(PROMPT), len(PROMPT)))
+    assert found.fallen.position == len(PROMPT) + stands
+    if not more or is_over:
+        assert not len(found.fallen)
+        return
+    assert found.fallen.off(Criterion.STRICT) == [True]
+    assert found.fallen.off(Criterion.TYPICAL) == [unlikely or plain_repeats(ids[: len(PROMPT) + stands + 1])]
 
 
 def test_an_audit_that_writes_is_refused():
