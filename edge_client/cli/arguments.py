@@ -163,7 +163,7 @@ def generate_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--no-memory",
         action="store_true",
-        help="sprint: start from the bundle's own thresholds and keep nothing, so that the same seed gives the same "
+        help="sprint: start from the bundle's own calibration and keep nothing, so that the same seed gives the same "
         "text again; without it the audits of every run teach the next one",
     )
     group.add_argument(
@@ -264,7 +264,7 @@ def _verifier_parser() -> _Parser:
     steps = parser.add_subparsers(metavar="report|reset", required=True)
     for name, text in (
         ("report", "what the bundle promises, and what audits have shown so far"),
-        ("reset", "forget what audits have shown, and begin from the bundle's own thresholds again"),
+        ("reset", "forget what audits have shown, and begin from the bundle's own calibration again"),
     ):
         _fill_bundle_parser(
             steps.add_parser(name, help=text, description=text[0].upper() + text[1:] + "."),
