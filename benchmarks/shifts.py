@@ -288,17 +288,15 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=[promise(one) for one in ("typical:0.005", "typical:0.01", "strict:0.01", "strict:0.05")],
         help="(default: typical:0.005 typical:0.01 strict:0.01 strict:0.05)",
     )
-    numbers = {
-        "states": (10, "fresh: devices a kind"),
-        "after": (600, "fresh: tokens of each device after them"),
-        "repeats": (4, "shift: devices"),
-        "easy": (3000, "shift: tokens before"),
-        "hard": (1500, "shift: tokens after"),
-        "tokens": (96, "most tokens a text"),
-        "jobs": (2, "processes side by side"),
-    }
-    for name, (default, what) in numbers.items():
-        parser.add_argument(f"--{name}", type=count, default=default, help=f"{what} (default: %(default)s)")
+    parser.add_argument("--states", type=count, default=10, help="fresh: devices a kind (default: %(default)s)")
+    parser.add_argument(
+        "--after", type=count, default=600, help="fresh: tokens of each device after its first (default: %(default)s)"
+    )
+    parser.add_argument("--repeats", type=count, default=4, help="shift: devices (default: %(default)s)")
+    parser.add_argument("--easy", type=count, default=3000, help="shift: tokens before (default: %(default)s)")
+    parser.add_argument("--hard", type=count, default=1500, help="shift: tokens after (default: %(default)s)")
+    parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
+    parser.add_argument("--jobs", type=count, default=2, help="processes side by side (default: %(default)s)")
     parser.add_argument("--runs", type=count, help="varied, mixed: texts (default: 200 and 500)")
     parser.add_argument("--temperature", type=float, default=0.7, help="of all but varied (default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="of all but varied (default: %(default)s)")

@@ -34,10 +34,11 @@ class Prior:
 
 
 # The verifier was calibrated for this target: its doubts are honest about the kind of text that it knows, and too small
-# by a factor of about two for each byte that a token stands for less, or more, than is usual there.
-CALIBRATED = Prior((1.0, 0.0, 0.7), (0.25, 0.5, 0.5))
+# by a factor of two or three for each byte that a token stands for less, or more, than is usual there. That is believed
+# longer than the rest: kinds differ, and audits of an easy one must not make a hard one careless.
+CALIBRATED = Prior((1.0, 0.0, 0.9), (0.25, 0.5, 0.25))
 # It was made for another target, another draft, or for none: errors are taken to be four times as likely as it says.
-UNKNOWN = Prior((1.0, 1.5, 0.7), (0.3, 1.5, 0.5))
+UNKNOWN = Prior((1.0, 1.5, 0.9), (0.3, 1.5, 0.25))
 
 
 @dataclass(frozen=True)
