@@ -34,9 +34,9 @@ from benchmarks.scenarios import Scenario, Stage, build
 from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import Rate, Verdict
 from benchmarks.workers import Workers
-from edge_client.promise.ledger import most_errors
 from shared.config import Criterion, Mode
 from shared.paths import typed_path
+from shared.steering.ledger import most_errors
 from shared.tokenizer import load_tokenizer
 
 LEGEND = """\

@@ -37,10 +37,10 @@ from benchmarks.prompts import DIALOGUES, STORIES
 from benchmarks.tables import markdown_table, percent, provenance
 from benchmarks.verdicts import SETTLED, Rate, Verdict, rate, worst
 from benchmarks.workers import Workers
-from edge_client.promise.ledger import most_errors
 from edge_client.settings import SPRINT_WINDOW, Settings
 from shared.config import Criterion, Mode
 from shared.paths import typed_path
+from shared.steering.ledger import most_errors
 from shared.tokenizer import encode_prompt, load_tokenizer
 
 AFTER_THE_SHIFT = ("code", "japanese", "numbers", "json")

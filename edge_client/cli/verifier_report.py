@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edge_client.promise.ledger import most_debt
 from edge_client.promise.memory import Memory
 from shared.manifest import Manifest
+from shared.steering.ledger import most_debt
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_client.promise.budget import Budget, Steering
-from edge_client.promise.recalibration import CALIBRATED, UNKNOWN, Prior, chance
 from shared.config import Criterion, Sampling
 from shared.manifest import Doubts, Manifest
+from shared.steering.budget import Budget, Steering
+from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior, chance
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edge_client.promise.budget import Budget
 from edge_client.promise.learning import Learner
 from edge_client.target.verdict import Audit, Own, Verdict
 from shared.config import Criterion
+from shared.steering.budget import Budget
 
 
 class Feedback:

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_client.promise.beginning import Beginning
-from edge_client.promise.budget import Steering
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
 from edge_client.promise.promises import Entry, Promise
@@ -26,6 +25,7 @@ from edge_client.usage.audit_counts import AuditCounts
 from shared.errors import DamagedMemory, InputError
 from shared.fields import listed, shown
 from shared.manifest import Manifest
+from shared.steering.budget import Steering
 
 FORMAT = 2
 # Of a file: time, size and number; None where there is none.

@@ -9,15 +9,15 @@ from typing import Any, cast
 import numpy as np
 
 from edge_client.promise import learning
-from edge_client.promise.budget import Steering
 from edge_client.promise.learning import Correction
-from edge_client.promise.ledger import Account
-from edge_client.promise.recalibration import INPUTS, Evidence
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
 from shared.manifest import SMALLEST_BUDGET
+from shared.steering.budget import Steering
+from shared.steering.ledger import Account
+from shared.steering.recalibration import INPUTS, Evidence
 
 
 @dataclass(frozen=True)

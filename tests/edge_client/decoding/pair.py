@@ -15,13 +15,13 @@ from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.policy import Cloud, Exact, Local, Policy, Sprint
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Text
-from edge_client.promise.budget import Budget
 from edge_client.promise.feedback import Feedback
 from edge_client.target.client import TargetClient
 from edge_client.testing import LoopbackTransport
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.sampling import Sampler
+from shared.steering.budget import Budget
 from shared.stopping import Stopper
 from tests.edge_client.clients import client_of
 

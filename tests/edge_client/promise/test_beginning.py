@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_client.promise.beginning import Beginning, usual_log_odds
-from edge_client.promise.recalibration import CALIBRATED, UNKNOWN
 from shared.config import Criterion, Sampling
 from shared.manifest import SPREAD, Doubts
+from shared.steering.recalibration import CALIBRATED, UNKNOWN
 from tests.edge_client.scripted_device import manifest
 
 TYPICAL = Criterion.TYPICAL

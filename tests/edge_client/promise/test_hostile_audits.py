@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_client.promise.ledger import most_errors
 from edge_client.testing import LoopbackLink, LoopbackTransport
 from shared.config import Criterion
+from shared.steering.ledger import most_errors
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.scripted_device import fake_cloud, fake_edge
 

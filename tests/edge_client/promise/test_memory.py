@@ -9,14 +9,14 @@ import pytest
 
 from edge_client.cli import main as cli
 from edge_client.promise.beginning import Beginning
-from edge_client.promise.budget import Budget
 from edge_client.promise.memory import FORMAT, Memory, state_directory
 from edge_client.promise.promises import Promise
-from edge_client.promise.recalibration import UNKNOWN
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.errors import InputError
+from shared.steering.budget import Budget
+from shared.steering.recalibration import UNKNOWN
 from tests.edge_client.bundles import made_bundle
 from tests.edge_client.scripted_device import fake_edge, manifest
 

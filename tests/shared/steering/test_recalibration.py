@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.recalibration import (
+from shared.steering.recalibration import (
     CALIBRATED,
     INPUTS,
     LEAST_SLOPE,

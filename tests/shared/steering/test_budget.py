@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.budget import Budget, Steering
-from edge_client.promise.ledger import most_errors
-from edge_client.promise.recalibration import CALIBRATED, UNKNOWN, chance
+from shared.steering.budget import Budget, Steering
+from shared.steering.ledger import most_errors
+from shared.steering.recalibration import CALIBRATED, UNKNOWN, chance
 
 LENGTH = 100  # of a text, tokens
 

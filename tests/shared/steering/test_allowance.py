@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.allowance import highest
-from edge_client.promise.recalibration import chance
+from shared.steering.allowance import highest
+from shared.steering.recalibration import chance
 
 # Apart by more than rounding could join.
 DOUBTS = st.lists(st.integers(-1300, 1300), min_size=1, max_size=200, unique=True).map(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.ledger import AIM, MOST_SHARE, Account, Ledger, most_credit, most_debt, most_errors
+from shared.steering.ledger import AIM, MOST_SHARE, Account, Ledger, most_credit, most_debt, most_errors
 
 LIMITS = st.sampled_from([1e-4, 0.005, 0.01, 0.05, 0.3, 1.0])
 # Tokens and errors of a call, as an adversary would like them.

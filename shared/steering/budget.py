@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from edge_client.promise.allowance import highest
-from edge_client.promise.ledger import Account, Ledger
-from edge_client.promise.recalibration import CALIBRATED, Evidence, Prior, Recalibration
+from shared.steering.allowance import highest
+from shared.steering.ledger import Account, Ledger
+from shared.steering.recalibration import CALIBRATED, Evidence, Prior, Recalibration
 
 # The text at hand is judged by so many of its last drafted tokens.
 RECENT_DOUBTS = 192
@@ -49,7 +49,7 @@ class Budget:
             large as the budget is the usual one.
         prior: of the recalibration.
         known: what earlier texts have taught.
-        unlike: how unlike the calibrated text this one is worded, see `drift.unlike`.
+        unlike: how unlike the calibrated text this one is worded, bytes a token; 0 where it is not.
 
     Attributes:
         threshold: ask where the doubt is above it; below 0 where every token is to be asked.

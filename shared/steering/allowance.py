@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from edge_client.promise.recalibration import chance
+from shared.steering.recalibration import chance
 
 
 def highest(log_odds: np.ndarray, slope: float, offset: float, allowed: float) -> float:
