@@ -91,8 +91,10 @@ def roc_chart(curve: dict[str, Any], pens: Pens) -> str | None:
     return _svg(draw, "ROC curves")
 
 
-def trade_chart(curve: dict[str, Any], pens: Pens, rates: list[dict[str, float]]) -> str | None:
-    """What asking buys; the dots are the table's thresholds. None where not asking costs nothing."""
+def trade_chart(
+    curve: dict[str, Any], pens: Pens, steered: list[dict[str, float]], alone: list[dict[str, float]]
+) -> str | None:
+    """What asking buys; dots are steered devices, rings thresholds alone. None where not asking costs nothing."""
     never = max(line["divergence"][0] for line in curve["trade"].values())
     if not never:
         return None
@@ -100,8 +102,9 @@ def trade_chart(curve: dict[str, Any], pens: Pens, rates: list[dict[str, float]]
     def draw(axes: Axes) -> None:
         for name, line in curve["trade"].items():
             pens.draw(axes, name, line["ask"], line["divergence"])
-        asks, divergences = [r["ask_rate"] for r in rates], [r["divergence"] for r in rates]
-        axes.plot(asks, divergences, "o", color=_SERIES[0], markersize=4.5, zorder=5)
+        for rates, fill in ((alone, "none"), (steered, _SERIES[0])):
+            asks, divergences = [r["ask_rate"] for r in rates], [r["divergence"] for r in rates]
+            axes.plot(asks, divergences, "o", color=_SERIES[0], markerfacecolor=fill, markersize=4.5, zorder=5)
         axes.set(xlabel="tokens asked (%)", ylabel="divergence rate (% of all tokens)", xlim=(-0.01, 1))
         axes.set_ylim(0, 1.05 * never)
         _percent(axes)
@@ -123,7 +126,12 @@ def reliability_chart(curve: dict[str, Any]) -> str:
         for set_scale in (axes.set_xscale, axes.set_yscale):
             set_scale("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
         ticks = [tick for tick in (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1) if tick <= most]
-        axes.set(xlabel="mean doubt of a group (%)", ylabel="off-target in it (%)", xlim=(0, most), ylim=(0, most))
+        axes.set(
+            xlabel="mean doubt of a group (%, root scale)",
+            ylabel="off-target in it (%, root scale)",
+            xlim=(0, most),
+            ylim=(0, most),
+        )
         axes.set(xticks=ticks, yticks=ticks)
         _percent(axes)
 
@@ -147,7 +155,7 @@ def runs_chart(curve: dict[str, Any]) -> str | None:
             for first, after in zip(RUN_EDGES, following, strict=True)
         ]
         axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", rotation_mode="anchor")
-        axes.set(xlabel="tokens accepted before an ask", ylabel="runs (%)")
+        axes.set(xlabel="tokens accepted before an ask, in classes that double", ylabel="runs (%)")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol="", decimals=0))
         axes.legend(title="budget", frameon=False, fontsize=8, title_fontsize=8)

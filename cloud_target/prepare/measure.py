@@ -9,11 +9,13 @@ import numpy as np
 
 from cloud_target.prepare.curves import reliability, roc, runs, trade
 from cloud_target.prepare.heads import ExportedHead
+from cloud_target.prepare.steered import Steps, steered
 from cloud_target.training.doubts import compare, doubt_of, free_doubts, off_target
 from cloud_target.training.evaluate import DevText, agreement_line
 from cloud_target.training.label import Rows
 from shared.config import Criterion, Sampling
-from shared.manifest import DOUBT_COLUMNS, Calibration
+from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts
+from shared.steering.recalibration import chance
 
 # Kinds of text, as the report calls them.
 OWN_TEXT = "own text"
@@ -25,7 +27,12 @@ ORACLE = "oracle"
 
 
 def measure_own_text(
-    rows: Rows, sampling: Sampling, head: ExportedHead, others: dict[str, ExportedHead], cells: Sequence[Calibration]
+    rows: Rows,
+    sampling: Sampling,
+    head: ExportedHead,
+    others: dict[str, ExportedHead],
+    cells: Sequence[Calibration],
+    spread: Sequence[Doubts],
 ) -> dict[str, Any]:
     """Everything about one way of sampling.
 
@@ -34,15 +41,16 @@ def measure_own_text(
         sampling: of all the rows.
         head, others: the verifier, and what it is compared with.
         cells: the table from budget to threshold.
+        spread: what doubts are like in calibrated text.
 
     Returns:
-        `agreement`, `doubts` (see `doubts.compare`), `free doubts` (names of those that need no training), `checks`
-        and `curves` (one for each criterion).
+        `agreement`, `doubts` (see `doubts.compare`), `free doubts` (names of those that need no training), and one for
+        each criterion `steered` (see `steered.steered`), `checks` and `curves`.
     """
     where = {"kind": OWN_TEXT, "temperature": sampling.temperature, "top_p": sampling.top_p, "tokens": len(rows)}
     free = free_doubts(rows)
     columns = {name: h.doubt(rows.features) for name, h in ({HEAD: head} | others).items()}
-    checks, curves = [], []
+    steered_rates, checks, curves = [], [], []
     for criterion in DOUBT_COLUMNS:
         off = off_target(rows, criterion)
         doubt = doubt_of(criterion, columns[HEAD], rows)
@@ -50,6 +58,10 @@ def measure_own_text(
         scores = {name: doubt_of(criterion, doubts, rows) for name, doubts in columns.items()} | free
         scores[ORACLE] = off + 0.5 * free[RANDOM]
         label = where | {"criterion": str(criterion)}
+        usual = next(s for s in spread if (s.criterion, s.temperature, s.top_p) == (criterion, *_key(sampling)))
+        texts = _texts(rows, doubt, off)
+        begin = chance(np.array(usual.log_odds)).tolist()
+        steered_rates.append(label | {"rates": [steered(texts, cell.budget, begin) for cell in own]})
         checks.append(label | {"rates": [_check(cell, doubt, off) for cell in own]})
         curves.append(
             label
@@ -64,6 +76,7 @@ def measure_own_text(
         "agreement": agreement_line(DevText("report", OWN_TEXT, *_key(sampling)), rows),
         "doubts": where | compare(rows, head, others),
         "free doubts": [name for name in free if name != RANDOM],
+        "steered": steered_rates,
         "checks": checks,
         "curves": curves,
     }
@@ -95,6 +108,13 @@ def find(entries: Sequence[dict[str, Any]], sampling: Sampling, criterion: Crite
         if (entry["temperature"], entry["top_p"]) == _key(sampling) and criterion in (None, entry.get("criterion")):
             return entry
     raise KeyError(sampling, criterion)
+
+
+def _texts(rows: Rows, doubt: np.ndarray, off: np.ndarray) -> list[Steps]:
+    """The rows text by text, each in order."""
+    order = np.lexsort((rows.position, rows.document))
+    parts = np.split(order, np.flatnonzero(np.diff(rows.document[order])) + 1)
+    return [Steps(doubt[part].tolist(), off[part].tolist(), rows.off_strict[part].tolist()) for part in parts]
 
 
 def _check(cell: Calibration, doubt: np.ndarray, off: np.ndarray) -> dict[str, float]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
 from cloud_target.prepare.charts import Pens, reliability_chart, renamed, roc_chart, runs_chart, trade_chart
 from cloud_target.prepare.measure import HEAD, find
 from cloud_target.prepare.style import STYLE
-from cloud_target.prepare.tables import agreement_table, budget_table, comparison_table, provenance
-from cloud_target.prepare.words import headline, promise
+from cloud_target.prepare.tables import agreement_table, budget_table, comparison_table, provenance, steered_table
+from cloud_target.prepare.words import headline, lasting, measured, promise
 from shared.config import Criterion, Sampling
 from shared.manifest import DOUBT_COLUMNS
 
@@ -21,6 +21,17 @@ shown that may be off-target. By the <b>strict</b> criterion a token is off-targ
 the target would have written with the same noise; by the <b>typical</b> one, if besides it is a word that the
 target would hardly have written there, or goes on with a repetition.</p>"""
 
+_AUDITS = """\
+<p>With every answer the target also judges the tokens shown since the last one. These <b>audits</b> steer the device:
+where its doubts turn out too large they loosen the threshold, where too many tokens are off-target they tighten it, and
+an account of both keeps the budget. A threshold that was fixed beforehand would have to allow for the worst.</p>"""
+
+_STEERED = """\
+<p class="note">First a device that has learned from its audits (after its first 1,000 tokens, if there are more). New:
+devices that have not, in their first 1,000 tokens each. Both are steered by the code that devices run. Unaudited: a
+threshold that never moves, certified on other documents. A budget that the first one overspends is marked. All on the
+target's own text, with the verifier as it is shipped.</p>"""
+
 _TABLES = """\
 <p class="note">First the rates on the documents that the threshold was chosen on; "at most" is the upper bound that
 the threshold had to keep within the budget. Checked: on the report's documents, on which nothing was chosen; a
@@ -29,10 +40,11 @@ were too few documents to say so.</p>"""
 
 _CHARTS = """\
 <p class="note">All on the report's documents, the target's own text. <b>ROC</b>: the higher, the more errors are caught
-for the same needless asks. <b>Ask rate against divergence</b>: the lower, the better; dots are the thresholds of the
-table, the oracle asks about errors only. <b>Reliability</b>: tokens in groups of like doubt, with 90 % intervals; on
-the dashed line a doubt of 5 % means an error in 20. <b>Run length</b>: tokens accepted before each ask, at each budget
-of the table; runs that the end of a text cuts short are left out.</p>"""
+for the same needless asks. <b>Ask rate against divergence</b>: the lower, the better; dots are devices that keep the
+budgets of the table, rings its thresholds without audits, and the oracle asks about errors only. <b>Reliability</b>:
+tokens in groups of like doubt, with 90 % intervals; on the dashed line a doubt of 5 % means an error in 20. Both axes
+are square roots, which stretch what is near zero, where most doubts are. <b>Run length</b>: tokens accepted before each
+ask without audits, at each budget of the table; runs that the end of a text cuts short are left out.</p>"""
 
 
 _COMPARED = """\
@@ -46,12 +58,13 @@ def page(report: dict[str, Any]) -> str:
     title = escape(f"{report['name']}, for {report['pair']['target']}")
     parts = [
         f"<h1>{title}</h1>",
-        f'<p class="headline">{escape(headline(report))}</p>',
-        f"<p>{escape(promise(report))}</p>",
+        f'<p class="headline">{_unbroken(headline(report))}</p>',
+        f"<p>{_unbroken(promise(report))}</p>",
+        f'<p class="note">{_unbroken(measured(report))}</p>',
         "<h2>What a budget costs</h2>",
         _WORDS,
+        _AUDITS,
         *_tables(report),
-        _TABLES,
         "<h2>Whom to ask</h2>",
         *_charts(report),
         *_comparisons(report),
@@ -77,10 +90,25 @@ def page(report: dict[str, Any]) -> str:
 """
 
 
+def _unbroken(sentence: str) -> str:
+    """A sentence whose figures keep their units on their line."""
+    return escape(sentence).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 def _tables(report: dict[str, Any]) -> Iterator[str]:
+    yield _STEERED
     for sampling in _samplings(report):
-        tables = "".join(budget_table(report, sampling, criterion) for criterion in DOUBT_COLUMNS)
-        yield _unfolding(sampling, f'<div class="pair">{tables}</div>')
+        yield _unfolding(sampling, _pair(report, sampling, steered_table))
+    yield "<h3>The thresholds that keep a budget without audits</h3>"
+    yield _TABLES
+    for sampling in _samplings(report):
+        yield f"<details><summary>{_words(sampling)}</summary>{_pair(report, sampling, budget_table)}</details>"
+
+
+def _pair(report: dict[str, Any], sampling: Sampling, table: Callable[..., str]) -> str:
+    """A table for each criterion, side by side where there is room."""
+    tables = "".join(f"<div>{table(report, sampling, criterion)}</div>" for criterion in DOUBT_COLUMNS)
+    return f'<div class="pair">{tables}</div>'
 
 
 def _charts(report: dict[str, Any]) -> Iterator[str]:
@@ -102,9 +130,15 @@ def _comparisons(report: dict[str, Any]) -> Iterator[str]:
 def _row(report: dict[str, Any], sampling: Sampling, criterion: Criterion, pens: Pens) -> str:
     """The four charts of one criterion."""
     curve = find(report["curves"], sampling, criterion)
-    rates = find(report["checks"], sampling, criterion)["rates"]
+    alone = find(report["checks"], sampling, criterion)["rates"]
+    steered = [lasting(rate) for rate in find(report["steered"], sampling, criterion)["rates"]]
     area = curve["roc"][HEAD]["auc"]
-    charts = roc_chart(curve, pens), trade_chart(curve, pens, rates), reliability_chart(curve), runs_chart(curve)
+    charts = (
+        roc_chart(curve, pens),
+        trade_chart(curve, pens, steered, alone),
+        reliability_chart(curve),
+        runs_chart(curve),
+    )
     captions = (
         f"ROC; area under our head's curve {area:.3f}" if charts[0] else "ROC: there is nothing to tell apart",
         "Ask rate against divergence" + ("" if charts[1] else ": nothing diverges"),
@@ -127,10 +161,13 @@ def _samplings(report: dict[str, Any]) -> list[Sampling]:
 
 def _unfolding(sampling: Sampling, content: str) -> str:
     """What belongs to one way of sampling; only the default one lies open."""
-    words = f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
-    if sampling == Sampling():
-        return f'<details open="open"><summary>{words} (the default)</summary>{content}</details>'
-    return f"<details><summary>{words}</summary>{content}</details>"
+    is_default = sampling == Sampling()
+    opened, words = (' open="open"', " (the default)") if is_default else ("", "")
+    return f"<details{opened}><summary>{_words(sampling)}{words}</summary>{content}</details>"
+
+
+def _words(sampling: Sampling) -> str:
+    return f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
 
 
 def _legend(pens: Pens) -> str:

@@ -82,7 +82,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
                 "budgets ask about every token, unless you give more --own-tokens or more held-out documents"
             )
         words = wording(pair.tokenizer, read_split(documents, "calibrate"))
-        report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, seen)
+        report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, spread, seen)
         _publish(settings, pair, draft, heads, cells, spread, seen, words, report)
         return report
 
@@ -147,11 +147,12 @@ def _report(
     rows: dict[Text, Stage],
     read: Stage,
     cells: list[Calibration],
+    spread: list[Doubts],
     seen: list[Familiar],
 ) -> dict[str, Any]:
     head, others, fitted = read_heads(heads)
     measured = [
-        measure_own_text(read_rows(stage, by_text=True), text.sampling, head, others, cells)
+        measure_own_text(read_rows(stage, by_text=True), text.sampling, head, others, cells, spread)
         for text, stage in rows.items()
         if text.split == "report"
     ]
@@ -181,6 +182,7 @@ def _report(
         "doubts": [entry["doubts"] for entry in measured],
         "doubts on documents": documents["doubts"],
         "free doubts": measured[0]["free doubts"],
+        "steered": [one for entry in measured for one in entry["steered"]],
         "checks": [check for entry in measured for check in entry["checks"]],
         "curves": [curve for entry in measured for curve in entry["curves"]],
         "calibration": [asdict(cell) for cell in cells],

@@ -7,17 +7,33 @@ from html import escape
 from typing import Any
 
 from cloud_target.prepare.measure import HEAD, ORACLE, RANDOM, find
-from cloud_target.prepare.words import percent
+from cloud_target.prepare.words import lasting, percent, plain_percent
 from shared.config import Criterion, Sampling
 from shared.manifest import DOUBT_COLUMNS
 
 
+def steered_table(report: dict[str, Any], sampling: Sampling, criterion: Criterion) -> str:
+    """What a device asks and how far it strays at each budget, beside never asking and beside no audits."""
+    never = find(report["doubts"], sampling)[criterion]["never asking"]
+    steered = find(report["steered"], sampling, criterion)
+    alone = find(report["checks"], sampling, criterion)["rates"]
+    rows = [("never asking", *map(plain_percent, (0.0, never)), *[""] * 4)]
+    marks = [False]
+    for rate, fixed in zip(steered["rates"], alone, strict=True):
+        pairs = lasting(rate), rate["new"], fixed
+        figures = [plain_percent(pair[name]) for pair in pairs for name in ("ask_rate", "divergence")]
+        rows.append((f"{100 * rate['budget']:g} %", *figures))
+        marks.append(lasting(rate)["divergence"] > rate["budget"])
+    caption = f"{criterion}: percent of {steered['tokens']:,} tokens."
+    groups = (("", 1), ("a device", 2), ("a new one", 2), ("unaudited", 2))
+    return html_table(("budget", *("asks", "off-target") * 3), rows, caption, marks, "steered", groups)
+
+
 def budget_table(report: dict[str, Any], sampling: Sampling, criterion: Criterion) -> str:
-    """From budget to threshold and to what it costs; where the promise was not kept on other documents is marked."""
+    """From budget to the threshold that keeps it without audits; where it did not on other documents is marked."""
     key = {"criterion": criterion, "temperature": sampling.temperature, "top_p": sampling.top_p}
     cells = [cell for cell in report["calibration"] if all(cell[name] == value for name, value in key.items())]
     checked = find(report["checks"], sampling, criterion)
-    never = find(report["doubts"], sampling)[criterion]["never asking"]
     head = ("budget", "threshold", "diverges", "at most", "asks", "checked: diverges", "asks")
     rows, marks = [], []
     for cell, rate in zip(cells, checked["rates"], strict=True):
@@ -26,9 +42,8 @@ def budget_table(report: dict[str, Any], sampling: Sampling, criterion: Criterio
         rows.append((f"{100 * cell['budget']:g} %", f"{cell['threshold']:.4f}", *calibrated, *shown))
         marks.append(rate["divergence"] > rate["budget"])
     caption = (
-        f"{criterion}: never asking diverges in {percent(never)} of the tokens. Calibrated on {cells[0]['tokens']:,} "
-        f"rows of {cells[0]['documents']:,} documents, with {100 * cells[0]['confidence']:.0f} % confidence; checked "
-        f"on {checked['tokens']:,} tokens."
+        f"{criterion}: calibrated on {cells[0]['tokens']:,} rows of {cells[0]['documents']:,} documents, with "
+        f"{100 * cells[0]['confidence']:.0f} % confidence; checked on {checked['tokens']:,} tokens."
     )
     return html_table(head, rows, caption, marks)
 
@@ -127,15 +142,33 @@ def provenance(report: dict[str, Any]) -> str:
 
 
 def html_table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", marks: Sequence[bool] = (), kind: str = ""
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    caption: str = "",
+    marks: Sequence[bool] = (),
+    kind: str = "",
+    groups: Sequence[tuple[str, int]] = (),
 ) -> str:
-    """A table of plain texts; `marks` says which rows stand out, `kind` is its class in the style sheet."""
+    """A table of plain texts; one that is too wide scrolls under its caption.
 
-    def line(cells: Sequence[str], tag: str, mark: bool = False) -> str:
-        inner = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells)
+    Args:
+        head: names of the columns.
+        rows: a text a column each.
+        caption: what stands above.
+        marks: which rows stand out.
+        kind: its class in the style sheet.
+        groups: names that stand above so many columns each.
+    """
+
+    def line(cells: Sequence[str], mark: bool) -> str:
+        inner = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
         return f'<tr class="over">{inner}</tr>' if mark else f"<tr>{inner}</tr>"
 
-    body = "".join(line(cells, "td", mark) for cells, mark in zip(rows, marks or [False] * len(rows), strict=True))
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    inner = f"{title}<thead>{line(head, 'th')}</thead><tbody>{body}</tbody>"
-    return f'<div class="wide"><table class="{kind}">{inner}</table></div>'
+    body = "".join(line(cells, mark) for cells, mark in zip(rows, marks or [False] * len(rows), strict=True))
+    above = "".join(f'<th scope="colgroup" colspan="{count}">{escape(name)}</th>' for name, count in groups)
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    top = f'<tr class="groups">{above}</tr><tr>{heads}</tr>' if groups else f"<tr>{heads}</tr>"
+    title = f'<p class="caption">{escape(caption)}</p>' if caption else ""
+    table = f'<table class="{kind}"><thead>{top}</thead><tbody>{body}</tbody></table>'
+    # Who has no mouse can scroll what can be focused.
+    return f'{title}<div class="wide" tabindex="0">{table}</div>'

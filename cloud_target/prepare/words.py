@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from shared.config import Criterion, Sampling
 from shared.manifest import DOUBT_COLUMNS
 
 BUDGET = 0.005  # what the edge keeps if nothing else is asked for
+_NEARLY_ALL = 0.995
 
 
 def percent(share: float) -> str:
@@ -22,37 +24,55 @@ def percent(share: float) -> str:
     )
 
 
+def plain_percent(share: float) -> str:
+    """The same without its unit."""
+    return percent(share).removesuffix(" %")
+
+
 def headline(report: dict[str, Any]) -> str:
-    """What the bundle promises, in a sentence: the default budget, criterion and way of sampling."""
-    rate = _rate(report)
-    budget = f"At a budget of {100 * rate['budget']:g} % {Criterion.TYPICAL}"
-    if rate["ask_rate"] == 0:
-        return f"{budget} this pair needs no asking: the draft alone stays within it."
-    if rate["ask_rate"] > 0.995:
-        return f"{budget} this pair asks about every token: its verifier cannot promise that with less."
-    return f"{budget} this pair asks about {_of_tokens(rate['ask_rate'])}."
+    """What the bundle promises, in a sentence: the default budget, criterion and way of sampling, steered by audits."""
+    promised = steered_rate(report)
+    rates = lasting(promised)
+    return (
+        f"On text like this, a device that promises {100 * promised['budget']:g} % asks about "
+        f"{_of_tokens(rates['ask_rate'])}, and {percent(rates['divergence'])} turn out off-target."
+    )
 
 
 def promise(report: dict[str, Any]) -> str:
-    """What stands behind the headline: what was measured, on how much, beside not asking and beside free doubts."""
-    sampling, rate = Sampling(), _rate(report)
-    entry = find(report["doubts"], sampling)
-    found = entry[str(Criterion.TYPICAL)]
-    sentence = (
-        f"Measured on {entry['tokens']:,} tokens that the target wrote after openings of documents which neither the "
-        f"verifier nor its thresholds had seen, at temperature {sampling.temperature:g} and top-p {sampling.top_p:g}: "
-        f"{percent(rate['divergence'])} of the tokens shown were off-target; without asking it would have been "
-        f"{percent(found['never asking'])}."
+    """What the headline is to be compared with: not asking at all, a new device, and no audits."""
+    new = steered_rate(report)["new"]
+    never = find(report["doubts"], Sampling())[str(Criterion.TYPICAL)]["never asking"]
+    sentences = (
+        f"If it never asked, {percent(never)} would be off-target.",
+        f"A device that knows nothing yet asks about {_of_tokens(new['ask_rate'])} at first, and "
+        f"{percent(new['divergence'])} turn out off-target.",
+        "With every answer comes an audit of what was shown since the last one, and that loosens or tightens the "
+        "threshold; one that never moves, and has to keep the budget all the same, asks about "
+        f"{_of_tokens(_unaudited(report)['ask_rate'])}.",
     )
-    if 0 < rate["ask_rate"] <= 0.995:
+    return " ".join(sentences)
+
+
+def measured(report: dict[str, Any]) -> str:
+    """What the headline was measured on, and whether a free doubt would have done."""
+    sampling, rates = Sampling(), lasting(steered_rate(report))
+    entry = find(report["doubts"], sampling)
+    sentences = [
+        f"Measured on {entry['tokens']:,} tokens that the target wrote after openings of documents which neither the "
+        f"verifier nor its thresholds had seen, at temperature {sampling.temperature:g} and top-p {sampling.top_p:g}, "
+        "by the typical criterion.",
+    ]
+    if rates["ask_rate"] and rates["divergence"]:
         trades = find(report["curves"], sampling, Criterion.TYPICAL)["trade"]
-        asks = {name: _asks_for(trades[name], rate["divergence"]) for name in report["free doubts"]}
+        asks = {name: _asks_for(trades[name], rates["divergence"]) for name in (HEAD, *report["free doubts"])}
+        ours = asks.pop(HEAD)
         name = min(asks, key=asks.__getitem__)
-        sentence += (
-            f" To leave no more of them, the best doubt that needs no training ({name}) would have to ask about "
-            f"{_of_tokens(asks[name])}."
+        sentences.append(
+            f"To leave as many off-target with one threshold, chosen in hindsight, this verifier would ask about "
+            f"{_of_tokens(ours)}, and the best doubt that needs no training ({name}) about {_of_tokens(asks[name])}."
         )
-    return sentence
+    return " ".join(sentences)
 
 
 def summary(report: dict[str, Any], out: Path) -> str:
@@ -75,9 +95,23 @@ def summary(report: dict[str, Any], out: Path) -> str:
     return "\n".join([*lines, f"bundle: {out}", f"report: {out / 'report.html'}"])
 
 
-def _rate(report: dict[str, Any]) -> dict[str, float]:
-    """The check of the default budget, or of the one nearest to it."""
-    rates = find(report["checks"], Sampling(), Criterion.TYPICAL)["rates"]
+def steered_rate(report: dict[str, Any]) -> dict[str, Any]:
+    """How a device fares that keeps the default budget, or the one nearest to it."""
+    return _nearest(report["steered"])
+
+
+def lasting(rate: dict[str, Any]) -> dict[str, float]:
+    """The rates of a device that has learned, if there is enough text to tell, or else those of a new one."""
+    return rate["later"] or rate["new"]
+
+
+def _unaudited(report: dict[str, Any]) -> dict[str, Any]:
+    """The same for the threshold that keeps that budget without audits."""
+    return _nearest(report["checks"])
+
+
+def _nearest(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    rates = find(entries, Sampling(), Criterion.TYPICAL)["rates"]
     return min(rates, key=lambda rate: abs(rate["budget"] - BUDGET))
 
 
@@ -88,4 +122,8 @@ def _asks_for(trade: dict[str, list[float]], divergence: float) -> float:
 
 def _of_tokens(share: float) -> str:
     """ "4 of 100 tokens", or of 1,000 where that says more."""
+    if share == 0:
+        return "no token"
+    if share > _NEARLY_ALL:
+        return "every token"
     return f"{100 * share:.0f} of 100 tokens" if share >= 0.02 else f"{1000 * share:.0f} of 1,000 tokens"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
+from html import escape
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from cloud_target.prepare.measure import find
 from cloud_target.prepare.page import page
-from cloud_target.prepare.words import headline, promise, summary
-from shared.config import Criterion
+from cloud_target.prepare.words import headline, measured, plain_percent, promise, steered_rate, summary
+from cloud_target.training.calibrate import BUDGETS
+from shared.config import Criterion, Sampling
 from tests.cloud_target.prepare.conftest import Finished
 
 pytestmark = pytest.mark.slow
@@ -55,7 +59,7 @@ def html(finished: Finished) -> str:
 @pytest.fixture(scope="module")
 def parsed(html: str) -> Strict:
     parser = Strict()
-    parser.feed(html)
+    parser.feed(html.replace("\N{NO-BREAK SPACE}", " "))
     parser.close()
     return parser
 
@@ -86,7 +90,7 @@ def test_every_section_is_there(finished: Finished, parsed: Strict) -> None:
     for words in (
         *("What a budget costs", "Whom to ask", "How well draft and target agree", "How this was made"),
         *("ROC", "Ask rate against divergence", "Reliability", "Run length", "random", "oracle", "entropy"),
-        *(headline(finished.report), promise(finished.report), finished.report["command"]),
+        *(headline(finished.report), promise(finished.report), measured(finished.report), finished.report["command"]),
         *(entry["sha256"] for entry in finished.report["corpora"]),
         finished.report["pair"]["target fingerprint"],
         *(f"{cell['threshold']:.4f}" for cell in finished.report["calibration"]),
@@ -107,29 +111,75 @@ def test_the_page_repeats(finished: Finished, html: str) -> None:
     assert page(finished.report) == page(copy.deepcopy(finished.report)) == html
 
 
-def changed(report: dict[str, Any], ask_rate: float) -> dict[str, Any]:
+def changed(report: dict[str, Any], part: str, **rates: float) -> dict[str, Any]:
+    """The report with other rates of a device under the default budget."""
     report = copy.deepcopy(report)
-    for check in report["checks"]:
-        if (check["temperature"], check["criterion"]) == (0.7, Criterion.TYPICAL):
-            for rate in check["rates"]:
-                rate["ask_rate"] = ask_rate
+    steered_rate(report)[part] = {"tokens": 1000, "ask_rate": 0.1, "divergence": 0.001} | rates
     return report
 
 
 @pytest.mark.parametrize(
     ("ask_rate", "words"),
     [
-        (0.0, "needs no asking"),
-        (0.0042, "asks about 4 of 1,000 tokens."),
-        (0.0421, "asks about 4 of 100 tokens."),
-        (1.0, "asks about every token"),
+        (0.0, "asks about no token, and"),
+        (0.0042, "asks about 4 of 1,000 tokens, and"),
+        (0.0421, "asks about 4 of 100 tokens, and"),
+        (1.0, "asks about every token, and"),
     ],
 )
-def test_the_headline_is_plain(finished: Finished, ask_rate: float, words: str) -> None:
-    report = changed(finished.report, ask_rate)
-    assert headline(report).startswith("At a budget of 0.5 % typical this pair")
+@pytest.mark.parametrize("part", ["new", "later"])
+def test_the_headline_is_plain(finished: Finished, part: str, ask_rate: float, words: str) -> None:
+    report = changed(finished.report, part, ask_rate=ask_rate, divergence=0.0043)
+    assert headline(report).startswith("On text like this, a device that promises 0.5 % asks about ")
     assert words in headline(report)
-    assert ("To leave no more" in promise(report)) == (0 < ask_rate < 1)
+    assert headline(report).endswith("0.43 % turn out off-target.")
+    assert ("To leave as many" in measured(report)) == (ask_rate > 0)
+
+
+def test_a_device_that_has_learned_goes_before_a_new_one(finished: Finished) -> None:
+    report = changed(changed(finished.report, "new", ask_rate=0.4), "later", ask_rate=0.2)
+    assert "20 of 100 tokens" in headline(report)
+    assert "knows nothing yet asks about 40 of 100 tokens at first" in promise(report)
+
+
+def test_the_page_the_file_and_the_summary_say_the_same(finished: Finished, html: str) -> None:
+    report = json.loads((finished.out / "report.json").read_text(encoding="utf-8"))
+    assert report["steered"] == finished.report["steered"]
+    assert page(report) == html
+    assert escape(headline(report)) in html.replace("\N{NO-BREAK SPACE}", " ")
+    assert summary(report, finished.out).startswith(headline(report))
+    for entry in report["steered"]:
+        sampling = Sampling(temperature=entry["temperature"], top_p=entry["top_p"])
+        checks = find(report["checks"], sampling, Criterion(entry["criterion"]))
+        assert [rate["budget"] for rate in entry["rates"]] == list(BUDGETS)
+        for rate, check in zip(entry["rates"], checks["rates"], strict=True):
+            rates = rate["later"] or rate["new"], rate["new"], check
+            cells = [plain_percent(one[name]) for one in rates for name in ("ask_rate", "divergence")]
+            row = [f"{100 * rate['budget']:g} %", *cells]
+            assert "".join(f"<td>{cell}</td>" for cell in row) in html
+
+
+def test_audits_are_said_to_move_the_threshold(finished: Finished, parsed: Strict) -> None:
+    assert "loosens or tightens the threshold" in promise(finished.report)
+    assert "steer the device" in " ".join(parsed.words)
+
+
+def test_axes_name_their_units_and_their_scales(html: str) -> None:
+    drawings = re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', html, re.DOTALL)
+    for drawing in drawings:
+        labels = [text for text in re.findall(r"<text[^>]*>([^<]*)</text>", drawing) if re.search("[a-z]{4}", text)]
+        assert any("%" in label for label in labels), labels
+        if "Reliability" in drawing:
+            assert sum("%, root scale" in label for label in labels) == 2
+        if "Run lengths" in drawing:
+            assert any("classes that double" in label for label in labels)
+
+
+def test_tables_scroll_on_a_phone_and_paper_is_light_and_open(html: str, parsed: Strict) -> None:
+    assert parsed.seen.count("table") == html.count('<div class="wide" tabindex="0"><table')
+    assert "caption" not in parsed.seen  # it would be as wide as its table, and scroll away
+    assert "@media screen and (prefers-color-scheme: dark)" in html
+    assert "details::details-content { content-visibility: visible" in html
 
 
 def test_the_summary_names_the_report_and_the_best_rival(finished: Finished) -> None:

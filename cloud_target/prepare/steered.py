@@ -1,0 +1,139 @@
+"""How a device that keeps a budget fares on text like the report's: its own steering, over labelled draft steps.
+
+The steps go through the very code that moves a device's threshold (`shared/steering`), call for call as
+`edge_client/decoding/decoder.py` and `edge_client/promise/feedback.py` make them. Two things a device may meet are left
+out: text that is worded unlike the calibrated one, and an accepted error that leads the text astray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shared.steering.budget import Budget, Steering
+from shared.steering.recalibration import CALIBRATED
+
+# Tokens that a device shows at most between two calls; it is `edge_client.settings.SPRINT_WINDOW`.
+WINDOW = 32
+# A device is new for so many tokens, as the report counts it.
+NEW = 1000
+# So many new devices begin, each at another text, as the first thousand tokens of one say little.
+BEGINNINGS = 10
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The draft's steps over one text, a position each, in order.
+
+    Attributes:
+        doubt: of the drafted token, ``float64 [n]``.
+        off: whether it is an error by the criterion in use, ``bool [n]``.
+        falls: whether it is not the target's own token, ``bool [n]``.
+    """
+
+    doubt: list[float]
+    off: list[bool]
+    falls: list[bool]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What became of one text, ``bool [n]`` each: tokens that were asked about, and those shown although errors."""
+
+    asked: np.ndarray
+    wrong: np.ndarray
+
+
+class Device:
+    """Writes texts under one budget, one after the other, and remembers what the audits said.
+
+    Args:
+        budget: largest divergence rate, off-target tokens per token shown.
+        usual: doubts as they are in calibrated text.
+        window: tokens shown at most between two calls.
+    """
+
+    def __init__(self, budget: float, usual: Sequence[float], window: int = WINDOW) -> None:
+        self._limit, self._usual, self._window = budget, usual, window
+        self.known = Steering()
+
+    def write(self, steps: Steps) -> Shown:
+        """One more text; what is shown by mistake does not change the steps after it."""
+        budget = Budget(self._limit, self._usual, CALIBRATED, self.known)
+        count = len(steps.doubt)
+        asked, wrong = np.zeros(count, bool), np.zeros(count, bool)
+        waiting: list[int] = []  # drafted since the last call
+        own = 0  # written by the target since the last audit
+
+        def audit(shown: int) -> None:
+            doubts, errors = [steps.doubt[i] for i in waiting], [steps.off[i] for i in waiting]
+            budget.observe(int(wrong[waiting].sum()), shown + own, doubts, errors)
+            waiting.clear()
+
+        position = 0
+        while position < count:
+            budget.doubted(steps.doubt[position])
+            asked[position] = steps.doubt[position] > budget.threshold
+            wrong[position] = steps.off[position] and not asked[position]
+            waiting.append(position)
+            position += 1
+            falls = bool(asked[position - 1]) and steps.falls[position - 1]
+            if asked[position - 1] or (len(waiting) == self._window and position < count):
+                audit(len(waiting) - falls)
+                # With every verdict comes a token of the target's own: in the place of one that fell, or else the next.
+                own = int(falls or position < count)
+                position += own - falls
+        if waiting or own:
+            audit(len(waiting))
+        self.known = self.known.then(budget.taught, self._limit)
+        return Shown(asked, wrong)
+
+
+def steered(texts: Sequence[Steps], budget: float, usual: Sequence[float]) -> dict[str, Any]:
+    """The rates of a device under one budget, from nothing known of it.
+
+    Args:
+        texts: one after the other; a device that begins at a later one goes on with the first.
+        budget, usual: as for `Device`.
+
+    Returns:
+        `new`, the first `NEW` tokens of `BEGINNINGS` devices together, and `later`, what comes after them on one device
+        (None where there is no more text): `tokens`, `ask_rate` and `divergence`, shares of the tokens shown.
+    """
+    first = [_joined(_written(texts, place, budget, usual)) for place in _places(len(texts))]
+    whole = _joined(Device(budget, usual).write(text) for text in texts)
+    later = Shown(whole.asked[NEW:], whole.wrong[NEW:])
+    return {"budget": budget, "new": _rates(*first), "later": _rates(later) if len(later.asked) else None}
+
+
+def _places(texts: int) -> list[int]:
+    """Where devices begin, evenly over the texts."""
+    return sorted({texts * i // BEGINNINGS for i in range(BEGINNINGS)})
+
+
+def _written(texts: Sequence[Steps], begin: int, budget: float, usual: Sequence[float]) -> Iterator[Shown]:
+    """The first `NEW` tokens of a device."""
+    device, left = Device(budget, usual), NEW
+    for text in (*texts[begin:], *texts[:begin]):
+        if left <= 0:
+            return
+        shown = device.write(text)
+        yield Shown(shown.asked[:left], shown.wrong[:left])
+        left -= len(shown.asked)
+
+
+def _joined(texts: Iterator[Shown]) -> Shown:
+    parts = list(texts)
+    return Shown(np.concatenate([part.asked for part in parts]), np.concatenate([part.wrong for part in parts]))
+
+
+def _rates(*parts: Shown) -> dict[str, float]:
+    whole = _joined(iter(parts))
+    return {
+        "tokens": len(whole.asked),
+        "ask_rate": round(float(whole.asked.mean()), 5),
+        "divergence": round(float(whole.wrong.mean()), 5),
+    }
