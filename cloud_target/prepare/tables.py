@@ -54,7 +54,7 @@ def comparison_table(report: dict[str, Any], entries: Sequence[dict[str, Any]], 
     Args:
         report: names the doubts that need no training.
         entries: results of `doubts.compare`.
-        caption: what was compared on; the mean saving is added.
+        caption: what was compared on; how much less or more our head asks for is added.
     """
     shown = [name for name in entries[0][DOUBT_COLUMNS[0]]["asks"] if name not in (HEAD, RANDOM, ORACLE)]
     head = (
@@ -81,8 +81,10 @@ def comparison_table(report: dict[str, Any], entries: Sequence[dict[str, Any]], 
                 where = (str(criterion), f"{entry['temperature']:g}, {entry['top_p']:g}", f"{100 * budget:g} %")
                 figures = (found["never asking"], asks[HEAD], best, savings[-1], *(asks[name] for name in shown))
                 rows.append((*where, *map(percent, figures), percent(asks[ORACLE])))
-    mean = f" On average our head saves {percent(sum(savings) / len(savings))} of the asks." if savings else ""
-    return html_table(head, rows, caption + mean)
+    if savings:
+        mean = sum(savings) / len(savings)
+        caption += f" On average our head asks for {percent(abs(mean))} {'less' if mean >= 0 else 'more'}."
+    return html_table(head, rows, caption)
 
 
 def agreement_table(report: dict[str, Any]) -> str:
