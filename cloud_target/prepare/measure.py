@@ -61,7 +61,7 @@ def measure_own_text(
         usual = next(s for s in spread if (s.criterion, s.temperature, s.top_p) == (criterion, *_key(sampling)))
         texts = _texts(rows, doubt, off)
         begin = chance(np.array(usual.log_odds)).tolist()
-        steered_rates.append(label | {"rates": [steered(texts, cell.budget, begin) for cell in own]})
+        steered_rates.append(label | {"rates": [steered(texts, cell.budget, begin, cell.threshold) for cell in own]})
         checks.append(label | {"rates": [_check(cell, doubt, off) for cell in own]})
         curves.append(
             label

@@ -29,8 +29,9 @@ an account of both keeps the budget. A threshold that was fixed beforehand would
 _STEERED = """\
 <p class="note">First a device that has learned from its audits (after its first 1,000 tokens, if there are more). New:
 devices that have not, in their first 1,000 tokens each. Both are steered by the code that devices run. Unaudited: a
-threshold that never moves, certified on other documents. A budget that the first one overspends is marked. All on the
-target's own text, with the verifier as it is shipped.</p>"""
+threshold that never moves, certified on other documents. A budget that the first one overspends is marked. An answer
+brings a token of the target's own, the next one where the asked one stood: so if all stand, to doubt everything is to
+ask about half. All on the target's own text, with the verifier as it is shipped.</p>"""
 
 _TABLES = """\
 <p class="note">First the rates on the documents that the threshold was chosen on; "at most" is the upper bound that
@@ -40,11 +41,12 @@ were too few documents to say so.</p>"""
 
 _CHARTS = """\
 <p class="note">All on the report's documents, the target's own text. <b>ROC</b>: the higher, the more errors are caught
-for the same needless asks. <b>Ask rate against divergence</b>: the lower, the better; dots are devices that keep the
-budgets of the table, rings its thresholds without audits, and the oracle asks about errors only. <b>Reliability</b>:
-tokens in groups of like doubt, with 90 % intervals; on the dashed line a doubt of 5 % means an error in 20. Both axes
-are square roots, which stretch what is near zero, where most doubts are. <b>Run length</b>: tokens accepted before each
-ask without audits, at each budget of the table; runs that the end of a text cuts short are left out.</p>"""
+for the same needless asks. <b>Ask rate against divergence</b>: the lower, the better; lines ask about every token
+above a threshold, the oracle about errors only; dots are devices that keep the budgets of the table, rings its
+thresholds without audits, and to both an answer brings a token of the target's own. <b>Reliability</b>: tokens in
+groups of like doubt, with 90 % intervals; on the dashed line a doubt of 5 % means an error in 20. Both axes are square
+roots, which stretch what is near zero, where most doubts are. <b>Run length</b>: tokens accepted before each ask
+without audits, at each budget of the table; runs that the end of a text cuts short are left out.</p>"""
 
 
 _COMPARED = """\
@@ -130,8 +132,8 @@ def _comparisons(report: dict[str, Any]) -> Iterator[str]:
 def _row(report: dict[str, Any], sampling: Sampling, criterion: Criterion, pens: Pens) -> str:
     """The four charts of one criterion."""
     curve = find(report["curves"], sampling, criterion)
-    alone = find(report["checks"], sampling, criterion)["rates"]
-    steered = [lasting(rate) for rate in find(report["steered"], sampling, criterion)["rates"]]
+    rates = find(report["steered"], sampling, criterion)["rates"]
+    steered, alone = [lasting(rate) for rate in rates], [rate["unaudited"] for rate in rates]
     area = curve["roc"][HEAD]["auc"]
     charts = (
         roc_chart(curve, pens),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -47,66 +47,107 @@ class Shown:
     wrong: np.ndarray
 
 
+class Threshold(Protocol):
+    """What decides about the tokens of a text: `Budget`, or `Fixed`."""
+
+    threshold: float
+
+    def doubted(self, doubt: float, /) -> None: ...
+
+    def observe(self, off_target: int, shown: int, doubts: Sequence[float], errors: Sequence[bool], /) -> None: ...
+
+
+@dataclass
+class Fixed:
+    """A threshold that no audit moves."""
+
+    threshold: float
+
+    def doubted(self, doubt: float, /) -> None:
+        pass
+
+    def observe(self, off_target: int, shown: int, doubts: Sequence[float], errors: Sequence[bool], /) -> None:
+        pass
+
+
+def written(steps: Steps, budget: Threshold, window: int = WINDOW) -> Shown:
+    """What becomes of one text; what is shown by mistake does not change the steps after it.
+
+    Args:
+        steps: of the draft.
+        budget: asks where the doubt is above its threshold, and hears of every audit.
+        window: tokens shown at most between two calls.
+    """
+    count = len(steps.doubt)
+    asked, wrong = np.zeros(count, bool), np.zeros(count, bool)
+    waiting: list[int] = []  # drafted since the last call
+    own = 0  # written by the target since the last audit
+
+    def audit(shown: int) -> None:
+        doubts, errors = [steps.doubt[i] for i in waiting], [steps.off[i] for i in waiting]
+        budget.observe(int(wrong[waiting].sum()), shown + own, doubts, errors)
+        waiting.clear()
+
+    position = 0
+    while position < count:
+        budget.doubted(steps.doubt[position])
+        asks = steps.doubt[position] > budget.threshold
+        asked[position], wrong[position] = asks, steps.off[position] and not asks
+        falls = asks and steps.falls[position]
+        waiting.append(position)
+        position += 1
+        if asks or (len(waiting) == window and position < count):
+            audit(len(waiting) - falls)
+            # With every answer comes a token of the target's own: in the place of one that fell, or else the next.
+            own = int(falls or position < count)
+            position += own - falls
+    if waiting or own:
+        audit(len(waiting))
+    return Shown(asked, wrong)
+
+
 class Device:
     """Writes texts under one budget, one after the other, and remembers what the audits said.
 
     Args:
         budget: largest divergence rate, off-target tokens per token shown.
         usual: doubts as they are in calibrated text.
-        window: tokens shown at most between two calls.
     """
 
-    def __init__(self, budget: float, usual: Sequence[float], window: int = WINDOW) -> None:
-        self._limit, self._usual, self._window = budget, usual, window
-        self.known = Steering()
+    def __init__(self, budget: float, usual: Sequence[float]) -> None:
+        self._limit, self._usual = budget, usual
+        self._known = Steering()
 
     def write(self, steps: Steps) -> Shown:
-        """One more text; what is shown by mistake does not change the steps after it."""
-        budget = Budget(self._limit, self._usual, CALIBRATED, self.known)
-        count = len(steps.doubt)
-        asked, wrong = np.zeros(count, bool), np.zeros(count, bool)
-        waiting: list[int] = []  # drafted since the last call
-        own = 0  # written by the target since the last audit
-
-        def audit(shown: int) -> None:
-            doubts, errors = [steps.doubt[i] for i in waiting], [steps.off[i] for i in waiting]
-            budget.observe(int(wrong[waiting].sum()), shown + own, doubts, errors)
-            waiting.clear()
-
-        position = 0
-        while position < count:
-            budget.doubted(steps.doubt[position])
-            asked[position] = steps.doubt[position] > budget.threshold
-            wrong[position] = steps.off[position] and not asked[position]
-            waiting.append(position)
-            position += 1
-            falls = bool(asked[position - 1]) and steps.falls[position - 1]
-            if asked[position - 1] or (len(waiting) == self._window and position < count):
-                audit(len(waiting) - falls)
-                # With every verdict comes a token of the target's own: in the place of one that fell, or else the next.
-                own = int(falls or position < count)
-                position += own - falls
-        if waiting or own:
-            audit(len(waiting))
-        self.known = self.known.then(budget.taught, self._limit)
-        return Shown(asked, wrong)
+        """One more text, see `written`."""
+        budget = Budget(self._limit, self._usual, CALIBRATED, self._known)
+        shown = written(steps, budget)
+        self._known = self._known.then(budget.taught, self._limit)
+        return shown
 
 
-def steered(texts: Sequence[Steps], budget: float, usual: Sequence[float]) -> dict[str, Any]:
-    """The rates of a device under one budget, from nothing known of it.
+def steered(texts: Sequence[Steps], budget: float, usual: Sequence[float], threshold: float) -> dict[str, Any]:
+    """The rates of a device under one budget, from nothing known of it, and of one that is not steered.
 
     Args:
         texts: one after the other; a device that begins at a later one goes on with the first.
         budget, usual: as for `Device`.
+        threshold: of the device that is not steered.
 
     Returns:
-        `new`, the first `NEW` tokens of `BEGINNINGS` devices together, and `later`, what comes after them on one device
-        (None where there is no more text): `tokens`, `ask_rate` and `divergence`, shares of the tokens shown.
+        `new`, the first `NEW` tokens of `BEGINNINGS` devices together, `later`, what comes after them on one device
+        (None where there is no more text), and `unaudited`, all texts under the threshold that stays: `tokens`,
+        `ask_rate` and `divergence`, shares of the tokens shown.
     """
-    first = [_joined(_written(texts, place, budget, usual)) for place in _places(len(texts))]
+    first = [_joined(_beginning(texts, place, budget, usual)) for place in _places(len(texts))]
     whole = _joined(Device(budget, usual).write(text) for text in texts)
     later = Shown(whole.asked[NEW:], whole.wrong[NEW:])
-    return {"budget": budget, "new": _rates(*first), "later": _rates(later) if len(later.asked) else None}
+    return {
+        "budget": budget,
+        "new": _rates(*first),
+        "later": _rates(later) if len(later.asked) else None,
+        "unaudited": _rates(*(written(text, Fixed(threshold)) for text in texts)),
+    }
 
 
 def _places(texts: int) -> list[int]:
@@ -114,7 +155,7 @@ def _places(texts: int) -> list[int]:
     return sorted({texts * i // BEGINNINGS for i in range(BEGINNINGS)})
 
 
-def _written(texts: Sequence[Steps], begin: int, budget: float, usual: Sequence[float]) -> Iterator[Shown]:
+def _beginning(texts: Sequence[Steps], begin: int, budget: float, usual: Sequence[float]) -> Iterator[Shown]:
     """The first `NEW` tokens of a device."""
     device, left = Device(budget, usual), NEW
     for text in (*texts[begin:], *texts[:begin]):

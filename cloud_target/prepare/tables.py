@@ -16,11 +16,10 @@ def steered_table(report: dict[str, Any], sampling: Sampling, criterion: Criteri
     """What a device asks and how far it strays at each budget, beside never asking and beside no audits."""
     never = find(report["doubts"], sampling)[criterion]["never asking"]
     steered = find(report["steered"], sampling, criterion)
-    alone = find(report["checks"], sampling, criterion)["rates"]
     rows = [("never asking", *map(plain_percent, (0.0, never)), *[""] * 4)]
     marks = [False]
-    for rate, fixed in zip(steered["rates"], alone, strict=True):
-        pairs = lasting(rate), rate["new"], fixed
+    for rate in steered["rates"]:
+        pairs = lasting(rate), rate["new"], rate["unaudited"]
         figures = [plain_percent(pair[name]) for pair in pairs for name in ("ask_rate", "divergence")]
         rows.append((f"{100 * rate['budget']:g} %", *figures))
         marks.append(lasting(rate)["divergence"] > rate["budget"])

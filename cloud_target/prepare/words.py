@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def promise(report: dict[str, Any]) -> str:
         f"{percent(new['divergence'])} turn out off-target.",
         "With every answer comes an audit of what was shown since the last one, and that loosens or tightens the "
         "threshold; one that never moves, and has to keep the budget all the same, asks about "
-        f"{_of_tokens(_unaudited(report)['ask_rate'])}.",
+        f"{_of_tokens(steered_rate(report)['unaudited']['ask_rate'])}.",
     )
     return " ".join(sentences)
 
@@ -97,22 +96,13 @@ def summary(report: dict[str, Any], out: Path) -> str:
 
 def steered_rate(report: dict[str, Any]) -> dict[str, Any]:
     """How a device fares that keeps the default budget, or the one nearest to it."""
-    return _nearest(report["steered"])
+    rates = find(report["steered"], Sampling(), Criterion.TYPICAL)["rates"]
+    return min(rates, key=lambda rate: abs(rate["budget"] - BUDGET))
 
 
 def lasting(rate: dict[str, Any]) -> dict[str, float]:
     """The rates of a device that has learned, if there is enough text to tell, or else those of a new one."""
     return rate["later"] or rate["new"]
-
-
-def _unaudited(report: dict[str, Any]) -> dict[str, Any]:
-    """The same for the threshold that keeps that budget without audits."""
-    return _nearest(report["checks"])
-
-
-def _nearest(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    rates = find(entries, Sampling(), Criterion.TYPICAL)["rates"]
-    return min(rates, key=lambda rate: abs(rate["budget"] - BUDGET))
 
 
 def _asks_for(trade: dict[str, list[float]], divergence: float) -> float:

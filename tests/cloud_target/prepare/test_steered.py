@@ -106,7 +106,7 @@ def test_the_window_is_that_of_a_device() -> None:
 def test_ten_new_devices_and_an_old_one() -> None:
     texts = steps(*made_up(30, seed=2), Criterion.STRICT)
     usual = chance(np.array(USUAL)).tolist()
-    found = steered(texts, 0.02, usual)
+    found = steered(texts, 0.02, usual, 0.1)
     assert found["budget"] == 0.02
     assert found["new"]["tokens"] == BEGINNINGS * NEW
     assert found["later"]["tokens"] == 30 * LENGTH - NEW
@@ -119,13 +119,19 @@ def test_ten_new_devices_and_an_old_one() -> None:
 
 def test_short_text_has_no_later() -> None:
     texts = steps(*made_up(2, seed=3), Criterion.TYPICAL)
-    found = steered(texts, 0.1, [0.1])
+    found = steered(texts, 0.1, [0.1], 0.1)
     assert found["later"] is None
     assert found["new"]["tokens"] == 2 * 2 * LENGTH
+
+
+def test_who_asks_about_everything_gets_every_other_token_with_an_answer() -> None:
+    stands = Steps([0.5] * 100, [False] * 100, [False] * 100)
+    assert steered([stands], 0.02, [0.5], 0.0)["unaudited"] == {"tokens": 100, "ask_rate": 0.5, "divergence": 0.0}
+    assert steered([stands], 0.02, [0.5], 0.5)["unaudited"]["ask_rate"] == 0
 
 
 def test_certain_and_uncertain_doubts() -> None:
     """Where nothing is doubted nothing is asked, and where everything is, everything."""
     sure, unsure = (Steps([doubt] * 200, [doubt > 0.5] * 200, [doubt > 0.5] * 200) for doubt in (0.0, 1.0))
-    assert steered([sure], 0.02, [0.0] * 64)["new"]["ask_rate"] == 0
-    assert steered([unsure], 0.02, [1.0] * 64)["new"] == {"tokens": 200, "ask_rate": 1.0, "divergence": 0.0}
+    assert steered([sure], 0.02, [0.0] * 64, 0.0)["new"]["ask_rate"] == 0
+    assert steered([unsure], 0.02, [1.0] * 64, 0.0)["new"] == {"tokens": 200, "ask_rate": 1.0, "divergence": 0.0}
