@@ -34,6 +34,7 @@ def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) ->
     """
     path = POCKET_DIRECTORY if name == POCKET else Path(name).expanduser()
     if path.is_dir():
+        refuse_adapter(path)
         if not (path / "config.json").is_file():
             raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
         return path
@@ -51,6 +52,20 @@ def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) ->
             f"({str(error).strip().splitlines()[0]}); check the name and the network, or use --target {POCKET}"
         ) from error
     return Path(found).parent
+
+
+def refuse_adapter(directory: Path) -> None:
+    """An adapter is left out where its library is missing, and changes the model where it is not.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"):
+        if (directory / name).is_file():
+            raise InputError(
+                f"{directory} holds an adapter ({name}), which is not read here; merge it into its model first, with "
+                "peft's merge_and_unload, and give the directory of what that made"
+            )
 
 
 def _fetch(name: str, file: str) -> str:

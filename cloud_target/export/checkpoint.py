@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
-from cloud_target.engine.files import vocabulary_size
+from cloud_target.engine.files import refuse_adapter, vocabulary_size
 from cloud_target.engine.hf.reading import read_model
 from cloud_target.engine.tokens import Tokens, read_tokens
 from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
@@ -69,6 +69,8 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
     path = Path(source).expanduser()
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
+    if path.is_dir():
+        refuse_adapter(path)
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
     return read_tokens(source)
