@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from cloud_target.engine import hub
 from cloud_target.engine.settings import POCKET
 from shared.errors import InputError
 from shared.identity import file_digest, weights_fingerprint
@@ -23,7 +24,7 @@ _INCIDENTAL = {
 }
 
 
-def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) -> Path:
+def find_directory(name: str, fetch: Callable[[str, str], str] = hub.fetch) -> Path:
     """The directory of a target given as "pocket", a path, or a Hugging Face id.
 
     Args:
@@ -45,7 +46,7 @@ def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) ->
     try:
         # config.json last: what it lies beside is the snapshot that the other files are in.
         for file in ("tokenizer.json", "config.json"):
-            found = (fetch or _fetch)(name, file)
+            found = fetch(name, file)
     except OSError as error:
         raise InputError(
             f"{name} is neither a directory here nor to be had from the Hugging Face hub "
@@ -66,15 +67,6 @@ def refuse_adapter(directory: Path) -> None:
                 f"{directory} holds an adapter ({name}), which is not read here; merge it into its model first, with "
                 "peft's merge_and_unload, and give the directory of what that made"
             )
-
-
-def _fetch(name: str, file: str) -> str:
-    from transformers.utils import cached_file
-
-    found = cached_file(name, file)
-    if found is None:
-        raise OSError(f"there is no {file}")
-    return found
 
 
 def read_config(directory: Path) -> dict[str, Any]:

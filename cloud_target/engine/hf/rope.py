@@ -77,9 +77,8 @@ def _check_said_once(raw: dict[str, Any], source: str) -> None:
     parameters = raw.get("rope_parameters")
     if not isinstance(parameters, dict):
         return
-    local = parameters.get(_LOCAL) if isinstance(parameters.get(_LOCAL), dict) else {}
-    whole = parameters.get(_WHOLE) if isinstance(parameters.get(_WHOLE), dict) else parameters
-    scaling = raw.get("rope_scaling") if isinstance(raw.get("rope_scaling"), dict) else {}
+    local, whole = _dictionary(parameters.get(_LOCAL)), _dictionary(parameters.get(_WHOLE)) or parameters
+    scaling = _dictionary(raw.get("rope_scaling"))
     pairs = [(name, whole.get("rope_theta")) for name in _THETA]
     pairs += [(name, whole.get("partial_rotary_factor")) for name in _SHARE]
     pairs += [(_LOCAL_THETA, local.get("rope_theta"))]
@@ -92,6 +91,10 @@ def _check_said_once(raw: dict[str, Any], source: str) -> None:
             f"config.json of {source} says {said[0]} twice, and differently: beside rope_parameters and in them; take "
             "out the one that is wrong"
         )
+
+
+def _dictionary(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def misread_rope(config: PretrainedConfig, raw: dict[str, Any]) -> list[str]:
