@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from cloud_target.engine import hub
 from cloud_target.engine.settings import POCKET
 from shared.errors import InputError
 from shared.identity import file_digest, weights_fingerprint
@@ -23,7 +24,7 @@ _INCIDENTAL = {
 }
 
 
-def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) -> Path:
+def find_directory(name: str, fetch: Callable[[str, str], str] = hub.fetch) -> Path:
     """The directory of a target given as "pocket", a path, or a Hugging Face id.
 
     Args:
@@ -34,6 +35,7 @@ def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) ->
     """
     path = POCKET_DIRECTORY if name == POCKET else Path(name).expanduser()
     if path.is_dir():
+        refuse_adapter(path)
         if not (path / "config.json").is_file():
             raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
         return path
@@ -44,7 +46,7 @@ def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) ->
     try:
         # config.json last: what it lies beside is the snapshot that the other files are in.
         for file in ("tokenizer.json", "config.json"):
-            found = (fetch or _fetch)(name, file)
+            found = fetch(name, file)
     except OSError as error:
         raise InputError(
             f"{name} is neither a directory here nor to be had from the Hugging Face hub "
@@ -53,13 +55,18 @@ def find_directory(name: str, fetch: Callable[[str, str], str] | None = None) ->
     return Path(found).parent
 
 
-def _fetch(name: str, file: str) -> str:
-    from transformers.utils import cached_file
+def refuse_adapter(directory: Path) -> None:
+    """An adapter is left out where its library is missing, and changes the model where it is not.
 
-    found = cached_file(name, file)
-    if found is None:
-        raise OSError(f"there is no {file}")
-    return found
+    Raises:
+        InputError: there is one.
+    """
+    for name in ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"):
+        if (directory / name).is_file():
+            raise InputError(
+                f"{directory} holds an adapter ({name}), which is not read here; merge it into its model first, with "
+                "peft's merge_and_unload, and give the directory of what that made"
+            )
 
 
 def read_config(directory: Path) -> dict[str, Any]:

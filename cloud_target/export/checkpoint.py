@@ -10,8 +10,10 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
-from cloud_target.engine.files import vocabulary_size
+from cloud_target.engine import hub
+from cloud_target.engine.files import refuse_adapter, vocabulary_size
 from cloud_target.engine.hf.reading import read_model
+from cloud_target.engine.settings import POCKET
 from cloud_target.engine.tokens import Tokens, read_tokens
 from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
 from shared.errors import InputError
@@ -67,10 +69,25 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
         InputError: there is none that the `tokenizers` library can run.
     """
     path = Path(source).expanduser()
+    if str(source) == POCKET and not path.is_dir():
+        raise InputError(
+            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory of "
+            "a model, or a Hugging Face id"
+        )
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
+    if path.is_dir():
+        refuse_adapter(path)
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
+    if not path.is_dir():
+        try:
+            hub.fetch(str(source), "config.json")
+        except OSError as error:
+            raise InputError(
+                f"{source} is neither a directory here nor to be had from the Hugging Face hub "
+                f"({str(error).strip().splitlines()[0]}); check the name and the network, or give a model's directory"
+            ) from error
     return read_tokens(source)
 
 

@@ -105,7 +105,9 @@ def read_head(path: str | Path, hidden: int) -> onnx.ModelProto:
     features = SCALARS + hidden
     try:
         model = onnx.load(path)
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what it refuses, it says in its error too
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # protobuf's, onnxruntime's and the file system's errors have no common base
         raise InputError(f"cannot read a verifier's head from {path} ({error}); train it again") from error
     inputs, outputs = ([(x.name, x.shape) for x in found] for found in (session.get_inputs(), session.get_outputs()))

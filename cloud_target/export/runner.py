@@ -22,7 +22,7 @@ class Runner:
     def __init__(self, graph: onnx.ModelProto, context: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it refuses, it says in its error too
         providers = ["CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
         names = {node.name: node.shape for node in self._session.get_inputs()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import signal
 import sys
@@ -9,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TextIO
 
 BROKEN_PIPE = 141  # as shells report SIGPIPE; other signals are reported in the same way
 
@@ -18,6 +21,27 @@ class _Ended(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         self.number = number
+
+
+class _Closed(io.TextIOBase):
+    """A standard output that was closed: a text that cannot be written is an error, as on a full disk.
+
+    Args:
+        place: keeps the descriptor from being given to another file, which would then get the text.
+    """
+
+    def __init__(self, place: TextIO) -> None:
+        self._place = place
+
+    def close(self) -> None:
+        self._place.close()
+        super().close()
+
+    def fileno(self) -> int:
+        return self._place.fileno()
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
 
 
 def exit_status_of(end: KeyboardInterrupt) -> int:
@@ -46,10 +70,11 @@ def signals_end_it() -> Iterator[None]:
 
 
 def open_closed_streams() -> None:
-    """Whoever starts a program may have closed its streams (`<&-`); then there is nothing to read, and nobody reads."""
+    """Whoever starts a program may have closed its streams (`<&-`): there is nothing to read, and no place for a text."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for as long as the process lives
+            nothing = open(os.devnull, mode)  # noqa: SIM115 - for as long as the process lives
+            setattr(sys, name, _Closed(nothing) if name == "stdout" else nothing)
 
 
 def leave_the_pipe() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,9 +73,19 @@ class Credentials:
         """The bytes of the authorities, the client's key and its certificate, None where there is no such file.
 
         Raises:
-            InputError: one cannot be read.
+            InputError: one cannot be read, or holds no certificate or key.
         """
-        return _read(self.ca, "ca"), _read(self.client_key, "client_key"), _read(self.client_cert, "client_cert")
+        files = _read(self.ca, "ca"), _read(self.client_key, "client_key"), _read(self.client_cert, "client_cert")
+        context = ssl.create_default_context()
+        try:
+            if self.ca is not None:
+                context.load_verify_locations(Path(self.ca).expanduser())
+        except ssl.SSLError:
+            raise InputError(
+                f"{self.ca} holds no certificate in PEM; give the authority of the target's certificate",
+                options=("ca",),
+            ) from None
+        return files
 
 
 def read_token(path: Path) -> str:

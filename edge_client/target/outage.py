@@ -25,6 +25,7 @@ class Outage:
         self._since: float | None = None
         self._told_of_trouble = False
         self._told_of_silence = False
+        self._awaited = False  # told of trouble or silence, and not yet of its end
 
     def failed(self, error: TargetUnavailable, patience: Patience) -> None:
         """An attempt failed, and there will be another."""
@@ -33,7 +34,7 @@ class Outage:
             self._since = now
         if self._told_of_trouble or now - self._since < DOWN_AFTER or not patience.tells:
             return
-        self._told_of_trouble = True
+        self._told_of_trouble = self._awaited = True
         trouble = "has no room for this text" if isinstance(error, TargetBusy) else "is not reached: the link is down"
         self._notify(f"the target at {patience.address} {trouble} ({error}); trying again {_for_how_long(patience)}")
 
@@ -45,7 +46,7 @@ class Outage:
 
     def silent(self, patience: Patience) -> None:
         """Nothing came, and nothing failed: tell of it, once a text, for some targets are just slow."""
-        self._told_of_silence = True
+        self._told_of_silence = self._awaited = True
         self._notify(
             f"the target at {patience.address} has not answered for a while; waiting {_for_how_long(patience)}"
         )
@@ -53,9 +54,9 @@ class Outage:
     def answered(self, patience: Patience) -> bool:
         """An answer came; returns whether that ended an outage."""
         was_out = self._since is not None
-        if self._told_of_trouble:
+        if self._awaited:
             self._notify(f"the target at {patience.address} answers again")
-        self._since, self._told_of_trouble = None, False
+        self._since, self._told_of_trouble, self._awaited = None, False, False
         return was_out
 
 

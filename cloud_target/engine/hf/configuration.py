@@ -1,43 +1,26 @@
 """A checkpoint's config.json, read so that nothing in it is lost: what this transformers does not know is refused.
 
 transformers takes keys that it does not know for notes, and computes on without them: another model than the
-checkpoint, and no word about it. Which keys a version knows is seen in the source of the architecture.
+checkpoint, and no word about it.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import transformers
 from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
 
+from cloud_target.engine.hf.keys import changes_nothing, is_known, is_note
+from cloud_target.engine.hf.quantised import KEY as QUANTISED
+from cloud_target.engine.hf.quantised import check_quantised
 from cloud_target.engine.hf.rope import flatten_rope, misread_rope
 from shared.errors import InputError
 
-# Keys of the checkpoints of this world that say nothing of what a model computes: files, tools, training, generation.
-_NOTES = re.compile(
-    r"^_|nextn|dropout|drop_prob|pdrop|init|version|dtype|token_id|tokenizer|label|loss|aux|summary|_dir$|_path$|unsloth|"
-    r"^(max_position_embeddings|transformers\.?js|gguf|is_llama|architectures|auto_map|task|problem_type|finetuning|pretraining|use_cache|n_ctx|"
-    r"output_|return_dict|tf_|torchscript|gradient_checkpoint|quantization|compression|cache_implementation|"
-    r"model_max_length|seq_length|max_length|min_length|do_sample|temperature|top_[kp]$|num_beams|repetition|"
-    r"length_penalty|early_stopping|no_repeat|bad_words|pruned_heads|prefix$|use_bfloat16|use_flash|flash_attn|fused|"
-    r"tensor_parallel|ep_size|slow_but_exact|model_type|name|license|base_model)"
-)
 # Keys that transformers 5 calls otherwise than transformers 4.
 _RENAMED = {"num_local_experts": "num_experts"}
-# Keys that say no more than what the architecture does anyway.
-_IMPLIED: dict[str, dict[str, object]] = {
-    "deepseek_v2": {"scoring_func": "softmax"},
-    "deepseek_v3": {"scoring_func": "sigmoid", "topk_method": "noaux_tc"},
-    "gpt_oss": {"swiglu_alpha": 1.702, "swiglu_limit": 7.0},
-}
-# Factors, which change nothing where they are 1.
-_FACTOR = re.compile(r"factor$|scale$|multiplier$|_mod$|_freq$")
 # What configurations call the longest text that a model was made for, tokens.
 _LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 
@@ -67,6 +50,7 @@ def read_configuration(source: str | Path) -> PretrainedConfig:
         raise InputError(
             f"{source} is an encoder-decoder model ({kind}), which does not go on from a text; take a decoder"
         )
+    check_quantised(raw, str(source))
     understood = _understood(raw, CONFIG_MAPPING[kind], str(source))
     config = CONFIG_MAPPING[kind].from_dict(understood)
     _check_read_back(config, understood, str(source))
@@ -134,7 +118,7 @@ def _understood(raw: dict[str, Any], kind: type[PretrainedConfig], source: str) 
     dropped = sorted(
         key
         for key, value in raw.items()
-        if not (is_known(key, kind) or _NOTES.search(key) or _changes_nothing(key, value, kind.model_type))
+        if not (is_known(key, kind) or is_note(key) or key == QUANTISED or changes_nothing(key, value, kind.model_type))
     )
     if dropped:
         raise InputError(
@@ -154,7 +138,7 @@ def _check_read_back(config: PretrainedConfig, raw: dict[str, Any], source: str)
     changed = [
         key
         for key, value in raw.items()
-        if type(value) in (int, float) and not _NOTES.search(key) and getattr(config, key, None) not in (None, value)
+        if type(value) in (int, float) and not is_note(key) and getattr(config, key, None) not in (None, value)
     ]
     changed += misread_rope(config, raw)
     if changed:
@@ -162,32 +146,3 @@ def _check_read_back(config: PretrainedConfig, raw: dict[str, Any], source: str)
             f"transformers {transformers.__version__} reads {', '.join(changed[:5])} in config.json of {source} as "
             "something else than it is; take another version of transformers"
         )
-
-
-def _changes_nothing(key: str, value: Any, kind: str) -> bool:
-    off = value is None or value is False or value in ("", [], {})
-    factor = type(value) in (int, float) and value == 1 and _FACTOR.search(key) is not None
-    return off or factor or _IMPLIED.get(kind, {}).get(key, off) == value
-
-
-def is_known(key: str, kind: type[PretrainedConfig]) -> bool:
-    """Whether this transformers does something with a key in configurations of a kind."""
-    words: frozenset[str] = _words(kind)  # type: ignore[arg-type]  # classes can be hashed, whatever theirs can
-    return key in words
-
-
-@cache
-def _words(kind: type[PretrainedConfig]) -> frozenset[str]:
-    """Every name in the source of the architecture, and all that the configuration's classes take."""
-    words: set[str] = set()
-    for base in kind.__mro__[:-1]:
-        words.update(vars(base), getattr(base, "__annotations__", {}), getattr(base, "attribute_map", {}) or {})
-        words.update(inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else ())
-        module = sys.modules[base.__module__]
-        if ".models." not in base.__module__:
-            words.update(re.findall(r"""["'](\w+)["']""", inspect.getsource(module)))
-            continue
-        for path in Path(str(module.__file__)).parent.glob("*.py"):
-            if path.name.startswith(("configuration_", "modeling_")):
-                words.update(re.findall(r"\w+", path.read_text(encoding="utf-8")))
-    return frozenset(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from transformers.utils import cached_file
 
 from cloud_target.engine.files import weight_files
 from cloud_target.engine.hf.configuration import read_configuration
+from cloud_target.engine.hf.quantised import check_not_quantised
 from cloud_target.engine.hf.typed import Loaded, from_pretrained
 from shared.errors import InputError, TandemError
 
@@ -31,6 +33,7 @@ def read_model(source: str | Path, dtype: torch.dtype, attention: str) -> PreTra
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    config = None
     try:
         config = read_configuration(source)
         if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
@@ -46,6 +49,7 @@ def read_model(source: str | Path, dtype: torch.dtype, attention: str) -> PreTra
     except Exception as error:  # a library, files of any age: anything can come
         if Path(source).is_dir():
             weight_files(Path(source))  # the likeliest reason has a better sentence
+        check_not_quantised(config, str(source), first_line(error))
         raise InputError(
             f"transformers {transformers.__version__} cannot load {source} as a causal language model "
             f"({first_line(error)}); get it again, whole"
@@ -106,13 +110,21 @@ def _check_values(model: PreTrainedModel, source: str | Path, dtype: torch.dtype
     doubtful = {name for name, weight in model.named_parameters() if weight.dtype.itemsize < dtype.itemsize}
     doubtful.update(getattr(model, "_tied_weights_keys", None) or ())
     for path in weight_files(Path(str(cached_file(str(source), "config.json"))).parent):
-        if path.suffix != ".safetensors":
-            continue
+        for name, weight in _weights(path, doubtful):
+            if not torch.equal(weight.to(dtype), model.get_parameter(name).to(dtype)):
+                raise InputError(
+                    f"transformers {transformers.__version__} reads weights of {source} as something else than "
+                    f"what is in the file ({name}): it rounds them, or ties them to others, as config.json says; "
+                    "get weights and configuration from the same place, or take another version"
+                )
+
+
+def _weights(path: Path, names: set[str]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Those of a file's weights that have one of the names."""
+    if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
-            for name in sorted(doubtful & set(file.keys())):
-                if not torch.equal(file.get_tensor(name).to(dtype), model.get_parameter(name).to(dtype)):
-                    raise InputError(
-                        f"transformers {transformers.__version__} reads weights of {source} as something else than "
-                        f"what is in the file ({name}): it rounds them, or ties them to others, as config.json says; "
-                        "get weights and configuration from the same place, or take another version"
-                    )
+            for name in sorted(names & set(file.keys())):
+                yield name, file.get_tensor(name)
+    elif names:
+        held = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        yield from ((name, held[name]) for name in sorted(names & held.keys()))

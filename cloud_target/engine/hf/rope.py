@@ -35,6 +35,7 @@ def flatten_rope(raw: dict[str, Any], known: Callable[[str], bool], source: str)
     Raises:
         InputError: they say what cannot be said in the words of this version.
     """
+    _check_said_once(raw, source)
     if hasattr(modeling_rope_utils, "RotaryEmbeddingConfigMixin"):
         return raw
     if not isinstance(raw.get("rope_parameters"), dict):
@@ -65,6 +66,35 @@ def flatten_rope(raw: dict[str, Any], known: Callable[[str], bool], source: str)
         _check_longrope(parameters, rest, source)
         rest["rope_scaling"] = _scaling(parameters)
     return rest
+
+
+def _check_said_once(raw: dict[str, Any], source: str) -> None:
+    """See that keys of both versions of transformers say the same, where a file has both: each reads its own.
+
+    Raises:
+        InputError: they contradict each other.
+    """
+    parameters = raw.get("rope_parameters")
+    if not isinstance(parameters, dict):
+        return
+    local, whole = _dictionary(parameters.get(_LOCAL)), _dictionary(parameters.get(_WHOLE)) or parameters
+    scaling = _dictionary(raw.get("rope_scaling"))
+    pairs = [(name, whole.get("rope_theta")) for name in _THETA]
+    pairs += [(name, whole.get("partial_rotary_factor")) for name in _SHARE]
+    pairs += [(_LOCAL_THETA, local.get("rope_theta"))]
+    said = [name for name, value in pairs if None not in (value, raw.get(name)) and raw[name] != value]
+    kinds = [of.get("rope_type", of.get("type", "default")) for of in (scaling, whole)]
+    if scaling and (kinds[0] != kinds[1] or any(whole.get(key, value) != value for key, value in scaling.items())):
+        said.append("rope_scaling")
+    if said:
+        raise InputError(
+            f"config.json of {source} says {said[0]} twice, and differently: beside rope_parameters and in them; take "
+            "out the one that is wrong"
+        )
+
+
+def _dictionary(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def misread_rope(config: PretrainedConfig, raw: dict[str, Any]) -> list[str]:

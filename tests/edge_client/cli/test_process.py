@@ -182,6 +182,14 @@ def test_a_reader_that_leaves_is_no_error(served):
     assert len(servicer.transport.released) == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed by a shell")
+def test_a_closed_standard_output_is_an_error():
+    command = f'"{sys.executable}" -m {DEVICE} Tom --mode local >&-'
+    run = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert run.returncode == 1
+    assert run.stderr == "edge-client: standard output is closed; check the disk, or whatever the text is written to\n"
+
+
 def test_a_text_over_grpc_is_the_one_without(edge, served):
     run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module=DEVICE)
     out, err = run.communicate(timeout=30)

@@ -37,8 +37,11 @@ def test_halves_and_files(tmp_path):
         GrpcTransport("gpu.example:1", Credentials(ca=file))
     with pytest.raises(InputError, match="cannot read"):
         read_token(file)
-    file.write_bytes(b"PEM")
-    assert Credentials(ca=str(file)).files() == Credentials(ca=file).files() == (b"PEM", None, None)
+    for content in (b"", b"PEM", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"x\.pem holds no certificate in PEM; give the authority") as refused:
+            Credentials(ca=str(file)).files()
+        assert refused.value.options == ("ca",)
 
 
 def test_the_command_line_and_the_environment(tmp_path, monkeypatch):

@@ -64,8 +64,11 @@ def test_a_silence_is_told_of_once_a_text():
     assert reader.outage.silence_is_news(1.0, reader.patience) == float("inf")
     assert not reader.outage.answered(reader.patience)
     assert [sentence for _, sentence in reader.told] == [
-        "the target at there:1 has not answered for a while; waiting for up to 59 seconds"
+        "the target at there:1 has not answered for a while; waiting for up to 59 seconds",
+        "the target at there:1 answers again",
     ]
+    assert not reader.outage.answered(reader.patience)
+    assert len(reader.told) == 2
 
 
 def test_nobody_is_told_of_what_nobody_waits_for():

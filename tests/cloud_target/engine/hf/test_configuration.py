@@ -179,6 +179,31 @@ def test_rotary_parameters_that_4_has_no_words_for_are_refused(tmp_path, rope, m
         read_configuration(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("beside", "within", "key"),
+    [
+        ({"rope_theta": 10000.0}, {"rope_theta": 500.0}, "rope_theta"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2.0}}, {"rope_theta": 1e4}, "rope_scaling"),
+        (
+            {"rope_scaling": {"rope_type": "linear", "factor": 2.0}},
+            {"rope_type": "linear", "factor": 4.0},
+            "rope_scaling",
+        ),
+        ({"rope_theta": 5.0}, {"full_attention": {"rope_theta": 6.0}}, "rope_theta"),
+    ],
+)
+def test_rotary_parameters_said_twice_must_be_the_same(tmp_path, beside, within, key):
+    edit(write_checkpoint(tmp_path), *OLD, "rope_parameters", rope_parameters=within, **beside)
+    with pytest.raises(InputError, match=f"says {key} twice, and differently"):
+        read_configuration(tmp_path)
+
+
+def test_rotary_parameters_said_twice_alike_are_read(tmp_path):
+    both = {"rope_theta": 500.0, "rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}
+    edit(write_checkpoint(tmp_path), *OLD, **both)
+    read_configuration(tmp_path)
+
+
 def test_the_length_of_texts_has_many_names_and_is_never_made_up():
     assert longest_text(LlamaConfig(max_position_embeddings=77)) == 77
     assert longest_text(MptConfig(max_seq_len=99)) == 99

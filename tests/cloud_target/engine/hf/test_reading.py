@@ -14,6 +14,7 @@ from transformers import T5Config, ViTConfig
 
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.export.checkpoint import load_checkpoint
 from shared.errors import InputError
 from tests.cloud_target.engine.checkpoints import write_checkpoint
 
@@ -82,6 +83,26 @@ def test_a_head_of_its_own_is_not_tied_in_silence(tmp_path):
     change_config(write_checkpoint(tmp_path), tie_word_embeddings=True)
     with pytest.raises(InputError, match=r"something else than what is in the file \(lm_head.weight\)"):
         load_target(str(tmp_path), "cpu")
+
+
+@pytest.mark.skipif(transformers.__version__ >= "5", reason="transformers 5 looks at the file")
+@pytest.mark.parametrize("zipped", [True, False])
+def test_nor_is_one_in_a_file_of_torch(tmp_path, zipped):
+    weights = load_file(write_checkpoint(tmp_path) / WEIGHTS)
+    (tmp_path / WEIGHTS).unlink()
+    torch.save(weights, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    load_target(str(tmp_path), "cpu")
+    change_config(tmp_path, tie_word_embeddings=True)
+    with pytest.raises(InputError, match=r"something else than what is in the file \(lm_head.weight\)"):
+        load_target(str(tmp_path), "cpu")
+
+
+@pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
+@pytest.mark.parametrize("load", [lambda path: load_target(path, "cpu"), load_checkpoint])
+def test_an_adapter_is_neither_left_out_nor_applied(tmp_path, load, file):
+    (write_checkpoint(tmp_path) / file).write_text("{}")
+    with pytest.raises(InputError, match=f"holds an adapter .{file}., .* merge it into its model first"):
+        load(str(tmp_path))
 
 
 def test_architectures_need_not_be_named(tmp_path):

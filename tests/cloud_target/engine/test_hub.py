@@ -1,0 +1,44 @@
+"""A hub that is out of reach: one sentence, at once, without the library's own lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cloud_target.export.checkpoint import load_checkpoint_tokens
+from shared.errors import InputError
+from tests.project.tree import ROOT
+
+_ASK = """
+from cloud_target.engine.files import find_directory
+from cloud_target.export.checkpoint import load_checkpoint_tokens
+from shared.errors import InputError
+for ask in (find_directory, load_checkpoint_tokens):
+    try:
+        ask("nobody/nothing")
+    except InputError as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_hub_out_of_reach_is_one_sentence(tmp_path):
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
+    begin = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, "-c", _ASK], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, timeout=90
+    )
+    assert time.monotonic() - begin < 20  # the library's own tries alone take longer
+    assert run.stderr == ""
+    sentences = run.stdout.splitlines()
+    assert len(sentences) == 2
+    assert all("nor to be had from the Hugging Face hub" in sentence for sentence in sentences)
+
+
+def test_pocket_is_no_draft_to_export():
+    with pytest.raises(InputError, match="pocket is no checkpoint of a draft: its bundle is part of edge-client"):
+        load_checkpoint_tokens("pocket")
