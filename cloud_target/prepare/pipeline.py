@@ -83,7 +83,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
             )
         words = wording(pair.tokenizer, read_split(documents, "calibrate"))
         report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, seen)
-        _publish(settings, pair, draft, heads, cells, spread, seen, words, report)
+        _publish(settings, pair, draft, heads, cells, spread, seen, words, report, tell)
         return report
 
 
@@ -198,6 +198,7 @@ def _publish(
     seen: list[Familiar],
     words: Wording,
     report: dict[str, Any],
+    tell: Callable[[str], None],
 ) -> None:
     make_bundle(
         draft.directory,
@@ -211,6 +212,7 @@ def _publish(
         wording=words,
         pages={"report.json": _as_json(report), "report.html": page(report)},
         name=report["name"],
+        tell=lambda line: tell(f"  {line}"),
     )
 
 
