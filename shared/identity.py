@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from shared.reading import reading
+
 _LENGTH = 32
 
 
 def tokenizer_fingerprint(tokenizer: Tokenizer) -> str:
-    """Digest of the mapping from token to id, special tokens included; padding of the vocabulary does not count."""
-    vocabulary = sorted(tokenizer.get_vocab(with_added_tokens=True).items(), key=lambda item: item[1])
-    return _digest([json.dumps(vocabulary, ensure_ascii=False, separators=(",", ":")).encode()])
+    """Digest of how a tokenizer reads and writes (`shared.reading`); padding of the vocabulary does not count."""
+    return _digest(line.encode() for line in reading(tokenizer))
 
 
 def file_digest(path: str | Path) -> str:

@@ -17,25 +17,9 @@ from tokenizers import Tokenizer
 
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
+from shared.reading import PROBES, probing_texts
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-# Texts whose ids must be those of transformers: languages, spaces everywhere, signs, parts of characters, and length.
-PROBES = (
-    "",
-    "Hi",
-    " Hi",
-    "  two  spaces   three ",
-    "a\nb\n\nc\r\n\td\n",
-    "\n",
-    "Once upon a time there was a little girl. She didn't like it, did she? 3.14 and 12,345!",
-    "Grüße aus Köln, naïve café — “quoted” … ½ № ﬁ \uff21",
-    "cafe\u0301 \u00a0\u200b\ufeff\u3000x",
-    "你好,世界!日本語のテキスト。 한국어 문장 ไทย हिन्दी العربية עברית",
-    "😀👩‍👩‍👧‍👦 🏳️‍🌈 ❤️",
-    "def f(x):\n    return {'a': [x, -1]}  # <b>&amp;</b>",
-    "\x00\x01 \x7f \ud7ff \U0010fffd",
-    "word " * 700,
-)
 
 
 @dataclass(frozen=True)
@@ -190,9 +174,7 @@ def _compare(made: Tokens, name: str) -> None:
     Raises:
         InputError: they are not.
     """
-    added = [token.content for token in made.tokenizer.get_added_tokens_decoder().values()][:200]
-    spelled = [text for token in added for text in (f"a{token}b", f" {token} x", token)]
-    for text in (*PROBES, *spelled, "".join(added)):
+    for text in probing_texts(made.tokenizer):
         wanted = [id for id in made.original(text, verbose=False).input_ids if id not in made.foreign]
         if (ids := made.tokenizer.encode(text).ids) != wanted:
             raise InputError(

@@ -17,9 +17,10 @@ from cloud_target.engine.tokens import read_tokens
 from cloud_target.export.builder import write_model
 from cloud_target.export.chat import usable_chat
 from cloud_target.export.check import Differences
-from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokens
+from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokens, tell_reading
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, take_draft
+from cloud_target.export.endings import declared_ends, united_ends
 from cloud_target.export.head import baseline_head, read_head
 from cloud_target.export.quantise import Agreement
 from shared.chat.template import ChatTemplate
@@ -31,12 +32,20 @@ from shared.tokenizer import load_tokenizer
 
 @dataclass(frozen=True)
 class Target:
-    """Whom a bundle is made for: its name, its fingerprint as the server gives it, its tokenizer and chat template."""
+    """Whom a bundle is made for.
+
+    Attributes:
+        name, fingerprint: as its server gives them.
+        tokenizer: its own.
+        chat: its chat template, if it has one that a device can use.
+        end_ids: tokens that end its texts.
+    """
 
     name: str
     fingerprint: str
     tokenizer: Tokenizer
     chat: ChatTemplate | None = None
+    end_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,17 +91,18 @@ def make_bundle(
     """Put everything that a device needs into one directory.
 
     Args:
-        draft: directory or hub id of a causal language model, which is exported; or a bundle, whose draft and tokenizer
-            are kept byte for byte.
+        draft: directory or hub id of a causal language model, which is exported; or a bundle, whose draft is kept byte
+            for byte.
         out: the bundle's directory; an older bundle there is replaced, anything else is left alone.
-        target: whom the verifier was trained for; its tokenizer must be the draft's.
+        target: whom the verifier was trained for. Its tokens must be the draft's; how it reads texts goes before how
+            the draft does, for the text is to be the target's.
         verifier: a head made by `export_head`; None for the baseline that needs no training.
         calibration: from budget to threshold, measured with this verifier.
         calibrated_draft: SHA-256 of the `draft.onnx` that the calibration was measured with, if that is known.
         doubts: what the verifier's doubts are like in the calibration's text.
         familiar: how the calibration's text looks to the draft.
         wording: how its documents are worded.
-        end_ids: tokens that end a text; None for those that the draft names.
+        end_ids: tokens that end a text; None for those that the draft or the target names.
         dtype: of the draft's weights, "float32" (default) or "int8".
         kind: "shared-buffer", "concat", or "auto" (default) for the first where it can be.
         context: longest sequence in tokens; None for the checkpoint's, at most `DEFAULT_CONTEXT`.
@@ -119,16 +129,23 @@ def make_bundle(
         made = export_draft(draft, dtype or DTYPES[0], kind or KINDS[0], context, tell, least_agreement)
     head = baseline_head(made.graph.hidden) if verifier is None else read_head(verifier, made.graph.hidden)
     chat = target.chat if target and target.chat else made.chat
+    tokenizer = made.tokenizer
+    ends = list(made.end_ids if end_ids is None else end_ids)
+    if target is not None:
+        tokenizer = target.tokenizer
+        tell_reading(made.tokenizer, tokenizer, tell)
+        if end_ids is None:
+            ends = united_ends(made.end_ids, target.end_ids, tokenizer, tell)
     if chat is None:
         tell("no chat template: the bundle takes plain prompts only")
     manifest = Manifest(
         name=name or made.name,
         target_name=target.name if target else "no target in particular",
         target_fingerprint=target.fingerprint if target else "",
-        tokenizer_fingerprint=tokenizer_fingerprint(made.tokenizer),
+        tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
         vocabulary=made.vocabulary,
         context=made.context,
-        end_ids=list(made.end_ids if end_ids is None else end_ids),
+        end_ids=ends,
         draft=made.graph,
         probe=made.probe,
         calibration=list(calibration),
@@ -142,6 +159,8 @@ def make_bundle(
     try:
         scratch.mkdir(parents=True)
         made.write(scratch)
+        if target is not None:
+            tokenizer.save(str(scratch / "tokenizer.json"))
         write_model(head, scratch / "verifier.onnx")
         for page, text in pages.items():
             (scratch / page).write_text(text, encoding="utf-8")
@@ -189,8 +208,10 @@ def identify_target(source: str) -> Target:
     directory = find_directory(source)
     local = Path(source).expanduser().is_dir()
     name = "pocket-target" if source == POCKET else directory.resolve().name if local else source
-    tokens = read_tokens(directory if local or source == POCKET else source)
-    return Target(name, target_fingerprint(directory), tokens.tokenizer, usable_chat(tokens))
+    place = directory if local or source == POCKET else source
+    tokens = read_tokens(place)
+    ends = declared_ends(place, tokens.tokenizer)
+    return Target(name, target_fingerprint(directory), tokens.tokenizer, usable_chat(tokens, ends), tuple(ends))
 
 
 def read_calibration(path: str | Path) -> list[Calibration]:

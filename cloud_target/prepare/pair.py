@@ -29,7 +29,7 @@ class Pair:
     """A draft and a target that share their tokens. The target's weights are loaded when they are first needed.
 
     Attributes:
-        tokenizer: of the draft, which the edge will use.
+        tokenizer: of the target, which the edge will use: the text is the target's, and so is how a prompt is read.
         vocabulary: number of token ids.
         draft_is_bundle: whether the draft's graph exists already.
 
@@ -44,8 +44,8 @@ class Pair:
         if self.draft_is_bundle:
             refuse_changes(settings.dtype, settings.kind, settings.context)
         self._target = str(POCKET_DIRECTORY) if settings.target == POCKET else settings.target
-        self.tokenizer: Tokenizer = draft_tokenizer(settings.draft)
-        check_same_tokens(self.tokenizer, load_checkpoint_tokens(self._target).tokenizer)
+        self.tokenizer: Tokenizer = load_checkpoint_tokens(self._target).tokenizer
+        check_same_tokens(draft_tokenizer(settings.draft), self.tokenizer)
         self.vocabulary = vocabulary_size(self.tokenizer)
 
     @cached_property

@@ -83,7 +83,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
             )
         words = wording(pair.tokenizer, read_split(documents, "calibrate"))
         report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, spread, seen)
-        _publish(settings, pair, draft, heads, cells, spread, seen, words, report)
+        _publish(settings, pair, draft, heads, cells, spread, seen, words, report, tell)
         return report
 
 
@@ -200,6 +200,7 @@ def _publish(
     seen: list[Familiar],
     words: Wording,
     report: dict[str, Any],
+    tell: Callable[[str], None],
 ) -> None:
     make_bundle(
         draft.directory,
@@ -213,6 +214,7 @@ def _publish(
         wording=words,
         pages={"report.json": _as_json(report), "report.html": page(report)},
         name=report["name"],
+        tell=lambda line: tell(f"  {line}"),
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 
 from cloud_target.engine.hf.fitness import refuse_unfit
-from cloud_target.export.checkpoint import end_ids
+from cloud_target.export.endings import end_ids
 from cloud_target.training.card import write_card
 from cloud_target.training.corpus import UNSEEN, encode_corpus, hold_out, write_documents
 from cloud_target.training.distil import distil
@@ -81,7 +81,7 @@ def own_text_command(settings: OwnTextSettings) -> None:
         OWN_SAMPLINGS,
         settings.run_length,
         settings.tokens,
-        end_ids(target, tokenizer),
+        end_ids((target.generation_config, target.config), tokenizer),
         settings.minutes,
         batch=settings.batch,
         seed=settings.seed,

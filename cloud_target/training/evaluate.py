@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 
-from cloud_target.export.checkpoint import end_ids
+from cloud_target.export.endings import end_ids
 from cloud_target.training.corpus import encode_corpus, encode_documents, padded_batches, read_documents
 from cloud_target.training.label import Rows, Steps, label
 from cloud_target.training.models import run
@@ -79,7 +79,7 @@ def label_dev(
 
     Own text is labelled with the sampling that wrote it, documents (half as many) with each of `settings`.
     """
-    found, number, ends = [], 0, end_ids(target, tokenizer)
+    found, number, ends = [], 0, end_ids((target.generation_config, target.config), tokenizer)
     for path in paths:
         corpus = encode_corpus(tokenizer, [path], seed)[:documents]
         name = Path(path).name

@@ -1,29 +1,32 @@
 """A conversation as token ids, in which only the template writes control tokens.
 
-A turn may hold the string of a special token, by accident or to pretend that another turn begins. Where one does, the
-conversation is rendered with other characters in the place of those that such strings are made of: what then still
-spells a control token comes from the template. These are given names that nobody can know, and a copy of the tokenizer
-that has the control tokens under these names only encodes the whole; so what the turns spell stays ordinary text.
+A turn may hold the string of a special token, or a part that the template completes, by accident or to pretend that
+another turn begins. Where one does, the conversation is rendered with other characters in the place of those that such
+strings are made of: what then still spells a control token comes from the template. These are given names that nobody
+can know, and a copy of the tokenizer that has the control tokens under these names only encodes the whole; so what the
+turns spell stays ordinary text.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import secrets
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any
 
 from tokenizers import Tokenizer
 
+from shared.chat.guarded import Guarded
 from shared.chat.rendering import render
 from shared.chat.template import ChatTemplate, Message, check_messages
-from shared.errors import InputError
+from shared.errors import InputError, TandemError
 
 # Characters without meaning (a private plane of Unicode), to stand for others while a template runs.
 _PRIVATE = range(0xF0000, 0xFFFFE)
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+# Roles that templates put into their tokens without naming them, and a word that is in no token.
+_ROLES = {"system", "developer", "user", "assistant", "model", "tool", "function", "ipython", "observation"}
+_NO_ROLE = "zqxj"
 
 
 class ChatEncoder:
@@ -61,16 +64,51 @@ class ChatEncoder:
         """
         turns = check_messages(messages)
         try:
-            text = render(self._template, turns)
-            if self._may_forge([value for turn in turns for name, value in turn.items() if name != "role"]):
-                ids = self._encode_guarded(turns)
-            else:
-                ids = self._ids(text)
+            self._refuse_forging_roles(turns)
+            ids = self._encode(turns)
         except (TypeError, UnicodeError):
             raise InputError("the chat is not valid Unicode text; give it as UTF-8") from None
         if not ids:
             raise InputError("the chat template writes nothing for these turns; give others")
         return ids
+
+    def _encode(self, turns: list[dict[str, str]]) -> list[int]:
+        """The ids of the way that changes least of those in which the control tokens are the template's own."""
+        ids = self._ids(render(self._template, turns))
+        own = self._own_control(turns)
+        contents = [value for turn in turns for name, value in turn.items() if name != "role"]
+        if own in (None, self._control_of(ids)) and not self._may_forge(contents):
+            return ids
+        ids = self._encode_guarded(turns, self._telling)
+        return ids if own in (None, self._control_of(ids)) else self._encode_guarded(turns, self._every)
+
+    def _own_control(self, turns: list[dict[str, str]]) -> list[int] | None:
+        """The control tokens that the template writes whatever the turns say; None if it needs to read them."""
+        try:
+            return self._control_of(self._encode_guarded(turns, self._every))
+        except TandemError:
+            return None
+
+    def _control_of(self, ids: list[int]) -> list[int]:
+        return [id for id in ids if id in self.control_ids and id != self._unknown_id]
+
+    def _refuse_forging_roles(self, turns: list[dict[str, str]]) -> None:
+        """A template writes `<|role|>` of any word, and so a role that nobody foresaw can be another token.
+
+        Raises:
+            InputError: one does that here.
+        """
+        source = self._template.source
+        for role in {turn["role"] for turn in turns} - _ROLES:
+            if f"'{role}'" in source or f'"{role}"' in source:
+                continue
+            others = [turn | {"role": _NO_ROLE} if turn["role"] == role else turn for turn in turns]
+            own = self._own_control(turns)
+            if own is not None and own != self._own_control(others):
+                raise InputError(
+                    f"the chat role {role!r} would make another special token of what the template writes around it; "
+                    "give a role that the template knows, such as user or assistant"
+                )
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -93,22 +131,37 @@ class ChatEncoder:
             return unknown
         return self._control.get(model.unk_token)
 
-    def _encode_guarded(self, turns: list[dict[str, str]]) -> list[int]:
-        characters = "".join(sorted({one for token in self._control for one in _telling(token)}))
+    @cached_property
+    def _telling(self) -> str:
+        """The characters by which control tokens are told from words."""
+        return "".join(sorted({one for token in self._control for one in _telling(token)}))
+
+    @cached_property
+    def _every(self) -> str:
+        """Those of which any control token could be made, in plain text and in the tokens' own writing."""
+        return "".join(sorted({one for one in (*_ASCII, *"".join(self._control)) if not one.isspace()}))
+
+    def _encode_guarded(self, turns: list[dict[str, str]], characters: str) -> list[int]:
+        """The ids when these characters of the turns are kept from the template; with `_every`, all but spaces are."""
+        more: list[str] = []
+        if characters is self._every:
+            said = "".join(value for turn in turns for name, value in turn.items() if name != "role")
+            more = sorted({one for one in said if not one.isspace()} - {*characters})
         known = {self._template.source, *(value for turn in turns for value in turn.values())}
-        free = (one for one in map(chr, _PRIVATE) if not any(one in text for text in known))
-        marks = "".join(islice(free, len(characters)))
-        there, back = str.maketrans(characters, marks), str.maketrans(marks, characters)
+        used = set().union(*known)
+        marks = "".join(islice((one for one in map(chr, _PRIVATE) if one not in used), len(characters) + len(more)))
+        hidden = (characters + "".join(more))[: len(marks)]
+        there, back = str.maketrans(hidden, marks), str.maketrans(marks, hidden)
         marked = [
             {name: value if name == "role" else value.translate(there) for name, value in turn.items()}
             for turn in turns
         ]
-        text = render(self._template, marked, marked=(characters, marks))
+        text = render(self._template, marked, marked=(characters, marks[: len(characters)]))
         return self._guarded.encode(text, back)
 
     @cached_property
-    def _guarded(self) -> _Guarded:
-        return _Guarded(self._tokenizer, self._control)
+    def _guarded(self) -> Guarded:
+        return Guarded(self._tokenizer, self._control)
 
 
 def _telling(token: str) -> str:
@@ -117,39 +170,3 @@ def _telling(token: str) -> str:
     Words, such as roles, keep theirs, so that a template can still compare them.
     """
     return "".join(one for one in token if not (one.isalnum() or one.isspace() or one in "_-")) or token[0]
-
-
-class _Guarded:
-    """A copy of a tokenizer that knows its control tokens under secret names only."""
-
-    def __init__(self, tokenizer: Tokenizer, control: dict[str, int]) -> None:
-        secret = secrets.token_hex(16)  # letters and digits, which no normalizer changes
-        self._names = {token: f"{secret}{number:06x}z" for number, token in enumerate(control)}
-        longest_first = sorted(control, key=len, reverse=True)
-        self._written = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-        self._tokenizer = Tokenizer.from_str(json.dumps(_renamed(json.loads(tokenizer.to_str()), self._names)))
-        self._id_of = {self._tokenizer.token_to_id(name): control[token] for token, name in self._names.items()}
-
-    def encode(self, text: str, back: dict[int, int]) -> list[int]:
-        """The ids of a text; the characters that stand for others in it are replaced by `back`."""
-        named = self._written.sub(lambda match: self._names[match[0]], text).translate(back)
-        ids = self._tokenizer.encode(named, add_special_tokens=False).ids
-        return [self._id_of.get(id, id) for id in ids]
-
-
-def _renamed(state: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """A tokenizer's state with other names for some tokens, in its model too: text must not lead there by that way."""
-    for token in state["added_tokens"]:
-        token["content"] = names.get(token["content"], token["content"])
-    model = state["model"]
-    vocabulary = model["vocab"]
-    if isinstance(vocabulary, dict):
-        model["vocab"] = {names.get(token, token): id for token, id in vocabulary.items()}
-    else:
-        model["vocab"] = [[names.get(token, token), score] for token, score in vocabulary]
-    if model.get("unk_token") in names:
-        model["unk_token"] = names[model["unk_token"]]
-    if "merges" in model:
-        pairs = [tuple(merge.split(" ", 1)) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
-        model["merges"] = [list(pair) for pair in pairs if not {*pair, "".join(pair)} & names.keys()]
-    return state | {"truncation": None, "padding": None, "post_processor": None}

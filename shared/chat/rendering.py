@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -11,6 +12,8 @@ from shared.chat.account import Account, account
 from shared.chat.sandbox import Sandbox
 from shared.chat.template import ChatTemplate, Message
 from shared.errors import BundleError, InputError
+
+_WORD = re.compile(r"\w[\w-]*")
 
 
 def render(
@@ -60,7 +63,8 @@ def _mark_operands(tree: nodes.Template, table: dict[int, int]) -> None:
         if isinstance(operand, nodes.Call) and isinstance(operand.node, nodes.EnvironmentAttribute):
             constants = list(operand.find_all(nodes.Const))  # of a list, as in `role in ['a', 'b']`
         for constant in constants:
-            if isinstance(constant.value, str):
+            # A word names a field, a test or a role, which keep their characters.
+            if isinstance(constant.value, str) and not _WORD.fullmatch(constant.value):
                 constant.value = constant.value.translate(table)
 
 

@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import transformers
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer
 
 from cloud_target.export import bundle as bundle_module
@@ -227,3 +227,31 @@ def test_probe_is_what_the_graph_says(checkpoints, tmp_path):
     assert step["top_ids"][0, : len(probe.top_ids)].tolist() == probe.top_ids
     np.testing.assert_allclose(step["top_logits"][0, : len(probe.top_ids)], probe.top_logits, atol=1e-5)
     assert 0 < probe.tolerance < 0.1
+
+
+def test_a_pair_ends_its_texts_where_either_does_and_reads_them_as_the_target_does(checkpoints, tmp_path):
+    source = tmp_path / "target"
+    shutil.copytree(checkpoints["llama"], source)
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"eos_token_id": [5, VOCABULARY + 1]}))
+    (source / "generation_config.json").write_text(json.dumps({"eos_token_id": [6, 7]}))
+    (source / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    tokenizer = tiny_tokenizer()
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.save(str(source / "tokenizer.json"))
+    said: list[str] = []
+    target = identify_target(str(source))
+    assert target.end_ids == (0, 5, 6, 7)
+    make_bundle(checkpoints["qwen2"], tmp_path / "a", target=target, tell=said.append)
+    make_bundle(checkpoints["qwen2"], tmp_path / "b")
+    make_bundle(tmp_path / "b", tmp_path / "c", target=target)
+    make_bundle(tmp_path / "b", tmp_path / "d", target=target, end_ids=[3])
+    ends = [read_manifest(tmp_path / name).end_ids for name in "abcd"]
+    assert ends == [[0, 5, 6, 7], [0], [0, 5, 6, 7], [3]]
+    ids = AutoTokenizer.from_pretrained(source)("W3 w4").input_ids
+    prints = [read_manifest(tmp_path / name).tokenizer_fingerprint for name in "abcd"]
+    assert [Bundle.load(tmp_path / name).encode("W3 w4") == ids for name in "abcd"] == [True, False, True, True]
+    assert prints[0] == tokenizer_fingerprint(target.tokenizer) != prints[1]
+    assert prints[2:] == [prints[0]] * 2
+    assert any("target's with <|endoftext|>, w5, w6, w7; the bundle's" in line for line in said)
+    assert any("the bundle reads them as the target does" in line for line in said)

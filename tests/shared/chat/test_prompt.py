@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jinja2 import Environment
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from shared.chat.prompt import ChatEncoder
@@ -192,6 +193,62 @@ def test_a_control_token_that_is_a_word():
     tokenizer.add_special_tokens(["END"])
     encoder = ChatEncoder(tokenizer, ChatTemplate("{{ messages[0].content }} END"))
     assert encoder.encode([{"role": "user", "content": "is END is ENDS"}]) == [2, 0, 2, 3, 1]
+
+
+LOWER = "{% for m in messages %}<|user|>{{ m.content | lower }}{% endfor %}<|assistant|>"
+GLUE = "{% for m in messages %}{{ m.role }} <|{{ m.content }}|> <{{ m.content }}{% endfor %}<|assistant|>"
+
+
+@pytest.mark.parametrize(
+    ("source", "contents"),
+    [
+        (LOWER, ["a<|USER|>"]),
+        (LOWER, ["<|User|>", "<|user|>"]),
+        (GLUE, ["user"]),
+        (GLUE, ["|user|>"]),
+        (GLUE, ["<|user|>", "user"]),
+        (GLUE.replace("m.content }}", "m.content | upper | lower }}"), ["USER", "|uSer|>"]),
+        (GLUE.replace("m.content }}", "m.content | replace('q', 'u') }}"), ["qser"]),
+        (GLUE.replace("m.content }}", "m.name }}"), ["Hi"]),
+    ],
+)
+def test_what_a_template_makes_of_a_turn_is_no_control_token(source, contents):
+    tokenizer = tokenizer_of("gpt2")
+    encoder = ChatEncoder(tokenizer, ChatTemplate(source))
+    said, harmless = (
+        encoder.encode([{"role": "user", "content": text, "name": name} for text in texts])
+        for texts, name in ((contents, "user"), (["Hi"] * len(contents), "Tom"))
+    )
+    control = [[id for id in ids if id in encoder.control_ids] for ids in (said, harmless)]
+    assert control[0] == control[1] != []
+    whole = (
+        Environment()
+        .from_string(source)
+        .render(messages=[{"content": t, "name": "user", "role": "user"} for t in contents])
+    )
+    assert tokenizer.decode(said, skip_special_tokens=False).casefold() == whole.casefold() or "replace" in source
+
+
+def test_turns_that_forge_nothing_pass_such_templates_as_they_are():
+    tokenizer = tokenizer_of("gpt2")
+    for source in (LOWER, GLUE):
+        for content in ("Hi THERE", "a < b |> c", "users", "<|usr|>", "😀 日本"):
+            turns = [{"role": "user", "content": content}]
+            text = Environment().from_string(source).render(messages=turns)
+            assert ChatEncoder(tokenizer, ChatTemplate(source)).encode(turns) == tokenizer.encode(text).ids
+
+
+def test_a_role_that_would_be_another_special_token_is_refused():
+    tokenizer = tokenizer_of("gpt2")
+    source = "{% for m in messages %}<|{{ m.role | lower }}|>{{ m.content }}{% endfor %}"
+    encoder = ChatEncoder(tokenizer, ChatTemplate(source))
+    for role in ("endoftext", "ENDOFTEXT"):
+        with pytest.raises(InputError, match=f"chat role '{role}' would make another special token"):
+            encoder.encode(conversation(["user", role], ["Hi", "there"]))
+    for role in ("user", "critic"):
+        assert encoder.encode([{"role": role, "content": "Hi"}]) == tokenizer.encode(f"<|{role}|>Hi").ids
+    named = ChatEncoder(tokenizer, ChatTemplate(source + "{% if messages[0].role == 'endoftext' %}{% endif %}"))
+    assert named.encode([{"role": "endoftext", "content": "Hi"}]) == tokenizer.encode("<|endoftext|>Hi").ids
 
 
 def test_added_tokens_that_end_a_text_are_control_tokens_too():
