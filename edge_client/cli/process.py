@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO
+from typing import TextIO, cast
 
 BROKEN_PIPE = 141  # as shells report SIGPIPE; other signals are reported in the same way
 
@@ -70,11 +70,11 @@ def signals_end_it() -> Iterator[None]:
 
 
 def open_closed_streams() -> None:
-    """Whoever starts a program may have closed its streams (`<&-`): there is nothing to read, and no place for a text."""
+    """Streams that the caller has closed (`<&-`): there is nothing to read, and no place for a text."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nothing = open(os.devnull, mode)  # noqa: SIM115 - for as long as the process lives
-            setattr(sys, name, _Closed(nothing) if name == "stdout" else nothing)
+            setattr(sys, name, _Closed(cast(TextIO, nothing)) if name == "stdout" else nothing)
 
 
 def leave_the_pipe() -> int:
