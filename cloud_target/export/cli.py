@@ -56,7 +56,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "--target",
         type=typed_place,
         metavar="DIR|HUB_ID",
-        help="the target that the bundle is for; must have the draft's tokenizer",
+        help="the target that the bundle is for; must have the draft's tokens",
     )
     parser.add_argument(
         "--verifier", type=typed_place, metavar="FILE.onnx", help="a trained head (default: the untrained baseline)"

@@ -77,7 +77,7 @@ class ChatEncoder:
         ids = self._ids(render(self._template, turns))
         own = self._own_control(turns)
         contents = [value for turn in turns for name, value in turn.items() if name != "role"]
-        if own in (None, self._control_of(ids)) and not self._may_forge(contents):
+        if own == self._control_of(ids) and not self._may_forge(contents):
             return ids
         ids = self._encode_guarded(turns, self._telling)
         return ids if own in (None, self._control_of(ids)) else self._encode_guarded(turns, self._every)
