@@ -15,6 +15,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from cloud_target.engine.files import read_config
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from shared.reading import PROBES, probing_texts
@@ -28,7 +29,7 @@ class Tokens:
 
     Attributes:
         tokenizer: gives the ids that transformers gives, neither cut nor padded.
-        chat: its chat template; None if it has none.
+        chat: its chat template; None if it has none that can be carried.
         original: what transformers made of the files, a `PreTrainedTokenizerFast`.
         foreign: ids that it gives, and that are none of the checkpoint's.
     """
@@ -54,7 +55,7 @@ def read_tokens(source: str | Path) -> Tokens:
     state = json.loads(theirs.backend_tokenizer.to_str()) | {"truncation": None, "padding": None}
     foreign = _foreign(theirs, path if path.is_dir() else None, name)
     tokenizer = Tokenizer.from_str(json.dumps(_without(state, foreign)))
-    tokens = Tokens(tokenizer, _chat(theirs, foreign, name), theirs, frozenset(foreign.values()))
+    tokens = Tokens(tokenizer, _chat(theirs, foreign), theirs, frozenset(foreign.values()))
     _compare(tokens, name)
     return tokens
 
@@ -66,7 +67,12 @@ def _load(source: str, name: str) -> Any:
     logging.set_verbosity_error()
     try:
         try:
-            loaded = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+            try:
+                loaded = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+            except (KeyError, TypeError):  # of a chat template in no known form, which is no reason to stop
+                loaded = AutoTokenizer.from_pretrained(
+                    source, use_fast=True, trust_remote_code=False, chat_template=None
+                )
             loaded(list(PROBES), verbose=False)
         except Exception:
             # Where no file says which class reads it, it is what tokenizer.json says.
@@ -76,6 +82,8 @@ def _load(source: str, name: str) -> Any:
         if len(loaded) <= len(loaded.added_tokens_decoder):  # transformers 5 makes one of no file at all
             raise ValueError("its files hold no vocabulary")
     except Exception as error:  # the hub's, the library's and transformers' own errors have no common base
+        if (Path(source) / "config.json").is_file():
+            read_config(Path(source))  # where that is damaged, nothing else is the reason
         if Path(source).is_dir() and not (Path(source) / "tokenizer.json").is_file():
             raise InputError(
                 f"{name} has no tokenizer.json, and transformers cannot make one here ({_first_line(error)}); load the "
@@ -184,8 +192,9 @@ def _compare(made: Tokens, name: str) -> None:
             )
 
 
-def _chat(theirs: Any, foreign: dict[str, int], name: str) -> ChatTemplate | None:
-    """The template that transformers would use, with what it would give to it by name."""
+def _chat(theirs: Any, foreign: dict[str, int]) -> ChatTemplate | None:
+    """The template that transformers would use, with what it would give to it by name; None too where it is no text, or
+    longer than any that is in use."""
     template = theirs.chat_template
     if isinstance(template, dict):
         template = template.get("default")
@@ -198,8 +207,8 @@ def _chat(theirs: Any, foreign: dict[str, int], name: str) -> ChatTemplate | Non
     made = ChatTemplate(template, named)
     try:
         made.check("chat")
-    except ValueError as error:
-        raise InputError(f"the chat template of {name} cannot be carried: {error}; mend it") from None
+    except ValueError:
+        return None
     return made
 
 

@@ -34,6 +34,8 @@ def usable_chat(
         tell: is told why there is one that is of no use.
     """
     if tokens.chat is None:
+        if tokens.original.chat_template:
+            tell("the chat template is left out: it is not one text, or longer than any that is in use")
         return None
     encoder = ChatEncoder(tokens.tokenizer, tokens.chat, end_ids)
     spelled = set(tokens.tokenizer.get_added_tokens_decoder().values())

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TextIO, cast
+from typing import IO
 
 BROKEN_PIPE = 141  # as shells report SIGPIPE; other signals are reported in the same way
 
@@ -30,7 +30,7 @@ class _Closed(io.TextIOBase):
         place: keeps the descriptor from being given to another file, which would then get the text.
     """
 
-    def __init__(self, place: TextIO) -> None:
+    def __init__(self, place: IO[str]) -> None:
         self._place = place
 
     def close(self) -> None:
@@ -73,8 +73,8 @@ def open_closed_streams() -> None:
     """Streams that the caller has closed (`<&-`): there is nothing to read, and no place for a text."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            nothing = open(os.devnull, mode)  # noqa: SIM115 - for as long as the process lives
-            setattr(sys, name, _Closed(cast(TextIO, nothing)) if name == "stdout" else nothing)
+            nothing = open(os.devnull, mode)  # noqa: SIM115 - for the process's life
+            setattr(sys, name, _Closed(nothing) if name == "stdout" else nothing)
 
 
 def leave_the_pipe() -> int:

@@ -54,6 +54,7 @@ def read_configuration(source: str | Path) -> PretrainedConfig:
     understood = _understood(raw, CONFIG_MAPPING[kind], str(source))
     config = CONFIG_MAPPING[kind].from_dict(understood)
     _check_read_back(config, understood, str(source))
+    _check_window(config, str(source))
     return config
 
 
@@ -127,6 +128,21 @@ def _understood(raw: dict[str, Any], kind: type[PretrainedConfig], source: str) 
             "out what does not change what the model computes"
         )
     return raw
+
+
+def _check_window(config: PretrainedConfig, source: str) -> None:
+    """See that each token looks back at one at least.
+
+    Raises:
+        InputError: it does not.
+    """
+    text = config.get_text_config()
+    window = getattr(text, "sliding_window", None)
+    if isinstance(window, int) and window < 1 and getattr(text, "use_sliding_window", True):
+        raise InputError(
+            f"config.json of {source} says sliding_window {window}, and a window holds at least one token; write null "
+            "for none, or get it again"
+        )
 
 
 def _check_read_back(config: PretrainedConfig, raw: dict[str, Any], source: str) -> None:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer, processors
 
 from cloud_target.engine.files import POCKET_DIRECTORY
 from cloud_target.engine.tokens import Tokens, read_tokens
+from cloud_target.export.chat import usable_chat
 from edge_client.bundles.pocket import POCKET
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
@@ -191,6 +192,19 @@ def test_no_fast_tokenizer_is_refused(tmp_path, settings):
     assert "\n" not in str(caught.value)
 
 
-def test_a_template_that_is_too_long_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"chat template of .* cannot be carried"):
-        read_tokens(write("gpt2", tmp_path, chat_template=" " * (1 << 19)))
+@pytest.mark.parametrize("template", [" " * (1 << 19), 5, True, {"default": 4}, [1], ["a"], [{"name": "default"}]])
+def test_a_template_that_cannot_be_carried_costs_the_chat_alone(tmp_path, template):
+    path = write("gpt2", tmp_path) / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": template}))
+    tokens = read_tokens(tmp_path)
+    assert tokens.chat is None
+    assert tokens.tokenizer.encode("Hi").ids
+    said: list[str] = []
+    assert usable_chat(tokens, tell=said.append) is None
+    assert all(sentence.startswith("the chat template is left out: it is not one text") for sentence in said)
+
+
+def test_a_broken_configuration_is_named_before_a_missing_tokenizer(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json cannot be read"):
+        read_tokens(tmp_path)

@@ -204,6 +204,13 @@ def test_rotary_parameters_said_twice_alike_are_read(tmp_path):
     read_configuration(tmp_path)
 
 
+@pytest.mark.parametrize("window", [0, -1])
+def test_a_window_of_nothing_is_refused(tmp_path, window):
+    edit(write_checkpoint(tmp_path), model_type="mistral", sliding_window=window)
+    with pytest.raises(InputError, match=f"says sliding_window {window}, and a window holds at least one token"):
+        read_configuration(tmp_path)
+
+
 def test_the_length_of_texts_has_many_names_and_is_never_made_up():
     assert longest_text(LlamaConfig(max_position_embeddings=77)) == 77
     assert longest_text(MptConfig(max_seq_len=99)) == 99
