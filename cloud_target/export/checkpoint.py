@@ -71,8 +71,8 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
     path = Path(source).expanduser()
     if str(source) == POCKET and not path.is_dir():
         raise InputError(
-            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory of "
-            "a model, or a Hugging Face id"
+            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory "
+            "of a model, or a Hugging Face id"
         )
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
