@@ -69,11 +69,7 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
         InputError: there is none that the `tokenizers` library can run.
     """
     path = Path(source).expanduser()
-    if str(source) == POCKET and not path.is_dir():
-        raise InputError(
-            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory "
-            "of a model, or a Hugging Face id"
-        )
+    refuse_pocket(source)
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
     if path.is_dir():
@@ -89,6 +85,19 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
                 f"({str(error).strip().splitlines()[0]}); check the name and the network, or give a model's directory"
             ) from error
     return read_tokens(source)
+
+
+def refuse_pocket(draft: str | Path) -> None:
+    """The embedded target has a name; the embedded draft has a bundle.
+
+    Raises:
+        InputError: it is asked for by that name.
+    """
+    if str(draft) == POCKET and not Path(draft).is_dir():
+        raise InputError(
+            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory "
+            "of a model, or a Hugging Face id"
+        )
 
 
 def cut_vocabulary(model: PreTrainedModel, vocabulary: int) -> None:
