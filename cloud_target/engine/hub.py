@@ -30,7 +30,7 @@ def fetch(name: str, file: str) -> str:
 def be_brief() -> None:
     """Let the hub's library be quiet, and try nothing where the hub is out of reach. To be called before it is used."""
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    from huggingface_hub import constants
+    from transformers.utils.hub import constants
 
     if not constants.HF_HUB_OFFLINE and not _reached(os.environ.get("HF_ENDPOINT") or _HUB):
         os.environ["HF_HUB_OFFLINE"] = "1"

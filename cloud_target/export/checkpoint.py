@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from cloud_target.engine.files import refuse_adapter, vocabulary_size
 from cloud_target.engine.hf.reading import read_model
 from cloud_target.engine.settings import POCKET
 from cloud_target.engine.tokens import Tokens, read_tokens
-from cloud_target.export.endings import end_ids
+from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
 from shared.errors import InputError
-from shared.reading import difference
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         tokenizer=tokens.tokenizer,
         tokens=tokens,
         vocabulary=vocabulary,
-        end_ids=end_ids((model.generation_config, model.config), tokens.tokenizer),
+        end_ids=end_ids(model, tokens.tokenizer),
     )
 
 
@@ -71,11 +69,7 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
         InputError: there is none that the `tokenizers` library can run.
     """
     path = Path(source).expanduser()
-    if str(source) == POCKET and not path.is_dir():
-        raise InputError(
-            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory "
-            "of a model, or a Hugging Face id"
-        )
+    refuse_pocket(source)
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
     if path.is_dir():
@@ -91,6 +85,19 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
                 f"({str(error).strip().splitlines()[0]}); check the name and the network, or give a model's directory"
             ) from error
     return read_tokens(source)
+
+
+def refuse_pocket(draft: str | Path) -> None:
+    """The embedded target has a name; the embedded draft has a bundle.
+
+    Raises:
+        InputError: it is asked for by that name.
+    """
+    if str(draft) == POCKET and not Path(draft).is_dir():
+        raise InputError(
+            "pocket is no checkpoint of a draft: its bundle is part of edge-client, ready to use; give the directory "
+            "of a model, or a Hugging Face id"
+        )
 
 
 def cut_vocabulary(model: PreTrainedModel, vocabulary: int) -> None:
@@ -132,17 +139,14 @@ def check_same_tokens(draft: Tokenizer, target: Tokenizer) -> None:
             )
 
 
-def tell_reading(draft: Tokenizer, target: Tokenizer, tell: Callable[[str], None]) -> None:
-    """Say so if two tokenizers of the same tokens read texts otherwise: the bundle reads them as the target does."""
-    text = difference(draft, target)
-    if text:
-        ours, theirs = (tokenizer.encode(text).ids[:8] for tokenizer in (draft, target))
-        tell(
-            f"draft and target read texts otherwise ({text[:40]!r} as {ours} and as {theirs}); the bundle reads them "
-            "as the target does"
-        )
-    elif text is not None:
-        tell("draft and target merge or write their tokens otherwise; the bundle does it as the target does")
+def end_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
+    """Tokens that end a text: what the checkpoint says does, and those that do so by their name."""
+    ends: set[int] = set()
+    for config in (model.generation_config, model.config):
+        declared = getattr(config, "eos_token_id", None)
+        ends.update([] if declared is None else [declared] if isinstance(declared, int) else declared)
+    ends.update(id for id in map(tokenizer.token_to_id, (END_OF_TEXT, END_OF_TURN)) if id is not None)
+    return sorted(id for id in ends if tokenizer.id_to_token(id) is not None)
 
 
 def _shown(token: str | None) -> str:

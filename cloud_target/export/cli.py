@@ -93,8 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
     """
     # torch and transformers take seconds to import, and `--help` does not need them.
     from cloud_target.export.bundle import identify_target, make_bundle, read_calibration
+    from cloud_target.export.checkpoint import refuse_pocket
     from cloud_target.export.device import try_on_device
 
+    refuse_pocket(arguments.draft)  # before the hub is asked for a target
     report = make_bundle(
         arguments.draft,
         arguments.out,

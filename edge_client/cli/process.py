@@ -70,7 +70,7 @@ def signals_end_it() -> Iterator[None]:
 
 
 def open_closed_streams() -> None:
-    """Streams that the caller has closed (`<&-`): there is nothing to read, and no place for a text."""
+    """Whoever starts a program may have closed its streams (`<&-`): nothing to read, or no place for a text."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             nothing = open(os.devnull, mode)  # noqa: SIM115 - for the process's life

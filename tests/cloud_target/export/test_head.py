@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_target.export.head import baseline_head, export_head, head_model
+from cloud_target.export.head import baseline_head, export_head, head_model, read_head
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
 
@@ -88,3 +89,13 @@ def test_bad_heads_are_refused(tmp_path, broken, sentence):
     with pytest.raises(InputError, match=sentence):
         export_head(tmp_path / "verifier.onnx", **arguments)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_onnxruntime_refuses_is_told_once(tmp_path, capfd):
+    path = tmp_path / "head.onnx"
+    node = onnx.helper.make_node("NoSuchOperator", ["features"], ["doubt"])
+    shape = [onnx.helper.make_tensor_value_info(name, 1, [1, 4]) for name in ("features", "doubt")]
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([node], "head", shape[:1], shape[1:])), path)
+    with pytest.raises(InputError):
+        read_head(path, 8)
+    assert capfd.readouterr().err == ""
