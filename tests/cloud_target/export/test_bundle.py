@@ -229,6 +229,7 @@ def test_probe_is_what_the_graph_says(checkpoints, tmp_path):
     assert 0 < probe.tolerance < 0.1
 
 
+@pytest.mark.skipif(transformers.__version__ >= "5", reason="transformers 5 takes the class of a Qwen2's tokenizer")
 def test_a_pair_ends_its_texts_where_either_does_and_reads_them_as_the_target_does(checkpoints, tmp_path):
     draft, source = tmp_path / "draft", tmp_path / "target"
     for path, kind in ((draft, "qwen2"), (source, "llama")):
