@@ -28,6 +28,8 @@ PROBES = (
 _MOST_ADDED = 200
 _MOST_TOKENS = 4096
 _PIECE = 64
+# Full-width forms of plain letters and signs.
+_WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
 def probing_texts(tokenizer: Tokenizer) -> list[str]:
@@ -38,10 +40,14 @@ def probing_texts(tokenizer: Tokenizer) -> list[str]:
 
 
 def vocabulary_texts(tokenizer: Tokenizer) -> list[str]:
-    """Texts of the tokenizer's own tokens, so that splits and merges of its words are tried whatever its language."""
+    """Texts of the tokenizer's own tokens, so that splits and merges of its words are tried whatever its language.
+
+    The same in other letters, too, which a normalizer may take for them.
+    """
     ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
     ids = ids[:: max(1, len(ids) // _MOST_TOKENS)]
-    return [tokenizer.decode(ids[start : start + _PIECE]) for start in range(0, len(ids), _PIECE)]
+    texts = [tokenizer.decode(ids[start : start + _PIECE]) for start in range(0, len(ids), _PIECE)]
+    return [*texts, *(text.swapcase() for text in texts), *(text.translate(_WIDE) for text in texts)]
 
 
 def reading(tokenizer: Tokenizer) -> Iterator[str]:

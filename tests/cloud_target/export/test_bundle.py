@@ -229,21 +229,23 @@ def test_probe_is_what_the_graph_says(checkpoints, tmp_path):
     assert 0 < probe.tolerance < 0.1
 
 
+@pytest.mark.skipif(transformers.__version__ >= "5", reason="transformers 5 takes the class of a Qwen2's tokenizer")
 def test_a_pair_ends_its_texts_where_either_does_and_reads_them_as_the_target_does(checkpoints, tmp_path):
-    source = tmp_path / "target"
-    shutil.copytree(checkpoints["llama"], source)
+    draft, source = tmp_path / "draft", tmp_path / "target"
+    for path, kind in ((draft, "qwen2"), (source, "llama")):
+        shutil.copytree(checkpoints[kind], path)
+        (path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
     config = json.loads((source / "config.json").read_text())
     (source / "config.json").write_text(json.dumps(config | {"eos_token_id": [5, VOCABULARY + 1]}))
     (source / "generation_config.json").write_text(json.dumps({"eos_token_id": [6, 7]}))
-    (source / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
     tokenizer = tiny_tokenizer()
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.save(str(source / "tokenizer.json"))
     said: list[str] = []
     target = identify_target(str(source))
     assert target.end_ids == (0, 5, 6, 7)
-    make_bundle(checkpoints["qwen2"], tmp_path / "a", target=target, tell=said.append)
-    make_bundle(checkpoints["qwen2"], tmp_path / "b")
+    make_bundle(draft, tmp_path / "a", target=target, tell=said.append)
+    make_bundle(draft, tmp_path / "b")
     make_bundle(tmp_path / "b", tmp_path / "c", target=target)
     make_bundle(tmp_path / "b", tmp_path / "d", target=target, end_ids=[3])
     ends = [read_manifest(tmp_path / name).end_ids for name in "abcd"]
