@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from cloud_target.engine.files import refuse_adapter, vocabulary_size
 from cloud_target.engine.hf.reading import read_model
 from cloud_target.engine.settings import POCKET
 from cloud_target.engine.tokens import Tokens, read_tokens
-from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
+from cloud_target.export.endings import end_ids
 from shared.errors import InputError
+from shared.reading import difference
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
         tokenizer=tokens.tokenizer,
         tokens=tokens,
         vocabulary=vocabulary,
-        end_ids=end_ids(model, tokens.tokenizer),
+        end_ids=end_ids((model.generation_config, model.config), tokens.tokenizer),
     )
 
 
@@ -139,14 +141,17 @@ def check_same_tokens(draft: Tokenizer, target: Tokenizer) -> None:
             )
 
 
-def end_ids(model: PreTrainedModel, tokenizer: Tokenizer) -> list[int]:
-    """Tokens that end a text: what the checkpoint says does, and those that do so by their name."""
-    ends: set[int] = set()
-    for config in (model.generation_config, model.config):
-        declared = getattr(config, "eos_token_id", None)
-        ends.update([] if declared is None else [declared] if isinstance(declared, int) else declared)
-    ends.update(id for id in map(tokenizer.token_to_id, (END_OF_TEXT, END_OF_TURN)) if id is not None)
-    return sorted(id for id in ends if tokenizer.id_to_token(id) is not None)
+def tell_reading(draft: Tokenizer, target: Tokenizer, tell: Callable[[str], None]) -> None:
+    """Say so if two tokenizers of the same tokens read texts otherwise: the bundle reads them as the target does."""
+    text = difference(draft, target)
+    if text:
+        ours, theirs = (tokenizer.encode(text).ids[:8] for tokenizer in (draft, target))
+        tell(
+            f"draft and target read texts otherwise ({text[:40]!r} as {ours} and as {theirs}); the bundle reads them "
+            "as the target does"
+        )
+    elif text is not None:
+        tell("draft and target merge or write their tokens otherwise; the bundle does it as the target does")
 
 
 def _shown(token: str | None) -> str:
