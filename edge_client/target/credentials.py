@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,13 +72,15 @@ class Credentials:
         """The bytes of the authorities, the client's key and its certificate, None where there is no such file.
 
         Raises:
-            InputError: one cannot be read, or holds no certificate or key.
+            InputError: one cannot be read, or `ca` holds no certificate.
         """
         files = _read(self.ca, "ca"), _read(self.client_key, "client_key"), _read(self.client_cert, "client_cert")
-        context = ssl.create_default_context()
+        if self.ca is None:
+            return files
+        import ssl  # a device that writes alone never needs it
+
         try:
-            if self.ca is not None:
-                context.load_verify_locations(Path(self.ca).expanduser())
+            ssl.create_default_context().load_verify_locations(Path(self.ca).expanduser())
         except ssl.SSLError:
             raise InputError(
                 f"{self.ca} holds no certificate in PEM; give the authority of the target's certificate",
