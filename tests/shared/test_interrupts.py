@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from shared.interrupts import end_at_once, interruptible
+from shared import interrupts
+from shared.errors import INTERRUPTED
+from shared.interrupts import before_the_end, end_at_once, interruptible
 from tests.project.tree import ROOT
 
 _PROGRAM = """
@@ -31,6 +34,31 @@ print("never")
 def test_an_interrupt(when, printed):
     run = subprocess.run([sys.executable, "-uc", _PROGRAM, when], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, printed, "\n")
+
+
+def test_what_is_to_be_tidied_is_tidied_before_the_end(monkeypatch, capfd):
+    """In this process, which ends by an exception in the place of the real end."""
+
+    class Ended(Exception):
+        pass
+
+    def end(status):
+        raise Ended(status)
+
+    tidied = []
+    monkeypatch.setattr(interrupts, "_last", [])
+    monkeypatch.setattr(os, "_exit", end)
+    before_the_end(lambda: tidied.append("first"))
+    before_the_end(lambda: tidied.append("second"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        end_at_once()
+        with pytest.raises(Ended, match=str(INTERRUPTED)):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert tidied == ["first", "second"]
+    assert capfd.readouterr().err == "\n"
 
 
 def test_whoever_has_a_handler_keeps_it():
