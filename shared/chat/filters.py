@@ -17,8 +17,11 @@ from shared.chat.account import account
 
 # A number that says how wide, deep or precise something is to be.
 _LARGEST_NUMBER = 10_000
+# The longest format, and the longest text that is stripped off or looked for from the end, in characters: Python takes
+# a time that grows with the product of that and the text it is done to.
+_LONGEST_PATTERN = 1_000
 # Fields of a format that are 100 and more wide, or as wide as something else says.
-_WIDE = re.compile(r"%(\([^)]*\))?[^a-zA-Z%]*(\*|\d{3})|\{[^{}]*(\{|:[^{}]*\d{3})")
+_WIDE = re.compile(r"%(\([^)]*\))?[^a-zA-Z%]*(\*|\d{3})|\{([^{}]*\{|[^{}:]*:[^{}]*\d{3})")
 
 # What these give is bounded by what they are given.
 _BOUNDED = (
@@ -28,7 +31,7 @@ _BOUNDED = (
 # These make text of it, or take a number.
 _OF_TEXT = (
     *("batch", "capitalize", "center", "e", "escape", "filesizeformat", "forceescape", "lower", "round", "safe"),
-    *("slice", "string", "striptags", "title", "trim", "truncate", "upper", "wordcount"),
+    *("slice", "string", "striptags", "title", "truncate", "upper", "wordcount"),
 )
 
 
@@ -37,7 +40,7 @@ def known_filters() -> dict[str, Callable[..., Any]]:
     return {
         **{name: FILTERS[name] for name in _BOUNDED},
         **{name: _of_text(FILTERS[name]) for name in _OF_TEXT},
-        **{"format": _format, "indent": _indent, "join": _join, "replace": _replace, "sum": _sum},
+        **{"format": _format, "indent": _indent, "join": _join, "replace": _replace, "sum": _sum, "trim": _trim},
         "tojson": _of_text(_to_json),
     }
 
@@ -63,6 +66,7 @@ def watched(function: Any) -> Callable[..., Any]:
 def check_format(form: str | bytes, given: object) -> None:
     """See that a format makes no text that is much longer than it and what it is given."""
     text = form.decode("latin-1") if isinstance(form, bytes) else form
+    check_pattern(text)
     if _WIDE.search(text.replace("{{", "")):
         raise SecurityError("it formats text to a great width")
     fields = text.count("%") + text.count("{")
@@ -72,6 +76,12 @@ def check_format(form: str | bytes, given: object) -> None:
 def check_replace(text: str, old: str, new: str) -> None:
     """See that a replacement makes no text that is too long."""
     account.get().step(len(text) + text.count(old) * len(new))
+
+
+def check_pattern(pattern: object) -> None:
+    """See that what is done by a text to another one comes to an end."""
+    if isinstance(pattern, str) and len(pattern) > _LONGEST_PATTERN:
+        raise SecurityError(f"it has a pattern of more than {_LONGEST_PATTERN} characters")
 
 
 def _of_text(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -124,6 +134,11 @@ def _sum(environment: Environment, items: Iterable[Any], attribute: str | int | 
     if not all(isinstance(number, int | float) for number in (start, *numbers)):
         raise SecurityError("it sums up what are no numbers")
     return sum(numbers, start)
+
+
+def _trim(text: Any, chars: str | None = None) -> str:
+    check_pattern(chars)
+    return filters.do_trim(weighed(text), chars)
 
 
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:

@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 from jinja2.visitor import NodeTransformer
 
 from shared.chat.account import account
-from shared.chat.filters import check_format, check_replace, known_filters, watched, weighed
+from shared.chat.filters import check_format, check_pattern, check_replace, known_filters, watched, weighed
 
 # Whole numbers beyond this many bits are no business of a template.
 _LARGEST_BITS = 4096
@@ -95,6 +95,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Functions of the template and of this module, and harmless methods of strings, lists and mappings."""
         if isinstance(callee, BuiltinMethodType):
             args = _checked(callee, args)
+            if callee.__name__ in _SLOW_METHODS:
+                for pattern in (*args, *kwargs.values()):
+                    check_pattern(pattern)
         return account.get().made(super().call(context, callee, *args, **kwargs))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
@@ -157,6 +160,8 @@ _STRING_METHODS = {
     *("split", "splitlines", "startswith", "strip", "swapcase", "title", "upper"),
 }
 _PADDING_METHODS = {"center", "ljust", "rjust", "zfill"}
+# Those of them that take the product of two lengths, for Python tries the argument at each place of the text.
+_SLOW_METHODS = {"lstrip", "rfind", "rindex", "rpartition", "rsplit", "rstrip", "strip"}
 
 
 def _checked(method: BuiltinMethodType, args: tuple[Any, ...]) -> tuple[Any, ...]:
