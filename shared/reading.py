@@ -30,6 +30,9 @@ _MOST_TOKENS = 4096
 _PIECE = 64
 # Full-width forms of plain letters and signs.
 _WIDE = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+# Latin, Greek and Cyrillic letters in the other case. Python's own tables grow with its version, and a fingerprint must
+# not: in these old blocks they are settled.
+_OTHER_CASE = {code: chr(code).swapcase() for code in (*range(0x41, 0x180), *range(0x391, 0x460))}
 
 
 def probing_texts(tokenizer: Tokenizer) -> list[str]:
@@ -47,7 +50,7 @@ def vocabulary_texts(tokenizer: Tokenizer) -> list[str]:
     ids = sorted(tokenizer.get_vocab(with_added_tokens=True).values())
     ids = ids[:: max(1, len(ids) // _MOST_TOKENS)]
     texts = [tokenizer.decode(ids[start : start + _PIECE]) for start in range(0, len(ids), _PIECE)]
-    return [*texts, *(text.swapcase() for text in texts), *(text.translate(_WIDE) for text in texts)]
+    return [*texts, *(text.translate(table) for table in (_OTHER_CASE, _WIDE) for text in texts)]
 
 
 def reading(tokenizer: Tokenizer) -> Iterator[str]:

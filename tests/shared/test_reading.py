@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from shared.identity import tokenizer_fingerprint
-from shared.reading import difference
+from shared.reading import difference, vocabulary_texts
 
 WORDS = ["<|endoftext|>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "he", "the"]
 
@@ -84,3 +84,10 @@ def test_what_a_reading_is_made_of_does_not_count():
     other = Tokenizer.from_str(json.dumps(state))
     assert difference(tokenizer(), other) is None
     assert tokenizer_fingerprint(other) == tokenizer_fingerprint(tokenizer())
+
+
+def test_letters_change_case_as_they_always_did():
+    """By the oldest Unicode of a Python that is supported, whatever this one has: a fingerprint hangs on it."""
+    letters = ["a", "Z", "ä", "ß", "ω", "Ж", "\u019b", "\u0264", "\u1c8a"]  # the last three got capitals in Unicode 16
+    made = Tokenizer(models.WordLevel({letter: id for id, letter in enumerate(letters)}, unk_token="a"))
+    assert "A z Ä SS Ω ж \u019b \u0264 \u1c8a" in vocabulary_texts(made)
