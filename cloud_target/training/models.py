@@ -23,9 +23,7 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
     Raises:
         InputError: there is no model that can be loaded as it was meant.
     """
-    if not Path(directory).expanduser().is_dir():
-        raise InputError(f"there is no directory {directory}; give a model's")
-    model = read_model(Path(directory).expanduser(), torch.float32, "eager").requires_grad_(False)
+    model = read_model(_existing(directory), torch.float32, "eager").requires_grad_(False)
     name_length(model, directory)
     with one_sentence(f"the model of {directory} does not run"):
         model = move(model, device).eval()
@@ -34,8 +32,12 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
 
 
 def load_model_tokenizer(directory: str | Path) -> Tokenizer:
-    """The tokenizer beside a model, as transformers has it."""
-    return read_tokens(directory).tokenizer
+    """The tokenizer beside a model, as transformers has it.
+
+    Raises:
+        InputError: there is none that can be used.
+    """
+    return read_tokens(_existing(directory)).tokenizer
 
 
 def run(model: PreTrainedModel, ids: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -52,3 +54,15 @@ def run(model: PreTrainedModel, ids: np.ndarray | torch.Tensor) -> tuple[torch.T
     finally:
         hook.remove()
     return heard[-1].float(), logits.float()
+
+
+def _existing(directory: str | Path) -> Path:
+    """A misspelt directory would be taken for a Hugging Face id.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(directory).expanduser()
+    if not path.is_dir():
+        raise InputError(f"there is no directory {directory}; give a model's")
+    return path
