@@ -6,6 +6,7 @@ import logging
 import os
 import urllib.error
 import urllib.request
+from functools import cache
 
 # Seconds until a hub that does not answer counts as out of reach; what was fetched before is used then.
 PATIENCE = 3.0
@@ -18,7 +19,7 @@ def fetch(name: str, file: str) -> str:
     Raises:
         OSError: there is none, or the hub is out of reach.
     """
-    be_brief()
+    _be_brief()
     from transformers.utils import cached_file
 
     found = cached_file(name, file)
@@ -27,8 +28,9 @@ def fetch(name: str, file: str) -> str:
     return found
 
 
-def be_brief() -> None:
-    """Let the hub's library be quiet, and try nothing where the hub is out of reach. To be called before it is used."""
+@cache
+def _be_brief() -> None:
+    """Let the hub's library be quiet, and try nothing where the hub is out of reach."""
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     from transformers.utils.hub import constants
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from cloud_target.engine import hub
 from cloud_target.engine.files import read_config
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
@@ -126,12 +127,8 @@ def _rows(directory: Path | None, name: str) -> int | None:
 def _read(directory: Path | None, file: str, name: str) -> Any:
     """The content of a JSON file of the checkpoint; None if it has none, or a damaged one, which others complain of."""
     try:
-        if directory is not None:
-            return json.loads((directory / file).read_text(encoding="utf-8"))
-        from transformers.utils import cached_file
-
-        found = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
-        return None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
+        path = directory / file if directory is not None else Path(hub.fetch(name, file))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

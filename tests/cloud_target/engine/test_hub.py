@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -37,6 +39,30 @@ def test_a_hub_out_of_reach_is_one_sentence(tmp_path):
     sentences = run.stdout.splitlines()
     assert len(sentences) == 2
     assert all("nor to be had from the Hugging Face hub" in sentence for sentence in sentences)
+
+
+@pytest.mark.slow
+def test_a_hub_is_asked_once_whether_it_is_there(tmp_path):
+    asked = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_GET = do_HEAD
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{hub.server_port}"
+        environment = {"HF_ENDPOINT": place, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": ""}
+        subprocess.run([sys.executable, "-c", _ASK], cwd=ROOT, env=os.environ | environment, check=True, timeout=90)
+        hub.shutdown()
+    assert [path.strip("/") for path in asked].count("") == 1
+    assert any("nobody/nothing" in path for path in asked)
 
 
 def test_pocket_is_no_draft_to_export():
