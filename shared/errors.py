@@ -127,3 +127,8 @@ class TargetMismatch(TargetError):
     """The target serves another vocabulary or tokenizer than the bundle's."""
 
     reason = "MISMATCH"
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, as much as fits into a sentence."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")[:300]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 
 # What the extras of `pyproject.toml` bring, by the names under which it is imported.
 PACKAGES = frozenset(
@@ -26,8 +26,7 @@ def missing(error: ImportError, what: str, extras: str) -> InputError | None:
     how = f'install Tandem\'s extra {extras}: in its directory, pip install ".[{extras}]"'
     if isinstance(error, ModuleNotFoundError):
         return InputError(f"{what} needs the package {package}, which is not installed; {how}")
-    why = str(error).partition("\n")[0]
-    return InputError(f"{what} cannot use the package {package} that is installed ({why}); {how}")
+    return InputError(f"{what} cannot use the package {package} that is installed ({first_line(error)}); {how}")
 
 
 def explain_missing(what: str, extras: str) -> None:

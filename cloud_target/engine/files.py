@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from cloud_target.engine import hub
 from cloud_target.engine.settings import POCKET
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 from shared.identity import file_digest, weights_fingerprint
 
 POCKET_DIRECTORY = Path(__file__).resolve().parents[1] / "models" / "pocket_target"
@@ -50,7 +50,7 @@ def find_directory(name: str, fetch: Callable[[str, str], str] = hub.fetch) -> P
     except OSError as error:
         raise InputError(
             f"{name} is neither a directory here nor to be had from the Hugging Face hub "
-            f"({str(error).strip().splitlines()[0]}); check the name and the network, or use --target {POCKET}"
+            f"({first_line(error)}); check the name and the network, or use --target {POCKET}"
         ) from error
     return Path(found).parent
 

@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from cloud_target.engine import hub
 from cloud_target.engine.files import read_config
 from shared.chat.template import ChatTemplate
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 from shared.reading import PROBES, probing_texts
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -87,11 +87,11 @@ def _load(source: str, name: str) -> Any:
             read_config(Path(source))  # where that is damaged, nothing else is the reason
         if Path(source).is_dir() and not (Path(source) / "tokenizer.json").is_file():
             raise InputError(
-                f"{name} has no tokenizer.json, and transformers cannot make one here ({_first_line(error)}); load the "
+                f"{name} has no tokenizer.json, and transformers cannot make one here ({first_line(error)}); load the "
                 "tokenizer with transformers' AutoTokenizer where that can be done, and save it with save_pretrained"
             ) from error
         raise InputError(
-            f"transformers cannot load a tokenizer from {name} ({_first_line(error)}); give a directory, or a Hugging "
+            f"transformers cannot load a tokenizer from {name} ({first_line(error)}); give a directory, or a Hugging "
             "Face id that can be reached, with a tokenizer.json"
         ) from error
     if not getattr(loaded, "is_fast", False):
@@ -207,7 +207,3 @@ def _chat(theirs: Any, foreign: dict[str, int]) -> ChatTemplate | None:
     except ValueError:
         return None
     return made
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -17,7 +17,7 @@ from cloud_target.engine.hf.reading import read_model
 from cloud_target.engine.settings import POCKET
 from cloud_target.engine.tokens import Tokens, read_tokens
 from cloud_target.export.endings import end_ids
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 from shared.reading import difference
 
 
@@ -84,7 +84,7 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
         except OSError as error:
             raise InputError(
                 f"{source} is neither a directory here nor to be had from the Hugging Face hub "
-                f"({str(error).strip().splitlines()[0]}); check the name and the network, or give a model's directory"
+                f"({first_line(error)}); check the name and the network, or give a model's directory"
             ) from error
     return read_tokens(source)
 

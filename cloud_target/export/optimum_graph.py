@@ -24,10 +24,9 @@ from optimum.exporters.onnx.base import OnnxConfigWithPast
 from optimum.exporters.tasks import TasksManager
 from transformers import PreTrainedModel
 
-from cloud_target.engine.hf.reading import first_line
 from cloud_target.export import candidates
 from cloud_target.export.builder import OPSET, GraphBuilder, refill, tensor
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 
 _TASK = "text-generation-with-past"
 

@@ -20,7 +20,7 @@ from cloud_target.export.bundle import Target, draft_tokenizer, identify_target,
 from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokens
 from cloud_target.export.draft import is_bundle
 from cloud_target.prepare.settings import Settings
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 from shared.identity import file_digest
 from shared.manifest import read_manifest
 
@@ -90,7 +90,7 @@ def _device(name: str) -> torch.device:
         device = choose_device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch has no narrower ones
-        raise InputError(f"there is no device {name} here ({str(error).splitlines()[0]}); use --device cpu") from error
+        raise InputError(f"there is no device {name} here ({first_line(error)}); use --device cpu") from error
     return device
 
 

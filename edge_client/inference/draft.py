@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 from onnxruntime import OrtValue
 
-from edge_client.inference.runtime import first_line, open_session
-from shared.errors import BundleError, ContextLengthError, InputError
+from edge_client.inference.runtime import open_session
+from shared.errors import BundleError, ContextLengthError, InputError, first_line
 from shared.manifest import DraftGraph, Manifest, Probe
 
 # A long prompt is read in pieces, so that the memory it takes for a moment stays small.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from shared.errors import BundleError
+from shared.errors import BundleError, first_line
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -29,8 +29,3 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
             f"onnxruntime {onnxruntime.__version__} cannot load {path} ({first_line(error)}); "
             "copy the bundle again, whole, or install a newer onnxruntime"
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, without the stack that onnxruntime appends."""
-    return str(error).strip().partition("\n")[0]

@@ -137,8 +137,9 @@ def _sum(environment: Environment, items: Iterable[Any], attribute: str | int | 
 
 
 def _trim(text: Any, chars: str | None = None) -> str:
+    weighed(text)
     check_pattern(chars)
-    return filters.do_trim(weighed(text), chars)
+    return filters.do_trim(text, chars)
 
 
 def _indent(text: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:

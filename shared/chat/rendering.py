@@ -11,7 +11,7 @@ from jinja2 import Template, TemplateError, nodes
 from shared.chat.account import Account, account
 from shared.chat.sandbox import Sandbox
 from shared.chat.template import ChatTemplate, Message
-from shared.errors import BundleError, InputError
+from shared.errors import BundleError, InputError, first_line
 
 _WORD = re.compile(r"\w[\w-]*")
 
@@ -40,10 +40,9 @@ def render(
     except Exception as error:  # a program from elsewhere: anything can come of it
         if type(error) is TemplateError:  # by its `raise_exception`
             raise InputError(f"the chat template refuses these turns ({error.message}); give others") from None
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise BundleError(
-            f"the chat template cannot be used ({reason}); give a plain prompt, or make the bundle again from a "
-            "checkpoint whose template is sound"
+            f"the chat template cannot be used ({first_line(error)}); give a plain prompt, or make the bundle again from "
+            "a checkpoint whose template is sound"
         ) from None
     finally:
         account.reset(token)

@@ -18,11 +18,10 @@ from cloud_target.engine.hf import packed
 from cloud_target.engine.hf.cache import StoreCache
 from cloud_target.engine.hf.costs import Costs
 from cloud_target.engine.hf.passes import PackedPasses, PaddedPasses, Passes
-from cloud_target.engine.hf.reading import first_line
 from cloud_target.engine.hf.switches import LEAST, growing_from, trial_length, tried_context
 from cloud_target.engine.hf.trial import TOLERANCE, alone, distance, plain, trial_text
 from cloud_target.engine.hf.typed import cache_argument
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 
 # Kinds of layers whose memory can be cut back.
 _TRIMMABLE = {"full_attention", "sliding_attention"}

@@ -17,7 +17,7 @@ from cloud_target.engine.files import weight_files
 from cloud_target.engine.hf.configuration import read_configuration
 from cloud_target.engine.hf.quantised import check_not_quantised
 from cloud_target.engine.hf.typed import Loaded, from_pretrained
-from shared.errors import InputError, TandemError
+from shared.errors import InputError, TandemError, first_line
 
 
 def read_model(source: str | Path, dtype: torch.dtype, attention: str) -> PreTrainedModel:
@@ -71,11 +71,6 @@ def one_sentence(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(f"{what} ({type(error).__name__}: {first_line(error)}); take another model") from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, as much as fits into a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")[:300]
 
 
 def _check_weights(loaded: Loaded, source: str | Path, dtype: torch.dtype) -> None:

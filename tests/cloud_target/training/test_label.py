@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM
 from cloud_target.export.graph import shared_buffer_graph
 from cloud_target.training.evaluate import DevText, agreement, as_table
 from cloud_target.training.label import Rows, label
-from cloud_target.training.models import run
+from cloud_target.training.models import load_model_tokenizer, run
 from cloud_target.training.steps import CheckpointSteps, open_steps
 from shared import noise
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
@@ -114,6 +114,11 @@ def test_a_missing_draft_is_refused(tmp_path: Path) -> None:
         open_steps(tmp_path / "draft.onnx", CONTEXT)
     with pytest.raises(InputError, match="there is no directory"):
         open_steps(tmp_path / "draft", CONTEXT)
+
+
+def test_a_missing_tokenizer_is_refused_before_a_hub_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no directory"):
+        load_model_tokenizer(tmp_path / "tokenizer")
 
 
 def test_rows_survive_a_file_and_are_summed_up(
