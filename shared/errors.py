@@ -23,6 +23,8 @@ from __future__ import annotations
 
 # Exit status of a program that Ctrl-C ended, as shells report SIGINT. It is no error, so it has no class below.
 INTERRUPTED = 130
+# Characters of another library's error that stand in a sentence.
+_LONGEST_LINE = 300
 
 
 class TandemError(Exception):
@@ -131,4 +133,5 @@ class TargetMismatch(TargetError):
 
 def first_line(error: BaseException) -> str:
     """What another library's error says, as much as fits into a sentence."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")[:300]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".:")
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}..."

@@ -41,8 +41,8 @@ def render(
         if type(error) is TemplateError:  # by its `raise_exception`
             raise InputError(f"the chat template refuses these turns ({error.message}); give others") from None
         raise BundleError(
-            f"the chat template cannot be used ({first_line(error)}); give a plain prompt, or make the bundle again from "
-            "a checkpoint whose template is sound"
+            f"the chat template cannot be used ({first_line(error)}); give a plain prompt, or make the bundle again "
+            "from a checkpoint whose template is sound"
         ) from None
     finally:
         account.reset(token)

@@ -14,7 +14,7 @@ from shared.errors import first_line
         ("\n  it broke:\n  at line 3", "it broke"),
         ("", "RuntimeError"),
         (" \n", "RuntimeError"),
-        ("x" * 1000, "x" * 300),
+        ("x" * 1000, f"{'x' * 300}..."),
     ],
 )
 def test_an_error_of_a_library_fits_into_a_sentence(said: str, line: str) -> None:
