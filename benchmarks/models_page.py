@@ -10,18 +10,16 @@ from typing import Any
 from benchmarks.tables import markdown_table, provenance
 
 _TABLE = re.compile(r"(<!-- results -->\n).*(<!-- end of results -->\n)", re.DOTALL)
-# What rows have in common is one reason: who is meant can be seen in the table, and what to do is the same for all.
+# What rows have in common is one reason: who is meant can be seen in the table, and what to do then is left out.
 _SHORT = (
-    (
-        r"^\S+ is exported by way of optimum .* and (\w+) is not installed here;.*",
-        r"it needs optimum, which is not there",
-    ),
-    (r"^optimum cannot export a \S+ as a causal language model;.*", "optimum does not know it"),
-    (r"^\w+ cannot be a (target|draft): (.*); choose a plain attention model$", r"\2"),
-    (r"(config\.json|the configuration|weights) of \S+ (says|does|as)", r"\1 \2"),
-    (r"^\S+ is an encoder-decoder model \(\w+\)", "it is an encoder-decoder model"),
-    (r" in config\.json of \S+ as", " in config.json as"),
-    (r" of an? \w+ and would leave out;.*| as something else than it is;.*", r" and would leave out or change"),
+    (r"; [^;]*$", ""),
+    (r"^\S+ is exported by way of optimum .* and (\w+) is not installed here$", r"it needs \1, which is not there"),
+    (r"^optimum cannot export an? \S+ as a causal language model$", "optimum does not know it"),
+    (r"^\w+ cannot be a (target|draft): ", ""),
+    (r"(config\.json|configuration|tokenizer|weights) of \S+ ", r"\1 "),
+    (r"^\S+ (is an encoder-decoder model) \(\w+\)", r"it \1"),
+    (r"^\S+ (lacks|has) ", r"it \1 "),
+    (r" of an? \S+ and would leave out$", " and would leave out"),
 )
 # By version that ran, architecture, version that saved the checkpoint and way it is used: an outcome.
 Results = dict[str, dict[str, dict[str, dict[str, dict[str, Any]]]]]

@@ -23,8 +23,8 @@ def markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def provenance(module: str) -> str:
-    """The command that runs now, where and when: a figure without these is hearsay. Paths are cut to file names."""
-    words = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    """The command that runs now, where and when: a figure without these is hearsay. Whole paths are cut."""
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
     machine = f"{os.cpu_count()} CPU cores ({_processor()}), Python {platform.python_version()}"
     return f"`python -m {' '.join([module, *words])}`, {machine}, {datetime.now(UTC):%Y-%m-%d}"
 

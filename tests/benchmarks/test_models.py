@@ -81,6 +81,28 @@ def test_rows_that_are_refused_for_one_reason_share_it():
     assert "1. it keeps a state\n" in text
 
 
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        ("optimum cannot export a x_y as a causal language model; take another draft", "optimum does not know it"),
+        ("config.json of a-b says k, which t does not know of a c and would leave out; take another version, or take "
+         "out what does nothing", "config.json says k, which t does not know and would leave out"),
+        ("t reads k in config.json of a-b as something else than it is; take another version",
+         "t reads k in config.json as something else than it is"),
+        ("a-b lacks 3 of the model's weights; get it again, whole", "it lacks 3 of the model's weights"),
+        ("a-b is an encoder-decoder model (t5), which does not go on; take a decoder",
+         "it is an encoder-decoder model, which does not go on"),
+        ("a-b is exported by way of optimum (it is a b), and optimum is not installed here; install it",
+         "it needs optimum, which is not there"),
+        ("the configuration of a-b does not say how long a text may be; give --context",
+         "the configuration does not say how long a text may be"),
+    ],
+)  # fmt: skip
+def test_a_reason_is_a_refusal_without_names_and_advice(refusal, reason):
+    said = {"5": {"A": {"5": {"target": vars(Outcome(refusal=refusal))}}}}
+    assert f"\n1. {reason}\n" in table(said)
+
+
 def test_what_is_wrong_is_shouted_and_counted():
     said = {"5.24.0": {"Llama": {"5.24.0": {"target": vars(Outcome(0.3))}}}}
     assert "WRONG 3e-01" in table(said)
