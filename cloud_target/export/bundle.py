@@ -105,7 +105,7 @@ def make_bundle(
         end_ids: tokens that end a text; None for those that the draft or the target names.
         dtype: of the draft's weights, "float32" (default) or "int8".
         kind: "shared-buffer", "concat", or "auto" (default) for the first where it can be.
-        context: longest sequence in tokens; None for the checkpoint's, at most `DEFAULT_CONTEXT`.
+        context: longest sequence in tokens; None for the checkpoint's, at most 4096.
         name: of the bundle; None for the draft's.
         pages: further text files for people, by name.
         tell: is told what is being done, a line at a time.

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-import torch
 from tokenizers import Tokenizer
 
-from cloud_target.engine.hf.configuration import wanted_context
+from cloud_target.engine.hf.context import choose_context
 from cloud_target.engine.hf.fitness import refuse_untrimmable
 from cloud_target.engine.hf.reading import one_sentence
-from cloud_target.engine.hf.switches import growing_from, trial_length, tried_context
 from cloud_target.export.builder import write_model
 from cloud_target.export.chat import tell_endings, usable_chat
 from cloud_target.export.check import Differences, check, make_probe, probe_ids, reference
@@ -30,15 +28,12 @@ from shared.features import LARGEST
 from shared.manifest import DraftGraph, Probe, read_manifest
 from shared.tokenizer import load_tokenizer
 
-# A key-value buffer is as long as the context; more than this must be asked for.
-DEFAULT_CONTEXT = 4096
 # An 8-bit draft must draw the same token as the float32 one in this share of positions.
 LEAST_AGREEMENT = 0.95
 # Texts that are written to find out.
 _TEXTS = 4
 # Tokens of each.
 _TEXT_LENGTH = 128
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -127,7 +122,7 @@ def export_draft(
     refuse_untrimmable(checkpoint.model, "draft")
     if checkpoint.vocabulary < LARGEST:
         raise InputError(f"a draft needs a vocabulary of {LARGEST} tokens or more, not {checkpoint.vocabulary}")
-    length = exported_context(checkpoint, context, tell)
+    length = choose_context(checkpoint.model, context, checkpoint.name, tell)
     if kind == "auto":
         reason = obstacle(checkpoint.model, length)
         kind = "concat" if reason else "shared-buffer"
@@ -223,21 +218,3 @@ def _quantise(
             f"{agreed.tokens} positions ({least:.0%} is required); use --dtype float32"
         )
     return small, agreed
-
-
-def exported_context(checkpoint: Checkpoint, wanted: int | None, tell: Callable[[str], None]) -> int:
-    """The length of a draft's longest text: as wanted, or its own, at most `DEFAULT_CONTEXT`; and never past what its
-    graph gets right.
-
-    Raises:
-        InputError: a longer one is wanted, or the checkpoint does not say.
-    """
-    config = checkpoint.model.config
-    context = wanted_context(config, wanted, DEFAULT_CONTEXT, checkpoint.name)
-    right = min(context, growing_from(config) or context)
-    right = tried_context(config, right, trial_length(config, right, checkpoint.model.num_parameters(), _CPU))
-    if right < context and wanted is not None:
-        raise InputError(f"beyond {right} tokens {checkpoint.name} computes in another way; give --context {right}")
-    if right < context:
-        tell(f"context: {right} tokens, not {context}: longer texts are computed in another way")
-    return right

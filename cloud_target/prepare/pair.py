@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 
 from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, target_fingerprint, vocabulary_size
-from cloud_target.engine.hf.configuration import name_length
+from cloud_target.engine.hf.context import name_length
 from cloud_target.engine.hf.fitness import refuse_unfit
 from cloud_target.engine.hf.model import choose_device
 from cloud_target.engine.hf.reading import one_sentence

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
-from cloud_target.engine.hf.configuration import name_length
+from cloud_target.engine.hf.context import name_length
 from cloud_target.engine.hf.reading import one_sentence, read_model
 from cloud_target.engine.hf.trial import fuse
 from cloud_target.engine.hf.typed import move

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, PretrainedConfig
 
 from cloud_target.engine.hf.keys import changes_nothing, is_known, is_note
 from cloud_target.engine.hf.quantised import KEY as QUANTISED
@@ -21,8 +21,6 @@ from shared.errors import InputError
 
 # Keys that transformers 5 calls otherwise than transformers 4.
 _RENAMED = {"num_local_experts": "num_experts"}
-# What configurations call the longest text that a model was made for, tokens.
-_LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 
 
 def read_configuration(source: str | Path) -> PretrainedConfig:
@@ -56,50 +54,6 @@ def read_configuration(source: str | Path) -> PretrainedConfig:
     _check_read_back(config, understood, str(source))
     _check_window(config, str(source))
     return config
-
-
-def longest_text(config: PretrainedConfig) -> int | None:
-    """How many tokens a model was made for, None if its configuration does not say."""
-    text = config.get_text_config()
-    for name in _LENGTHS:
-        value = getattr(text, name, None)
-        if isinstance(value, int) and value > 0:
-            return value
-    return None
-
-
-def name_length(model: PreTrainedModel, source: str | Path) -> None:
-    """Give the length of the longest text the name `max_position_embeddings`, whatever the architecture calls it.
-
-    Raises:
-        InputError: the configuration does not say.
-    """
-    longest = longest_text(model.config)
-    if longest is None:
-        raise InputError(f"config.json of {source} does not say how long a text may be; add max_position_embeddings")
-    if not hasattr(model.config, _LENGTHS[0]):
-        model.config.max_position_embeddings = longest
-
-
-def wanted_context(config: PretrainedConfig, asked: int | None, usual: int, name: str) -> int:
-    """The length of texts, tokens, before it is known whether they are right.
-
-    Args:
-        asked: by somebody; None for the model's own, at most `usual`.
-        name: of the model, for people.
-
-    Raises:
-        InputError: the model takes no such texts, or does not say how long they may be and nobody else does.
-    """
-    longest = longest_text(config)
-    if asked is None and longest is None:
-        raise InputError(f"the configuration of {name} does not say how long a text may be; give --context")
-    if asked is None:
-        return min(longest or usual, usual)
-    if asked < 2 or (longest and asked > longest):
-        allowed = f"between 2 and {name}'s own {longest} tokens" if longest else "2 tokens or more"
-        raise InputError(f"the context must be {allowed}, not {asked}; give another --context")
-    return asked
 
 
 def _understood(raw: dict[str, Any], kind: type[PretrainedConfig], source: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from cloud_target.engine.hf.capacity import make_cache
-from cloud_target.engine.hf.configuration import wanted_context
-from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit, served_context
+from cloud_target.engine.hf.context import choose_context
+from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit
 from cloud_target.engine.hf.measure import measure
 from cloud_target.engine.hf.model import LoadedTarget
 from cloud_target.engine.interface import Feed, Scores, check_feeds
@@ -18,9 +18,6 @@ from shared.config import Coupling
 from shared.errors import TargetError
 from shared.wire.codec import AuditedTokens
 
-# The default context is the model's own, up to here.
-CONTEXT = 4096
-
 
 class TargetEngine:
     """An `Engine` over a Hugging Face causal language model.
@@ -28,7 +25,7 @@ class TargetEngine:
     Args:
         target: see `load_target`.
         memory: for keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
-        context: longest text in tokens; by default the model's own, at most 4096, and no longer than it is right.
+        context: longest text in tokens; as in `choose_context`.
         tell: is told, in a sentence, where that is shorter.
 
     Attributes:
@@ -47,10 +44,7 @@ class TargetEngine:
     ) -> None:
         model, self.description = target.model, target.description
         refuse_unfit(model)
-        wanted = wanted_context(model.config, context, CONTEXT, self.description.name)
-        self.context = served_context(model, wanted, asked=context is not None)
-        if self.context < wanted:
-            tell(f"texts have at most {self.context} tokens, not {wanted}: longer ones are computed in another way")
+        self.context = choose_context(model, context, self.description.name, tell)
         cache = make_cache(model, memory, self.context)
         self._store = cache.store
         self.capacity, self.block, self.token_bytes = self._store.capacity, self._store.block, self._store.token_bytes

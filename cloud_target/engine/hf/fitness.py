@@ -18,7 +18,7 @@ from cloud_target.engine.hf import packed
 from cloud_target.engine.hf.cache import StoreCache
 from cloud_target.engine.hf.costs import Costs
 from cloud_target.engine.hf.passes import PackedPasses, PaddedPasses, Passes
-from cloud_target.engine.hf.switches import LEAST, growing_from, trial_length, tried_context
+from cloud_target.engine.hf.switches import LEAST, trial_length
 from cloud_target.engine.hf.trial import TOLERANCE, alone, distance, plain, trial_text
 from cloud_target.engine.hf.typed import cache_argument
 from shared.errors import InputError, first_line
@@ -56,35 +56,6 @@ def refuse_untrimmable(model: PreTrainedModel, role: str = "target") -> None:
         _refuse(model, "it keeps a recurrent state, which cannot be cut back to an earlier position", role)
     if kinds:
         _refuse(model, f"it has layers of kind {', '.join(sorted(kinds))}, whose memory cannot be cut back", role)
-
-
-def served_context(model: PreTrainedModel, context: int, asked: bool) -> int:
-    """The longest text that is right, up to `context` tokens.
-
-    Args:
-        asked: whether somebody asked for `context`; then a shorter one is no answer.
-
-    Raises:
-        InputError: it is shorter than what was asked for.
-    """
-    config, usual = model.config, growing_from(model.config)
-    if usual and context > usual:
-        if asked:
-            _refuse(
-                model,
-                f"beyond {usual} tokens it rotates positions in another way, so texts of one pass would disturb each "
-                f"other; give --context {usual}",
-            )
-        context = usual
-    tried = trial_length(config, context, model.num_parameters(), model.device)
-    right = tried_context(config, context, tried)
-    if right < context and asked:
-        _refuse(
-            model,
-            f"beyond {right} tokens it computes in another way, and no more than {tried} can be tried here; give "
-            f"--context {right}",
-        )
-    return right
 
 
 def choose_passes(model: PreTrainedModel, cache: StoreCache, vocabulary: int, context: int) -> Passes:
@@ -125,11 +96,17 @@ def _truths(
         begin = alone(eager, text[:half], vocabulary)
         truths = [(text[:length], alone(eager, text[:length], vocabulary)) for length in lengths]
     except Exception as error:
-        _refuse(eager, f"it does not run ({type(error).__name__}: {first_line(error)})")
+        _refuse(eager, f"it does not run ({type(error).__name__}: {first_line(error)})", then="take another model")
     if not all(torch.isfinite(truth).all() for _, truth in truths):
-        _refuse(eager, f"its logits in {eager.dtype} are not numbers")
+        narrow = str(eager.dtype).removeprefix("torch.")
+        then = "get it again, whole" if eager.dtype == torch.float32 else "give --dtype float32"
+        _refuse(eager, f"its logits in {narrow} are not numbers", then=then)
     if not distance(begin, truths[0][1][:half]) <= TOLERANCE.get(eager.dtype, 0.05):
-        _refuse(eager, "what it says of a text's beginning depends on what comes after, so it is not made to write")
+        _refuse(
+            eager,
+            "what it says of a text's beginning depends on what comes after, so it is not made to write",
+            then="take a decoder",
+        )
     return truths
 
 
@@ -193,5 +170,7 @@ def _read_with_detours(passes: Passes, tokens: list[int], keep: int) -> tuple[to
     return torch.cat((begin, middle, last))[-keep:], beside if room else last[:0]
 
 
-def _refuse(model: PreTrainedModel, why: str, role: str = "target") -> NoReturn:
-    raise InputError(f"{type(model).__name__} cannot be a {role}: {why}; choose a plain attention model")
+def _refuse(
+    model: PreTrainedModel, why: str, role: str = "target", then: str = "choose a plain attention model"
+) -> NoReturn:
+    raise InputError(f"{type(model).__name__} cannot be a {role}: {why}; {then}")

@@ -8,7 +8,7 @@ import inspect
 import torch
 from transformers import PreTrainedModel
 
-from cloud_target.engine.hf.configuration import longest_text
+from cloud_target.engine.hf.context import longest_text
 from cloud_target.engine.hf.switches import LEAST, trial_length
 from cloud_target.engine.hf.typed import token_embeddings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from cloud_target.engine.hf.configuration import longest_text
+from cloud_target.engine.hf.context import longest_text
 from cloud_target.export.check import probe_ids, reference
 from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint
 from shared.errors import InputError

@@ -6,19 +6,15 @@ import builtins
 
 import pytest
 from transformers import (
-    BloomConfig,
-    BloomForCausalLM,
     MambaConfig,
     MambaForCausalLM,
-    MptConfig,
-    MptForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
 )
 
 from cloud_target.export.check import check, probe_ids
 from cloud_target.export.checkpoint import load_checkpoint
-from cloud_target.export.draft import describe, export_draft, exported_context
+from cloud_target.export.draft import describe, export_draft
 from cloud_target.export.graph import shared_buffer_graph
 from shared.errors import BundleError, InputError
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save
@@ -36,14 +32,6 @@ PHI3 = Phi3Config(
     rope_scaling=LONGROPE,
     pad_token_id=None,
 )
-
-
-def test_a_longrope_ends_where_its_graph_does(tmp_path):
-    checkpoint, told = load_checkpoint(save(Phi3ForCausalLM(PHI3), tmp_path / "phi3")), []
-    assert exported_context(checkpoint, None, told.append) == 32
-    assert told == ["context: 32 tokens, not 128: longer texts are computed in another way"]
-    with pytest.raises(InputError, match="beyond 32 tokens phi3 computes in another way; give --context 32"):
-        exported_context(checkpoint, 33, told.append)
 
 
 @needs_optimum
@@ -66,16 +54,6 @@ def test_a_graph_that_is_wrong_far_out_is_found(tmp_path):
     windowed.set_attn_implementation("eager")
     with pytest.raises(BundleError, match="does not compute what the checkpoint computes"):
         check(graph, windowed, 160, probe_ids(VOCABULARY, 160))
-
-
-def test_the_context_is_never_made_up(tmp_path):
-    mpt = MptForCausalLM(MptConfig(vocab_size=VOCABULARY, d_model=32, n_layers=1, n_heads=2, max_seq_len=99))
-    assert exported_context(load_checkpoint(save(mpt, tmp_path / "mpt")), None, print) == 99
-    bloom = BloomForCausalLM(BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=1, n_head=2))
-    checkpoint = load_checkpoint(save(bloom, tmp_path / "bloom"))
-    with pytest.raises(InputError, match="bloom does not say how long a text may be; give --context"):
-        exported_context(checkpoint, None, print)
-    assert exported_context(checkpoint, 70, print) == 70
 
 
 def test_caches_of_several_sizes_are_refused():

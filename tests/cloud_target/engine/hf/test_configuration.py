@@ -10,13 +10,10 @@ import torch
 import transformers
 from transformers import (
     BartConfig,
-    BloomConfig,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
-    LlamaConfig,
-    MptConfig,
     Phi3Config,
     Phi3ForCausalLM,
     PreTrainedModel,
@@ -24,7 +21,8 @@ from transformers import (
     StableLmForCausalLM,
 )
 
-from cloud_target.engine.hf.configuration import longest_text, read_configuration, wanted_context
+from cloud_target.engine.hf.configuration import read_configuration
+from cloud_target.engine.hf.context import longest_text
 from cloud_target.engine.hf.reading import read_model
 from shared.errors import InputError
 from tests.cloud_target.engine.checkpoints import write_checkpoint
@@ -209,14 +207,3 @@ def test_a_window_of_nothing_is_refused(tmp_path, window):
     edit(write_checkpoint(tmp_path), model_type="mistral", sliding_window=window)
     with pytest.raises(InputError, match=f"says sliding_window {window}, and a window holds at least one token"):
         read_configuration(tmp_path)
-
-
-def test_the_length_of_texts_has_many_names_and_is_never_made_up():
-    assert longest_text(LlamaConfig(max_position_embeddings=77)) == 77
-    assert longest_text(MptConfig(max_seq_len=99)) == 99
-    nameless = BloomConfig()
-    assert wanted_context(nameless, 50, 4096, "bloom") == 50
-    with pytest.raises(InputError, match="configuration of bloom does not say how long a text may be; give --context"):
-        wanted_context(nameless, None, 4096, "bloom")
-    with pytest.raises(InputError, match="must be 2 tokens or more, not 1"):
-        wanted_context(nameless, 1, 4096, "bloom")

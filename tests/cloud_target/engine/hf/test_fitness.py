@@ -25,8 +25,6 @@ from transformers import (
     MistralForCausalLM,
     OpenAIGPTConfig,
     OpenAIGPTLMHeadModel,
-    Phi3Config,
-    Phi3ForCausalLM,
     PreTrainedModel,
     StableLmConfig,
     StableLmForCausalLM,
@@ -34,7 +32,6 @@ from transformers import (
 
 from cloud_target.engine.hf import trial
 from cloud_target.engine.hf.engine import TargetEngine
-from cloud_target.engine.hf.fitness import served_context
 from cloud_target.engine.hf.model import load_target
 from shared.errors import InputError
 from tests.cloud_target.engine.checkpoints import VOCABULARY, make_tokenizer, write_checkpoint
@@ -52,7 +49,7 @@ PECULIAR = {
     "soft cap": Gemma2ForCausalLM(Gemma2Config(**WIDTHS, sliding_window=70, attn_logit_softcapping=2.0)),
     "soft cap as shipped": Gemma2ForCausalLM(Gemma2Config(**WIDTHS, sliding_window=70)),
     "sinks": GptOssForCausalLM(GptOssConfig(**WIDTHS, **WINDOW, **MIXTURE)),
-    "a window beyond a short trial": MistralForCausalLM(MistralConfig(**WIDTHS, sliding_window=70)),
+    "a window": MistralForCausalLM(MistralConfig(**WIDTHS, sliding_window=70)),
     "attention chosen by class": StableLmForCausalLM(
         StableLmConfig(**{key: value for key, value in WIDTHS.items() if key != "head_dim"}, partial_rotary_factor=0.5)
     ),
@@ -88,33 +85,23 @@ def test_a_target_computes_what_its_checkpoint_computes(tmp_path, what):
 
 def test_a_model_that_reads_ahead_is_refused(tmp_path):
     save(BertLMHeadModel(BertConfig(**SIZES, intermediate_size=48)), tmp_path)
-    with pytest.raises(InputError, match="depends on what comes after, so it is not made to write"):
+    with pytest.raises(InputError, match=r"depends on what comes after, so it is not made to write; take a decoder$"):
         TargetEngine(load_target(str(tmp_path), "cpu"))
+
+
+def test_what_to_do_fits_the_reason(tmp_path):
+    target = load_target(str(write_checkpoint(tmp_path)), "cpu")
+    head = target.model.get_output_embeddings().weight
+    with torch.no_grad():
+        head.mul_(torch.finfo(torch.float32).max)
+    with pytest.raises(InputError, match=r"its logits in float32 are not numbers; get it again, whole$"):
+        TargetEngine(target, 8 << 20)
 
 
 def test_a_model_without_a_cache_is_refused(tmp_path):
     save(OpenAIGPTLMHeadModel(OpenAIGPTConfig(vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=2)), tmp_path)
     with pytest.raises(InputError, match="OpenAIGPTLMHeadModel cannot be a target: it keeps no keys and values"):
         TargetEngine(load_target(str(tmp_path), "cpu"))
-
-
-def test_texts_end_where_they_would_be_computed_in_another_way(tmp_path):
-    scaling = {"type": "longrope", "short_factor": [1.0] * 4, "long_factor": [3.0] * 4}
-    sizes = {key: value for key, value in WIDTHS.items() if key != "head_dim"} | {"pad_token_id": None}
-    save(Phi3ForCausalLM(Phi3Config(**sizes, rope_scaling=scaling, original_max_position_embeddings=64)), tmp_path)
-    target, told = load_target(str(tmp_path), "cpu"), []
-    assert TargetEngine(target, 8 << 20, tell=told.append).context == 64
-    assert told == ["texts have at most 64 tokens, not 256: longer ones are computed in another way"]
-    with pytest.raises(InputError, match=r"beyond 64 tokens it rotates positions in another way.*give --context 64"):
-        TargetEngine(target, 8 << 20, 65)
-
-
-def test_a_window_that_cannot_be_tried_ends_texts_too(monkeypatch):
-    monkeypatch.setattr(MistralForCausalLM, "num_parameters", lambda _: 10**11)
-    model = PECULIAR["a window beyond a short trial"]
-    assert served_context(model, 256, asked=False) == 70
-    with pytest.raises(InputError, match=r"beyond 70 tokens .* no more than 48 can be tried here; give --context 70"):
-        served_context(model, 256, asked=True)
 
 
 def test_a_state_space_model_is_refused(tmp_path):
