@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from reprlib import repr as short
 from typing import TypeAlias
 
 from shared.errors import InputError
@@ -55,7 +56,7 @@ def check_messages(messages: object) -> list[dict[str, str]]:
         InputError: they are something else.
     """
     if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
-        raise InputError(f"a chat is a list of turns, each with a role and its content, not {messages!r}")
+        raise InputError(f"a chat is a list of turns, each with a role and its content, not {short(messages)}")
     if not messages:
         raise InputError("the chat has no turn in it; give at least one, with a role and its content")
     return [_checked(message) for message in messages]
@@ -63,13 +64,15 @@ def check_messages(messages: object) -> list[dict[str, str]]:
 
 def _checked(message: object) -> dict[str, str]:
     if not isinstance(message, Mapping):
-        raise InputError(f"a chat is a list of turns, each with a role and its content, not {message!r}")
+        raise InputError(f"a chat is a list of turns, each with a role and its content, not {short(message)}")
     role = message.get("role")
     if not isinstance(role, str) or not _WORD.fullmatch(role):
-        raise InputError(f"unknown chat role {role!r}; a role is a word, such as user or assistant")
+        raise InputError(f"unknown chat role {short(role)}; a role is a word, such as user or assistant")
     if not isinstance(message.get("content"), str):
-        raise InputError(f"the content of a chat's turn must be text, not {message.get('content')!r}")
+        raise InputError(f"the content of a chat's turn must be text, not {short(message.get('content'))}")
     for name, value in message.items():
         if not isinstance(name, str) or not _WORD.fullmatch(name) or not isinstance(value, str):
-            raise InputError(f"a chat's turn has fields of text, each named by a word, not {name!r}: {value!r}")
+            raise InputError(
+                f"a chat's turn has fields of text, each named by a word, not {short(name)}: {short(value)}"
+            )
     return dict(message)

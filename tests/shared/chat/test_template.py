@@ -39,6 +39,23 @@ def test_what_is_no_conversation_is_refused(messages, sentence):
 
 
 @pytest.mark.parametrize(
+    "messages",
+    [
+        "x" * 10_000,
+        ["x" * 10_000],
+        [{"role": "x " * 10_000}],
+        [{"role": "user", "content": ["x" * 10_000] * 1000}],
+        [{"role": "user", "content": "Hi", "x " * 10_000: ["y" * 10_000]}],
+        {f"{i}": "x" * 10_000 for i in range(1000)},
+    ],
+)
+def test_a_sentence_shows_the_beginning_of_what_is_wrong(messages):
+    with pytest.raises(InputError) as caught:
+        check_messages(messages)
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
     ("template", "sentence"),
     [
         (ChatTemplate(5), "`chat.source` must be text"),
