@@ -13,6 +13,7 @@ import json
 from collections.abc import Collection, Sequence
 from functools import cached_property
 from itertools import islice
+from reprlib import repr as short
 
 from tokenizers import Tokenizer
 
@@ -64,18 +65,18 @@ class ChatEncoder:
         """
         turns = check_messages(messages)
         try:
-            self._refuse_forging_roles(turns)
-            ids = self._encode(turns)
+            own = self._own_control(turns)
+            self._refuse_forging_roles(turns, own)
+            ids = self._encode(turns, own)
         except (TypeError, UnicodeError):
             raise InputError("the chat is not valid Unicode text; give it as UTF-8") from None
         if not ids:
             raise InputError("the chat template writes nothing for these turns; give others")
         return ids
 
-    def _encode(self, turns: list[dict[str, str]]) -> list[int]:
+    def _encode(self, turns: list[dict[str, str]], own: list[int] | None) -> list[int]:
         """The ids of the way that changes least of those in which the control tokens are the template's own."""
         ids = self._ids(render(self._template, turns))
-        own = self._own_control(turns)
         contents = [value for turn in turns for name, value in turn.items() if name != "role"]
         if own == self._control_of(ids) and not self._may_forge(contents):
             return ids
@@ -83,32 +84,41 @@ class ChatEncoder:
         return ids if own in (None, self._control_of(ids)) else self._encode_guarded(turns, self._every)
 
     def _own_control(self, turns: list[dict[str, str]]) -> list[int] | None:
-        """The control tokens that the template writes whatever the turns say; None if it needs to read them."""
+        """The control tokens that the template writes whatever the turns say; None if it needs to read them.
+
+        Raises:
+            InputError: that cannot be found out.
+        """
+        hidden, marks = self._hidden(turns, self._every)
         try:
-            return self._control_of(self._encode_guarded(turns, self._every))
+            return self._control_of(self._encode_hidden(turns, self._every, hidden, marks))
         except TandemError:
             return None
 
     def _control_of(self, ids: list[int]) -> list[int]:
         return [id for id in ids if id in self.control_ids and id != self._unknown_id]
 
-    def _refuse_forging_roles(self, turns: list[dict[str, str]]) -> None:
+    def _refuse_forging_roles(self, turns: list[dict[str, str]], own: list[int] | None) -> None:
         """A template writes `<|role|>` of any word, and so a role that nobody foresaw can be another token.
+
+        Args:
+            own: the control tokens that the template writes of these turns, if that is known.
 
         Raises:
             InputError: one does that here.
         """
         source = self._template.source
-        for role in {turn["role"] for turn in turns} - _ROLES:
-            if f"'{role}'" in source or f'"{role}"' in source:
-                continue
-            others = [turn | {"role": _NO_ROLE} if turn["role"] == role else turn for turn in turns]
-            own = self._own_control(turns)
-            if own is not None and own != self._own_control(others):
-                raise InputError(
-                    f"the chat role {role!r} would make another special token of what the template writes around it; "
-                    "give a role that the template knows, such as user or assistant"
-                )
+        strange = sorted({turn["role"] for turn in turns} - _ROLES)
+        strange = [role for role in strange if f"'{role}'" not in source and f'"{role}"' not in source]
+        if not strange or own is None:
+            return
+        harmless = {role: f"{_NO_ROLE}{number}" for number, role in enumerate(strange)}
+        others = [turn | {"role": harmless.get(turn["role"], turn["role"])} for turn in turns]
+        if own != self._own_control(others):
+            raise InputError(
+                f"the chat role {' or '.join(map(short, strange[:5]))} would make another special token of what the "
+                "template writes around it; give a role that the template knows, such as user or assistant"
+            )
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
@@ -143,14 +153,30 @@ class ChatEncoder:
 
     def _encode_guarded(self, turns: list[dict[str, str]], characters: str) -> list[int]:
         """The ids when these characters of the turns are kept from the template; with `_every`, all but spaces are."""
+        return self._encode_hidden(turns, characters, *self._hidden(turns, characters))
+
+    def _hidden(self, turns: list[dict[str, str]], characters: str) -> tuple[str, str]:
+        """The characters that are kept from the template, `characters` first, and what stands for each.
+
+        Raises:
+            InputError: there are not enough that could.
+        """
         more: list[str] = []
         if characters is self._every:
             said = "".join(value for turn in turns for name, value in turn.items() if name != "role")
             more = sorted({one for one in said if not one.isspace()} - {*characters})
         known = {self._template.source, *(value for turn in turns for value in turn.values())}
         used = set().union(*known)
-        marks = "".join(islice((one for one in map(chr, _PRIVATE) if one not in used), len(characters) + len(more)))
-        hidden = (characters + "".join(more))[: len(marks)]
+        hidden = characters + "".join(more)
+        marks = "".join(islice((one for one in map(chr, _PRIVATE) if one not in used), len(hidden)))
+        if len(marks) < len(hidden):
+            raise InputError(
+                "the chat has too many different characters: none of Unicode's private ones (from U+F0000 on) is left "
+                "to tell its words from the template's; leave those out, or give a shorter chat"
+            )
+        return hidden, marks
+
+    def _encode_hidden(self, turns: list[dict[str, str]], characters: str, hidden: str, marks: str) -> list[int]:
         there, back = str.maketrans(hidden, marks), str.maketrans(marks, hidden)
         marked = [
             {name: value if name == "role" else value.translate(there) for name, value in turn.items()}

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from shared.chat import prompt
 from shared.chat.prompt import ChatEncoder
+from shared.chat.rendering import render
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from tests.shared.chat.families import FAMILIES, template_of, tokenizer_of, write
@@ -251,6 +253,19 @@ def test_a_role_that_would_be_another_special_token_is_refused():
     assert named.encode([{"role": "endoftext", "content": "Hi"}]) == tokenizer.encode("<|endoftext|>Hi").ids
 
 
+def test_strange_roles_are_looked_at_together(monkeypatch):
+    tokenizer = tokenizer_of("gpt2")
+    written = []
+    monkeypatch.setattr(prompt, "render", lambda *args, **more: written.append(1) or render(*args, **more))
+    source = "{% for m in messages %}{% if loop.first or m.role != messages[loop.index0 - 1].role %}<|user|>{% endif %}"
+    encoder = ChatEncoder(tokenizer, ChatTemplate(source + "<|{{ m.role }}|>{{ m.content }}{% endfor %}"))
+    roles = [f"critic{number}" for number in range(100)]
+    encoder.encode(conversation(roles, ["Hi"] * 100))
+    assert len(written) == 3
+    with pytest.raises(InputError, match=r"chat role 'critic0' or .* would make another special token"):
+        encoder.encode(conversation([*roles, "endoftext"], ["Hi"] * 101))
+
+
 def test_added_tokens_that_end_a_text_are_control_tokens_too():
     tokenizer = tokenizer_of("qwen3")
     end = tokenizer.token_to_id("</think>")
@@ -262,6 +277,14 @@ def test_characters_of_the_private_plane_are_themselves():
     text = "\U000f0000\U000f0001 <|user|> \U000f0002"
     encoder = ChatEncoder(tokenizer_of("gpt2"), ChatTemplate("{{ messages[0].content }}"))
     assert tokenizer_of("gpt2").decode(encoder.encode([{"role": "user", "content": text}])) == text
+
+
+def test_a_chat_that_leaves_no_private_character_is_refused():
+    """Otherwise it would be written without what keeps its words from being taken for the template's."""
+    encoder = ChatEncoder(tokenizer_of("gpt2"), ChatTemplate("<|{{ messages[0].content }}|>"))
+    for private in (range(0xF0000, 0xFFFFE), range(0xF0000, 0xFFFF0)):
+        with pytest.raises(InputError, match="too many different characters: none of Unicode's private ones"):
+            encoder.encode([{"role": "user", "content": "user" + "".join(map(chr, private))}])
 
 
 def test_templates_that_write_nothing_and_turns_that_are_no_text_are_refused():
