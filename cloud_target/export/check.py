@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.switches import bearable_length
 from cloud_target.engine.hf.trial import trial_text
+from cloud_target.engine.hf.typed import only_logits
 from cloud_target.export.runner import Runner
 from shared.errors import BundleError
 from shared.manifest import Probe
@@ -120,9 +120,7 @@ def reference(
     model: PreTrainedModel, ids: Sequence[int], rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Torch's logits ``[n, vocabulary]`` and the input of its head ``[n, hidden]``, float32, of some rows or all."""
-    kept = {} if rows is None else {"logits_to_keep": torch.from_numpy(rows)}
-    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
-        kept = {}
+    kept = {} if rows is None else only_logits(model, torch.from_numpy(rows))
     hidden: list[torch.Tensor] = []
     hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
     try:

@@ -6,7 +6,6 @@ A draft distilled on corpus text alone has never seen the target's own turns of 
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicLayer
 
-from cloud_target.engine.hf.typed import cache_argument
+from cloud_target.engine.hf.typed import cache_argument, only_logits
 from cloud_target.training.corpus import reading
 from shared.config import Sampling
 from shared.errors import InputError
@@ -111,9 +110,7 @@ def continue_texts(
     ids = torch.as_tensor(openings.astype(np.int64), device=model.device)
     end = ids.shape[1] + length
     cache = Cache(layers=[_Buffer(end) for _ in range(model.config.get_text_config().num_hidden_layers)])
-    kept: dict[str, Any] = {str(cache_argument(model)): cache}
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        kept["logits_to_keep"] = 1
+    kept: dict[str, Any] = {str(cache_argument(model)): cache, **only_logits(model, 1)}
     text, step = [ids], ids
     stops = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
     over = torch.zeros(len(ids), dtype=torch.bool, device=model.device)

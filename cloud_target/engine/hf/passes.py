@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from cloud_target.engine.hf import packed
 from cloud_target.engine.hf.cache import StoreCache
 from cloud_target.engine.hf.costs import Costs, grouped, seconds
 from cloud_target.engine.hf.padded import MaskMaker, Padded
-from cloud_target.engine.hf.typed import cache_argument
+from cloud_target.engine.hf.typed import cache_argument, only_logits
 
 # Of one text: its slot, the position of the first new token, and the new tokens.
 Text = tuple[int, int, Sequence[int]]
@@ -39,7 +38,6 @@ class Passes(ABC):
         self.vocabulary = vocabulary
         self._cache = cache
         self._cached = str(cache_argument(model))
-        self._keeps_logits = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._masks = MaskMaker(model)
 
     @torch.inference_mode()
@@ -110,6 +108,7 @@ class PackedPasses(Passes):
         self._cache.where, self._cache.padded = self._to_device(np.concatenate(where)), None
         # 0 keeps all, without a copy.
         keeping = 0 if sum(keep) == len(ids) else self._to_device(np.concatenate(wanted))
+        only = only_logits(self.model, keeping)
         work = packed.Packed(rows, self._views, self.costs, self.device)
         with packed.attending(work):
             logits = self.model(
@@ -118,9 +117,9 @@ class PackedPasses(Passes):
                 position_ids=self._to_device(np.concatenate(positions))[None],
                 use_cache=True,
                 **{self._cached: self._cache},
-                **({"logits_to_keep": keeping} if self._keeps_logits else {}),
+                **only,
             ).logits[0]
-        if not self._keeps_logits and sum(keep) < len(ids):
+        if not only and sum(keep) < len(ids):
             logits = logits[keeping]
         return logits[:, : self.vocabulary].float()
 
@@ -164,7 +163,7 @@ class PaddedPasses(Passes):
                 position_ids=at.positions,
                 use_cache=True,
                 **{self._cached: self._cache},
-                **({"logits_to_keep": max(most, 1)} if self._keeps_logits else {}),
+                **only_logits(self.model, max(most, 1)),
             ).logits
             for row, i in zip(logits, group, strict=True):
                 found[i] = row[len(row) - keep[i] :, : self.vocabulary]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import inspect
 
 import torch
 from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.context import longest_text
 from cloud_target.engine.hf.switches import LEAST, trial_length
-from cloud_target.engine.hf.typed import token_embeddings
+from cloud_target.engine.hf.typed import only_logits, token_embeddings
 
 # Largest distance from the truth: sums in another order, in numbers of so many digits.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
@@ -64,9 +63,8 @@ def alone(model: PreTrainedModel, tokens: list[int], vocabulary: int) -> torch.T
     """The model's logits of the last positions of a text, read whole and without a cache, ``float32 [N, vocabulary]``;
     N is at most `COMPARED`."""
     keep = min(len(tokens), COMPARED)
-    more = {"logits_to_keep": keep} if "logits_to_keep" in inspect.signature(model.forward).parameters else {}
     ids = torch.tensor([tokens], device=model.device)
-    return model(input_ids=ids, use_cache=False, **more).logits[0, -keep:, :vocabulary].float()
+    return model(input_ids=ids, use_cache=False, **only_logits(model, keep)).logits[0, -keep:, :vocabulary].float()
 
 
 def distance(logits: torch.Tensor, truth: torch.Tensor) -> float:

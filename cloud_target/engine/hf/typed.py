@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -74,3 +75,18 @@ def cache_argument(model: PreTrainedModel) -> str | None:
     """What this version of transformers calls the cache when it runs a model; None if the model takes none."""
     takes = inspect.signature(model.forward).parameters
     return next((name for name in ("cache", "past_key_values") if name in takes), None)
+
+
+def only_logits(model: PreTrainedModel, which: int | torch.Tensor) -> dict[str, Any]:
+    """What to run a model with so that it works out the logits of these positions only; nothing if it takes no such.
+
+    Args:
+        which: how many of the last ones, 0 for all; or their indices.
+    """
+    keeps: bool = _keeps_logits(type(model))  # type: ignore[arg-type]  # classes can be hashed, whatever theirs can
+    return {"logits_to_keep": which} if keeps else {}
+
+
+@cache  # asked at each pass
+def _keeps_logits(kind: type[PreTrainedModel]) -> bool:
+    return "logits_to_keep" in inspect.signature(kind.forward).parameters
