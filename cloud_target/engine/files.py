@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from shared.identity import file_digest, weights_fingerprint
 
 POCKET_DIRECTORY = Path(__file__).resolve().parents[1] / "models" / "pocket_target"
 
+# What an adapter lies in; the first is beside each, and what transformers looks for.
+_ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin")
 # What a configuration says about files, tools and generation, rather than about the function that the model computes.
 _INCIDENTAL = {
     *("_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version", "use_cache"),
@@ -43,6 +46,7 @@ def find_directory(name: str, fetch: Callable[[str, str], str] = hub.fetch) -> P
         raise InputError(f"the embedded target is missing from this installation ({path}); install Tandem again")
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         raise InputError(f"there is no directory {path}; give a model's directory, a Hugging Face id, or {POCKET}")
+    refuse_adapter(name, fetch)
     try:
         # config.json last: what it lies beside is the snapshot that the other files are in.
         for file in ("tokenizer.json", "config.json"):
@@ -55,18 +59,27 @@ def find_directory(name: str, fetch: Callable[[str, str], str] = hub.fetch) -> P
     return Path(found).parent
 
 
-def refuse_adapter(directory: Path) -> None:
+def refuse_adapter(source: str | Path, fetch: Callable[[str, str], str] = hub.fetch) -> None:
     """An adapter is left out where its library is missing, and changes the model where it is not.
+
+    Args:
+        source: a directory or a Hugging Face id.
+        fetch: as in `find_directory`.
 
     Raises:
         InputError: there is one.
     """
-    for name in ("adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"):
-        if (directory / name).is_file():
-            raise InputError(
-                f"{directory} holds an adapter ({name}), which is not read here; merge it into its model first, with "
-                "peft's merge_and_unload, and give the directory of what that made"
-            )
+    path, found = Path(source).expanduser(), None
+    if path.is_dir():
+        found = next((file for file in _ADAPTER if (path / file).is_file()), None)
+    else:
+        with suppress(OSError):  # there is none
+            found = Path(fetch(str(source), _ADAPTER[0])).name
+    if found:
+        raise InputError(
+            f"{source} holds an adapter ({found}), which is not read here; merge it into its model first, with peft's "
+            "merge_and_unload, and give the directory of what that made"
+        )
 
 
 def read_config(directory: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
+from cloud_target.engine.files import refuse_adapter
 from cloud_target.engine.hf.context import name_length
 from cloud_target.engine.hf.reading import one_sentence, read_model
 from cloud_target.engine.hf.trial import fuse
@@ -23,7 +24,8 @@ def load_model(directory: str | Path, device: str = "cpu") -> PreTrainedModel:
     Raises:
         InputError: there is no model that can be loaded as it was meant.
     """
-    model = read_model(_existing(directory), torch.float32, "eager").requires_grad_(False)
+    refuse_adapter(path := _existing(directory))
+    model = read_model(path, torch.float32, "eager").requires_grad_(False)
     name_length(model, directory)
     with one_sentence(f"the model of {directory} does not run"):
         model = move(model, device).eval()

@@ -73,11 +73,18 @@ def test_hub_ids_are_fetched_tokenizer_first(tmp_path):
     fetched = []
 
     def fetch(name: str, file: str) -> str:
+        if file == "adapter_config.json":
+            raise OSError("there is none")
         fetched.append((name, file))
         return str(tmp_path / file)
 
     assert find_directory("owner/model", fetch) == tmp_path
     assert fetched == [("owner/model", "tokenizer.json"), ("owner/model", "config.json")]
+
+
+def test_an_adapter_of_the_hub_is_refused():
+    with pytest.raises(InputError, match=r"owner/adapter holds an adapter \(adapter_config.json\), .* merge it"):
+        find_directory("owner/adapter", lambda name, file: f"/cache/{name}/{file}")
 
 
 def test_the_embedded_target_missing(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from transformers import T5Config, ViTConfig
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.export.checkpoint import load_checkpoint
+from cloud_target.training.models import load_model
 from shared.errors import InputError
 from tests.cloud_target.engine.checkpoints import write_checkpoint
 
@@ -98,7 +99,7 @@ def test_nor_is_one_in_a_file_of_torch(tmp_path, zipped):
 
 
 @pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"])
-@pytest.mark.parametrize("load", [lambda path: load_target(path, "cpu"), load_checkpoint])
+@pytest.mark.parametrize("load", [lambda path: load_target(path, "cpu"), load_checkpoint, load_model])
 def test_an_adapter_is_neither_left_out_nor_applied(tmp_path, load, file):
     (write_checkpoint(tmp_path) / file).write_text("{}")
     with pytest.raises(InputError, match=f"holds an adapter .{file}., .* merge it into its model first"):
