@@ -28,18 +28,24 @@ class Checkpoint:
     Attributes:
         name: the last part of the directory or of the hub id.
         model: float32 on the CPU, in evaluation mode; its head has one row for each id of the tokenizer.
-        tokenizer: of the draft, and of the target it is paired with.
-        tokens: the same, with the chat template.
-        vocabulary: number of token ids.
+        tokens: its tokenizer, which is that of the target it is paired with too, and its chat template.
         end_ids: tokens that end a text.
     """
 
     name: str
     model: PreTrainedModel
-    tokenizer: Tokenizer
     tokens: Tokens
-    vocabulary: int
     end_ids: list[int]
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Of the `tokens`."""
+        return self.tokens.tokenizer
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        return vocabulary_size(self.tokenizer)
 
 
 def load_checkpoint(source: str | Path) -> Checkpoint:
@@ -52,14 +58,11 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     source = Path(source).expanduser() if Path(source).expanduser().is_dir() else str(source)
     # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
     model = read_model(source, torch.float32, "eager")
-    vocabulary = vocabulary_size(tokens.tokenizer)
-    cut_vocabulary(model, vocabulary)
+    cut_vocabulary(model, vocabulary_size(tokens.tokenizer))
     return Checkpoint(
         name=Path(source).resolve().name,
         model=model.eval().requires_grad_(False),
-        tokenizer=tokens.tokenizer,
         tokens=tokens,
-        vocabulary=vocabulary,
         end_ids=end_ids((model.generation_config, model.config), tokens.tokenizer),
     )
 
@@ -74,8 +77,7 @@ def load_checkpoint_tokens(source: str | Path) -> Tokens:
     refuse_pocket(source)
     if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2 or str(source).startswith((".", "~"))):
         raise InputError(f"there is no directory {source}; give a model's directory or a Hugging Face id")
-    if path.is_dir():
-        refuse_adapter(path)
+    refuse_adapter(source)
     if path.is_dir() and not (path / "config.json").is_file():
         raise InputError(f"{path} has no config.json; give the directory of a Hugging Face model")
     if not path.is_dir():
