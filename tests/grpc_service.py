@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -22,13 +24,16 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
         transport: to the same service, without gRPC; keeps count of what is released.
         abort: ends every call with that status, unless None.
         ends: `Decode` ends without an answer.
-        is_silent: `Decode` never answers.
+        answered: so many requests of a `Decode` are answered, the first ones.
+        unanswered: set when one is not: whoever asked waits from then on.
     """
 
     def __init__(self, service: Service) -> None:
         self.transport = LoopbackTransport(service)
         self.abort: grpc.StatusCode | None = None
-        self.ends = self.is_silent = False
+        self.ends = False
+        self.answered = math.inf
+        self.unanswered = threading.Event()
 
     def Describe(self, request, context):
         self._trouble(context)
@@ -37,12 +42,14 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
     def Decode(self, requests, context):
         self._trouble(context)
         stream = self.transport.service.stream()
-        for request in requests:
+        for number, request in enumerate(requests):
             if self.ends:
                 return
+            if number >= self.answered:
+                self.unanswered.set()
+                continue
             try:
-                if not self.is_silent:
-                    yield from stream.answers(request)
+                yield from stream.answers(request)
             except (ProtocolError, InputError) as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 

@@ -9,7 +9,8 @@ import sys
 
 from tests.project.tree import ROOT
 
-PATIENCE = 60.0
+# Seconds; only what hangs takes so long.
+PATIENCE = 120.0
 
 
 class ScriptedProcess:
@@ -42,6 +43,10 @@ class ScriptedProcess:
     @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
+
+    def wait_until_it_writes(self) -> None:
+        """Until it is in the middle of its first text."""
+        assert self._process.stdout.readline(), self._process.communicate()
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -1,7 +1,8 @@
 """The target of `tests/edge_client/scripted_device.py` as a process, which takes its time for passes and logs all.
 
 `python -m tests.cloud_target.server.scripted_server PORT SECONDS_A_PASS [VOCABULARY]`; it prints its address when it
-serves. With a vocabulary it writes nonsense over that many token ids instead.
+serves, and another line when it is in the middle of a text. With a vocabulary it writes nonsense over that many token
+ids instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from cloud_target.server.server import TargetServer
 from cloud_target.server.settings import DRAIN_SECONDS
 from tests.edge_client.scripted_device import CONTEXT, script, tokenizer
 
+# It is in the middle of a text by then.
+PASSES = 10
+
 
 class PacedEngine(ScriptedEngine):
     """Takes `pause` seconds for a pass."""
@@ -27,9 +31,13 @@ class PacedEngine(ScriptedEngine):
         size = vocabulary or tokenizer().get_vocab_size()
         super().__init__(random_script(size) if vocabulary else script("target"), size, slots=16, context=CONTEXT)
         self._pause = pause
+        self._passes = 0
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         time.sleep(self._pause)
+        self._passes += 1
+        if self._passes == PASSES:
+            print("writing", flush=True)
         return super().forward(feeds)
 
 

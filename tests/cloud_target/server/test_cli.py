@@ -26,6 +26,7 @@ from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.engine.checkpoints import CONTEXT, VOCABULARY, write_checkpoint
 from tests.cloud_target.protocol.reference import SESSION_ID, alone, request
+from tests.cloud_target.server.process import PATIENCE
 from tests.grpc_service import unused_port
 
 PROMPT = [3, 1, 4, 1, 5]
@@ -168,7 +169,7 @@ def test_bfloat16_survives_on_any_processor(checkpoint):
             [answer] = decode(TargetServiceStub(channel), request(PROMPT, 0, Sampling(0.0), judge_from=5))
         assert answer.verdict.HasField("token")
         process.terminate()
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0
         assert err.splitlines() == [f"cloud-target: loading {checkpoint} ..."]
     finally:

@@ -10,11 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.cloud_target.server.process import ScriptedProcess
+from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
 from tests.edge_client.scripted_device import fake_cloud
 from tests.grpc_service import Servicer, serving, unused_port
 from tests.project.tree import ROOT
@@ -23,25 +23,30 @@ pytestmark = pytest.mark.slow
 DEVICE = "tests.edge_client.scripted_device"
 
 
-def start(*arguments: str, module: str = "edge_client", **environment: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+Start = Callable[..., subprocess.Popen]
 
 
-def test_a_dead_target_and_a_wrong_address():
-    runs = [start("Tom", "--target", address, module=DEVICE) for address in (f"127.0.0.1:{unused_port()}", "nowhere")]
-    for run, status, sentence in zip(
-        runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
-    ):
-        out, err = run.communicate(timeout=30)
-        assert (run.returncode, out) == (status, b"")
-        assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err.decode())
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts the command line with these arguments; what still runs after the test is killed."""
+    runs: list[subprocess.Popen] = []
+
+    def begin(*arguments: str, module: str = DEVICE, **environment: str) -> subprocess.Popen:
+        run = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        runs.append(run)
+        return run
+
+    yield begin
+    for run in runs:
+        with run:
+            run.kill()
 
 
 @pytest.fixture
@@ -51,44 +56,55 @@ def served() -> Iterator[tuple[str, Servicer]]:
         yield f"127.0.0.1:{port}", servicer
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(served, tmp_path, number):
+def interrupt(run: subprocess.Popen, servicer: Servicer, number: signal.Signals = signal.SIGINT) -> tuple[bytes, bytes]:
+    """Signal a device that waits in the middle of a text for a target that does not answer; what it printed in all.
+
+    Waiting for a time instead would miss the text's middle on one machine or another.
+    """
+    assert servicer.unanswered.wait(PATIENCE)
+    run.send_signal(number)
+    return run.communicate(timeout=PATIENCE)
+
+
+def skip_if_ignored(number: signal.Signals) -> None:
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("whoever started the tests has this signal ignored (as nohup does), which a process inherits")
+
+
+def test_a_dead_target_and_a_wrong_address(start):
+    runs = [start("Tom", "--target", address) for address in (f"127.0.0.1:{unused_port()}", "nowhere")]
+    for run, status, sentence in zip(
+        runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
+    ):
+        out, err = run.communicate(timeout=PATIENCE)
+        assert (run.returncode, out) == (status, b"")
+        assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err.decode())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(start, served, tmp_path, number):
+    skip_if_ignored(number)
     address, servicer = served
-    pace = {"TANDEM_TEST_PAUSE": "0.02", "TANDEM_STATE": str(tmp_path)}
-    run = start(
-        "Tom",
-        "--target",
-        address,
-        "--max-tokens",
-        "400",
-        "--window",
-        "4",
-        module=DEVICE,
-        **pace,
-    )
-    assert run.stdout.read(20)
-    run.send_signal(number)
-    _, err = run.communicate(timeout=30)
+    servicer.answered = 3
+    run = start("Tom", "--target", address, "--max-tokens", "400", "--window", "4", TANDEM_STATE=str(tmp_path))
+    out, err = interrupt(run, servicer, number)
     assert (run.returncode, err) == (128 + number, b"\n")
+    assert out
     [memory] = tmp_path.glob("*.json")
     assert json.loads(memory.read_text())["entries"][0]["known"] > 0
     assert len(servicer.transport.released) == 1
     assert len(servicer.transport.service.table) == 0
 
 
-def test_an_interrupted_text_is_in_the_json(served):
-    arguments = ("Tom", "--json", "--target", served[0], "--max-tokens", "400", "--mode", "cloud", "--no-memory")
-    run = start(*arguments, module=DEVICE)
-    while not served[1].transport.service.table:  # it is being written
-        time.sleep(0.01)
-    time.sleep(0.1)
-    run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=30)
+def test_an_interrupted_text_is_in_the_json(start, served):
+    skip_if_ignored(signal.SIGINT)
+    address, servicer = served
+    servicer.answered = 3
+    run = start("Tom", "--json", "--target", address, "--max-tokens", "400", "--window", "4", "--no-memory")
+    out, err = interrupt(run, servicer)
     report = json.loads(out)
     assert (run.returncode, err, report["finish_reason"]) == (130, b"\n", "interrupted")
-    assert len(report["token_ids"]) == report["tokens"]
+    assert 3 <= len(report["token_ids"]) == report["tokens"] < 400
 
 
 _INTERRUPTED = """
@@ -110,16 +126,17 @@ sys.exit(main())
     ["edge_client.cli.arguments", "argparse", "edge_client.cli.generate", "numpy", "onnxruntime", "tokenizers"],
 )
 def test_ctrl_c_while_it_loads_is_quiet(loading):
+    skip_if_ignored(signal.SIGINT)
     command = [sys.executable, "-c", _INTERRUPTED, loading, "--mode", "local", "Once"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "\n")
 
 
-def test_a_target_that_dies_is_told_of_and_its_restart_is_noticed(tmp_path):
+def test_a_target_that_dies_is_told_of_and_its_restart_is_noticed(start):
     """SIGKILL in the middle of a text, silence for a while, and a fresh process on the same port."""
     target, (told, ended) = ScriptedProcess(0.01), (threading.Event(), [])
     arguments = ("Tom", "--target", target.address, "--mode", "cloud", "--max-tokens", "400", "--json", "--no-memory")
-    run = start(*arguments, module=DEVICE)
+    run = start(*arguments)
 
     def listen() -> None:
         for line in run.stderr:
@@ -128,57 +145,47 @@ def test_a_target_that_dies_is_told_of_and_its_restart_is_noticed(tmp_path):
 
     listener = threading.Thread(target=listen)
     listener.start()
-    time.sleep(2.0)
+    target.wait_until_it_writes()
     killed = time.monotonic()
     target.end(signal.SIGKILL)
-    assert told.wait(10)
+    assert told.wait(PATIENCE)
     again = ScriptedProcess(0.01, target.port)
     back = time.monotonic()
     report = json.loads(run.stdout.read())
-    run.stdout.close()
-    assert run.wait(30) == 0
+    assert run.wait(PATIENCE) == 0
     listener.join()
-    run.stderr.close()
     again.end(signal.SIGTERM)
     (when, down), (mended, up) = ended
     assert "the link is down (unavailable: connection refused); trying again for up to" in down
     assert up.endswith("answers again\n")
-    assert when - killed < 2.0
-    assert mended - back < 3.0
+    # It takes 1 and 2 seconds, and on a busy machine more; without care it took 60 and 28.
+    assert when - killed < 10.0
+    assert mended - back < 15.0
     assert (report["finish_reason"], report["tokens"], report["reconnects"]) == ("length", 400, 1)
     assert [warning for _, warning in ended] == [f"edge-client: {warning}\n" for warning in report["warnings"]]
 
 
-def test_the_timeout_is_the_whole_patience(served):
+def test_the_timeout_is_the_whole_patience(start, served):
     address, servicer = served
-    servicer.is_silent = True
+    servicer.answered = 0
     begin = time.monotonic()
-    run = start("Tom", "--target", address, "--timeout", "2", "--json", module=DEVICE)
-    out, err = run.communicate(timeout=30)
+    run = start("Tom", "--target", address, "--timeout", "2", "--json")
+    out, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 3
-    assert time.monotonic() - begin < 15.0
+    assert time.monotonic() - begin < 30.0  # what one attempt may take by itself
     silent, given_up = err.decode().splitlines()
     assert silent.endswith("has not answered for a while; waiting for up to 0 seconds")
     assert given_up.startswith("edge-client: cannot reach the target at 127.0.0.1")
     assert json.loads(out)["finish_reason"] == "error"
 
 
-def test_a_reader_that_leaves_is_no_error(served):
+def test_a_reader_that_leaves_is_no_error(start, served):
     address, servicer = served
-    run = start(
-        "Tom",
-        "--target",
-        address,
-        "--max-tokens",
-        "400",
-        module=DEVICE,
-        TANDEM_TEST_PAUSE="0.005",
-    )
+    run = start("Tom", "--target", address, "--max-tokens", "400", TANDEM_TEST_PAUSE="0.05")
     assert run.stdout.read(20)
     run.stdout.close()
-    assert run.wait(timeout=30) == 141
+    assert run.wait(timeout=PATIENCE) == 141
     assert run.stderr.read() == b""
-    run.stderr.close()
     assert len(servicer.transport.released) == 1
 
 
@@ -190,8 +197,8 @@ def test_a_closed_standard_output_is_an_error():
     assert run.stderr == "edge-client: standard output is closed; check the disk, or whatever the text is written to\n"
 
 
-def test_a_text_over_grpc_is_the_one_without(edge, served):
-    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", module=DEVICE)
-    out, err = run.communicate(timeout=30)
+def test_a_text_over_grpc_is_the_one_without(start, edge, served):
+    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q")
+    out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, b"")
     assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]

@@ -118,7 +118,7 @@ def test_a_stream_that_ends_is_broken_and_one_that_is_silent_is_not(servicer, tr
     link.send(wire.DecodeRequest())
     with pytest.raises(LinkBroken, match="ended the stream"):
         link.receive(5.0)
-    servicer.ends, servicer.is_silent = False, True
+    servicer.ends, servicer.answered = False, 0
     link = transport.open()
     link.send(wire.DecodeRequest())
     begin = time.monotonic()
