@@ -87,6 +87,16 @@ class Masks:
         return mask.repeat_interleave(repeat, 0)
 
 
+def aligned(mask: torch.Tensor | None) -> torch.Tensor | None:
+    """The same mask, beginning where a CUDA device can read it.
+
+    Its kernels want a multiple of 16 bytes; torch looks at the distance of rows alone (pytorch/pytorch#183484).
+    """
+    if mask is None or not mask.is_cuda or mask.data_ptr() % 16 == 0:
+        return mask
+    return mask.clone(memory_format=torch.contiguous_format)
+
+
 @dataclass(frozen=True)
 class How:
     """What a layer asks of attention.
@@ -157,7 +167,7 @@ class Packed:
 
     def __init__(self, rows: Sequence[Row], masks: Masks, costs: Costs, device: torch.device) -> None:
         self._masks = masks
-        self._made: dict[tuple[int, int, int | None], torch.Tensor] = {}
+        self._made: dict[tuple[int, int, int | None], torch.Tensor | None] = {}
         self._calls: list[Row | _Together] = []
         groups = grouped([(row.count, row.seen) for row in rows], costs)
         if len(groups) == len(rows):
@@ -189,7 +199,7 @@ class Packed:
                     flat[None, :, call.begin * repeat : call.end * repeat],
                     keys[None, first : call.last].transpose(1, 2),
                     values[None, first : call.last].transpose(1, 2),
-                    self._masks.of(call.count, call.last - first, repeat, window),
+                    self._row_mask(call, call.last - first, repeat, window),
                 )
             else:
                 split = (len(call.rows), -1)
@@ -204,6 +214,12 @@ class Packed:
         if self._back is not None:
             out = out.index_select(0, self._back)
         return out.transpose(1, 2).flatten(1, 2)[None]
+
+    def _row_mask(self, call: Row, seen: int, repeat: int, window: int | None) -> torch.Tensor | None:
+        key = id(call), repeat, window
+        if key not in self._made:
+            self._made[key] = aligned(self._masks.of(call.count, seen, repeat, window))
+        return self._made[key]
 
     def _mask(self, call: _Together, repeat: int, window: int | None) -> torch.Tensor:
         key = id(call), repeat, window

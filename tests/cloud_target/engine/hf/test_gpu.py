@@ -32,6 +32,9 @@ def test_logits_and_scores(tmp_path, dtype, tolerance):
     expected, found = here.passes.run(texts, [5, 1]), there.passes.run(texts, [5, 1]).cpu()
     assert found.dtype is torch.float32
     assert torch.allclose(found, expected, atol=tolerance)
+    for past in range(9):  # masks are windows into one, so they begin anywhere
+        more = [(0, past, [1, 2, 3])]
+        assert torch.allclose(there.passes.run(more, [3]).cpu(), here.passes.run(more, [3]), atol=tolerance)
     feed = Feed(0, 3, (4, 9, 9, 1), 0, Sampling(0.8, 0, 0.9, 3))
     if dtype == "float32":
         assert there.forward([feed])[0].own.tolist() == here.forward([feed])[0].own.tolist()
