@@ -67,6 +67,11 @@ class Entry:
         """The audited divergence rate by the promise's own criterion; 0 where nothing was audited."""
         return self.counts.rate(self.promise.criterion) or 0.0
 
+    @property
+    def is_overdrawn(self) -> bool:
+        """Whether every token is asked now, see `Account.overdrawn`."""
+        return self.steering.account.overdrawn(self.promise.budget)
+
     def after(self, taught: Steering, counts: AuditCounts, correction: Correction | None) -> Entry:
         """With one more text, and what it taught."""
         return replace(
