@@ -268,9 +268,9 @@ class Edge:
             drafter = generation.drafter
             entropy = drafter.entropy / max(drafter.steps, 1)
             found += drift.unfamiliar_text(self.bundle.manifest, settings.sampling, drafter.steps, entropy)
-        overspent = feedback is not None and feedback.budget.overspent
+        overdrawn = feedback is not None and feedback.budget.overdrawn
         found += repetition_note(generation.summary)
-        return found + drift.advice(settings.effective_mode, generation.summary, overspent)
+        return found + drift.advice(settings.effective_mode, generation.summary, overdrawn)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Settings:
         audit: have the tail after the last call audited as well.
         learn: let the audits teach the verifier too, in `sprint`.
         timeout: longest time without any answer from the target, seconds, over all attempts; None for 3 where it was
-            never reached, and for that of `Retry` in the middle of a text.
+            never reached, and for that of `Retry` in the middle of a text; a week at most.
 
     Raises:
         InputError: a value out of range.
@@ -84,9 +84,8 @@ class Settings:
         if self.window is not None and not 1 <= self.window <= LARGEST_WINDOW:
             sentence = f"window must be between 1 and {LARGEST_WINDOW} tokens, not {self.window}"
             raise InputError(sentence, options=("window",))
-        if self.timeout is not None and not self.timeout > 0:
-            sentence = f"timeout must be above 0 seconds, not {self.timeout:g}"
-            raise InputError(sentence, options=("timeout",))
+        if self.timeout == 0:
+            raise InputError("timeout must be above 0 seconds, not 0", options=("timeout",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
         _ = self.sampling  # which checks its own values
@@ -140,5 +139,5 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "window": lambda name, value: None if value is None else values.whole(name, value),
     "audit": values.switch,
     "learn": values.switch,
-    "timeout": lambda name, value: None if value is None else values.number(name, value),
+    "timeout": lambda name, value: None if value is None else values.seconds(name, value),
 }

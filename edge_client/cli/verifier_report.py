@@ -8,7 +8,6 @@ from typing import Any
 
 from edge_client.promise.memory import Memory
 from shared.manifest import Manifest
-from shared.steering.ledger import most_debt
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
@@ -98,10 +97,11 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
                     else ""
                 )
             )
-        if entry.steering.account.debt >= most_debt(entry.promise.budget):
+        if entry.is_overdrawn:
             yield (
-                f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} is overspent by "
-                f"{entry.steering.account.debt:.0f} off-target tokens: every token is asked until it is not any more."
+                f"The budget of {_budget(entry.promise.budget)} {entry.promise.criterion} is overdrawn by "
+                f"{entry.steering.account.debt:.0f} off-target tokens: every token is asked until the next ones "
+                "have made good for them."
             )
 
 

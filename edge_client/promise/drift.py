@@ -108,13 +108,13 @@ def _unlike(manifest: Manifest) -> str:
     return f"this text is unlike those that the bundle {manifest.name} was calibrated on"
 
 
-def advice(mode: Mode, summary: Summary, overspent: bool) -> list[str]:
-    """What a finished run suggests: that the budget is overspent, or that splitting costs more than it saves."""
+def advice(mode: Mode, summary: Summary, overdrawn: bool) -> list[str]:
+    """What a finished run suggests: that the budget is overdrawn, or that splitting costs more than it saves."""
     found = []
-    if overspent:
+    if overdrawn:
         found.append(
-            "the audits found more off-target tokens than the budget allows: more is asked until the rate is within it "
-            "again"
+            "the budget is overdrawn, for the audits found too many off-target tokens: every token is asked until the "
+            "next ones have made good for them"
         )
     if mode is not Mode.SPRINT or not summary.audit.asked or summary.tokens < ENOUGH_TOKENS:
         return found

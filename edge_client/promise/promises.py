@@ -67,6 +67,11 @@ class Entry:
         """The audited divergence rate by the promise's own criterion; 0 where nothing was audited."""
         return self.counts.rate(self.promise.criterion) or 0.0
 
+    @property
+    def is_overdrawn(self) -> bool:
+        """Whether every token is asked now, see `Account.overdrawn`."""
+        return self.steering.account.overdrawn(self.promise.budget)
+
     def after(self, taught: Steering, counts: AuditCounts, correction: Correction | None) -> Entry:
         """With one more text, and what it taught."""
         return replace(
@@ -115,9 +120,11 @@ class Entry:
 _PARTS = ("promise", "steering", "texts", "correction")
 # Larger whole numbers are not exact where they are added as floats.
 _MOST = (1 << 53) - 1
-# No evidence weighs so much, as it fades; and no rounding takes so much from it.
+# No evidence weighs so much, as it fades.
 _HEAVIEST = 1e9
-_ROUNDING = 1e-6
+# Rounding takes some 1e-14 of the largest number from an eigenvalue that is 0; and this much of the heaviest is still
+# less than the weakest prior makes good, so that the sum of both can be solved.
+_ROUNDING = 1e-10
 
 
 def _promise(data: object, name: str) -> Promise:
@@ -141,7 +148,8 @@ def _evidence(data: object, name: str) -> Evidence:
     pull = _numbers(f"{name}.pull", evidence.pull, INPUTS, _HEAVIEST)
     _check_count(f"{name}.doubts", evidence.doubts)
     matrix = np.reshape(precision, (INPUTS, INPUTS))
-    if not np.allclose(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] < -_ROUNDING * np.abs(matrix).max():
+    rounding = _ROUNDING * np.abs(matrix).max()
+    if np.abs(matrix - matrix.T).max() > rounding or np.linalg.eigvalsh(matrix)[0] < -rounding:
         raise ValueError(f"`{name}.precision` must be a symmetric matrix without negative eigenvalues, row by row")
     return Evidence(precision, pull, evidence.doubts)
 

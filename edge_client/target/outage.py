@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from edge_client.target.retry import Clock, Patience
@@ -61,4 +62,5 @@ class Outage:
 
 
 def _for_how_long(patience: Patience) -> str:
-    return f"for up to {patience.left:.0f} seconds"
+    seconds = max(math.ceil(patience.left), 1)
+    return f"for up to {seconds} second{'s' * (seconds > 1)}"

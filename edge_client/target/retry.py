@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 from shared import values
-from shared.errors import InputError, LinkBroken, TargetBusy, TargetUnavailable
+from shared.errors import LinkBroken, TargetBusy, TargetUnavailable
 
 # What a later try may mend; any other error is final.
 PASSING = (LinkBroken, TargetBusy)
@@ -31,7 +31,7 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class Retry:
-    """How patient the edge is. All times in seconds.
+    """How patient the edge is. All times in seconds, a week at most.
 
     Attributes:
         attempt: the longest wait for one answer.
@@ -41,7 +41,7 @@ class Retry:
         busy_pause: the shortest pause when the target says that it has no room, but not for how long.
 
     Raises:
-        InputError: one is no number, or below 0.
+        InputError: one is no such time.
     """
 
     attempt: float = 30.0
@@ -52,8 +52,7 @@ class Retry:
 
     def __post_init__(self) -> None:
         for field_ in fields(self):
-            if not values.number(field_.name, seconds := getattr(self, field_.name)) >= 0:
-                raise InputError(f"{field_.name} must be 0 seconds or more, not {seconds}")
+            object.__setattr__(self, field_.name, values.seconds(field_.name, getattr(self, field_.name)))
 
 
 @dataclass

@@ -79,8 +79,8 @@ class Budget:
         return Steering(self._recalibration.taught, self._ledger.taught)
 
     @property
-    def overspent(self) -> bool:
-        """Whether so many errors were found that every token is asked."""
+    def overdrawn(self) -> bool:
+        """See `Account.overdrawn`."""
         return self._ledger.overdrawn
 
     def observe(

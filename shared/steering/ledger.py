@@ -32,6 +32,10 @@ class Account:
         """With what a text has added under a budget of `limit`."""
         return Account(max(self.debt + later.debt, -most_credit(limit)), self.tokens + later.tokens)
 
+    def overdrawn(self, limit: float) -> bool:
+        """Whether so many errors were found that every token is asked, until the next ones have made good for them."""
+        return self.debt >= most_debt(limit)
+
 
 def most_credit(limit: float) -> float:
     """What a good past may lend to the present, errors: about what chance leaves, so that it is soon spent.
@@ -68,13 +72,13 @@ class Ledger:
     @property
     def allowed(self) -> float:
         """Errors a token that may be expected of the next ones; 0 where every token is to be asked."""
-        share = 1.0 - self._debt / most_debt(self._limit)
+        share = 1.0 - self._now.debt / most_debt(self._limit)
         return AIM * self._limit * min(max(share, 0.0), MOST_SHARE)
 
     @property
     def overdrawn(self) -> bool:
-        """Whether so many errors were found that every token is asked."""
-        return self._debt >= most_debt(self._limit)
+        """See `Account.overdrawn`."""
+        return self._now.overdrawn(self._limit)
 
     def enter(self, errors: int, shown: int) -> None:
         """Of `shown` more tokens (the target's own included) `errors` were off-target."""
@@ -83,5 +87,5 @@ class Ledger:
         self.taught = Account(whole.debt - self._known.debt, self.taught.tokens + shown)
 
     @property
-    def _debt(self) -> float:
-        return self._known.debt + self.taught.debt
+    def _now(self) -> Account:
+        return Account(self._known.debt + self.taught.debt, self._known.tokens + self.taught.tokens)

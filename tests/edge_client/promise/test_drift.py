@@ -123,11 +123,11 @@ def test_advice_to_switch_comes_where_splitting_costs_more_than_it_saves():
             usage, audit=counts, calls=60, times=replace(usage.times, total_ms=1200.0, target_ms=480.0, **times)
         )
 
-    (sentence,) = drift.advice(Mode.SPRINT, slow(), overspent=False)
+    (sentence,) = drift.advice(Mode.SPRINT, slow(), overdrawn=False)
     for part in ("60 % of the tokens", "12.0 ms", "8.0 ms", "mode cloud"):
         assert part in sentence
     fast = replace(slow(), times=replace(slow().times, total_ms=700.0))
-    assert drift.advice(Mode.SPRINT, fast, overspent=False) == []
-    assert drift.advice(Mode.SPRINT, slow(held_ms=500.0), overspent=False) == []
-    assert drift.advice(Mode.CLOUD, slow(), overspent=False) == []
-    assert "more is asked" in drift.advice(Mode.SPRINT, slow(asked=0), overspent=True)[0]
+    assert drift.advice(Mode.SPRINT, fast, overdrawn=False) == []
+    assert drift.advice(Mode.SPRINT, slow(held_ms=500.0), overdrawn=False) == []
+    assert drift.advice(Mode.CLOUD, slow(), overdrawn=False) == []
+    assert "every token is asked" in drift.advice(Mode.SPRINT, slow(asked=0), overdrawn=True)[0]

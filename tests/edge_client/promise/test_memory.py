@@ -210,7 +210,7 @@ def test_another_budget_goes_on_from_what_audits_said_of_doubts_and_owes_nothing
     fresh = Beginning().budget(0.05)
     other = memory.begin(Promise.of(Settings(budget=0.05), "t"), Beginning()).feedback.budget
     assert other.threshold < fresh.threshold
-    assert not other.overspent
+    assert not other.overdrawn
     elsewhere = memory.begin(Promise.of(Settings(budget=0.05, criterion=Criterion.STRICT), "t"), Beginning())
     assert elsewhere.feedback.budget.threshold == fresh.threshold
 

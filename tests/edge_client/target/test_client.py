@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,15 @@ from hypothesis import strategies as st
 from edge_client.target.client import CONNECT
 from edge_client.target.retry import Patience, Retry
 from edge_client.testing import LoopbackLink, LoopbackTransport, ManualClock
-from shared.errors import LinkBroken, ProtocolError, TargetBusy, TargetMismatch, TargetRefused, TargetUnavailable
+from shared.errors import (
+    InputError,
+    LinkBroken,
+    ProtocolError,
+    TargetBusy,
+    TargetMismatch,
+    TargetRefused,
+    TargetUnavailable,
+)
 from shared.manifest import DraftGraph, Manifest, Probe
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.clients import client_of
@@ -93,6 +102,13 @@ def test_the_tail_is_not_worth_a_long_wait():
     assert clock.time <= 0.5
     transport.error = lambda: TargetRefused("no")
     assert session.audit([*PROMPT, 1], 0.5) is None
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Retry)])
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e12, "5"])
+def test_a_time_that_cannot_be_waited_for_is_refused(name, seconds):
+    with pytest.raises(InputError, match=f"{name} must be"):
+        Retry(**{name: seconds})
 
 
 @given(st.integers(0, 2**32), st.booleans())

@@ -36,7 +36,7 @@ def test_a_link_that_is_down_is_told_of_once_and_so_is_its_end():
     assert not reader.outage.answered(reader.patience)
     (down, why), (_, again) = reader.told
     assert DOWN_AFTER <= down < 2.0
-    assert why == "the target at there:1 is not reached: the link is down (cut); trying again for up to 59 seconds"
+    assert why == "the target at there:1 is not reached: the link is down (cut); trying again for up to 60 seconds"
     assert again == "the target at there:1 answers again"
 
 
@@ -69,6 +69,15 @@ def test_a_silence_is_told_of_once_a_text():
     ]
     assert not reader.outage.answered(reader.patience)
     assert len(reader.told) == 2
+
+
+@pytest.mark.parametrize(
+    ("left", "words"), [(0.01, "1 second"), (0.5, "1 second"), (1.0, "1 second"), (1.2, "2 seconds")]
+)
+def test_what_is_left_of_the_patience_is_never_told_as_nothing(left, words):
+    reader = Reader(left)
+    reader.outage.silent(reader.patience)
+    assert reader.told[0][1].endswith(f"waiting for up to {words}")
 
 
 def test_nobody_is_told_of_what_nobody_waits_for():

@@ -96,7 +96,7 @@ troubles = st.lists(st.sampled_from([*Trouble, *[Trouble.NONE] * 4]), max_size=8
 
 
 def patient(transport: LossyTransport, clock: ManualClock) -> TargetClient:
-    return TargetClient(transport, "lossy:0", Retry(total=1e6), clock, random.Random(0))
+    return TargetClient(transport, "lossy:0", Retry(total=6e5), clock, random.Random(0))
 
 
 @pytest.mark.slow

@@ -158,7 +158,7 @@ def test_the_threshold_stays_a_probability_or_asks_about_everything(calls, limit
         errors = [is_error for _, is_error in rows]
         budget.observe(sum(errors), len(rows), [doubt for doubt, _ in rows], errors, unlike)
         assert budget.threshold == -1 or 0 < budget.threshold <= 1
-        assert budget.threshold == -1 or not budget.overspent
+        assert budget.threshold == -1 or not budget.overdrawn
         assert np.isfinite(budget.taught.evidence.precision).all()
 
 
@@ -176,7 +176,7 @@ def test_not_even_what_is_not_doubted_at_all_is_shown_once_it_proves_wrong(doubt
     for _ in range(200):
         budget.observe(0, 1, [doubt], [True])
     assert doubt > budget.threshold
-    assert not budget.overspent
+    assert not budget.overdrawn
 
 
 def test_an_audit_of_nothing_teaches_nothing():
@@ -196,12 +196,12 @@ def test_what_the_target_wrote_itself_counts_as_shown():
 
 def test_many_errors_are_an_alarm_until_they_are_made_good():
     budget = Budget(0.01)
-    assert not budget.overspent
+    assert not budget.overdrawn
     budget.observe(8, 32)
-    assert budget.overspent
+    assert budget.overdrawn
     assert budget.threshold < 0
     budget.observe(0, 1000)
-    assert not budget.overspent
+    assert not budget.overdrawn
     assert budget.threshold >= 0
 
 
