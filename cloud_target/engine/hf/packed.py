@@ -167,7 +167,8 @@ class Packed:
 
     def __init__(self, rows: Sequence[Row], masks: Masks, costs: Costs, device: torch.device) -> None:
         self._masks = masks
-        self._made: dict[tuple[int, int, int | None], torch.Tensor | None] = {}
+        self._made: dict[tuple[int, int, int | None], torch.Tensor] = {}
+        self._views: dict[tuple[int, int, int | None], torch.Tensor | None] = {}
         self._calls: list[Row | _Together] = []
         groups = grouped([(row.count, row.seen) for row in rows], costs)
         if len(groups) == len(rows):
@@ -217,9 +218,9 @@ class Packed:
 
     def _row_mask(self, call: Row, seen: int, repeat: int, window: int | None) -> torch.Tensor | None:
         key = id(call), repeat, window
-        if key not in self._made:
-            self._made[key] = aligned(self._masks.of(call.count, seen, repeat, window))
-        return self._made[key]
+        if key not in self._views:
+            self._views[key] = aligned(self._masks.of(call.count, seen, repeat, window))
+        return self._views[key]
 
     def _mask(self, call: _Together, repeat: int, window: int | None) -> torch.Tensor:
         key = id(call), repeat, window
