@@ -28,7 +28,7 @@ LATELY = 48
 
 
 def mismatches(manifest: Manifest, target: Description | None, criterion: Criterion) -> list[str]:
-    """What is known before the first token: why the calibrated thresholds need not hold. A sentence each."""
+    """What is known before the first token: why the calibrated doubts need not hold. A sentence each."""
     found = []
     if target is not None and target.fingerprint != manifest.target_fingerprint:
         found.append(
@@ -38,7 +38,7 @@ def mismatches(manifest: Manifest, target: Description | None, criterion: Criter
         )
     if manifest.calibrated_draft and manifest.calibrated_draft != manifest.digests.get("draft.onnx"):
         found.append(
-            f"the thresholds of the bundle {manifest.name} were measured with another draft graph (other weights, or "
+            f"the verifier of the bundle {manifest.name} was calibrated with another draft graph (other weights, or "
             "the same in another precision): more is asked until the audits show that less will do; run `cloud-target "
             "prepare` with this draft"
         )
@@ -46,9 +46,14 @@ def mismatches(manifest: Manifest, target: Description | None, criterion: Criter
     # `strict` has always meant the same.
     if criterion is Criterion.TYPICAL and measured - {CRITERIA_REVISION}:
         found.append(
-            f"the thresholds of the bundle {manifest.name} were measured by another version of Tandem, in which "
+            f"the verifier of the bundle {manifest.name} was calibrated by another version of Tandem, in which "
             f"{criterion} counted other tokens as off-target: more is asked until the audits show that less will do; "
             "run `cloud-target prepare` again"
+        )
+    elif measured and not any(way.criterion is criterion for way in manifest.doubts):
+        found.append(
+            f"the bundle {manifest.name} does not say what its verifier's doubts by {criterion} are like in calibrated "
+            "text: more is asked until the audits show that less will do; run `cloud-target prepare` again"
         )
     return found
 
