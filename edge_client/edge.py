@@ -23,6 +23,7 @@ from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Str
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
+from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
@@ -83,7 +84,7 @@ class Edge:
         alone = target is None and transport is None
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
-        self._notify = notify or (lambda _: None)
+        self._notify = notify or tell_nobody
         for name, given, kind in (("credentials", credentials, Credentials), ("retry", retry, Retry)):
             if given is not None and not isinstance(given, kind):
                 raise InputError(f"{name} must be of edge_client.{kind.__name__}, not {given!r}", options=(name,))

@@ -5,10 +5,11 @@ The budget keeps the promise in every case, by asking more; these say why it ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from edge_client.promise.beginning import nearest
 from edge_client.target.description import Description
 from edge_client.usage.summary import Summary
 from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
@@ -92,21 +93,15 @@ def unfamiliar_text(manifest: Manifest, sampling: Sampling, steps: int, entropy:
         steps: of the draft.
         entropy: of the draft, the mean over these steps, nats.
     """
-    texts = {(text.temperature, text.top_p): text for text in manifest.familiar}
-    if not texts:
+    if not manifest.familiar:
         return []
-    known = texts[_nearest(texts, sampling)]
+    known = nearest(manifest.familiar, sampling)
     if steps < known.window or known.low <= entropy <= known.high:
         return []
     return [
         f"{_unlike(manifest)} (the draft's entropy is {entropy:.2f} nats a token, and {known.low:.2f} to "
         f"{known.high:.2f} is usual): {_WHAT_THEN}"
     ]
-
-
-def _nearest(ways: Iterable[tuple[float, float]], sampling: Sampling) -> tuple[float, float]:
-    """Of some pairs of temperature and top-p, that which is most like `sampling`."""
-    return min(ways, key=lambda way: (abs(way[0] - sampling.temperature) + abs(way[1] - sampling.top_p), way))
 
 
 def _unlike(manifest: Manifest) -> str:
