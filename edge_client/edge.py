@@ -214,17 +214,12 @@ class Edge:
     def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings = self.bundle.manifest, job.settings
-        beginning = Beginning.of(
-            manifest,
-            settings.criterion,
-            settings.sampling,
-            job.fits,
-            lambda: drift.unlike(manifest, self.bundle.tokenizer, job.text.sequence),
-        )
-        lesson = session = None
-        if job.client is not None:
+        lesson = session = threshold = None
+        if job.client is None:
+            threshold = self._beginning(job).budget(settings.budget).threshold
+        else:
             if memory is not None:
-                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginning)
+                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), self._beginning(job))
 
             def tell(sentence: str) -> None:
                 ending.warnings.append(LinkWarning(sentence))
@@ -239,7 +234,6 @@ class Edge:
                 tell,
             )
         feedback = lesson.feedback if lesson else None
-        threshold = (feedback.budget if feedback else beginning.budget(settings.budget)).threshold
         with self.bundle.models.lend() as models:
             generation = Generation(job.text, settings, models, session, feedback, threshold, job.provisional)
             try:
@@ -260,6 +254,17 @@ class Edge:
                         ending.warnings += map(LossWarning, memory.end(lesson, counts))
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(job.text, job.mode, generation.summary, report, ending.warnings)
+
+    def _beginning(self, job: _Job) -> Beginning:
+        """Where a budget for the text begins."""
+        bundle, settings = self.bundle, job.settings
+        return Beginning.of(
+            bundle.manifest,
+            settings.criterion,
+            settings.sampling,
+            job.fits,
+            lambda: drift.unlike(bundle.manifest, bundle.tokenizer, job.text.sequence),
+        )
 
     def _hindsight(self, generation: Generation, settings: Settings, feedback: Feedback | None) -> list[str]:
         """What a finished text suggests."""

@@ -11,7 +11,7 @@ import numpy as np
 from shared.config import Criterion, Sampling
 from shared.manifest import Doubts, Familiar, Manifest
 from shared.steering.budget import Budget, Steering
-from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior, chance
+from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior
 
 Way = TypeVar("Way", Doubts, Familiar)
 
@@ -21,7 +21,7 @@ class Beginning:
     """Where a budget begins.
 
     Attributes:
-        usual: the verifier's doubts in calibrated text that is sampled like this one.
+        usual: log-odds of the verifier's doubts in calibrated text that is sampled like this one.
         prior: how far these doubts are trusted.
         unlike: how unlike the calibrated text this one is worded by now, see `drift.unlike`.
     """
@@ -39,7 +39,7 @@ class Beginning:
         Args:
             fits: whether its verifier was calibrated with these very models.
         """
-        usual = tuple(chance(usual_log_odds(manifest.doubts, criterion, sampling)).tolist())
+        usual = tuple(usual_log_odds(manifest.doubts, criterion, sampling).tolist())
         return cls(usual, CALIBRATED if usual and fits else UNKNOWN, unlike)
 
     def budget(self, limit: float, known: Steering | None = None) -> Budget:
