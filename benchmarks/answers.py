@@ -18,11 +18,10 @@ import numpy as np
 
 from benchmarks.cascades import Cascade, Score, Written, free_scores, matched, paper_score, write
 from benchmarks.local_target import count, local_target, run_main
+from benchmarks.pair import add_models
 from benchmarks.tables import markdown_table, percent, provenance
-from cloud_target.engine.files import POCKET as POCKET_TARGET
 from cloud_target.engine.files import find_directory
 from cloud_target.training.errands import Errand, dialogues, errands
-from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Criterion, Mode
@@ -125,10 +124,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1000, help="of the errands (default: %(default)s)")
     parser.add_argument("--temperature", type=float, default=Settings().temperature, help="(default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=Settings().top_p, help="(default: %(default)s)")
-    parser.add_argument("--bundle", default=POCKET, help="of the edge (default: the embedded one)")
-    parser.add_argument(
-        "--target", default=POCKET_TARGET, help="as `cloud-target serve` takes it (default: %(default)s)"
-    )
+    add_models(parser)
     options = parser.parse_args()
     found, asked = rows_of(options, lambda name: print(f"  {name}", file=sys.stderr, flush=True))
     print(markdown_table(HEADS, [row.cells(asked) for row in found]))

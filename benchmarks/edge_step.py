@@ -8,6 +8,7 @@ python -m benchmarks.edge_step --shape 256x2x640 256x3x640 320x2x768 --dtype int
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from contextlib import ExitStack
 from itertools import pairwise
@@ -18,7 +19,7 @@ from time import perf_counter_ns
 import numpy as np
 from onnxruntime import InferenceSession, OrtValue
 
-from benchmarks.local_target import local_target
+from benchmarks.local_target import local_target, run_main
 from benchmarks.pair import add_documents, prompts_of
 from cloud_target.engine.files import POCKET as TARGET
 from edge_client.bundles.bundle import Bundle
@@ -164,7 +165,7 @@ def random_bundle(shape: str, dtype: str, tokenizer: Path, directory: Path) -> P
     return out
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=typed_path, default=POCKET, help="to measure (default: the embedded one)")
     parser.add_argument(
@@ -208,7 +209,8 @@ def main() -> None:
                 found["sprint"] = sprint(loaded, address, text, arguments.tokens, arguments.rounds)
             row = "".join(f"{value:9.2f}" if part == "ratio" else f"{value:9.1f}" for part, value in found.items())
             print(f"{bundle.name.removesuffix('.bundle'):28}{row}", flush=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_main(main))

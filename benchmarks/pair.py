@@ -22,11 +22,16 @@ def add_pair(parser: argparse.ArgumentParser, documents: str = "instead of the b
     Args:
         documents: what becomes of them, for the help.
     """
+    add_models(parser)
+    add_documents(parser, documents)
+
+
+def add_models(parser: argparse.ArgumentParser) -> None:
+    """The arguments for both models."""
     parser.add_argument("--bundle", type=typed_path, default=POCKET, help="of the edge (default: the embedded one)")
     parser.add_argument(
         "--target", type=typed_place, default=TARGET, help="a directory or a hub id (default: the embedded one)"
     )
-    add_documents(parser, documents)
 
 
 def add_documents(parser: argparse.ArgumentParser, use: str) -> None:

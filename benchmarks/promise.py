@@ -18,24 +18,22 @@ scenarios (default: plain; the others are smaller, and judged from the 300th tok
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.cells import Cell, Job, cells_of, jobs_of, warnings_of, write_all
 from benchmarks.documents import OPENING, openings
+from benchmarks.files import add_files, write_files
 from benchmarks.local_target import count, run_main
 from benchmarks.pair import add_pair, documents_of
 from benchmarks.scenarios import Scenario, Stage, build
-from benchmarks.tables import markdown_table, percent, provenance
+from benchmarks.tables import markdown_table, percent
 from benchmarks.verdicts import Rate, Verdict
 from benchmarks.workers import Workers
 from shared.config import Criterion, Mode
-from shared.paths import typed_path
 from shared.steering.ledger import most_errors
 from shared.tokenizer import load_tokenizer
 
@@ -159,8 +157,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="what is not as it was calibrated (default: plain)",
     )
     parser.add_argument("--jobs", type=count, default=2, help="processes side by side (default: %(default)s)")
-    parser.add_argument("--json", type=typed_path, metavar="FILE", help="write the cells there as well")
-    parser.add_argument("--markdown", type=typed_path, metavar="FILE", help="write the report there as well")
+    add_files(parser, "cells")
     options = parser.parse_args(arguments)
     if not options.documents and set(options.scenario) != {Scenario.UNSEEN}:
         parser.error("give --documents; only --scenario unseen brings its own")
@@ -189,11 +186,7 @@ def main() -> int:
         print(parts[-1] + "\n", flush=True)
     parts += [LEGEND, closing(cells)]
     print("\n\n".join(parts[-2:]))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(cell) for cell in cells], indent=1) + "\n", encoding="utf-8")
-    if options.markdown:
-        text = "\n\n".join([provenance("benchmarks.promise"), *parts])
-        options.markdown.write_text(text + "\n", encoding="utf-8")
+    write_files(options, "benchmarks.promise", parts, cells)
     return int(any(cell.verdict is Verdict.BROKEN for cell in cells))
 
 

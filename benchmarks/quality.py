@@ -18,13 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.documents import after, openings
+from benchmarks.files import add_files, write_files
 from benchmarks.gap import closed, gap
 from benchmarks.local_target import count, local_target, run_main
 from benchmarks.measures import distinctness, repetition, rouge_l
 from benchmarks.modes import counted, write
 from benchmarks.nearness import Written, regret, same, scores, steps_away
 from benchmarks.pair import add_pair
-from benchmarks.tables import markdown_table, percent, provenance
+from benchmarks.tables import markdown_table, percent
 from benchmarks.verdicts import calls_per_token
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
@@ -35,7 +36,6 @@ from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Criterion, Mode
 from shared.errors import InputError
-from shared.paths import typed_path
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.1)
 LOCAL, CLOUD = "local", "cloud"
@@ -235,7 +235,7 @@ def main() -> int:
         "--top-p", type=float, nargs="+", default=[0.9], help="one, or one for each temperature (default: 0.9)"
     )
     parser.add_argument("--samples", type=int, default=3, help="texts to show side by side (default: %(default)s)")
-    parser.add_argument("--markdown", type=typed_path, metavar="FILE", help="write the report there as well")
+    add_files(parser)
     options = parser.parse_args()
     if not options.documents:
         parser.error("give --documents")
@@ -249,9 +249,7 @@ def main() -> int:
                 parts.append(report(bundle, target.address, engine, path, way, options))
                 print(parts[-1] + "\n", flush=True)
     print(LEGEND)
-    if options.markdown:
-        text = "\n\n".join([provenance("benchmarks.quality"), *parts, LEGEND])
-        options.markdown.write_text(text + "\n", encoding="utf-8")
+    write_files(options, "benchmarks.quality", [*parts, LEGEND])
     return 0
 
 

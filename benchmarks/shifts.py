@@ -17,16 +17,16 @@ tables, for several promises each:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tokenizers import Tokenizer
 
 from benchmarks import lives
 from benchmarks.documents import OPENING, openings
+from benchmarks.files import add_files, write_files
 from benchmarks.kinds import unseen_kinds
 from benchmarks.lives import Kinds, Life, Written
 from benchmarks.local_target import count, run_main
@@ -34,12 +34,11 @@ from benchmarks.modes import Run, counted
 from benchmarks.pair import add_pair, documents_of
 from benchmarks.promise import with_error, worst_of
 from benchmarks.prompts import DIALOGUES, STORIES
-from benchmarks.tables import markdown_table, percent, provenance
+from benchmarks.tables import markdown_table, percent
 from benchmarks.verdicts import SETTLED, Rate, Verdict, rate, worst
 from benchmarks.workers import Workers
 from edge_client.settings import SPRINT_WINDOW, Settings
 from shared.config import Criterion, Mode
-from shared.paths import typed_path
 from shared.steering.ledger import most_errors
 from shared.tokenizer import encode_prompt, load_tokenizer
 
@@ -301,8 +300,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--temperature", type=float, default=0.7, help="of all but varied (default: %(default)s)")
     parser.add_argument("--top-p", type=float, default=0.9, help="of all but varied (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first texts (default: %(default)s)")
-    parser.add_argument("--json", type=typed_path, metavar="FILE", help="write the rows there as well")
-    parser.add_argument("--markdown", type=typed_path, metavar="FILE", help="write the report there as well")
+    add_files(parser, "rows")
     return parser.parse_args(arguments)
 
 
@@ -320,11 +318,7 @@ def main() -> int:
     kept, broken = (sum(row.verdict is verdict for row in rows) for verdict in (Verdict.KEPT, Verdict.BROKEN))
     parts += [LEGEND, f"{kept + broken} promises: {kept} kept, {broken} broken"]
     print("\n\n".join(parts[-2:]))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
-    if options.markdown:
-        text = "\n\n".join([provenance("benchmarks.shifts"), *parts])
-        options.markdown.write_text(text + "\n", encoding="utf-8")
+    write_files(options, "benchmarks.shifts", parts, rows)
     return int(broken > 0)
 
 

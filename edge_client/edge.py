@@ -23,6 +23,7 @@ from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Str
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
+from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
@@ -83,7 +84,7 @@ class Edge:
         alone = target is None and transport is None
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
-        self._notify = notify or (lambda _: None)
+        self._notify = notify or tell_nobody
         for name, given, kind in (("credentials", credentials, Credentials), ("retry", retry, Retry)):
             if given is not None and not isinstance(given, kind):
                 raise InputError(f"{name} must be of edge_client.{kind.__name__}, not {given!r}", options=(name,))
@@ -213,17 +214,12 @@ class Edge:
     def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings = self.bundle.manifest, job.settings
-        beginning = Beginning.of(
-            manifest,
-            settings.criterion,
-            settings.sampling,
-            job.fits,
-            lambda: drift.unlike(manifest, self.bundle.tokenizer, job.text.sequence),
-        )
-        lesson = session = None
-        if job.client is not None:
+        lesson = session = threshold = None
+        if job.client is None:
+            threshold = self._beginning(job).budget(settings.budget).threshold
+        else:
             if memory is not None:
-                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginning)
+                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), self._beginning(job))
 
             def tell(sentence: str) -> None:
                 ending.warnings.append(LinkWarning(sentence))
@@ -238,7 +234,6 @@ class Edge:
                 tell,
             )
         feedback = lesson.feedback if lesson else None
-        threshold = (feedback.budget if feedback else beginning.budget(settings.budget)).threshold
         with self.bundle.models.lend() as models:
             generation = Generation(job.text, settings, models, session, feedback, threshold, job.provisional)
             try:
@@ -259,6 +254,17 @@ class Edge:
                         ending.warnings += map(LossWarning, memory.end(lesson, counts))
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(job.text, job.mode, generation.summary, report, ending.warnings)
+
+    def _beginning(self, job: _Job) -> Beginning:
+        """Where a budget for the text begins."""
+        bundle, settings = self.bundle, job.settings
+        return Beginning.of(
+            bundle.manifest,
+            settings.criterion,
+            settings.sampling,
+            job.fits,
+            lambda: drift.unlike(bundle.manifest, bundle.tokenizer, job.text.sequence),
+        )
 
     def _hindsight(self, generation: Generation, settings: Settings, feedback: Feedback | None) -> list[str]:
         """What a finished text suggests."""

@@ -163,7 +163,7 @@ class Manifest:
         end_ids: tokens that end a text.
         draft: how to run the draft's graph.
         probe: checked at load.
-        calibration: table from budget to threshold.
+        calibration: table from budget to threshold; it says what the verifier can do, and steers nothing.
         calibrated_draft: SHA-256 of the draft's graph that the table was measured with.
         doubts: what the verifier's doubts are like there, for each way of sampling.
         familiar: how calibrated text looks to the draft, for each way of sampling.

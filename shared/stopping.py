@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -53,17 +54,12 @@ class Stopper:
         self._stops = tuple(dict.fromkeys(stops))
         if "" in self._stops:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
-        wanted = [id for id, word in spelled.items() if any(word in stop for stop in self._stops)]
-        # What is not shown stands in the text that is searched as a lone surrogate, which no text has.
-        self._marks = {id: chr(0xD800 + number) for number, id in enumerate(wanted)}
-        for id in sorted(wanted, key=lambda id: -len(spelled[id])):
-            marked = (stop.replace(spelled[id], self._marks[id]) for stop in self._stops)
-            self._stops = tuple(dict.fromkeys((*self._stops, *marked)))
-        self._unmark = dict.fromkeys(map(ord, self._marks.values()))
+        # What is not shown stands in the text that is searched as it is spelled, for as long as anybody looks for it.
+        self._spelled = {id: word for id, word in spelled.items() if any(word in stop for stop in self._stops)}
         if max_tokens < 1:
             raise InputError(f"max_tokens must be 1 or more, not {max_tokens}", options=("max_tokens",))
         self._max_tokens = max_tokens
-        self._held = ""
+        self._held = _Searched()
         self.finish_reason: FinishReason | None = None
         self.tokens = 0
 
@@ -83,7 +79,7 @@ class Stopper:
         if token in self._end_ids:
             self.finish_reason = FinishReason.END
             return ""
-        shown = self._release(text + self._marks.get(token, "")) if self._stops else text
+        shown = self._release(text, self._spelled.get(token, "")) if self._stops else text
         if self.finish_reason is None and self.tokens >= self._max_tokens:
             self.finish_reason = FinishReason.LENGTH
         return shown
@@ -93,8 +89,8 @@ class Stopper:
         if self.finish_reason is FinishReason.STOP:
             return ""
         shown = self._release(text) if self._stops else text
-        shown += self._held.translate(self._unmark)
-        self._held = ""
+        shown += self._held.shown
+        self._held = _Searched()
         return shown
 
     def cancel(self, reason: FinishReason = FinishReason.CANCELLED) -> None:
@@ -105,26 +101,64 @@ class Stopper:
         """Another one that goes on from here by itself."""
         return copy.copy(self)
 
-    def _release(self, text: str) -> str:
-        """Add `text` to what is held; returns what can no longer belong to a stop string."""
-        if not text:
+    def _release(self, text: str, hidden: str = "") -> str:
+        """Add `text`, and a token that is not shown, to what is held; returns what can no longer belong to a stop."""
+        if not text and not hidden:
             return ""
-        text = self._held + text
-        found = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
+        searched = self._held.then(text, hidden)
+        found = [(start + len(stop), start) for stop in self._stops if (start := searched.find(stop)) >= 0]
         if found:
             self.finish_reason = FinishReason.STOP
-            self._held = ""
-            return text[: min(found)[1]].translate(self._unmark)
-        cut = min(_possible_start(text, stop) for stop in self._stops)
-        self._held = text[cut:]
-        return text[:cut].translate(self._unmark)
+            self._held = _Searched()
+            return searched.split(min(found)[1])[0].shown
+        released, self._held = searched.split(min(map(searched.possible_start, self._stops)))
+        return released.shown
 
 
-def _possible_start(text: str, stop: str) -> int:
-    """Where in `text` the earliest unfinished occurrence of `stop` begins; its length if there is none."""
-    start = text.find(stop[0], max(0, len(text) - len(stop) + 1))
-    while start >= 0:
-        if stop.startswith(text[start:]):
-            return start
-        start = text.find(stop[0], start + 1)
-    return len(text)
+@dataclass(frozen=True)
+class _Searched:
+    """Text in which tokens that are not shown are spelled out.
+
+    Attributes:
+        hidden: where these begin and end. Of such a word a stop string holds all or nothing.
+    """
+
+    text: str = ""
+    hidden: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def shown(self) -> str:
+        """Without what is hidden."""
+        borders = [0, *(border for word in self.hidden for border in word), len(self.text)]
+        return "".join(self.text[begin:end] for begin, end in zip(borders[::2], borders[1::2], strict=True))
+
+    def then(self, text: str, hidden: str) -> _Searched:
+        """With more text, and a hidden word behind it, unless that is empty."""
+        text = self.text + text
+        word = ((len(text), len(text) + len(hidden)),) if hidden else ()
+        return _Searched(text + hidden, self.hidden + word)
+
+    def split(self, place: int) -> tuple[_Searched, _Searched]:
+        """What is before a place, which is not within a hidden word, and what is behind it."""
+        before = tuple(word for word in self.hidden if word[1] <= place)
+        behind = tuple((begin - place, end - place) for begin, end in self.hidden[len(before) :])
+        return _Searched(self.text[:place], before), _Searched(self.text[place:], behind)
+
+    def find(self, stop: str) -> int:
+        """Where the first occurrence of a stop string begins; -1 if there is none."""
+        start = self.text.find(stop)
+        while start >= 0 and (self._is_within(start) or self._is_within(start + len(stop))):
+            start = self.text.find(stop, start + 1)
+        return start
+
+    def possible_start(self, stop: str) -> int:
+        """Where the earliest unfinished occurrence of a stop string begins; the text's length if there is none."""
+        start = self.text.find(stop[0], max(0, len(self.text) - len(stop) + 1))
+        while start >= 0:
+            if stop.startswith(self.text[start:]) and not self._is_within(start):
+                return start
+            start = self.text.find(stop[0], start + 1)
+        return len(self.text)
+
+    def _is_within(self, place: int) -> bool:
+        return any(begin < place < end for begin, end in self.hidden)

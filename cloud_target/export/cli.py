@@ -65,7 +65,8 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "--calibration",
         type=typed_place,
         metavar="FILE.json",
-        help="table from budget to threshold, measured with that head",
+        help="table from budget to threshold, measured with that head; the device's report shows it, and its audits, "
+        "not the table, steer it",
     )
     parser.add_argument(
         "--dtype",

@@ -15,7 +15,6 @@ from cloud_target.training.evaluate import DevText, agreement_line
 from cloud_target.training.label import Rows
 from shared.config import Criterion, Sampling
 from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts
-from shared.steering.recalibration import chance
 
 # Kinds of text, as the report calls them.
 OWN_TEXT = "own text"
@@ -60,8 +59,9 @@ def measure_own_text(
         label = where | {"criterion": str(criterion)}
         usual = next(s for s in spread if (s.criterion, s.temperature, s.top_p) == (criterion, *_key(sampling)))
         texts = _texts(rows, doubt, off)
-        begin = chance(np.array(usual.log_odds)).tolist()
-        steered_rates.append(label | {"rates": [steered(texts, cell.budget, begin, cell.threshold) for cell in own]})
+        steered_rates.append(
+            label | {"rates": [steered(texts, cell.budget, usual.log_odds, cell.threshold) for cell in own]}
+        )
         checks.append(label | {"rates": [_check(cell, doubt, off) for cell in own]})
         curves.append(
             label

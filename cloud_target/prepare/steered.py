@@ -111,7 +111,7 @@ class Device:
 
     Args:
         budget: largest divergence rate, off-target tokens per token shown.
-        usual: doubts as they are in calibrated text.
+        usual: log-odds of doubts as they are in calibrated text.
     """
 
     def __init__(self, budget: float, usual: Sequence[float]) -> None:

@@ -38,6 +38,9 @@ examples:
 exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 130 interrupted; 1 any other error.
 """
 
+# Words of each command.
+_COMMANDS = {"info": 1, "verifier": 2, "generate": 1}
+
 
 class _Parser(argparse.ArgumentParser):
     """Complains in one sentence, as every other error does."""
@@ -70,8 +73,8 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _command_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
-    """The words with the command in front, if options come before it: `--bundle DIR info` is `info --bundle DIR`."""
-    words, is_value = list(arguments), False
+    """The words with the command in front, wherever options stand: `--bundle DIR info` is `info --bundle DIR`."""
+    words, plain, is_value = list(arguments), [], False
     for i, word in enumerate(words):
         if is_value:
             is_value = False
@@ -81,9 +84,10 @@ def _command_first(parser: argparse.ArgumentParser, arguments: Sequence[str]) ->
             option = parser._option_string_actions.get(word)  # none, where the value is in the same word
             is_value = option is not None and option.nargs != 0
         else:
-            length = {"info": 1, "verifier": 2, "generate": 1}.get(word, 0)
-            return [*words[i : i + length], *words[:i], *words[i + length :]]
-    return words
+            plain.append(i)
+    length = _COMMANDS.get(words[plain[0]], 0) if plain else 0
+    front = plain[:length]
+    return [*(words[i] for i in front), *(word for i, word in enumerate(words) if i not in front)]
 
 
 def _stop_text(text: str) -> str:

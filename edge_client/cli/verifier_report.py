@@ -30,15 +30,16 @@ def _promise(manifest: Manifest) -> Iterable[str]:
     made_for = f"The bundle {manifest.name} was made for {manifest.target_name} ({manifest.target_fingerprint[:8]})."
     if not manifest.calibration:
         yield (
-            f"{made_for} Its verifier was never calibrated: no threshold is known to keep a budget, so only the "
-            "audits see to it. `cloud-target prepare` makes a calibrated bundle."
+            f"{made_for} Its verifier was never calibrated: this device begins cautiously, and asks more until its "
+            "audits show that less will do. `cloud-target prepare` makes a calibrated bundle."
         )
         return
     documents = min(cell.documents for cell in manifest.calibration)
     confidence = max(cell.confidence for cell in manifest.calibration)
     yield (
-        f"{made_for} The table was measured on {documents} or more held-out texts. The share of off-target tokens in a "
-        "new text of the same kind is expected to be no more than the upper bound; with about "
+        f"{made_for} The table says what a threshold that never moves would do; on this device audits move it, and the "
+        f"table steers nothing. It was measured on {documents} or more held-out texts. The share of off-target tokens "
+        "in a new text of the same kind is expected to be no more than the upper bound; with about "
         f"{confidence:.0%} confidence, the share in many such texts together is no more than that either."
     )
     rows = [
@@ -57,6 +58,12 @@ def _promise(manifest: Manifest) -> Iterable[str]:
     yield _table(
         ("criterion", "temperature", "top-p", "budget", "threshold", "off-target", "upper bound", "asked"), rows
     )
+    if not manifest.doubts:
+        yield (
+            "The bundle does not say what its verifier's doubts are like in calibrated text, from which a device "
+            "begins: this one begins cautiously, and asks more until its audits show that less will do. `cloud-target "
+            "prepare` writes it."
+        )
 
 
 def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:

@@ -35,7 +35,7 @@ class Generation:
         models: what drafts and doubts, lent for the time of the text.
         session: the conversation with the target, closed at the end; None in `local`.
         feedback: what the audits teach, in `sprint` only.
-        first_threshold: of doubt; what `sprint` would begin with, which `local` counts against.
+        first_threshold: in `local`, of doubt; what `sprint` would begin with, which `local` counts against.
         provisional: also show tokens that the target has not judged yet.
 
     Attributes:
@@ -50,7 +50,7 @@ class Generation:
         models: Models,
         session: TargetSession | None,
         feedback: Feedback | None,
-        first_threshold: float,
+        first_threshold: float | None,
         provisional: bool = False,
     ) -> None:
         self.text = text
@@ -108,13 +108,14 @@ class Generation:
         return Times.of(1e3 * total, 1e3 * (first or 0.0), self.drafter.draft_ns, self.drafter.verifier_ns, meter)
 
 
-def _policy(settings: Settings, feedback: Feedback | None, first_threshold: float) -> Policy:
+def _policy(settings: Settings, feedback: Feedback | None, first_threshold: float | None) -> Policy:
     match settings.effective_mode:
         case Mode.CLOUD:
             return Cloud()
         case Mode.EXACT:
             return Exact(settings.effective_window)
         case Mode.LOCAL:
+            assert first_threshold is not None, "local counts against one"
             return Local(first_threshold)
         case Mode.SPRINT:
             assert feedback is not None, "sprint is steered"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from shared.config import Criterion, Sampling
-from shared.manifest import Doubts, Manifest
+from shared.manifest import Doubts, Familiar, Manifest
 from shared.steering.budget import Budget, Steering
-from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior, chance
+from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior
+
+Way = TypeVar("Way", Doubts, Familiar)
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Beginning:
     """Where a budget begins.
 
     Attributes:
-        usual: the verifier's doubts in calibrated text that is sampled like this one.
+        usual: log-odds of the verifier's doubts in calibrated text that is sampled like this one.
         prior: how far these doubts are trusted.
         unlike: how unlike the calibrated text this one is worded by now, see `drift.unlike`.
     """
@@ -36,7 +39,7 @@ class Beginning:
         Args:
             fits: whether its verifier was calibrated with these very models.
         """
-        usual = tuple(chance(usual_log_odds(manifest.doubts, criterion, sampling)).tolist())
+        usual = tuple(usual_log_odds(manifest.doubts, criterion, sampling).tolist())
         return cls(usual, CALIBRATED if usual and fits else UNKNOWN, unlike)
 
     def budget(self, limit: float, known: Steering | None = None) -> Budget:
@@ -54,11 +57,12 @@ def usual_log_odds(table: Sequence[Doubts], criterion: Criterion, sampling: Samp
         return np.empty(0)
     below = [way for way in ways if way.temperature <= sampling.temperature] or ways
     above = [way for way in ways if way.temperature >= sampling.temperature] or ways
-    low, high = (_nearest(side, sampling) for side in (below, above))
+    low, high = (nearest(side, sampling) for side in (below, above))
     span = high.temperature - low.temperature
     share = min(max((sampling.temperature - low.temperature) / span, 0.0), 1.0) if span > 0 else 0.0
     return (1 - share) * np.array(low.log_odds) + share * np.array(high.log_odds)
 
 
-def _nearest(ways: Sequence[Doubts], sampling: Sampling) -> Doubts:
+def nearest(ways: Sequence[Way], sampling: Sampling) -> Way:
+    """Of what was measured under several ways of sampling, one at least, that which is most like `sampling`."""
     return min(ways, key=lambda way: (abs(way.temperature - sampling.temperature), abs(way.top_p - sampling.top_p)))

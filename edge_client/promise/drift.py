@@ -5,10 +5,11 @@ The budget keeps the promise in every case, by asking more; these say why it ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from edge_client.promise.beginning import nearest
 from edge_client.target.description import Description
 from edge_client.usage.summary import Summary
 from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
@@ -28,7 +29,7 @@ LATELY = 48
 
 
 def mismatches(manifest: Manifest, target: Description | None, criterion: Criterion) -> list[str]:
-    """What is known before the first token: why the calibrated thresholds need not hold. A sentence each."""
+    """What is known before the first token: why the calibrated doubts need not hold. A sentence each."""
     found = []
     if target is not None and target.fingerprint != manifest.target_fingerprint:
         found.append(
@@ -38,7 +39,7 @@ def mismatches(manifest: Manifest, target: Description | None, criterion: Criter
         )
     if manifest.calibrated_draft and manifest.calibrated_draft != manifest.digests.get("draft.onnx"):
         found.append(
-            f"the thresholds of the bundle {manifest.name} were measured with another draft graph (other weights, or "
+            f"the verifier of the bundle {manifest.name} was calibrated with another draft graph (other weights, or "
             "the same in another precision): more is asked until the audits show that less will do; run `cloud-target "
             "prepare` with this draft"
         )
@@ -46,9 +47,14 @@ def mismatches(manifest: Manifest, target: Description | None, criterion: Criter
     # `strict` has always meant the same.
     if criterion is Criterion.TYPICAL and measured - {CRITERIA_REVISION}:
         found.append(
-            f"the thresholds of the bundle {manifest.name} were measured by another version of Tandem, in which "
+            f"the verifier of the bundle {manifest.name} was calibrated by another version of Tandem, in which "
             f"{criterion} counted other tokens as off-target: more is asked until the audits show that less will do; "
             "run `cloud-target prepare` again"
+        )
+    elif measured and not any(way.criterion is criterion for way in manifest.doubts):
+        found.append(
+            f"the bundle {manifest.name} does not say what its verifier's doubts by {criterion} are like in calibrated "
+            "text: more is asked until the audits show that less will do; run `cloud-target prepare` again"
         )
     return found
 
@@ -87,21 +93,15 @@ def unfamiliar_text(manifest: Manifest, sampling: Sampling, steps: int, entropy:
         steps: of the draft.
         entropy: of the draft, the mean over these steps, nats.
     """
-    texts = {(text.temperature, text.top_p): text for text in manifest.familiar}
-    if not texts:
+    if not manifest.familiar:
         return []
-    known = texts[_nearest(texts, sampling)]
+    known = nearest(manifest.familiar, sampling)
     if steps < known.window or known.low <= entropy <= known.high:
         return []
     return [
         f"{_unlike(manifest)} (the draft's entropy is {entropy:.2f} nats a token, and {known.low:.2f} to "
         f"{known.high:.2f} is usual): {_WHAT_THEN}"
     ]
-
-
-def _nearest(ways: Iterable[tuple[float, float]], sampling: Sampling) -> tuple[float, float]:
-    """Of some pairs of temperature and top-p, that which is most like `sampling`."""
-    return min(ways, key=lambda way: (abs(way[0] - sampling.temperature) + abs(way[1] - sampling.top_p), way))
 
 
 def _unlike(manifest: Manifest) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
-from edge_client.target.outage import Outage
+from edge_client.target.outage import Outage, tell_nobody
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
@@ -21,10 +21,6 @@ from shared.wire import codec
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
 CONNECT = Retry(attempt=3.0, total=3.0)
-
-
-def _tell_nobody(_: str) -> None:
-    """For whoever does not want to know."""
 
 
 class TargetClient:
@@ -54,7 +50,7 @@ class TargetClient:
         clock: Clock | None = None,
         chance: random.Random | None = None,
         timeout: float | None = None,
-        notify: Callable[[str], None] = _tell_nobody,
+        notify: Callable[[str], None] = tell_nobody,
     ) -> None:
         self.address = address
         self._transport = transport
@@ -71,7 +67,7 @@ class TargetClient:
         credentials: Credentials | None = None,
         clock: Clock | None = None,
         timeout: float | None = None,
-        notify: Callable[[str], None] = _tell_nobody,
+        notify: Callable[[str], None] = tell_nobody,
     ) -> TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
 
@@ -88,14 +84,14 @@ class TargetClient:
             transport.close()
             raise
 
-    def describe(self, timeout: float | None = None, notify: Callable[[str], None] = _tell_nobody) -> Description:
+    def describe(self, timeout: float | None = None, notify: Callable[[str], None] = tell_nobody) -> Description:
         """Ask the target what it serves; `timeout` and `notify` as for the class.
 
         Raises:
             TargetUnavailable, TargetRefused: as the class.
         """
-        patience = self._patience(_within(CONNECT, timeout))
-        patience.tells = timeout is not None and timeout > CONNECT.total  # a few seconds end soon, in a sentence
+        tells = timeout is not None and timeout > CONNECT.total  # a few seconds end soon, in a sentence
+        patience = self._patience(_within(CONNECT, timeout), tells)
         outage = Outage(self._clock, notify)
         while True:
             try:
@@ -113,7 +109,7 @@ class TargetClient:
         end_ids: Iterable[int],
         prompt_length: int,
         timeout: float | None = None,
-        notify: Callable[[str], None] = _tell_nobody,
+        notify: Callable[[str], None] = tell_nobody,
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
@@ -144,8 +140,8 @@ class TargetClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _patience(self, retry: Retry) -> Patience:
-        return Patience(retry, self.address, self._clock, self._chance)
+    def _patience(self, retry: Retry, tells: bool = True) -> Patience:
+        return Patience(retry, self.address, self._clock, self._chance, tells)
 
 
 def _within(retry: Retry, timeout: float | None) -> Retry:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
+from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from shared.errors import InputError
@@ -32,7 +33,7 @@ class Connection:
         credentials: Credentials | None = None,
         retry: Retry | None = None,
         clock: Clock | None = None,
-        notify: Callable[[str], None] = lambda _: None,
+        notify: Callable[[str], None] = tell_nobody,
     ) -> None:
         if transport is not None and (address is not None or credentials is not None):
             raise InputError("a transport knows its target and how to reach it; leave address and credentials out")

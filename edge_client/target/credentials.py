@@ -38,7 +38,7 @@ class Credentials:
         values.switch("tls", self.tls)
         for name in ("ca", "client_cert", "client_key"):
             if getattr(self, name) is not None:
-                values.path(name, getattr(self, name))
+                object.__setattr__(self, name, values.path(name, getattr(self, name)))
         if self.token is not None:
             values.string("token", self.token)
         if (self.client_cert is None) != (self.client_key is None):
@@ -80,8 +80,9 @@ class Credentials:
         import ssl  # a device that writes alone never needs it
 
         try:
-            ssl.create_default_context().load_verify_locations(Path(self.ca).expanduser())
-        except ssl.SSLError:
+            authorities = (files[0] or b"").decode("ascii", "ignore")  # beside certificates stand names in any language
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=authorities)
+        except (ssl.SSLError, ValueError):
             raise InputError(
                 f"{self.ca} holds no certificate in PEM; give the authority of the target's certificate",
                 options=("ca",),

@@ -13,6 +13,10 @@ DOWN_AFTER = 0.5
 SILENT_AFTER = 1.5
 
 
+def tell_nobody(_: str) -> None:
+    """For whoever does not want to know."""
+
+
 class Outage:
     """Watches one text's link.
 

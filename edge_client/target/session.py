@@ -27,7 +27,7 @@ class TargetSession:
 
     Args:
         make_link: makes the way to the target, which counts in the meter that it is given.
-        patience: makes the patience for one call.
+        patience: makes the patience for one call, and whether somebody waits for it.
         limit: most tokens in one request.
 
     Attributes:
@@ -41,7 +41,7 @@ class TargetSession:
         limit: int,
         prompt_length: int,
         retry: Retry,
-        patience: Callable[[Retry], Patience],
+        patience: Callable[[Retry, bool], Patience],
     ) -> None:
         self.meter = Meter()
         self._link = make_link(self.meter)
@@ -65,7 +65,7 @@ class TargetSession:
             ProtocolError: it answers nonsense.
         """
         self._align(ids[:judge_from])
-        return self._exchange(Question(ids, self._audited, judge_from), self._patience(self._retry), q)
+        return self._exchange(Question(ids, self._audited, judge_from), self._patience(self._retry, True), q)
 
     def write_on(self, ids: Sequence[int], count: int) -> Iterator[Own]:
         """Let the target write at most `count` tokens after `ids`, until the text or the context ends.
@@ -80,7 +80,7 @@ class TargetSession:
         """
         text = list(ids)
         end = len(text) + count
-        patience = self._patience(self._retry)
+        patience = self._patience(self._retry, True)
         while len(text) < end:
             self._align(text)
             self._audited = len(text)
@@ -112,8 +112,8 @@ class TargetSession:
             return None
         question = Question(ids, self._audited, len(ids), audit_only=True)
         try:
-            patience = self._patience(replace(self._retry, attempt=wait, total=wait))
-            patience.tells = False  # the text is on the screen
+            # Nobody waits: the text is on the screen.
+            patience = self._patience(replace(self._retry, attempt=wait, total=wait), False)
             return self._exchange(question, patience).audit
         except TargetError:
             return None

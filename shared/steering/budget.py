@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,15 +45,14 @@ class Budget:
 
     Args:
         limit: largest divergence rate, off-target tokens per token shown.
-        usual: doubts as they are in calibrated text, by which the first tokens are judged; without any, a doubt as
-            large as the budget is the usual one.
+        usual: log-odds of the doubts as they are in calibrated text, by which the first tokens are judged; without any,
+            a doubt as large as the budget is the usual one.
         prior: of the recalibration.
         known: what earlier texts have taught.
         unlike: how unlike the calibrated text this one is worded, bytes a token; 0 where it is not.
 
     Attributes:
         threshold: ask where the doubt is above it; below 0 where every token is to be asked.
-        doubted: tell it of the doubt about each token that is drafted.
     """
 
     def __init__(
@@ -68,8 +67,8 @@ class Budget:
         self.limit = limit
         self._recalibration = Recalibration(prior, known.evidence)
         self._ledger = Ledger(limit, known.account)
-        self._recent = deque(usual or [limit], RECENT_DOUBTS)
-        self.doubted: Callable[[float], None] = self._recent.append
+        usual = usual or log_odds([limit]).tolist()
+        self._recent = deque((min(max(one, _SUREST), -_SUREST) for one in usual), RECENT_DOUBTS)
         self._unlike = unlike
         self._settle()
 
@@ -82,6 +81,11 @@ class Budget:
     def overdrawn(self) -> bool:
         """See `Account.overdrawn`."""
         return self._ledger.overdrawn
+
+    def doubted(self, doubt: float) -> None:
+        """A token was drafted with this doubt about it."""
+        bounded = min(max(doubt, CERTAIN), 1 - CERTAIN)
+        self._recent.append(math.log(bounded / (1 - bounded)))
 
     def observe(
         self,
@@ -109,7 +113,7 @@ class Budget:
         limit = -math.inf
         if allowed:
             offset = recalibration.offset(self._unlike)
-            limit = highest(log_odds(self._recent), recalibration.slope, offset, allowed)
+            limit = highest(np.array(self._recent), recalibration.slope, offset, allowed)
         if limit < _SUREST:
             self.threshold = -1.0  # not even what is not doubted at all
         else:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.pair import add_pair, prompts_of
+from benchmarks.pair import add_models, add_pair, prompts_of
 from benchmarks.prompts import EVERY
 from edge_client.bundles.pocket import POCKET
 from shared.tokenizer import load_tokenizer
 
 DIRECTORY = Path(__file__).resolve().parents[2] / "benchmarks"
-TAKES_A_PAIR = ("add_pair(parser", '"--bundle"')
+TAKES_A_PAIR = ("add_pair(parser", "add_models(parser", '"--bundle"')
 PROGRAMS = sorted(
     path.stem
     for path in DIRECTORY.glob("*.py")
@@ -28,7 +28,14 @@ ASKS = "answers"
 
 
 def test_there_are_such_programs():
-    assert {"promise", "shifts", "exactness", "agreement", "modes", "quality", "edge_step"} <= set(PROGRAMS)
+    assert {"answers", "promise", "shifts", "exactness", "agreement", "modes", "quality", "edge_step"} <= set(PROGRAMS)
+
+
+def test_models_may_lie_in_the_users_home():
+    parser = argparse.ArgumentParser()
+    add_models(parser)
+    options = parser.parse_args(["--bundle", "~/bundle", "--target=~/target"])
+    assert (options.bundle, options.target) == (Path.home() / "bundle", str(Path.home() / "target"))
 
 
 @pytest.mark.slow

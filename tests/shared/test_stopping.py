@@ -123,8 +123,48 @@ def write(stops: list[str], tokens: list[tuple[int, str]]) -> tuple[str, FinishR
         (["<|user|><|end|>"], [(1, "a"), (5, ""), (1, "b"), (7, "")], None),
         (["<|user|>", "b"], [(1, "ab"), (5, "")], "a"),
         (["b"], [(1, "a"), (5, ""), (1, "c")], None),
+        (["<|user|>x<|user|>"], [(1, "a"), (5, ""), (1, "x<|user|>b")], "a"),  # a token, and the same as text
+        (["<|user|>", "ser|>c"], [(1, "a<|"), (1, "user|"), (1, ">c")], "a"),
+        (["<|end|>b", "nd|>c"], [(1, "a"), (7, ""), (1, "c")], None),  # half a token is none
+        (["<|end|>b", "c<|e"], [(1, "ac"), (7, ""), (1, "d")], None),
     ],
 )
 def test_a_token_that_is_not_shown_can_stop_a_text(stops, tokens, shown):
     whole = "".join(text for _, text in tokens)
     assert write(stops, tokens) == ((whole, None) if shown is None else (shown, FinishReason.STOP))
+
+
+NAMES = {5: "<a>", 6: "<a", 7: "b>"}
+TOKENS = st.lists(st.sampled_from([*NAMES, *"ab<>", "<a>", "<a"]), max_size=12)
+
+
+@bounded
+@given(TOKENS, st.lists(st.text("ab<>", min_size=1, max_size=6), min_size=1, max_size=3))
+def test_a_stop_is_found_where_it_is_spelled_whichever_of_it_are_tokens(tokens, stops):
+    """By the definition, on the text with such tokens spelled out: a stop holds all of a token or nothing."""
+    text, inside, shown = "", set(), ""
+    for token in tokens:
+        word = NAMES.get(token, "") if any(NAMES.get(token, "-") in stop for stop in stops) else ""
+        inside |= set(range(len(text) + 1, len(text) + len(word)))
+        text += word or (token if isinstance(token, str) else "")
+        shown += "." * len(word) or (token if isinstance(token, str) else "")
+    places = [
+        (end, end - len(stop))
+        for stop in stops
+        for end in range(len(text) + 1)
+        if text[:end].endswith(stop) and not {end, end - len(stop)} & inside
+    ]
+    meant = shown[: min(places)[1]] if places else shown
+    stopper = Stopper([END], stops, 100, NAMES)
+    found = ""
+    for token in tokens:
+        found += stopper.push(1, token) if isinstance(token, str) else stopper.push(token, "")
+    assert found + stopper.flush() == meant.replace(".", "")
+    assert (stopper.finish_reason is FinishReason.STOP) == bool(places)
+
+
+def test_a_stop_of_very_many_tokens_is_no_work():
+    names = {id: f"<{id}>" for id in range(1, 1000)}
+    stopper = Stopper([END], ["".join(names.values())], 5000, names)
+    assert not any(stopper.push(id, "") for id in names)
+    assert stopper.finish_reason is FinishReason.STOP

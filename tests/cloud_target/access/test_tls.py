@@ -110,6 +110,14 @@ def test_an_unknown_authority(server, stranger):
     assert "an authority that this device does not know" in refusal(server, Credentials(tls=True))
 
 
+def test_an_authority_in_the_users_home_with_its_name_in_front(server, authority, stranger, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, pair in (("ours", authority), ("theirs", stranger)):
+        tmp_path.joinpath(f"{name}.pem").write_bytes("# Főtanúsítvány\n".encode() + pair.cert.read_bytes())
+    assert text_of(server, Credentials(ca="~/ours.pem")) == TRUTH
+    assert "an authority that this device does not know" in refusal(server, Credentials(ca="~/theirs.pem"))
+
+
 def test_an_expired_certificate(authority):
     with serving(authority.issue("expired", days=-1)) as address:
         assert "a certificate that has expired" in refusal(address, Credentials(ca=authority.cert))

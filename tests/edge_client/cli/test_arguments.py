@@ -16,12 +16,37 @@ from edge_client.cli.arguments import parse_args
         (["--bundle", "b", "verifier", "reset"], "verifier reset"),
         (["--seed", "3", "generate", "info"], "generate"),
         (["--json", "info", "--bundle", "b"], "info"),
+        (["--bundle", "b", "verifier", "--json", "report"], "verifier report"),
+        (["verifier", "--bundle", "b", "report", "--json"], "verifier report"),
+        (["verifier", "--bundle=b", "reset"], "verifier reset"),
+        (["--json", "verifier", "--bundle", "b", "report"], "verifier report"),
     ],
 )
-def test_options_may_come_before_the_command(arguments, command):
+def test_options_may_stand_anywhere_around_the_command(arguments, command):
     options = parse_args(arguments)
     assert options.command == command
     assert command == "generate" or str(options.bundle) == "b"
+    assert command == "generate" or getattr(options, "json", False) is ("--json" in arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--mode", "local", "verifier", "report"], "unrecognized arguments: --mode local"),
+        (["verifier", "--json"], "the following arguments are required: report|reset"),
+        (["verifier", "--json", "reset"], "unrecognized arguments: --json"),
+        (["--bundle", "b", "verifier", "repot"], "invalid choice: 'repot'"),
+        (["info", "--seed", "3"], "unrecognized arguments: --seed 3"),
+        (["info", "--bundle"], "expected one argument"),
+    ],
+)
+def test_options_that_a_command_does_not_know_are_named(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_args(arguments)
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.splitlines()) == 1
 
 
 def test_what_only_looks_like_a_command_is_a_prompt():

@@ -74,7 +74,7 @@ def test_doubts_are_trusted_where_they_were_calibrated_with_these_models(doubts,
     found = Beginning.of(bundle, TYPICAL, Sampling(temperature=0.7, top_p=0.9), fits, lambda: 0.0)
     assert found.prior is prior
     assert len(found.usual) == (SPREAD if doubts else 0)
-    assert all(0 < doubt < 1 for doubt in found.usual)
+    assert list(found.usual) == (TABLE[1].log_odds if doubts else [])
 
 
 def test_it_begins_the_more_cautiously_the_less_is_known():

@@ -20,6 +20,10 @@ TARGET = Description("scripted", "scripted", "scripted", 300, 512, 64, "float32"
 FAMILIAR = [Familiar(0.0, 1.0, 64, 0.2, 0.9), Familiar(0.7, 0.9, 64, 1.0, 2.0)]
 
 
+def doubts(criterion: Criterion) -> Doubts:
+    return Doubts(criterion, 0.7, 0.9, np.linspace(-6.0, 0.0, SPREAD).tolist())
+
+
 def test_a_bundle_and_the_target_it_was_made_for_are_no_news():
     assert drift.mismatches(manifest(), TARGET, TYPICAL) == []
     assert drift.mismatches(manifest(), None, TYPICAL) == []
@@ -37,11 +41,19 @@ def test_another_target_and_another_draft_are_named():
 
 def test_a_table_that_was_measured_with_another_meaning_of_typical_is_named():
     table = [Calibration(c, 0.7, 0.9, 0.01, 0.2, 0.01, 0.1, 1000, criteria=1) for c in Criterion]
-    (sentence,) = drift.mismatches(replace(manifest(), calibration=table), TARGET, TYPICAL)
+    bundle = replace(manifest(), calibration=table, doubts=[doubts(criterion) for criterion in Criterion])
+    (sentence,) = drift.mismatches(bundle, TARGET, TYPICAL)
     assert "typical counted other tokens" in sentence
-    assert drift.mismatches(replace(manifest(), calibration=table), TARGET, Criterion.STRICT) == []
-    table = [replace(cell, criteria=CRITERIA_REVISION) for cell in table]
-    assert drift.mismatches(replace(manifest(), calibration=table), TARGET, TYPICAL) == []
+    assert drift.mismatches(bundle, TARGET, Criterion.STRICT) == []
+    bundle = replace(bundle, calibration=[replace(cell, criteria=CRITERIA_REVISION) for cell in table])
+    assert drift.mismatches(bundle, TARGET, TYPICAL) == []
+
+
+def test_a_calibrated_bundle_that_does_not_say_how_a_device_begins_is_named():
+    bundle = replace(manifest(), calibration=[Calibration(TYPICAL, 0.7, 0.9, 0.01, 0.2, 0.01, 0.1, 1000)])
+    (sentence,) = drift.mismatches(bundle, TARGET, TYPICAL)
+    assert "does not say what its verifier's doubts by typical are like" in sentence
+    assert drift.mismatches(replace(bundle, doubts=[doubts(TYPICAL)]), TARGET, TYPICAL) == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from edge_client.cli import main as cli
@@ -33,6 +35,7 @@ def test_halves_and_files(tmp_path):
     with pytest.raises(InputError, match="a client certificate and its key go together"):
         Credentials(client_cert=file)
     assert Credentials(ca=file).tls
+    assert Credentials(ca="~/x.pem").ca == Path.home() / "x.pem"
     with pytest.raises(InputError, match=r"cannot read .*x\.pem: no such file"):
         GrpcTransport("gpu.example:1", Credentials(ca=file))
     with pytest.raises(InputError, match="cannot read"):

@@ -15,10 +15,10 @@ from shared.errors import LinkBroken, TargetBusy, TargetUnavailable
 class Reader:
     """Waits for a target, and keeps what it is told and when."""
 
-    def __init__(self, total: float = 60.0) -> None:
+    def __init__(self, total: float = 60.0, tells: bool = True) -> None:
         self.clock = ManualClock()
         self.told: list[tuple[float, str]] = []
-        self.patience = Patience(Retry(total=total), "there:1", self.clock, random.Random(0))
+        self.patience = Patience(Retry(total=total), "there:1", self.clock, random.Random(0), tells)
         self.outage = Outage(self.clock, lambda sentence: self.told.append((self.clock.now(), sentence)))
 
     def fail(self, error: TargetUnavailable, seconds: float) -> None:
@@ -81,8 +81,7 @@ def test_what_is_left_of_the_patience_is_never_told_as_nothing(left, words):
 
 
 def test_nobody_is_told_of_what_nobody_waits_for():
-    reader = Reader(2.0)
-    reader.patience.tells = False
+    reader = Reader(2.0, tells=False)
     with pytest.raises(TargetUnavailable):
         reader.fail(LinkBroken("cut"), 9.0)
     assert reader.outage.silence_is_news(0.0, reader.patience) == float("inf")

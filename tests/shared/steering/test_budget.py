@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.steering.budget import Budget, Steering
+from shared.steering.budget import Budget, Steering, log_odds
 from shared.steering.ledger import most_errors
 from shared.steering.recalibration import CALIBRATED, UNKNOWN, chance
 
@@ -171,7 +171,7 @@ def test_a_budget_of_nothing_asks_about_every_token():
 
 @pytest.mark.parametrize("doubt", [0.0, 1e-12, 1e-6])
 def test_not_even_what_is_not_doubted_at_all_is_shown_once_it_proves_wrong(doubt):
-    budget = Budget(0.1, [doubt])
+    budget = Budget(0.1, log_odds([doubt]).tolist())
     assert doubt <= budget.threshold
     for _ in range(200):
         budget.observe(0, 1, [doubt], [True])
@@ -217,7 +217,7 @@ def test_harder_text_is_asked_about_more_before_any_audit():
 
 
 def test_less_is_shown_of_a_text_that_is_worded_unlike_the_calibrated_ones():
-    usual = tokens(64, 8)[0].tolist()
+    usual = log_odds(tokens(64, 8)[0]).tolist()
     thresholds = [Budget(0.01, usual, unlike=unlike).threshold for unlike in (0.0, 0.5, 1.5)]
     assert thresholds[0] > thresholds[1] > thresholds[2]
     assert Budget(0.01, usual, UNKNOWN).threshold < thresholds[0]
