@@ -91,7 +91,7 @@ class World:
 @pytest.mark.parametrize("budget", [0.005, 0.02, 0.1])
 def test_a_device_asks_and_strays_as_a_real_one_text_by_text(criterion: Criterion, budget: float) -> None:
     doubt, becomes = made_up(12, seed=1)
-    device = Device(budget, chance(np.array(USUAL)).tolist())
+    device = Device(budget, USUAL)
     found = [device.write(text) for text in steps(doubt, becomes, criterion)]
     real = [completion.audit.counts for completion in World(doubt, becomes).write(criterion, budget)]
     assert [counts.known for counts in real] == [LENGTH] * len(real)
@@ -105,7 +105,7 @@ def test_the_window_is_that_of_a_device() -> None:
 
 def test_ten_new_devices_and_an_old_one() -> None:
     texts = steps(*made_up(30, seed=2), Criterion.STRICT)
-    usual = chance(np.array(USUAL)).tolist()
+    usual = USUAL
     found = steered(texts, 0.02, usual, 0.1)
     assert found["budget"] == 0.02
     assert found["new"]["tokens"] == BEGINNINGS * NEW
