@@ -16,6 +16,10 @@ from shared.config import Sampling
 
 # Stands for "no second survivor": the draft's choice could not have been closer.
 MARGIN_LIMIT = 10.0
+# How many tokens that were not drawn are looked at, the nearest to being drawn first.
+RIVALS = 3
+# Of the candidates that did not survive top-p or top-k, so many count as rivals: the target may think otherwise.
+OUTSIDERS = 3
 _FEW = 16
 _CERTAIN = [0.0]  # ln q where one token survives
 
@@ -29,7 +33,10 @@ class Draw:
         index: its rank among the candidates, 0 for the likeliest.
         survivors: how many candidates survived top-k and top-p.
         log_q: ln q(x), after temperature and truncation, nats.
-        noisy_margin: gap between the best and the second best of log q + g, at most `MARGIN_LIMIT`.
+        noisy_margin: gap between the best and the second best of log q + g among the survivors, at most `MARGIN_LIMIT`.
+        rivals: of the tokens that were not drawn, those with the largest log q + g, outsiders among them: how far each
+            lies below x, at most `MARGIN_LIMIT` (below 0 for an outsider that only truncation kept from being drawn),
+            and its rank among the candidates; `RIVALS` of them, or fewer where there are no more candidates.
         distribution: ids and probabilities of q, ``int64 [survivors]`` and ``float64 [survivors]``.
     """
 
@@ -38,6 +45,7 @@ class Draw:
     survivors: int
     log_q: float
     noisy_margin: float
+    rivals: list[tuple[float, int]]
     _ids: np.ndarray
     _log_q: list[float]
 
@@ -65,16 +73,20 @@ class Sampler:
             position: of the token to be drawn, in the whole sequence.
             log_normaliser: log-sum-exp of all raw logits, if known; it changes nothing but the time this takes.
         """
+        first = logits.item(0)
         if not self._inverse:
-            margin = min(float(logits[0] - logits[1]), MARGIN_LIMIT) if len(logits) > 1 else MARGIN_LIMIT
-            return Draw(int(ids[0]), 0, 1, 0.0, margin, ids, _CERTAIN)
-        if logits.item(0) - log_normaliser > self._certain:
-            return Draw(int(ids[0]), 0, 1, 0.0, MARGIN_LIMIT, ids, _CERTAIN)
+            behind = [first - logit for logit in logits[1 : RIVALS + 1].tolist()]
+            rivals = [(min(gap, MARGIN_LIMIT), i) for i, gap in enumerate(behind, 1)]
+            return Draw(int(ids[0]), 0, 1, 0.0, rivals[0][0] if rivals else MARGIN_LIMIT, rivals, ids, _CERTAIN)
         # Plain floats, not arrays: after a model has run, its weights have pushed NumPy's code out of the cache, and a
         # dozen small calls cost more than these loops.
-        first = logits.item(0)
-        scaled = [(logit - first) * self._inverse for logit in logits[: self.sampling.top_k or None].tolist()]
-        weights = [math.exp(value) for value in scaled]
+        key = noise.key(self.sampling.seed, position)
+        if first - log_normaliser > self._certain:
+            scaled = [(logit - first) * self._inverse for logit in logits[: 1 + OUTSIDERS].tolist()]
+            return self._drawn(ids, scaled, _CERTAIN, key)
+        scaled = [(logit - first) * self._inverse for logit in logits.tolist()]
+        survivors = min(self.sampling.top_k or len(scaled), len(scaled))
+        weights = [math.exp(value) for value in scaled[:survivors]]
         mass = sum(weights)
         if self.sampling.top_p < 1.0:
             enough, mass, survivors = self.sampling.top_p * mass, 0.0, 0
@@ -83,18 +95,26 @@ class Sampler:
                 survivors += 1
                 if mass >= enough:
                     break
-            del scaled[survivors:]
-        survivors, log_mass = len(scaled), math.log(mass)
-        log_q = [value - log_mass for value in scaled]
-        if survivors == 1:
-            return Draw(int(ids[0]), 0, 1, 0.0, MARGIN_LIMIT, ids, log_q)
-        key = noise.key(self.sampling.seed, position)
-        if survivors <= _FEW:
-            g = [noise.gumbel_of(key, token) for token in ids[:survivors].tolist()]
+        log_mass = math.log(mass)
+        return self._drawn(ids, scaled, [value - log_mass for value in scaled[:survivors]], key)
+
+    def _drawn(self, ids: np.ndarray, scaled: list[float], log_q: list[float], key: int) -> Draw:
+        """The draw among the first `len(log_q)` candidates, with its rivals."""
+        survivors = len(log_q)
+        running = min(survivors + OUTSIDERS, len(scaled))
+        if running <= _FEW:
+            g = [noise.gumbel_of(key, token) for token in ids[:running].tolist()]
         else:
-            g = noise.gumbel(key, ids[:survivors]).tolist()
-        score = [a + b for a, b in zip(log_q, g, strict=True)]
-        top = max(score)
+            g = noise.gumbel(key, ids[:running]).tolist()
+        score = [a + b for a, b in zip(scaled, g, strict=False)]
+        top = max(score[:survivors])
         best = score.index(top)
-        score[best] = -math.inf
-        return Draw(int(ids[best]), best, survivors, log_q[best], min(top - max(score), MARGIN_LIMIT), ids, log_q)
+        margin, rivals = MARGIN_LIMIT, []
+        ranks = sorted(range(running), key=score.__getitem__, reverse=True)
+        for rank in ranks[: RIVALS + 1]:
+            if rank != best:
+                rivals.append((min(top - score[rank], MARGIN_LIMIT), rank))
+        if survivors > 1:
+            second = next(rank for rank in ranks if rank != best and rank < survivors)
+            margin = min(top - score[second], MARGIN_LIMIT)
+        return Draw(int(ids[best]), best, survivors, log_q[best], margin, rivals[:RIVALS], ids, log_q)

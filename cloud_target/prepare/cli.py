@@ -64,7 +64,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         type=typed_path,
         default=[],
         metavar="FILE",
-        help="held-out text to calibrate and to report on, half of the documents each (default: 20 and 10 %% of the "
+        help="held-out text to calibrate and to report on, half of the documents each (default: 40 and 10 %% of the "
         "corpus)",
     )
     parser.add_argument(
@@ -94,7 +94,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--unseen",
         action="store_true",
-        help="of the corpus take only the tenth that `cloud-target train draft` leaves out",
+        help="of the corpus take only the fifth that `cloud-target train draft` leaves out",
     )
     parser.add_argument(
         "--work", type=typed_path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"

@@ -24,7 +24,7 @@ from shared.chat.rendering import render
 from shared.errors import InputError
 
 SEPARATOR = "<|endoftext|>"
-UNSEEN = 0.1  # share of a corpus that no draft is trained on, so that a verifier can learn from it
+UNSEEN = 0.2  # share of a corpus that no draft is trained on, so that a verifier can learn from it
 _TURN = re.compile(r"^(User|Assistant): (.*)$")
 
 

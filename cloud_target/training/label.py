@@ -19,12 +19,11 @@ from cloud_target.engine.scoring.score import Row, score
 from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps
-from shared import noise
 from shared.config import Criterion, Sampling
 from shared.criteria import off_target
 from shared.features import SCALARS, write_features
 from shared.repetition import repeats
-from shared.sampling import Draw, Sampler
+from shared.sampling import Sampler
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Rows:
         repeating: does it go on with a repetition of the text before it, ``bool [N]``.
         document: index of the document, ``int32 [N]``; rows are split by it.
         position: of the token, ``int32 [N]``.
-        token, second: the drawn token, and the one that would have been drawn without it, ``int32 [N]``.
+        token, second: the drawn token, and its nearest rival, ``int32 [N]``.
         temperature, top_p: in use, ``float32 [N]``.
         nll, own_nll: -ln p1 of the drawn and of the target's own token, nats, ``float32 [N]``.
         tv: total variation between p and q at temperature 1, where all but the draft's candidates count as one token,
@@ -158,7 +157,7 @@ def _label_document(
     for i in range(count):
         draw = sampler.draw(ids[i], values[i], first_position + i)
         repeating[i] = repeats(text, draw.token, first_position + i)
-        second[i] = _second(draw, ids[i], first_position + i, sampling)
+        second[i] = ids[i][draw.rivals[0][1]]
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
         questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
     scores = score(target_logits, questions)
@@ -182,13 +181,3 @@ def _label_document(
         own_nll=scores.own_nll.astype(np.float32),
         tv=tv.astype(np.float32),
     )
-
-
-def _second(draw: Draw, ids: np.ndarray, position: int, sampling: Sampling) -> int:
-    """The runner-up of a draw; where one token alone survived, the likeliest other."""
-    if draw.survivors == 1:
-        return int(ids[1])
-    survivors, q = draw.distribution
-    score = np.log(q) + noise.gumbel(noise.key(sampling.seed, position), survivors)
-    score[draw.index] = -np.inf
-    return int(survivors[score.argmax()])

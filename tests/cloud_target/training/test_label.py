@@ -19,6 +19,7 @@ from shared import noise
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
+from shared.sampling import OUTSIDERS
 from tests.cloud_target.training.conftest import CONTEXT, assert_damage_is_told
 from tests.cloud_target.training.test_distil import random_documents
 from tests.shared.test_repetition import plain_repeats
@@ -71,10 +72,13 @@ def test_rows_equal_brute_force(draft: LlamaForCausalLM, target: LlamaForCausalL
             entropy = -(np.exp(log_p1) * log_p1).sum()
             assert own.off_strict[row] == (x != y)
             assert own.token[row] == x
-            without = truncated(q_logits[position - 1], sampling, 64)
-            if (without > 0).sum() > 1:
-                without[x] = 0
-                assert own.second[row] == choose(without, seed, position)
+            if sampling.temperature:
+                survivors = int((truncated(q_logits[position - 1], sampling, 64) > 0).sum())
+                order = np.argsort(-q_logits[position - 1], kind="stable")[: min(survivors + OUTSIDERS, 64)]
+                running = np.zeros(len(log_p1))
+                running[order] = np.exp(q_logits[position - 1][order].astype(float) / sampling.temperature)
+                running[x] = 0
+                assert own.second[row] == choose(running, seed, position)
             else:
                 assert own.second[row] == np.argsort(-q_logits[position - 1], kind="stable")[1]
             assert own.unlikely[row] == (np.exp(log_p1[x]) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy)))
