@@ -94,7 +94,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--unseen",
         action="store_true",
-        help="of the corpus take only the fifth that `cloud-target train draft` leaves out",
+        help="of the corpus take only the fifth that `cloud-target train` leaves out",
     )
     parser.add_argument(
         "--work", type=typed_path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"

@@ -99,7 +99,7 @@ def _encode_corpus(pair: Pair, texts: Sequence[str], settings: Settings) -> tupl
         kept = _first_met(texts)
         documents, _ = encode_shuffled(pair.tokenizer, [texts[i] for i in kept], settings.seed)
         return _long_enough(documents), len(texts) - len(kept)
-    # Divided with the repeated ones in it, as `cloud-target train draft` does, or it would be another fifth.
+    # Divided with the repeated ones in it, as `cloud-target train` does, or it would be another fifth.
     documents, order = encode_shuffled(pair.tokenizer, texts)
     texts = [texts[i] for i in order]
     seen, unseen = hold_out(documents, UNSEEN)

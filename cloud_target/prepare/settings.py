@@ -21,7 +21,7 @@ class Settings:
         target: "pocket", a directory, or a Hugging Face id.
         draft: a directory or id of a checkpoint, or a bundle whose draft is kept.
         corpus, dev: text files; without `dev`, calibration and report take documents of the corpus.
-        unseen: of the corpus take only the fifth that `cloud-target train draft` leaves out.
+        unseen: of the corpus take only the fifth that `cloud-target train` leaves out.
         out: the bundle.
         work: where finished stages are kept; None for a directory beside the bundle.
         dtype, kind, context: of the draft's graph; None for the default of `make_bundle`.

@@ -82,8 +82,9 @@ def _prepared(command: str, kind: type, args: argparse.Namespace) -> int:
     return 0
 
 
-def _corpus(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("corpus", nargs="+", type=typed_place, metavar="CORPUS", help="text files to train on")
+def _corpus(parser: argparse.ArgumentParser, models: bool = True) -> None:
+    left = "; a fifth of the documents is left out, for `prepare --unseen`" if models else ""
+    parser.add_argument("corpus", nargs="+", type=typed_place, metavar="CORPUS", help=f"text files to train on{left}")
 
 
 def _dev(parser: argparse.ArgumentParser, required: bool = False) -> None:
@@ -118,7 +119,7 @@ def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
     parser = _step(
         steps, "tokenizer", "train a byte-level BPE tokenizer", example, "train_tokenizer_command", TokenizerSettings
     )
-    _corpus(parser)
+    _corpus(parser, models=False)
     parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where tokenizer.json goes")
     parser.add_argument("--vocabulary", type=int, default=4096, help="number of tokens (default %(default)s)")
     parser.add_argument("--context", type=int, default=1024, help="longest text of the models (default %(default)s)")

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -24,7 +24,8 @@ from shared.chat.rendering import render
 from shared.errors import InputError
 
 SEPARATOR = "<|endoftext|>"
-UNSEEN = 0.2  # share of a corpus that no draft is trained on, so that a verifier can learn from it
+UNSEEN = 0.2  # share of a corpus that neither model is trained on, so that a verifier can learn from it
+Document = TypeVar("Document")
 _TURN = re.compile(r"^(User|Assistant): (.*)$")
 
 
@@ -124,16 +125,20 @@ def encode_shuffled(tokenizer: Tokenizer, texts: Sequence[str], seed: int = 0) -
 
     Where the tokenizer has the tokens of a chat, each dialogue comes in one of its two forms, drawn by coin.
     """
-    generator = np.random.default_rng(seed)
-    heads = (generator.random(len(texts)) < 0.5) & has_chat(tokenizer)
+    heads = (np.random.default_rng((seed, 1)).random(len(texts)) < 0.5) & has_chat(tokenizer)
     texts = [(as_chat(doc) or doc) if coin else doc for doc, coin in zip(texts, heads, strict=True)]
     documents = encode_documents(tokenizer, texts)
-    order = generator.permutation(len(documents)).tolist()
+    order = shuffled(len(documents), seed)
     return [documents[i] for i in order], order
 
 
-def hold_out(documents: Sequence[np.ndarray], share: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Documents for the draft, and the last `share` of them (0 to 1), which the draft never sees, for the verifier."""
+def shuffled(count: int, seed: int = 0) -> list[int]:
+    """The order in which a corpus of `count` documents is read."""
+    return np.random.default_rng(seed).permutation(count).tolist()
+
+
+def hold_out(documents: Sequence[Document], share: float) -> tuple[list[Document], list[Document]]:
+    """Documents for the models, and the last `share` of them (0 to 1), which no model sees, for the verifier."""
     cut = len(documents) - round(share * len(documents))
     return list(documents[:cut]), list(documents[cut:])
 
@@ -173,11 +178,13 @@ def pack(documents: Iterable[np.ndarray], seed: int) -> np.ndarray:
 class PackedCorpus:
     """An endless stream of batches over packed documents.
 
-    Each epoch shuffles the documents anew and shows each dialogue in one of its two forms, drawn by coin.
+    Each epoch shuffles the documents anew and shows each dialogue in one of its two forms, drawn by coin. The share
+    `UNSEEN` of the documents is left out, the same that `hold_out` keeps from a draft.
     """
 
     def __init__(self, tokenizer: Tokenizer, paths: Sequence[str | Path], seed: int = 0) -> None:
-        plain = read_corpus(paths)
+        texts = read_corpus(paths)
+        plain = [texts[i] for i in hold_out(shuffled(len(texts)), UNSEEN)[0]]
         chats = has_chat(tokenizer)
         chat = [as_chat(doc) if chats else None for doc in plain]
         self._plain = encode_documents(tokenizer, plain)

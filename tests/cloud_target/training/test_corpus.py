@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 
 from cloud_target.training.corpus import (
+    SEPARATOR,
+    UNSEEN,
     PackedCorpus,
     as_chat,
     encode_corpus,
@@ -21,6 +23,7 @@ from cloud_target.training.corpus import (
     id_type,
     padded_batches,
     read_documents,
+    write_documents,
 )
 from cloud_target.training.packing import pack_rows, row_places
 from cloud_target.training.tokenizer import save_tokenizer, train_tokenizer
@@ -123,6 +126,15 @@ def test_windows_of_a_packed_corpus_are_its_text(corpus: Path, tokenizer: Tokeni
     batch = next(packed.batches(64, 16))
     assert batch.shape == (4, 17)
     assert all(row.astype(np.uint16).tobytes() in flat for row in batch)
+
+
+def test_a_target_reads_what_a_draft_reads(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    corpus = tmp_path / "corpus.txt"
+    write_documents(corpus, [f"{STORY} {number}" for number in range(50)])
+    seen, unseen = hold_out(encode_corpus(tokenizer, [corpus]), UNSEEN)
+    text = tokenizer.decode(PackedCorpus(tokenizer, [corpus], seed=1).epoch(0).tolist(), skip_special_tokens=False)
+    assert sorted(text.removeprefix(SEPARATOR).split(SEPARATOR)) == sorted(tokenizer.decode(ids[1:]) for ids in seen)
+    assert len(unseen) == 10
 
 
 @given(lengths=lengths, batch=st.integers(10, 100), context=st.integers(5, 50))
