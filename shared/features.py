@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.sampling import MARGIN_LIMIT, RIVALS, Draw
+from shared.sampling import MARGIN_LIMIT, Draw
 
 LARGEST = 4
 NAMES = (
@@ -19,12 +19,11 @@ NAMES = (
     "rank",  # ln(1 + rank of x)
     "log_survivors",  # ln of how many candidates survived truncation
     "noisy_margin",  # how close the draft's own choice was
-    *(f"gap_{i}" for i in range(RIVALS)),  # how far each rival lies below x in log q + g
-    *(f"rival_{i}" for i in range(RIVALS)),  # ln of the draft's probability of each rival at temperature 1
+    "rival_gap",  # the same, where a candidate that truncation left out may come second too
+    "rival_log_probability",  # ln of the draft's probability of that second token at temperature 1
     "temperature",
 )
 SCALARS = len(NAMES)
-_NO_RIVAL = (MARGIN_LIMIT, -1)  # far below, and as likely as the least likely candidate
 _LOG_COUNT = np.log(np.arange(1, 4097, dtype=np.float64)).tolist()  # as many candidates as a bundle may have
 
 
@@ -48,12 +47,10 @@ def write_features(
         draw: the token drawn from the candidates.
         temperature: in use.
     """
-    values = logits.tolist()
-    largest = [logit - log_normaliser for logit in values[:LARGEST]]
-    rivals = draw.rivals + [_NO_RIVAL] * (RIVALS - len(draw.rivals))
+    largest = [logit - log_normaliser for logit in logits[:LARGEST].tolist()]
     # One write of all scalars: each small write costs about as much as all of them.
     out[:SCALARS] = (
-        values[draw.index] - log_normaliser,
+        logits.item(draw.index) - log_normaliser,
         draw.log_q,
         *largest,
         entropy,
@@ -61,8 +58,8 @@ def write_features(
         _LOG_COUNT[draw.index],
         _LOG_COUNT[draw.survivors - 1],
         draw.noisy_margin,
-        *[gap for gap, _ in rivals],
-        *[values[rank] - log_normaliser for _, rank in rivals],
+        draw.rival_gap,
+        logits.item(draw.rival) - log_normaliser,
         temperature,
     )
     out[SCALARS:] = hidden

@@ -16,10 +16,8 @@ from shared.config import Sampling
 
 # Stands for "no second survivor": the draft's choice could not have been closer.
 MARGIN_LIMIT = 10.0
-# How many tokens that were not drawn are looked at, the nearest to being drawn first.
-RIVALS = 3
-# Of the candidates that did not survive top-p or top-k, so many count as rivals: the target may think otherwise.
-OUTSIDERS = 3
+# Of the candidates that did not survive top-p or top-k, so many may be the rival: the target may think otherwise.
+OUTSIDERS = 2
 _FEW = 16
 _CERTAIN = [0.0]  # ln q where one token survives
 
@@ -34,9 +32,10 @@ class Draw:
         survivors: how many candidates survived top-k and top-p.
         log_q: ln q(x), after temperature and truncation, nats.
         noisy_margin: gap between the best and the second best of log q + g among the survivors, at most `MARGIN_LIMIT`.
-        rivals: of the tokens that were not drawn, those with the largest log q + g, outsiders among them: how far each
-            lies below x, at most `MARGIN_LIMIT` (below 0 for an outsider that only truncation kept from being drawn),
-            and its rank among the candidates; `RIVALS` of them, or fewer where there are no more candidates.
+        rival: rank of the token with the largest log q + g that was not drawn, outsiders among them; `index` where
+            there is no other candidate.
+        rival_gap: how far it lies below x in log q + g, at most `MARGIN_LIMIT`; below 0 for an outsider that only
+            truncation kept from being drawn.
         distribution: ids and probabilities of q, ``int64 [survivors]`` and ``float64 [survivors]``.
     """
 
@@ -45,7 +44,8 @@ class Draw:
     survivors: int
     log_q: float
     noisy_margin: float
-    rivals: list[tuple[float, int]]
+    rival: int
+    rival_gap: float
     _ids: np.ndarray
     _log_q: list[float]
 
@@ -75,15 +75,14 @@ class Sampler:
         """
         first = logits.item(0)
         if not self._inverse:
-            behind = [first - logit for logit in logits[1 : RIVALS + 1].tolist()]
-            rivals = [(min(gap, MARGIN_LIMIT), i) for i, gap in enumerate(behind, 1)]
-            return Draw(int(ids[0]), 0, 1, 0.0, rivals[0][0] if rivals else MARGIN_LIMIT, rivals, ids, _CERTAIN)
+            rival = min(1, len(logits) - 1)
+            gap = min(first - logits.item(rival), MARGIN_LIMIT) if rival else MARGIN_LIMIT
+            return Draw(int(ids[0]), 0, 1, 0.0, gap, rival, gap, ids, _CERTAIN)
         # Plain floats, not arrays: after a model has run, its weights have pushed NumPy's code out of the cache, and a
         # dozen small calls cost more than these loops.
-        key = noise.key(self.sampling.seed, position)
         if first - log_normaliser > self._certain:
             scaled = [(logit - first) * self._inverse for logit in logits[: 1 + OUTSIDERS].tolist()]
-            return self._drawn(ids, scaled, _CERTAIN, key)
+            return self._drawn(ids, scaled, _CERTAIN, position)
         scaled = [(logit - first) * self._inverse for logit in logits.tolist()]
         survivors = min(self.sampling.top_k or len(scaled), len(scaled))
         weights = [math.exp(value) for value in scaled[:survivors]]
@@ -96,25 +95,25 @@ class Sampler:
                 if mass >= enough:
                     break
         log_mass = math.log(mass)
-        return self._drawn(ids, scaled, [value - log_mass for value in scaled[:survivors]], key)
+        return self._drawn(ids, scaled, [value - log_mass for value in scaled[:survivors]], position)
 
-    def _drawn(self, ids: np.ndarray, scaled: list[float], log_q: list[float], key: int) -> Draw:
-        """The draw among the first `len(log_q)` candidates, with its rivals."""
+    def _drawn(self, ids: np.ndarray, scaled: list[float], log_q: list[float], position: int) -> Draw:
+        """The draw among the first `len(log_q)` candidates, of logits `scaled` by the temperature."""
         survivors = len(log_q)
         running = min(survivors + OUTSIDERS, len(scaled))
+        key = noise.key(self.sampling.seed, position)
         if running <= _FEW:
             g = [noise.gumbel_of(key, token) for token in ids[:running].tolist()]
         else:
             g = noise.gumbel(key, ids[:running]).tolist()
         score = [a + b for a, b in zip(scaled, g, strict=False)]
         top = max(score[:survivors])
-        best = score.index(top)
-        margin, rivals = MARGIN_LIMIT, []
-        ranks = sorted(range(running), key=score.__getitem__, reverse=True)
-        for rank in ranks[: RIVALS + 1]:
-            if rank != best:
-                rivals.append((min(top - score[rank], MARGIN_LIMIT), rank))
+        best = rival = score.index(top)
+        margin = gap = MARGIN_LIMIT
+        if running > 1:
+            score[best] = -math.inf
+            second = max(score)
+            rival, gap = score.index(second), min(top - second, MARGIN_LIMIT)
         if survivors > 1:
-            second = next(rank for rank in ranks if rank != best and rank < survivors)
-            margin = min(top - score[second], MARGIN_LIMIT)
-        return Draw(int(ids[best]), best, survivors, log_q[best], margin, rivals[:RIVALS], ids, log_q)
+            margin = gap if rival < survivors else min(top - max(score[:survivors]), MARGIN_LIMIT)
+        return Draw(int(ids[best]), best, survivors, log_q[best], margin, rival, gap, ids, log_q)

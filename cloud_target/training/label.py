@@ -157,7 +157,7 @@ def _label_document(
     for i in range(count):
         draw = sampler.draw(ids[i], values[i], first_position + i)
         repeating[i] = repeats(text, draw.token, first_position + i)
-        second[i] = ids[i][draw.rivals[0][1]]
+        second[i] = ids[i][draw.rival]
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
         questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
     scores = score(target_logits, questions)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared import noise
 from shared import sampling as sampling_module
 from shared.config import Sampling
-from shared.sampling import MARGIN_LIMIT, OUTSIDERS, RIVALS, Sampler
+from shared.sampling import MARGIN_LIMIT, OUTSIDERS, Sampler
 
 LOGITS = st.lists(st.floats(-12, 12, width=32), min_size=2, max_size=16).map(
     lambda values: np.sort(np.array(values, np.float32))[::-1].copy()
@@ -61,13 +61,13 @@ def test_knowing_the_normaliser_changes_nothing(logits, sampling, position, tail
     ids = np.arange(len(logits))
     slow = Sampler(sampling).draw(ids, logits, position)
     fast = Sampler(sampling).draw(ids, logits, position, log_normaliser)
-    for name in ("token", "index", "survivors", "log_q", "noisy_margin", "rivals"):
+    for name in ("token", "index", "survivors", "log_q", "noisy_margin", "rival", "rival_gap"):
         assert getattr(fast, name) == getattr(slow, name)
 
 
 @given(LOGITS, SAMPLINGS, st.integers(0, 5000))
-def test_rivals_are_the_best_of_the_rest(logits, sampling, position):
-    """By the definition: all that survived, and a few that did not, by log q + g; greedily by their logits."""
+def test_the_rival_is_the_best_of_the_rest(logits, sampling, position):
+    """By the definition: of all that survived, and a few that did not, by log q + g; greedily by their logits."""
     ids = np.arange(len(logits)) * 7
     draw = Sampler(sampling).draw(ids, logits, position)
     score = logits.astype(np.float64)
@@ -75,12 +75,17 @@ def test_rivals_are_the_best_of_the_rest(logits, sampling, position):
     if sampling.temperature:
         running = min(draw.survivors + OUTSIDERS, running)
         score = score / sampling.temperature + noise.gumbel(noise.key(sampling.seed, position), ids)
-    rest = [rank for rank in range(running) if rank != draw.index]
-    gaps = sorted(score[draw.index] - score[rank] for rank in rest)[:RIVALS]
-    np.testing.assert_allclose([gap for gap, _ in draw.rivals], np.minimum(gaps, MARGIN_LIMIT), atol=1e-6)
-    assert len({rank for _, rank in draw.rivals} - set(rest)) == 0
+    gaps = {rank: score[draw.index] - score[rank] for rank in range(running) if rank != draw.index}
+    assert np.isclose(draw.rival_gap, min(MARGIN_LIMIT, *gaps.values()), atol=1e-6)
+    assert np.isclose(draw.rival_gap, min(MARGIN_LIMIT, gaps[draw.rival]), atol=1e-6)
     if draw.survivors > 1:
-        assert draw.noisy_margin >= draw.rivals[0][0]
+        assert draw.noisy_margin >= draw.rival_gap
+
+
+@given(SAMPLINGS, st.integers(0, 5000))
+def test_one_candidate_has_no_rival(sampling, position):
+    draw = Sampler(sampling).draw(np.array([7]), np.array([1.5], np.float32), position)
+    assert (draw.token, draw.rival, draw.rival_gap, draw.noisy_margin) == (7, 0, MARGIN_LIMIT, MARGIN_LIMIT)
 
 
 def test_draws_are_distributed_as_q():
@@ -111,4 +116,4 @@ def test_few_and_many_survivors_are_drawn_alike(monkeypatch):
             many = sampler.draw(ids, logits, position)
         assert few.token == many.token
         assert np.isclose(few.noisy_margin, many.noisy_margin)
-        assert [rank for _, rank in few.rivals] == [rank for _, rank in many.rivals]
+        assert few.rival == many.rival
