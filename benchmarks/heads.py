@@ -35,6 +35,7 @@ ASK_RATES = (0.04, 0.08, 0.18, 0.29)
 # An audit is known when the next call has come back: tokens before it, some ten positions ago on average.
 _DELAY, _AUDITS = 10, 8
 _MOST_REGRET = 4.0  # nats
+_RIVAL = ("rival_gap", "rival_log_probability")
 LEGEND = """\
 fewer asks: than the best free baseline of each cell, chosen with hindsight, at equal divergence, over all cells
 (temperature, criterion, budget of 1, 2, 5 and 10 %) in which never asking diverges more than the budget: mean, and
@@ -105,7 +106,8 @@ VARIANTS = {
     "64 units": Variant(),
     "128 units": Variant(units=128),
     "64 units, scalars only": Variant(hides_hidden=True),
-    "64 units, without the noisy margin": Variant(hides=("noisy_margin",)),
+    "64 units, without the rival": Variant(hides=_RIVAL),
+    "64 units, without the rival and the margin": Variant(hides=("noisy_margin", *_RIVAL)),
     "64 units, and the position": Variant(adds=position),
     "64 units, and the last audits": Variant(adds=last_audits),
     "64 units, and who was drawn and who came second": Variant(adds=identity),

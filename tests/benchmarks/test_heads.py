@@ -67,13 +67,13 @@ def test_a_head_that_sees_more_asks_less_and_closes_more_of_the_gap():
     training, rows = rows_of(120, 60, 4), rows_of(60, 60, 5)
     found = {
         name: heads.doubts(heads.VARIANTS[name], training, [rows], 0)[0]
-        for name in ("the paper's head", "64 units", "64 units, without the noisy margin")
+        for name in ("the paper's head", "64 units", "64 units, without the rival and the margin")
     }
     saved = {name: np.mean(heads.savings([doubt], [rows])) for name, doubt in found.items()}
-    assert saved["64 units"] > saved["64 units, without the noisy margin"]
+    assert saved["64 units"] > saved["64 units, without the rival and the margin"]
     assert saved["64 units"] > saved["the paper's head"]
     closed = {name: heads.gap_closed(doubt[:, 1], rows, 0.2) for name, doubt in found.items()}
-    assert closed["64 units"] > closed["64 units, without the noisy margin"] > 0
+    assert closed["64 units"] > closed["64 units, without the rival and the margin"] > 0
     oracle = replace(rows, own_nll=rows.nll - rows.off_strict)
     assert heads.gap_closed(rows.off_strict.astype(float), oracle, rows.off_strict.mean()) == pytest.approx(1.0)
 
