@@ -17,7 +17,7 @@ from shared.config import Sampling
 # Stands for "no second survivor": the draft's choice could not have been closer.
 MARGIN_LIMIT = 10.0
 # Of the candidates that did not survive top-p or top-k, so many may be the rival: the target may think otherwise.
-OUTSIDERS = 2
+OUTSIDERS = 3
 _FEW = 16
 _CERTAIN = [0.0]  # ln q where one token survives
 
