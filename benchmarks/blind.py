@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.local_target import local_target, run_main
-from benchmarks.pair import add_models
-from benchmarks.prompts import DIALOGUES, STORIES
+from benchmarks.pair import add_pair, prompts_of
 from benchmarks.tables import provenance
 from cloud_target.engine.files import find_directory
 from cloud_target.training.errands import errands
@@ -36,6 +35,7 @@ Nothing was picked: these are the first seeds. Both models are the embedded pock
 write is made up, and clumsy in all three modes. What to look for is a device that loses the thread, or the facts that it was
 given."""
 KEY = "## Who it was"
+_TEXTS, _CHATS = 6, 4  # prompts of either sort
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,16 @@ class Pair:
     modes: tuple[Mode, Mode]
 
 
-def write(edge: Edge, most: int, seed: int) -> list[Pair]:
-    """Ten pairs, of at most `most` tokens a text; the order within a pair, and who the other is, by the seed."""
-    chats = [errand.question for errand in errands(40, seed) if errand.kind in ("owner", "booking")][:4]
+def write(edge: Edge, openings: Sequence[list[int]], most: int, seed: int) -> list[Pair]:
+    """A pair for each opening, and for some errands; the order within a pair, and who the other is, by the seed.
+
+    Args:
+        openings: token ids of prompts.
+        most: tokens a text.
+    """
+    chats = [errand.question for errand in errands(40, seed) if errand.kind in ("owner", "booking")][:_CHATS]
     prompts: list[tuple[str, list[int]]] = [
-        *((text, edge.bundle.encode(text)) for text in (*STORIES, *DIALOGUES[:2])),
+        *((edge.bundle.tokenizer.decode(ids), list(ids)) for ids in openings),
         *((chat, edge.bundle.encode_chat([{"role": "user", "content": chat}])) for chat in chats),
     ]
     chance = random.Random(seed)
@@ -102,14 +107,15 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=80, help="of a text, at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the texts (default: %(default)s)")
     parser.add_argument("--page", type=typed_path, metavar="FILE", help="write them there, not to the terminal")
-    add_models(parser)
+    add_pair(parser)
     options = parser.parse_args()
     target = str(find_directory(options.target))
     with (
         local_target("--target", target) as process,
         Edge(process.address, bundle=options.bundle, memory=False) as edge,
     ):
-        text = page(write(edge, options.tokens, options.seed))
+        openings = prompts_of(options, edge.bundle.tokenizer, _TEXTS)[:_TEXTS]
+        text = page(write(edge, openings, options.tokens, options.seed))
     if options.page:
         options.page.write_text(text, encoding="utf-8")
     else:

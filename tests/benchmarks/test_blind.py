@@ -15,7 +15,7 @@ from shared.config import Mode
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
     with scripted_edge() as edge:
-        return write(edge, 12, seed=0)
+        return write(edge, [edge.bundle.encode(letter) for letter in "abcdef"], 12, seed=0)
 
 
 def test_one_of_each_pair_is_the_target(pairs: list[Pair]) -> None:

@@ -46,7 +46,7 @@ def test_a_coarse_bundle_loads_and_writes_something_else(tmp_path):
     assert after.calibration == before.calibration
     texts = []
     for bundle in (pocket.POCKET, stage.bundle):
-        texts.append(Edge(bundle=bundle).generate([0, *range(300, 320)], max_tokens=64).token_ids)
+        texts.append(Edge(bundle=bundle).generate("Once upon a time", max_tokens=64).token_ids)
     assert texts[0] != texts[1]
 
 
@@ -54,7 +54,7 @@ def test_coarse_weights_have_four_bits(tmp_path):
     build(Scenario.COARSE, pocket.POCKET, tmp_path)
     weights = onnx.load(tmp_path / "coarse" / "draft.onnx").graph.initializer
     packed = [numpy_helper.to_array(weight) for weight in weights if weight.name.endswith(".int8")]
-    assert len(packed) >= 8
+    assert len(packed) >= 6
     for array in packed:
         assert len(np.unique(array)) <= 17
         assert set(np.unique(array % 16)) <= {0, 15}  # 255 stands for 256, which no byte holds
