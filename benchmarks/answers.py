@@ -106,7 +106,7 @@ def rows_of(options: argparse.Namespace, tell: Callable[[str], None]) -> tuple[l
         draft = f"{options.bundle}/draft.onnx"
         paper = paper_score(draft, edge.bundle.manifest.context, target, documents, settings.sampling)
         rows.append(by_cascade("the paper's verifier, threshold 0.5", paper, 0.5))
-        for like in (row for row in rows if row.name in ("`sprint`, typical 0.5 %", "`sprint`, strict 5 %")):
+        for like in (row for row in rows if row.name in ("`sprint`, typical 1 %", "`sprint`, strict 5 %")):
             share = sum(one.asked for one in like.answers) / sum(one.tokens for one in like.answers)
             for name, score in ({"the paper's verifier": paper} | free_scores()).items():
                 threshold = matched(edge, score, others, settings, share)

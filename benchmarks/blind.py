@@ -27,13 +27,12 @@ from shared.paths import typed_path
 INTRODUCTION = """\
 # Who wrote it?
 
-Ten prompts, each with two texts. One of the two is the large model's own (`cloud`). The other is by the small model of the
-device: alone (`local`), or asking the large one at the default budget (`sprint`). Who wrote which, and which way the
-device wrote, is below the last pair. Guess first.
+Ten prompts, each with two texts. One of the two is the large model's own (`cloud`). The other is by the small model of
+the device: alone (`local`), or asking the large one at the default budget (`sprint`). Who wrote which, and which way
+the device wrote, is below the last pair. Guess first.
 
-Nothing was picked: these are the first seeds. Both models are the embedded pocket pair, small enough for a laptop; what they
-write is made up, and clumsy in all three modes. What to look for is a device that loses the thread, or the facts that it was
-given."""
+Nothing was picked: these are the first seeds. Both models are the embedded pocket pair; what they write is made up, and
+clumsy in all three modes. What to look for is a device that loses the thread, or the facts that it was given."""
 KEY = "## Who it was"
 _TEXTS, _CHATS = 6, 4  # prompts of either sort
 
@@ -73,9 +72,9 @@ def write(edge: Edge, openings: Sequence[list[int]], most: int, seed: int) -> li
     for number, ((prompt, ids), other) in enumerate(zip(prompts, others, strict=True)):
         modes = [Mode.CLOUD, other]
         chance.shuffle(modes)
-        seeds = (100 * seed + 2 * number + i for i in range(2))
         a, b = (
-            edge.generate(ids, mode=mode, seed=own, max_tokens=most).text for mode, own in zip(modes, seeds, strict=True)
+            edge.generate(ids, mode=mode, seed=100 * seed + 2 * number + place, max_tokens=most).text
+            for place, mode in enumerate(modes)
         )
         pairs.append(Pair(prompt, (a, b), (modes[0], modes[1])))
     return pairs

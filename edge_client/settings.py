@@ -59,7 +59,7 @@ class Settings:
     """
 
     mode: Mode = Mode.SPRINT
-    budget: float = 0.005
+    budget: float = 0.01
     criterion: Criterion = Criterion.TYPICAL
     coupling: Coupling = Coupling.GUMBEL
     temperature: float = Sampling.temperature

@@ -70,7 +70,7 @@ def test_the_table_is_markdown(rows):
 
 def test_samples_show_one_prompt_and_seed_side_by_side(rows):
     names = (LOCAL, default_row(SETTINGS), CLOUD)
-    assert names[1] == "sprint, typical 0.5 %"
+    assert names[1] == "sprint, typical 1 %"
     text = samples(fake_bundle(), PROMPTS, rows, names, 1)
     assert text.count("```") == 2
     assert [line for line in text.splitlines() if line.startswith("[")] == ["[prompt]", *(f"[{n}]" for n in names)]

@@ -73,7 +73,7 @@ def test_a_whole_run_ends_with_a_summary(
     line = ["--target", str(pair.target), "--draft", str(pair.draft), "--corpus", str(pair.corpus)]
     assert main(["prepare", *line, "--out", str(tmp_path / "b"), "--rows", "300", "--own-tokens", "200"]) == 0
     shown = capsys.readouterr()
-    assert shown.out.startswith("On text like this, a device that promises 0.5 % asks about ")
+    assert shown.out.startswith("On text like this, a device that promises 1 % asks about ")
     assert str(tmp_path / "b" / "report.html") in shown.out
     assert "7/7" in shown.err
     assert main(["prepare", *line, "--out", str(pair.corpus)]) == InputError.exit_status

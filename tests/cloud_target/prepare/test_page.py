@@ -128,7 +128,7 @@ def changed(report: dict[str, Any], part: str, **rates: float) -> dict[str, Any]
 @pytest.mark.parametrize("part", ["new", "later"])
 def test_the_headline_is_plain(finished: Finished, part: str, ask_rate: float, words: str) -> None:
     report = changed(finished.report, part, ask_rate=ask_rate, divergence=0.0043)
-    assert headline(report).startswith("On text like this, a device that promises 0.5 % asks about ")
+    assert headline(report).startswith("On text like this, a device that promises 1 % asks about ")
     assert words in headline(report)
     assert headline(report).endswith("0.43 % turn out off-target.")
     assert ("To leave as many" in measured(report)) == (ask_rate > 0)

@@ -138,7 +138,7 @@ def test_two_edges_at_once_lose_nothing_of_each_other(tmp_path):
             for options in ({"criterion": criterion}, {"budget": 0.3}):
                 assert edge.generate([1, 2, 3], **options).usage.tokens == 9
     entries = Memory.open(manifest(), tmp_path).entries.values()
-    assert sorted((entry.promise.budget, entry.texts) for entry in entries) == [(0.005, 1), (0.005, 1), (0.3, 2)]
+    assert sorted((entry.promise.budget, entry.texts) for entry in entries) == [(0.01, 1), (0.01, 1), (0.3, 2)]
 
 
 @pytest.mark.parametrize("kept", [True, False])
