@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.local_target import local_target, run_main
+from benchmarks.local_target import count, local_target, run_main
 from benchmarks.pair import add_pair, prompts_of
 from benchmarks.tables import provenance
 from cloud_target.engine.files import find_directory
@@ -27,12 +27,12 @@ from shared.paths import typed_path
 INTRODUCTION = """\
 # Who wrote it?
 
-Ten prompts, each with two texts. One of the two is the large model's own (`cloud`). The other is by the small model of
+Prompts, each with two texts. One of the two is the large model's own (`cloud`). The other is by the small model of
 the device: alone (`local`), or asking the large one at the default budget (`sprint`). Who wrote which, and which way
 the device wrote, is below the last pair. Guess first.
 
-Nothing was picked: these are the first seeds. Both models are the embedded pocket pair; what they write is made up, and
-clumsy in all three modes. What to look for is a device that loses the thread, or the facts that it was given."""
+Nothing was picked: these are the first seeds. What models of this size write is made up, and clumsy in all three modes.
+What to look for is a device that loses the thread, or the facts that it was given."""
 KEY = "## Who it was"
 _TEXTS, _CHATS = 6, 4  # prompts of either sort
 
@@ -53,7 +53,7 @@ class Pair:
 
 
 def write(edge: Edge, openings: Sequence[list[int]], most: int, seed: int) -> list[Pair]:
-    """A pair for each opening, and for some errands; the order within a pair, and who the other is, by the seed.
+    """A pair for each opening and for some errands; the order within a pair, and who the other is, by the seed.
 
     Args:
         openings: token ids of prompts.
@@ -66,7 +66,7 @@ def write(edge: Edge, openings: Sequence[list[int]], most: int, seed: int) -> li
     ]
     chance = random.Random(seed)
     chance.shuffle(prompts)
-    others = [Mode.LOCAL, Mode.SPRINT] * (len(prompts) // 2)
+    others = [(Mode.LOCAL, Mode.SPRINT)[number % 2] for number in range(len(prompts))]
     chance.shuffle(others)
     pairs = []
     for number, ((prompt, ids), other) in enumerate(zip(prompts, others, strict=True)):
@@ -87,7 +87,7 @@ def page(pairs: Sequence[Pair]) -> str:
         parts += [f"## {number}", _quoted(pair.prompt)]
         parts += [f"**{name}** {_flowing(text)}" for name, text in zip("AB", pair.texts, strict=True)]
     lines = [f"{number}. A `{pair.modes[0]}`, B `{pair.modes[1]}`" for number, pair in enumerate(pairs, 1)]
-    return "\n\n".join([*parts, KEY, "\n".join(lines), f"{provenance('benchmarks.blind')}"]) + "\n"
+    return "\n\n".join([*parts, KEY, "\n".join(lines), provenance("benchmarks.blind")]) + "\n"
 
 
 def _quoted(text: str) -> str:
@@ -103,7 +103,7 @@ def _flowing(text: str) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=80, help="of a text, at most (default: %(default)s)")
+    parser.add_argument("--tokens", type=count, default=80, help="of a text, at most (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the order and of the texts (default: %(default)s)")
     parser.add_argument("--page", type=typed_path, metavar="FILE", help="write them there, not to the terminal")
     add_pair(parser)

@@ -26,6 +26,11 @@ def test_one_of_each_pair_is_the_target(pairs: list[Pair]) -> None:
     assert {pair.modes.index(Mode.CLOUD) for pair in pairs} == {0, 1}  # or the order would give it away
 
 
+def test_any_number_of_openings_will_do() -> None:
+    with scripted_edge() as edge:
+        assert len(write(edge, [edge.bundle.encode("a")], 4, seed=0)) == 5
+
+
 def test_the_key_says_who_wrote_which(pairs: list[Pair]) -> None:
     text = page(pairs)
     shown, key = text.split(KEY)
