@@ -17,6 +17,7 @@ from tests.project.tree import ROOT
 _PROGRAM = """
 import os, signal, sys
 from shared.interrupts import end_at_once, interruptible
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the tests may have it ignored
 end_at_once()
 if sys.argv[1] == "working":
     try:
