@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +112,15 @@ class Doubts:
     Attributes:
         criterion, temperature, top_p: what it holds for.
         log_odds: of the doubts, `SPREAD` of their quantiles, ascending.
+        errors: log-odds of an error at each of them, as they were counted; they rise where the doubts do. None if they
+            were not: then the doubts are taken at their word.
     """
 
     criterion: Criterion
     temperature: float
     top_p: float
     log_odds: list[float]
+    errors: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -316,11 +320,7 @@ def _check(manifest: Manifest) -> None:
             check_whole(f"calibration[{i}].{name}", getattr(cell, name))
     for i, spread in enumerate(manifest.doubts):
         _check_sampling(f"doubts[{i}]", spread)
-        log_odds = listed(f"doubts[{i}].log_odds", spread.log_odds)
-        if len(log_odds) != SPREAD:
-            raise ValueError(f"`doubts[{i}].log_odds` must be a list of {SPREAD} numbers, not of {len(log_odds)}")
-        for value in log_odds:
-            check_number(f"doubts[{i}].log_odds", value)
+        _check_spread(f"doubts[{i}]", spread)
     for i, way in enumerate(manifest.familiar):
         _check_sampling(f"familiar[{i}]", way)
         _check_range(f"familiar[{i}]", way)
@@ -333,6 +333,18 @@ def _check(manifest: Manifest) -> None:
 def _check_sampling(name: str, how: Calibration | Doubts | Familiar) -> None:
     check_number(f"{name}.temperature", how.temperature, 0, 10)
     check_number(f"{name}.top_p", how.top_p, 0, 1)
+
+
+def _check_spread(name: str, spread: Doubts) -> None:
+    errors = spread.log_odds if spread.errors is None else spread.errors
+    for part, values in (("log_odds", spread.log_odds), ("errors", errors)):
+        if len(listed(f"{name}.{part}", values)) != SPREAD:
+            raise ValueError(f"`{name}.{part}` must be a list of {SPREAD} numbers, not of {len(values)}")
+        for value in values:
+            check_number(f"{name}.{part}", value)
+    for (doubt, error), (larger, more) in pairwise(zip(spread.log_odds, errors, strict=True)):
+        if larger < doubt or (larger > doubt and more <= error):
+            raise ValueError(f"`{name}` must rise: its `log_odds`, and where they rise its `errors`")
 
 
 def _check_range(name: str, usual: Familiar | Wording) -> None:

@@ -15,6 +15,7 @@ from cloud_target.training.evaluate import DevText, agreement_line
 from cloud_target.training.label import Rows
 from shared.config import Criterion, Sampling
 from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts
+from shared.steering.usual import Usual
 
 # Kinds of text, as the report calls them.
 OWN_TEXT = "own text"
@@ -57,11 +58,10 @@ def measure_own_text(
         scores = {name: doubt_of(criterion, doubts, rows) for name, doubts in columns.items()} | free
         scores[ORACLE] = off + 0.5 * free[RANDOM]
         label = where | {"criterion": str(criterion)}
-        usual = next(s for s in spread if (s.criterion, s.temperature, s.top_p) == (criterion, *_key(sampling)))
+        found = next(s for s in spread if (s.criterion, s.temperature, s.top_p) == (criterion, *_key(sampling)))
+        usual = Usual(found.log_odds, found.errors)
         texts = _texts(rows, doubt, off)
-        steered_rates.append(
-            label | {"rates": [steered(texts, cell.budget, usual.log_odds, cell.threshold) for cell in own]}
-        )
+        steered_rates.append(label | {"rates": [steered(texts, cell.budget, usual, cell.threshold) for cell in own]})
         checks.append(label | {"rates": [_check(cell, doubt, off) for cell in own]})
         curves.append(
             label

@@ -15,6 +15,7 @@ import numpy as np
 
 from shared.steering.budget import Budget, Steering
 from shared.steering.recalibration import CALIBRATED
+from shared.steering.usual import Usual
 
 # Tokens that a device shows at most between two calls; it is `edge_client.settings.SPRINT_WINDOW`.
 WINDOW = 32
@@ -111,10 +112,10 @@ class Device:
 
     Args:
         budget: largest divergence rate, off-target tokens per token shown.
-        usual: log-odds of doubts as they are in calibrated text.
+        usual: the doubts of calibrated text.
     """
 
-    def __init__(self, budget: float, usual: Sequence[float]) -> None:
+    def __init__(self, budget: float, usual: Usual) -> None:
         self._limit, self._usual = budget, usual
         self._known = Steering()
 
@@ -126,7 +127,7 @@ class Device:
         return shown
 
 
-def steered(texts: Sequence[Steps], budget: float, usual: Sequence[float], threshold: float) -> dict[str, Any]:
+def steered(texts: Sequence[Steps], budget: float, usual: Usual, threshold: float) -> dict[str, Any]:
     """The rates of a device under one budget, from nothing known of it, and of one that is not steered.
 
     Args:
@@ -155,7 +156,7 @@ def _places(texts: int) -> list[int]:
     return sorted({texts * i // BEGINNINGS for i in range(BEGINNINGS)})
 
 
-def _beginning(texts: Sequence[Steps], begin: int, budget: float, usual: Sequence[float]) -> Iterator[Shown]:
+def _beginning(texts: Sequence[Steps], begin: int, budget: float, usual: Usual) -> Iterator[Shown]:
     """The first `NEW` tokens of a device."""
     device, left = Device(budget, usual), NEW
     for text in (*texts[begin:], *texts[:begin]):

@@ -24,6 +24,8 @@ from cloud_target.training.verifier import Doubter
 from shared.config import Criterion
 from shared.features import NAMES
 from shared.manifest import SPREAD, Calibration, Doubts, Familiar, Wording
+from shared.steering.budget import log_odds
+from shared.steering.recalibration import chance
 from shared.tokenizer import bytes_per_token
 
 BUDGETS = (0.005, 0.01, 0.02, 0.05, 0.10)
@@ -32,6 +34,8 @@ RESAMPLES = 400
 WINDOW = 64  # tokens of a text that are enough to tell
 OPENING = 24  # tokens of a prompt that are enough to tell
 _GRID = 1000
+# Where more doubt has no more errors behind it, log-odds still rise by so much from one quantile to the next.
+_LEAST_RISE = 0.001
 
 
 @dataclass(frozen=True)
@@ -125,10 +129,43 @@ def calibrate(
 
 
 def doubts(head: Doubter, rows: Rows, criterion: Criterion, temperature: float, top_p: float) -> Doubts:
-    """What the head's doubts are like in these texts, all of `rows` being sampled so."""
-    doubt = doubt_of(criterion, head.doubt(rows.features), rows).astype(np.float64).clip(1e-6, 1 - 1e-6)
-    quantiles = np.quantile(np.log(doubt / (1 - doubt)), (np.arange(SPREAD) + 0.5) / SPREAD)
-    return Doubts(criterion, temperature, top_p, [round(value, 3) for value in quantiles.tolist()])
+    """What the head's doubts are like in these texts, and what is behind them, all of `rows` being sampled so."""
+    doubt = log_odds(doubt_of(criterion, head.doubt(rows.features), rows).tolist())
+    quantiles = np.quantile(doubt, (np.arange(SPREAD) + 0.5) / SPREAD).round(3)
+    errors = errors_behind(quantiles, off_target(rows, criterion)[np.argsort(doubt, kind="stable")])
+    return Doubts(criterion, temperature, top_p, quantiles.tolist(), errors.tolist())
+
+
+def errors_behind(quantiles: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """The log-odds of an error at quantiles of the doubts, by counting; they rise where the quantiles do.
+
+    Isotonic regression over as many groups of tokens of equal size. In each, one error more is believed than was
+    counted, in as many tokens as the doubt expects one in, but for no more than there are: where errors are rare, the
+    verifier knows more than a count of none.
+
+    Args:
+        quantiles: log-odds in the middle of each group, ascending, ``float64 [n]``.
+        off: which tokens are errors, ascending by doubt, ``bool [N]``.
+    """
+    doubts, place = np.unique(quantiles, return_inverse=True)
+    groups = np.array_split(off, len(quantiles))
+    tokens, found = (np.bincount(place, [fold(group) for group in groups]) for fold in (len, np.sum))
+    more = np.minimum(1.0 / chance(doubts), np.maximum(tokens, 2))
+    rates = _isotonic((found + 1) / (tokens + more), tokens + more)
+    rising = np.log(rates / (1 - rates)) + _LEAST_RISE * np.arange(len(rates))
+    return rising[place].round(3)
+
+
+def _isotonic(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The ascending numbers that lie nearest to these, ``float64 [n]`` (Ayer et al., 1955, the min-max formula)."""
+    weight, total = (np.append(0.0, x.cumsum()) for x in (weights, weights * values))
+    first, last = np.indices((len(values), len(values)))
+    spans = np.where(first <= last, weight[last + 1] - weight[first], 1.0)
+    means = np.where(first <= last, (total[last + 1] - total[first]) / spans, np.inf)
+    # Of all spans from `first` that reach this place or go beyond it, the least; then the greatest of those.
+    least = np.minimum.accumulate(means[:, ::-1], axis=1)[:, ::-1]
+    found: np.ndarray = np.where(first <= last, least, -np.inf).max(0)
+    return found
 
 
 def familiar(rows: Rows, temperature: float, top_p: float) -> Familiar:

@@ -12,6 +12,7 @@ from shared.config import Criterion, Sampling
 from shared.manifest import Doubts, Familiar, Manifest
 from shared.steering.budget import Budget, Steering
 from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior
+from shared.steering.usual import Usual
 
 Way = TypeVar("Way", Doubts, Familiar)
 
@@ -21,12 +22,12 @@ class Beginning:
     """Where a budget begins.
 
     Attributes:
-        usual: log-odds of the verifier's doubts in calibrated text that is sampled like this one.
+        usual: the verifier's doubts in calibrated text that is sampled like this one; None where there is none.
         prior: how far these doubts are trusted.
         unlike: how unlike the calibrated text this one is worded by now, see `drift.unlike`.
     """
 
-    usual: tuple[float, ...] = ()
+    usual: Usual | None = None
     prior: Prior = UNKNOWN
     unlike: Callable[[], float] = lambda: 0.0
 
@@ -39,7 +40,7 @@ class Beginning:
         Args:
             fits: whether its verifier was calibrated with these very models.
         """
-        usual = tuple(usual_log_odds(manifest.doubts, criterion, sampling).tolist())
+        usual = usual_doubts(manifest.doubts, criterion, sampling)
         return cls(usual, CALIBRATED if usual and fits else UNKNOWN, unlike)
 
     def budget(self, limit: float, known: Steering | None = None) -> Budget:
@@ -47,20 +48,22 @@ class Beginning:
         return Budget(limit, self.usual, self.prior, known, self.unlike())
 
 
-def usual_log_odds(table: Sequence[Doubts], criterion: Criterion, sampling: Sampling) -> np.ndarray:
-    """Quantiles of the doubts under `sampling`, interpolated between the two calibrated temperatures around it.
+def usual_doubts(table: Sequence[Doubts], criterion: Criterion, sampling: Sampling) -> Usual | None:
+    """The doubts under `sampling`, interpolated between the two calibrated temperatures around it.
 
-    Of several with one temperature, the nearest top-p counts. Empty where nothing was calibrated.
+    Of several with one temperature, the nearest top-p counts. None where nothing was calibrated.
     """
     ways = [way for way in table if way.criterion == criterion]
     if not ways:
-        return np.empty(0)
+        return None
     below = [way for way in ways if way.temperature <= sampling.temperature] or ways
     above = [way for way in ways if way.temperature >= sampling.temperature] or ways
     low, high = (nearest(side, sampling) for side in (below, above))
     span = high.temperature - low.temperature
     share = min(max((sampling.temperature - low.temperature) / span, 0.0), 1.0) if span > 0 else 0.0
-    return (1 - share) * np.array(low.log_odds) + share * np.array(high.log_odds)
+    doubts = (1 - share) * np.array(low.log_odds) + share * np.array(high.log_odds)
+    errors = (1 - share) * np.array(low.errors or low.log_odds) + share * np.array(high.errors or high.log_odds)
+    return Usual(doubts, errors)
 
 
 def nearest(ways: Sequence[Way], sampling: Sampling) -> Way:

@@ -15,7 +15,7 @@ from shared.steering.recalibration import chance
 
 
 def highest(log_odds: np.ndarray, slope: float, offset: float, allowed: float) -> float:
-    """The largest log-odds of a doubt that may be shown.
+    """The largest log-odds of a doubt that may be shown, as it is worth in calibrated text.
 
     Of tokens with doubts like these, those at or below it are expected to hold `allowed` errors a token. Equal doubts
     cannot be told apart: if not all of them may be shown, they are all the same, and the account has to see to it.

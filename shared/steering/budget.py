@@ -1,7 +1,7 @@
 """The promise: how far the text may stray from the target's own, and the threshold on the doubt that keeps it.
 
-Three parts, one question each: what is a doubt worth here (`recalibration.py`), how many errors may be expected of the
-next tokens (`ledger.py`), and so up to which doubt may they be shown (`allowance.py`).
+One question each: what is a doubt worth in calibrated text (`usual.py`), and here (`recalibration.py`), how many errors
+may be expected of the next tokens (`ledger.py`), and so up to which doubt may they be shown (`allowance.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from shared.steering.allowance import highest
 from shared.steering.ledger import Account, Ledger
 from shared.steering.recalibration import CALIBRATED, Evidence, Prior, Recalibration
+from shared.steering.usual import Usual
 
 # The text at hand is judged by so many of its last drafted tokens.
 RECENT_DOUBTS = 192
@@ -45,8 +46,8 @@ class Budget:
 
     Args:
         limit: largest divergence rate, off-target tokens per token shown.
-        usual: log-odds of the doubts as they are in calibrated text, by which the first tokens are judged; without any,
-            a doubt as large as the budget is the usual one.
+        usual: the doubts of calibrated text, by which the first tokens are judged, and what they are worth there;
+            without any, doubts are honest, and one as large as the budget is the usual one.
         prior: of the recalibration.
         known: what earlier texts have taught.
         unlike: how unlike the calibrated text this one is worded, bytes a token; 0 where it is not.
@@ -58,7 +59,7 @@ class Budget:
     def __init__(
         self,
         limit: float,
-        usual: Sequence[float] = (),
+        usual: Usual | None = None,
         prior: Prior = CALIBRATED,
         known: Steering | None = None,
         unlike: float = 0.0,
@@ -67,8 +68,8 @@ class Budget:
         self.limit = limit
         self._recalibration = Recalibration(prior, known.evidence)
         self._ledger = Ledger(limit, known.account)
-        usual = usual or log_odds([limit]).tolist()
-        self._recent = deque((min(max(one, _SUREST), -_SUREST) for one in usual), RECENT_DOUBTS)
+        self._usual = usual or Usual(log_odds([limit]))
+        self._recent = deque(np.clip(self._usual.doubts, _SUREST, -_SUREST).tolist(), RECENT_DOUBTS)
         self._unlike = unlike
         self._settle()
 
@@ -104,7 +105,7 @@ class Budget:
         """
         self._unlike = unlike
         if doubts:
-            self._recalibration.learn(log_odds(doubts), np.array(errors, bool), unlike)
+            self._recalibration.learn(self._usual.error(log_odds(doubts)), np.array(errors, bool), unlike)
         self._ledger.enter(off_target, shown)
         self._settle()
 
@@ -113,7 +114,8 @@ class Budget:
         limit = -math.inf
         if allowed:
             offset = recalibration.offset(self._unlike)
-            limit = highest(np.array(self._recent), recalibration.slope, offset, allowed)
+            errors = self._usual.error(np.array(self._recent))
+            limit = self._usual.doubt(highest(errors, recalibration.slope, offset, allowed))
         if limit < _SUREST:
             self.threshold = -1.0  # not even what is not doubted at all
         else:

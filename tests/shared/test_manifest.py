@@ -64,17 +64,24 @@ def test_a_chat_template_is_kept_and_a_bundle_without_one_is_none(tmp_path):
 def test_every_part_of_the_doubts_is_looked_at(tmp_path):
     path = Path(made_bundle(tmp_path)) / "manifest.json"
     whole = json.loads(path.read_text())
-    good = {"criterion": "strict", "temperature": 0.7, "top_p": 0.9, "log_odds": [float(i) for i in range(SPREAD)]}
-    path.write_text(json.dumps(whole | {"doubts": [good]}))
-    assert asdict(read_manifest(tmp_path).doubts[0]) == good
+    rising = [float(i) for i in range(SPREAD)]
+    good = {"criterion": "strict", "temperature": 0.7, "top_p": 0.9, "log_odds": rising, "errors": rising}
+    for way in (good, good | {"errors": None}, good | {"log_odds": [1.0] * SPREAD}):
+        path.write_text(json.dumps(whole | {"doubts": [way]}))
+        assert asdict(read_manifest(tmp_path).doubts[0]) == way
     for name, value in {
         "criterion": "loose",
         "temperature": 11,
         "top_p": None,
-        "log_odds": [*good["log_odds"][1:], "high"],
+        "log_odds": [*rising[1:], "high"],
+        "errors": rising[1:],
     }.items():
         path.write_text(json.dumps(whole | {"doubts": [good | {name: value}]}))
         with pytest.raises(BundleError, match=rf"`doubts\[0\]\.{name}` must be .*; make the bundle again"):
+            read_manifest(tmp_path)
+    for name in ("log_odds", "errors"):
+        path.write_text(json.dumps(whole | {"doubts": [good | {name: rising[::-1]}]}))
+        with pytest.raises(BundleError, match=r"`doubts\[0\]` must rise: .*; make the bundle again"):
             read_manifest(tmp_path)
 
 

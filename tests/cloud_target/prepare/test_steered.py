@@ -16,6 +16,7 @@ from shared.config import Criterion
 from shared.manifest import Doubts
 from shared.sampling import Draw
 from shared.steering.recalibration import chance
+from shared.steering.usual import Usual
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +92,7 @@ class World:
 @pytest.mark.parametrize("budget", [0.005, 0.02, 0.1])
 def test_a_device_asks_and_strays_as_a_real_one_text_by_text(criterion: Criterion, budget: float) -> None:
     doubt, becomes = made_up(12, seed=1)
-    device = Device(budget, USUAL)
+    device = Device(budget, Usual(USUAL))
     found = [device.write(text) for text in steps(doubt, becomes, criterion)]
     real = [completion.audit.counts for completion in World(doubt, becomes).write(criterion, budget)]
     assert [counts.known for counts in real] == [LENGTH] * len(real)
@@ -105,7 +106,7 @@ def test_the_window_is_that_of_a_device() -> None:
 
 def test_ten_new_devices_and_an_old_one() -> None:
     texts = steps(*made_up(30, seed=2), Criterion.STRICT)
-    usual = USUAL
+    usual = Usual(USUAL)
     found = steered(texts, 0.02, usual, 0.1)
     assert found["budget"] == 0.02
     assert found["new"]["tokens"] == BEGINNINGS * NEW
@@ -119,19 +120,23 @@ def test_ten_new_devices_and_an_old_one() -> None:
 
 def test_short_text_has_no_later() -> None:
     texts = steps(*made_up(2, seed=3), Criterion.TYPICAL)
-    found = steered(texts, 0.1, [0.1], 0.1)
+    found = steered(texts, 0.1, Usual([0.1]), 0.1)
     assert found["later"] is None
     assert found["new"]["tokens"] == 2 * 2 * LENGTH
 
 
 def test_who_asks_about_everything_gets_every_other_token_with_an_answer() -> None:
     stands = Steps([0.5] * 100, [False] * 100, [False] * 100)
-    assert steered([stands], 0.02, [0.5], 0.0)["unaudited"] == {"tokens": 100, "ask_rate": 0.5, "divergence": 0.0}
-    assert steered([stands], 0.02, [0.5], 0.5)["unaudited"]["ask_rate"] == 0
+    assert steered([stands], 0.02, Usual([0.5]), 0.0)["unaudited"] == {
+        "tokens": 100,
+        "ask_rate": 0.5,
+        "divergence": 0.0,
+    }
+    assert steered([stands], 0.02, Usual([0.5]), 0.5)["unaudited"]["ask_rate"] == 0
 
 
 def test_certain_and_uncertain_doubts() -> None:
     """Where nothing is doubted nothing is asked, and where everything is, everything."""
     sure, unsure = (Steps([doubt] * 200, [doubt > 0.5] * 200, [doubt > 0.5] * 200) for doubt in (0.0, 1.0))
-    assert steered([sure], 0.02, [0.0] * 64, 0.0)["new"]["ask_rate"] == 0
-    assert steered([unsure], 0.02, [1.0] * 64, 0.0)["new"] == {"tokens": 200, "ask_rate": 1.0, "divergence": 0.0}
+    assert steered([sure], 0.02, Usual([0.0] * 64), 0.0)["new"]["ask_rate"] == 0
+    assert steered([unsure], 0.02, Usual([1.0] * 64), 0.0)["new"] == {"tokens": 200, "ask_rate": 1.0, "divergence": 0.0}

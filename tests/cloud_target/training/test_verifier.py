@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from cloud_target.export.bundle import read_calibration
-from cloud_target.training.calibrate import Curve, calibrate, doubts, familiar, wording
+from cloud_target.training.calibrate import Curve, calibrate, doubts, errors_behind, familiar, wording
 from cloud_target.training.doubts import ask_rate, compare, doubt_of, fit_comparison_heads, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, Head, fit
@@ -174,6 +174,31 @@ def test_the_usual_doubts_are_those_of_the_calibrated_rows(rows: Rows, head: Hea
     assert len(found.log_odds) == SPREAD
     shown = [(doubt <= 1 / (1 + np.exp(-value))).mean() for value in found.log_odds]
     assert shown == pytest.approx(((np.arange(SPREAD) + 0.5) / SPREAD).tolist(), abs=0.02)
+    rises = np.diff(found.log_odds) > 0
+    assert (np.diff(found.errors)[rises] > 0).all()
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_what_stands_behind_doubts_is_counted(share: float) -> None:
+    """Errors as often as the doubts say, or rarer."""
+    random = np.random.default_rng(2)
+    doubt = np.sort(random.normal(-3, 2, 200_000))
+    chances = share / (1 + np.exp(-doubt))
+    quantiles = np.quantile(doubt, (np.arange(SPREAD) + 0.5) / SPREAD)
+    found = errors_behind(quantiles, random.random(len(doubt)) < chances)
+    assert (np.diff(found) > 0).all()
+    expected = share / (1 + np.exp(-quantiles))
+    group = len(doubt) / SPREAD
+    assert (np.abs(1 / (1 + np.exp(-found)) - expected) < 5 * np.sqrt(expected / group) + 2 / group).all()
+
+
+def test_no_errors_are_no_certainty_and_few_tokens_no_error() -> None:
+    none = errors_behind(np.linspace(-9, 0, SPREAD), np.zeros(20_000, bool))
+    assert (np.diff(none) > 0).all()
+    assert (none < -4).all()
+    few = errors_behind(np.full(SPREAD, -2.0), np.array([True, False, False]))
+    assert len(set(few.tolist())) == 1
+    assert np.isfinite(few).all()
 
 
 def test_what_calibrated_text_looks_like() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.beginning import Beginning, usual_log_odds
+from edge_client.promise.beginning import Beginning, usual_doubts
 from shared.config import Criterion, Sampling
 from shared.manifest import SPREAD, Doubts
 from shared.steering.recalibration import CALIBRATED, UNKNOWN
@@ -47,23 +47,29 @@ TABLE = [
 def test_doubts_lie_between_those_of_the_temperatures_around(temperature, top_p, middle):
     sampling = Sampling(temperature=temperature, top_p=top_p)
     for table in (TABLE, TABLE[::-1]):
-        found = usual_log_odds(table, TYPICAL, sampling)
-        assert len(found) == SPREAD
-        assert np.mean(found) == pytest.approx(middle)
-        assert (np.diff(found) > 0).all()
+        found = usual_doubts(table, TYPICAL, sampling)
+        assert len(found.doubts) == SPREAD
+        assert np.mean(found.doubts) == pytest.approx(middle)
+        assert (np.diff(found.doubts) > 0).all()
 
 
 @given(st.floats(0, 2), st.floats(0, 0.01), st.floats(0.1, 1))
 def test_a_slightly_other_temperature_changes_them_slightly(temperature, more, top_p):
     table = [way for way in TABLE if way.top_p == 1.0]
     ways = (Sampling(temperature=t, top_p=top_p) for t in (temperature, temperature + more))
-    first, second = (usual_log_odds(table, TYPICAL, way) for way in ways)
-    assert np.abs(first - second).max() <= 4 * more + 1e-9
+    first, second = (usual_doubts(table, TYPICAL, way) for way in ways)
+    assert np.abs(first.doubts - second.doubts).max() <= 4 * more + 1e-9
 
 
 def test_a_bundle_that_was_not_calibrated_has_no_usual_doubts():
-    assert len(usual_log_odds(TABLE, Criterion.STRICT, Sampling(temperature=2.0))) == SPREAD
-    assert len(usual_log_odds(TABLE[:4], Criterion.STRICT, Sampling())) == 0
+    assert len(usual_doubts(TABLE, Criterion.STRICT, Sampling(temperature=2.0)).doubts) == SPREAD
+    assert usual_doubts(TABLE[:4], Criterion.STRICT, Sampling()) is None
+
+
+def test_what_stands_behind_them_lies_between_those_of_the_temperatures_around():
+    low, high = TABLE[0], replace(TABLE[3], errors=[value - 1.0 for value in TABLE[3].log_odds])
+    found = usual_doubts([low, high], TYPICAL, Sampling(temperature=0.5, top_p=1.0))
+    assert found.errors == pytest.approx(found.doubts - 0.5)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +79,7 @@ def test_doubts_are_trusted_where_they_were_calibrated_with_these_models(doubts,
     bundle = replace(manifest(), doubts=doubts)
     found = Beginning.of(bundle, TYPICAL, Sampling(temperature=0.7, top_p=0.9), fits, lambda: 0.0)
     assert found.prior is prior
-    assert len(found.usual) == (SPREAD if doubts else 0)
-    assert list(found.usual) == (TABLE[1].log_odds if doubts else [])
+    assert (found.usual.doubts.tolist() if found.usual else []) == (TABLE[1].log_odds if doubts else [])
 
 
 def test_it_begins_the_more_cautiously_the_less_is_known():

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.steering.budget import Budget, Steering, log_odds
-from shared.steering.ledger import most_errors
+from shared.steering.ledger import AIM, most_errors
 from shared.steering.recalibration import CALIBRATED, UNKNOWN, chance
+from shared.steering.usual import Usual
 
 LENGTH = 100  # of a text, tokens
 
@@ -26,7 +27,7 @@ def tokens(
 class Device:
     """Writes made-up texts under one promise, one after the other."""
 
-    def __init__(self, limit: float, usual=(), prior=CALIBRATED) -> None:
+    def __init__(self, limit: float, usual=None, prior=CALIBRATED) -> None:
         self._limit, self._usual, self._prior = limit, usual, prior
         self.known = Steering()
 
@@ -171,7 +172,7 @@ def test_a_budget_of_nothing_asks_about_every_token():
 
 @pytest.mark.parametrize("doubt", [0.0, 1e-12, 1e-6])
 def test_not_even_what_is_not_doubted_at_all_is_shown_once_it_proves_wrong(doubt):
-    budget = Budget(0.1, log_odds([doubt]).tolist())
+    budget = Budget(0.1, Usual(log_odds([doubt])))
     assert doubt <= budget.threshold
     for _ in range(200):
         budget.observe(0, 1, [doubt], [True])
@@ -217,7 +218,17 @@ def test_harder_text_is_asked_about_more_before_any_audit():
 
 
 def test_less_is_shown_of_a_text_that_is_worded_unlike_the_calibrated_ones():
-    usual = log_odds(tokens(64, 8)[0]).tolist()
+    usual = Usual(np.sort(log_odds(tokens(64, 8)[0])))
     thresholds = [Budget(0.01, usual, unlike=unlike).threshold for unlike in (0.0, 0.5, 1.5)]
     assert thresholds[0] > thresholds[1] > thresholds[2]
     assert Budget(0.01, usual, UNKNOWN).threshold < thresholds[0]
+
+
+@pytest.mark.parametrize("limit", [0.005, 0.02, 0.1])
+def test_it_is_the_errors_counted_in_calibrated_text_that_use_up_what_is_allowed(limit):
+    doubts = np.linspace(-10, 2, 64)
+    for errors in (doubts, doubts - 1.2 * (doubts < -2), np.maximum(doubts, -5 + 0.001 * doubts)):
+        threshold = Budget(limit, Usual(doubts, errors)).threshold
+        shown = chance(doubts) <= threshold
+        expected = chance(errors) / len(doubts)
+        assert expected[shown].sum() <= AIM * limit < expected[: shown.sum() + 1].sum()
