@@ -62,9 +62,9 @@ class Entry:
     correction: Correction | None = None
 
     @property
-    def divergence(self) -> float:
-        """The audited divergence rate by the promise's own criterion; 0 where nothing was audited."""
-        return self.counts.rate(self.promise.criterion) or 0.0
+    def divergence(self) -> float | None:
+        """The audited divergence rate by the promise's own criterion; None where nothing was audited."""
+        return self.counts.rate(self.promise.criterion)
 
     @property
     def is_overdrawn(self) -> bool:
