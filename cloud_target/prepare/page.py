@@ -24,7 +24,8 @@ target would hardly have written there, or goes on with a repetition.</p>"""
 _AUDITS = """\
 <p>With every answer the target also judges the tokens shown since the last one. These <b>audits</b> steer the device:
 where its doubts turn out too large they loosen the threshold, where too many tokens are off-target they tighten it, and
-an account of both keeps the budget. A threshold that was fixed beforehand would have to allow for the worst.</p>"""
+an account of both keeps the budget, also where the text is of another kind. A threshold that was fixed beforehand may
+ask about fewer, but keeps the budget only on text like that which it was chosen on.</p>"""
 
 _STEERED = """\
 <p class="note">First a device that has learned from its audits (after its first 1,000 tokens, if there are more). New:

@@ -40,15 +40,15 @@ def headline(report: dict[str, Any]) -> str:
 
 def promise(report: dict[str, Any]) -> str:
     """What the headline is to be compared with: not asking at all, a new device, and no audits."""
-    new = steered_rate(report)["new"]
+    new, alone = steered_rate(report)["new"], steered_rate(report)["unaudited"]
     never = find(report["doubts"], Sampling())[str(Criterion.TYPICAL)]["never asking"]
     sentences = (
         f"If it never asked, {percent(never)} would be off-target.",
         f"A device that knows nothing yet asks about {_of_tokens(new['ask_rate'])} at first, and "
         f"{percent(new['divergence'])} turn out off-target.",
         "With every answer comes an audit of what was shown since the last one, and that loosens or tightens the "
-        "threshold; one that never moves, and has to keep the budget all the same, asks about "
-        f"{_of_tokens(steered_rate(report)['unaudited']['ask_rate'])}.",
+        "threshold; one that never moves, and was chosen on other text like this, asks about "
+        f"{_of_tokens(alone['ask_rate'])}, and {percent(alone['divergence'])} turn out off-target.",
     )
     return " ".join(sentences)
 

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_client.promise.memory import Memory
+from edge_client.promise.promises import Promise
+from shared.config import Coupling
 from shared.manifest import Manifest
 
 
@@ -73,10 +75,10 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
     yield f"What audits have shown on this device ({memory.path}):"
     rows = [
         (
-            str(entry.promise.criterion),
+            _about(entry.promise),
             _budget(entry.promise.budget),
             _percent(entry.divergence, 2),
-            _percent(entry.counts.unlikely_share or 0.0),
+            _percent(entry.counts.unlikely_share),
             f"{entry.counts.known}",
             _percent(entry.counts.ask_rate),
             f"{entry.texts}",
@@ -112,6 +114,12 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
             )
 
 
+def _about(promise: Promise) -> str:
+    """What errors are to a promise, and how else it differs from the others of its budget."""
+    apart = {"residual": promise.coupling is Coupling.RESIDUAL, "learning": promise.learns}
+    return ", ".join([str(promise.criterion), *(word for word, is_so in apart.items() if is_so)])
+
+
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
@@ -120,8 +128,8 @@ def _budget(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _percent(share: float, digits: int = 1) -> str:
-    return f"{100 * share:.{digits}f} %"
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

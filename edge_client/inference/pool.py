@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +42,8 @@ class ModelPool:
             BundleError: missing, damaged, or giving other logits than they should.
         """
         make_draft = draft_maker(bundle, manifest, threads)
-        make_verifier = Verifier.maker(bundle, manifest.draft.hidden, threads)
+        hottest = max((way.temperature for way in manifest.doubts), default=math.inf)
+        make_verifier = Verifier.maker(bundle, manifest.draft.hidden, threads, hottest)
         return cls(lambda: Models(make_draft(), make_verifier()))
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,26 +43,33 @@ class Head(Protocol):
 class Verifier:
     """A small head over what the draft knows anyway; its memory is bound once, so that a token costs microseconds.
 
+    What the head makes of a temperature that it was never shown is anyone's guess, down to no doubt at all where hardly
+    a token is right. So it is told of none above the `hottest`; all else that it sees says how wild the text is.
+
     Attributes:
         scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``; overwritten by the next.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, hidden: int) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, hidden: int, hottest: float = math.inf) -> None:
         features = np.zeros((1, SCALARS + hidden), np.float32)
         doubt = np.zeros((1, len(DOUBT_COLUMNS)), np.float32)
         self._features, self._doubt = features[0], doubt[0]
         self.scalars = self._features[:SCALARS]
+        self._hottest = hottest
         self._run = session.run_with_iobinding
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input("features", OrtValue.ortvalue_from_numpy(features))
         self._binding.bind_ortvalue_output("doubt", OrtValue.ortvalue_from_numpy(doubt))
 
     @classmethod
-    def maker(cls, bundle: str | Path, hidden: int, threads: int = 1) -> Callable[[], Verifier]:
+    def maker(
+        cls, bundle: str | Path, hidden: int, threads: int = 1, hottest: float = math.inf
+    ) -> Callable[[], Verifier]:
         """Load `verifier.onnx` of a bundle.
 
         Args:
             hidden: size of the draft's hidden state.
+            hottest: the highest temperature that the head was calibrated at.
 
         Returns:
             What makes verifiers over the loaded graph, each with memory of its own.
@@ -81,11 +89,12 @@ class Verifier:
                 f"features [1, {SCALARS + hidden}] and doubt [1, {len(DOUBT_COLUMNS)}]; make the bundle again with a "
                 "verifier trained for its draft"
             )
-        return partial(cls, session, hidden)
+        return partial(cls, session, hidden, hottest)
 
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
         """See `Head.doubt`."""
-        write_features(self._features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, temperature)
+        known = min(temperature, self._hottest)
+        write_features(self._features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, known)
         self._run(self._binding)
         doubt: float = self._doubt.item(column)
         return doubt

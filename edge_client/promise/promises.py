@@ -14,7 +14,6 @@ from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
-from shared.manifest import SMALLEST_BUDGET
 from shared.steering.budget import Steering
 from shared.steering.ledger import Account
 from shared.steering.recalibration import INPUTS, Evidence
@@ -63,9 +62,9 @@ class Entry:
     correction: Correction | None = None
 
     @property
-    def divergence(self) -> float:
-        """The audited divergence rate by the promise's own criterion; 0 where nothing was audited."""
-        return self.counts.rate(self.promise.criterion) or 0.0
+    def divergence(self) -> float | None:
+        """The audited divergence rate by the promise's own criterion; None where nothing was audited."""
+        return self.counts.rate(self.promise.criterion)
 
     @property
     def is_overdrawn(self) -> bool:
@@ -132,7 +131,7 @@ def _promise(data: object, name: str) -> Promise:
     check_text(f"{name}.target", promise.target)
     if not isinstance(promise.learns, bool):
         raise ValueError(f"`{name}.learns` must be true or false, not {shown(promise.learns)}")
-    check_number(f"{name}.budget", promise.budget, SMALLEST_BUDGET, 1)
+    check_number(f"{name}.budget", promise.budget, 0, 1)  # as `Settings` takes them, however small
     criterion = chosen(Criterion, f"{name}.criterion", promise.criterion)
     return replace(promise, criterion=criterion, coupling=chosen(Coupling, f"{name}.coupling", promise.coupling))
 

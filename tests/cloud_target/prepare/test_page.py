@@ -160,6 +160,14 @@ def test_audits_are_said_to_move_the_threshold(finished: Finished, parsed: Stric
     assert "steer the device" in " ".join(parsed.words)
 
 
+def test_a_threshold_that_never_moves_is_not_said_to_ask_more(finished: Finished, parsed: Strict) -> None:
+    """On text like that which it was chosen on it asks less as often as not: its figures stand there instead."""
+    alone = steered_rate(finished.report)["unaudited"]
+    assert f"{plain_percent(alone['divergence'])} % turn out off-target." in promise(finished.report).split(";")[1]
+    words = " ".join(" ".join(parsed.words).split())
+    assert "may ask about fewer, but keeps the budget only on text like that which it was chosen on" in words
+
+
 def test_axes_name_their_units_and_their_scales(html: str) -> None:
     drawings = re.findall(r'<svg viewBox="[^"]*" role="img".*?</svg>', html, re.DOTALL)
     for drawing in drawings:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge_client.cli.verifier_report import as_text
+from edge_client.cli.verifier_report import as_dict, as_text
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Entry, Promise
 from edge_client.settings import Settings
+from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Criterion
 from shared.manifest import SPREAD, Calibration, Doubts
 from shared.steering.budget import Steering
@@ -33,6 +34,18 @@ def test_where_a_device_begins_is_said(calibration, doubts, says):
     text = as_text(replace(manifest(), calibration=calibration, doubts=doubts), Memory())
     known = {"steers nothing", "does not say what its verifier's doubts are like", "was never calibrated"}
     assert {sentence for sentence in known if sentence in text} == says
+
+
+def test_what_was_never_audited_is_no_rate_and_promises_can_be_told_apart():
+    memory = Memory()
+    for coupling, learn in (("gumbel", False), ("gumbel", True), ("residual", False)):
+        promise = Promise.of(Settings(coupling=coupling, learn=learn), "t")
+        memory.entries[promise] = Entry(promise, texts=1, counts=AuditCounts(shown=3))
+    rows = [line.split("  ") for line in as_text(manifest(), memory).splitlines() if "typical" in line]
+    assert [[cell.strip() for cell in row if cell][:4] for row in rows] == [
+        [about, "1 %", "-", "-"] for about in ("typical", "typical, learning", "typical, residual")
+    ]
+    assert [one["divergence"] for one in as_dict(manifest(), memory)["audits"]] == [None] * 3
 
 
 @pytest.mark.parametrize(("more", "is_overdrawn"), [(0.0, True), (-0.1, False)])

@@ -14,7 +14,7 @@ from edge_client.inference.verifier import Verifier
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Sampling
 from shared.errors import BundleError
-from shared.features import SCALARS, write_features
+from shared.features import NAMES, SCALARS, write_features
 from shared.sampling import Sampler
 
 HIDDEN = 8
@@ -84,3 +84,25 @@ def test_scripted_verifier_is_its_function():
     step = make_step(0)
     draw = Sampler(Sampling(temperature=0.0)).draw(step.ids, step.logits, 0)
     assert verifier.doubt(step, draw, 0.0, 0) == 0.25
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_head_is_told_of_no_hotter_temperature_than_it_knows(tmp_path, sign):
+    weights = np.zeros((2, SCALARS + HIDDEN))
+    weights[:, NAMES.index("temperature")] = sign
+    export_head(
+        tmp_path / "verifier.onnx",
+        np.zeros(SCALARS + HIDDEN),
+        np.ones(SCALARS + HIDDEN),
+        None,
+        None,
+        weights,
+        np.zeros(2),
+    )
+    step = make_step(1)
+    draw = Sampler(Sampling(temperature=1.0)).draw(step.ids, step.logits, 5)
+    known, open_ended = Verifier.maker(tmp_path, HIDDEN, hottest=1.0)(), Verifier.maker(tmp_path, HIDDEN)()
+    for temperature, told in ((0.0, 0.0), (0.7, 0.7), (1.0, 1.0), (1.3, 1.0), (10.0, 1.0)):
+        assert known.doubt(step, draw, temperature, 0) == pytest.approx(1 / (1 + np.exp(-sign * told)), abs=1e-5)
+        expected = 1 / (1 + np.exp(-sign * temperature))
+        assert open_ended.doubt(step, draw, temperature, 0) == pytest.approx(expected, abs=1e-5)
