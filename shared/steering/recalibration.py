@@ -1,7 +1,7 @@
 """What a doubt is worth on this device: the verifier's odds of an error, corrected by every audit.
 
-A verifier is honest about the kind of text that it was fitted to. On another kind, or with another target, its doubts
-are off by a factor, and a few dozen audited tokens show it. So the log-odds l of a doubt are read as
+What was counted behind doubts (`usual.py`) holds for that kind of text. On another kind, or with another target, they
+are off by a factor, and a few dozen audited tokens show it. So the log-odds l that a doubt is worth are read as
 
     log-odds of an error = slope l + shift + caution u        u: how unlike the calibrated text this one is worded
 
