@@ -22,5 +22,5 @@ def test_texts_end_with_what_any_configuration_says_and_by_name():
 def test_an_end_that_is_no_token_id_is_refused(said):
     config = PretrainedConfig()
     config.__dict__["eos_token_id"] = said
-    with pytest.raises(InputError, match="is no token id; correct eos_token_id in config.json"):
+    with pytest.raises(InputError, match="is no token id; correct eos_token_id"):
         end_ids([config], TOKENIZER)
