@@ -32,7 +32,7 @@ def end_ids(configs: Iterable[Any], tokenizer: Tokenizer) -> list[int]:
             )
         ends.update(ids)
     ends.update(id for id in map(tokenizer.token_to_id, (END_OF_TEXT, END_OF_TURN)) if id is not None)
-    return sorted(id for id in ends if id >= 0 and tokenizer.id_to_token(id) is not None)
+    return sorted(id for id in ends if 0 <= id < 1 << 32 and tokenizer.id_to_token(id) is not None)
 
 
 def declared_ends(source: str | Path, tokenizer: Tokenizer) -> list[int]:

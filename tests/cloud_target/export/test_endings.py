@@ -15,7 +15,7 @@ TOKENIZER = Tokenizer(models.WordLevel({"a": 0, "b": 1, "<|endoftext|>": 2}, unk
 def test_texts_end_with_what_any_configuration_says_and_by_name():
     configs = [PretrainedConfig(eos_token_id=[1, 7]), PretrainedConfig(eos_token_id=0), PretrainedConfig()]
     assert end_ids(configs, TOKENIZER) == [0, 1, 2]
-    assert end_ids([PretrainedConfig(eos_token_id=-1)], TOKENIZER) == [2]
+    assert end_ids([PretrainedConfig(eos_token_id=[-1, 10**12])], TOKENIZER) == [2]
 
 
 @pytest.mark.parametrize("said", ["</s>", ["</s>"], [[1]], 1.0, True])
