@@ -12,16 +12,27 @@ from transformers import GenerationConfig
 from cloud_target.engine.hf.configuration import read_configuration
 from cloud_target.engine.hf.reading import one_sentence
 from shared.chat.pocket import END_OF_TEXT, END_OF_TURN
+from shared.errors import InputError
 
 
 def end_ids(configs: Iterable[Any], tokenizer: Tokenizer) -> list[int]:
-    """Tokens that end a text: what these configurations say does, and those that do so by their name."""
+    """Tokens that end a text: what these configurations say does, and those that do so by their name.
+
+    Raises:
+        InputError: they say something else than ids.
+    """
     ends: set[int] = set()
     for config in configs:
         declared = getattr(config, "eos_token_id", None)
-        ends.update([] if declared is None else [declared] if isinstance(declared, int) else declared)
+        ids = declared if isinstance(declared, list | tuple) else [] if declared is None else [declared]
+        if any(type(id) is not int for id in ids):
+            raise InputError(
+                f"a text cannot end with {declared!r}, which is no token id; correct eos_token_id in config.json and "
+                "generation_config.json: a whole number, or a list of some"
+            )
+        ends.update(ids)
     ends.update(id for id in map(tokenizer.token_to_id, (END_OF_TEXT, END_OF_TURN)) if id is not None)
-    return sorted(id for id in ends if id >= 0 and tokenizer.id_to_token(id) is not None)
+    return sorted(id for id in ends if 0 <= id < 1 << 32 and tokenizer.id_to_token(id) is not None)
 
 
 def declared_ends(source: str | Path, tokenizer: Tokenizer) -> list[int]:

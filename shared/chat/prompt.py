@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 from reprlib import repr as short
@@ -39,19 +40,24 @@ class ChatEncoder:
         end_ids: tokens that end a text; they are control tokens too.
 
     Attributes:
-        control_ids: of the control tokens: special ones, those that end a text, and others that the template names.
+        control_ids: of the control tokens: special ones, those that end a text, and others that the template names or
+            puts together.
     """
 
     def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, end_ids: Collection[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._template = template
         named = [template.source, *(str(value) for value in template.tokens.values())]
+        added = {id: one for id, one in tokenizer.get_added_tokens_decoder().items() if not one.content.isspace()}
         self._control = {
             token.content: id
-            for id, token in tokenizer.get_added_tokens_decoder().items()
-            if not token.content.isspace()
-            and (token.special or id in end_ids or any(token.content in text for text in named))
+            for id, token in added.items()
+            if token.special or id in end_ids or any(token.content in text for text in named)
         }
+        rest = {token.content: id for id, token in added.items() if token.content not in self._control}
+        if rest:
+            written = _skeletons(template)
+            self._control |= {token: id for token, id in rest.items() if any(token in text for text in written)}
         self.control_ids = frozenset(self._control.values())
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
@@ -188,6 +194,17 @@ class ChatEncoder:
     @cached_property
     def _guarded(self) -> Guarded:
         return Guarded(self._tokenizer, self._control)
+
+
+def _skeletons(template: ChatTemplate) -> list[str]:
+    """What a template writes around turns of each known role, such as `<|` and the role and `|>`."""
+    written = []
+    for role in sorted(_ROLES):
+        for before in ((), ("user",), ("user", "assistant")):
+            turns = [{"role": one, "content": _NO_ROLE} for one in (*before, role)]
+            with suppress(TandemError):  # no template takes all roles, in any order
+                written.append(render(template, turns))
+    return written
 
 
 def _telling(token: str) -> str:

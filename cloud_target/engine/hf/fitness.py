@@ -25,6 +25,8 @@ from shared.errors import InputError, first_line
 
 # Kinds of layers whose memory can be cut back.
 _TRIMMABLE = {"full_attention", "sliding_attention"}
+# BigBird's attention in texts beyond some multiple of its blocks, until a shorter text comes and changes it for good.
+_SPARSE = "block_sparse"
 # Tokens of a trial's last part, of the wrong turn before it, and of the text beside it.
 _LATE, _WRONG, _BESIDE = 24, 8, 16
 
@@ -43,7 +45,7 @@ def refuse_unfit(model: PreTrainedModel) -> None:
 
 
 def refuse_untrimmable(model: PreTrainedModel, role: str = "target") -> None:
-    """Refuse models that remember something else than keys and values.
+    """Refuse models that remember something else than keys and values, or look at some of them.
 
     Args:
         role: what it was to be, for people.
@@ -51,11 +53,15 @@ def refuse_untrimmable(model: PreTrainedModel, role: str = "target") -> None:
     Raises:
         InputError: with the reason.
     """
-    kinds = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - _TRIMMABLE
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - _TRIMMABLE
     if getattr(model, "_is_stateful", False):
         _refuse(model, "it keeps a recurrent state, which cannot be cut back to an earlier position", role)
     if kinds:
         _refuse(model, f"it has layers of kind {', '.join(sorted(kinds))}, whose memory cannot be cut back", role)
+    if getattr(config, "attention_type", None) == _SPARSE:
+        why = f"it attends to parts of a long text only, drawn by chance (attention_type {_SPARSE})"
+        _refuse(model, why, role, "choose another, or write original_full in config.json if it shall attend to all")
 
 
 def choose_passes(model: PreTrainedModel, cache: StoreCache, vocabulary: int, context: int) -> Passes:

@@ -20,6 +20,14 @@ _SHARE = ("rotary_pct", "partial_rotary_factor")
 _LOCAL, _WHOLE = "sliding_attention", "full_attention"
 _BASES = ("rope_theta", "rotary_emb_base", "rope_local_base_freq")
 _LONG, _USUAL = "longrope", "original_max_position_embeddings"
+# What transformers 5 keeps among the parameters, and transformers 4 beside them.
+_INSIDE = {"rope_theta", "partial_rotary_factor"}
+# Parameters that transformers 4 obeys in some architecture, or that change nothing of how a text alone is read.
+_KNOWN = {
+    *("rope_type", "type", "factor", "original_max_position_embeddings", "attention_factor", "beta_fast", "beta_slow"),
+    *("short_factor", "long_factor", "short_mscale", "long_mscale", "low_freq_factor", "high_freq_factor", "truncate"),
+    *("mscale", "mscale_all_dim", "alpha", "mrope_section", "mrope_interleaved", "finetuned"),
+}
 # Of sliding layers that have an angle of their own.
 _LOCAL_THETA = "rope_local_base_freq"
 
@@ -38,7 +46,12 @@ def flatten_rope(raw: dict[str, Any], known: Callable[[str], bool], source: str)
     _check_said_once(raw, source)
     if hasattr(modeling_rope_utils, "RotaryEmbeddingConfigMixin"):
         return raw
+    if not isinstance(raw.get("rope_parameters"), dict) and _INSIDE & _dictionary(raw.get("rope_scaling")).keys():
+        # The old name for the new thing, which transformers 5 takes too.
+        raw = {"rope_parameters" if key == "rope_scaling" else key: value for key, value in raw.items()}
+        _check_said_once(raw, source)
     if not isinstance(raw.get("rope_parameters"), dict):
+        _check_known(_dictionary(raw.get("rope_scaling")), source)
         _check_longrope(raw.get("rope_scaling"), raw, source)
         return raw
     rest = {key: value for key, value in raw.items() if key != "rope_parameters"}
@@ -60,6 +73,7 @@ def flatten_rope(raw: dict[str, Any], known: Callable[[str], bool], source: str)
             rest[name] = value
         elif value != default:
             _refuse(source, f"rope_parameters.{key}")
+    _check_known(parameters, source)
     if parameters.get("rope_type", parameters.get("type", "default")) != "default":
         if not known("rope_scaling"):
             _refuse(source, "rope_parameters")
@@ -123,6 +137,21 @@ def _scaling(parameters: dict[str, Any]) -> dict[str, Any]:
         return parameters
     rest = {key: value for key, value in parameters.items() if key not in ("rope_type", _USUAL)}
     return {"type": _LONG, **rest}
+
+
+def _check_known(parameters: dict[str, Any], source: str) -> None:
+    """transformers 4 only warns of rotary parameters that it does not know, and leaves them out.
+
+    Raises:
+        InputError: there is one.
+    """
+    unknown = sorted(key for key, value in parameters.items() if key not in _KNOWN and value is not None)
+    if unknown:
+        raise InputError(
+            f"config.json of {source} says {', '.join(unknown[:5])} of rotary positions, which transformers "
+            f"{transformers.__version__} does not know and would leave out; take another version of transformers, or "
+            "take out what does not change what the model computes"
+        )
 
 
 def _check_longrope(scaling: Any, beside: dict[str, Any], source: str) -> None:

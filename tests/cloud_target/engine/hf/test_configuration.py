@@ -14,6 +14,8 @@ from transformers import (
     Gemma3TextConfig,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     PreTrainedModel,
@@ -114,6 +116,23 @@ def test_rotary_parameters_of_transformers_5_say_the_same_to_4(tmp_path, model, 
     made.save_pretrained(tmp_path)
     edit(tmp_path, *OLD, rope_parameters=rope)
     torch.testing.assert_close(logits(read_model(tmp_path, torch.float32, "eager")), logits(made), atol=1e-4, rtol=0.0)
+
+
+@NEEDS_4
+@pytest.mark.parametrize("old", ["rope_scaling", "rope_parameters"])
+def test_rotary_parameters_that_4_would_leave_out_are_read_or_refused(tmp_path, old):
+    """transformers 5 reads both names; transformers 4 looks for the base of the angles beside the old one only."""
+    made = LlamaForCausalLM(
+        LlamaConfig(**SIZES | GROUPED, rope_theta=500.0, rope_scaling={"rope_type": "linear", "factor": 2.0})
+    )
+    made.set_attn_implementation("eager")
+    made.save_pretrained(tmp_path)
+    rope = {"rope_type": "linear", "factor": 2.0, "rope_theta": 500.0}
+    edit(tmp_path, *OLD, **{old: rope})
+    torch.testing.assert_close(logits(read_model(tmp_path, torch.float32, "eager")), logits(made), atol=1e-4, rtol=0.0)
+    edit(tmp_path, *OLD, **{old: rope | {"llama_4_scaling_beta": 0.1}})
+    with pytest.raises(InputError, match="says llama_4_scaling_beta of rotary positions, which transformers 4"):
+        read_configuration(tmp_path)
 
 
 @NEEDS_4

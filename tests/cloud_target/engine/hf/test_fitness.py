@@ -11,6 +11,8 @@ from transformers import (
     AutoModelForCausalLM,
     BertConfig,
     BertLMHeadModel,
+    BigBirdConfig,
+    BigBirdForCausalLM,
     BloomConfig,
     BloomForCausalLM,
     Gemma2Config,
@@ -110,6 +112,14 @@ def test_a_state_space_model_is_refused(tmp_path):
     make_tokenizer().save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(InputError, match="MambaForCausalLM cannot be a target: it keeps a recurrent state"):
         TargetEngine(load_target(str(tmp_path), "cpu"))
+
+
+def test_a_model_that_looks_at_parts_of_long_texts_is_refused(tmp_path):
+    """It does so beyond 11 blocks only: of a shorter text it computes what any other model does."""
+    config = BigBirdConfig(**SIZES, intermediate_size=48, max_position_embeddings=2048, is_decoder=True)
+    directory = save(BigBirdForCausalLM(config), tmp_path)
+    with pytest.raises(InputError, match="cannot be a target: it attends to parts of a long text only"):
+        TargetEngine(load_target(str(directory), "cpu"), 64 << 20)
 
 
 def test_a_model_that_counts_positions_itself_is_refused(tmp_path):
