@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -61,17 +60,6 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
         yield process
     finally:
         process.stop()
-
-
-def count(text: str) -> int:
-    """A whole number of 1 or more on a command line."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more, not {text!r}")
-    return value
 
 
 def run_main(main: Callable[[], int]) -> int:
