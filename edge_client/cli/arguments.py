@@ -175,7 +175,7 @@ def generate_parser() -> argparse.ArgumentParser:
         "--learn",
         action="store_true",
         help="sprint: let the audits teach the verifier too; used only while they say that it got better. Worth it for "
-        "a bundle whose verifier was not trained; a trained one gains nothing",
+        "a bundle whose verifier was not trained; a trained one gains little",
     )
     group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
     group = parser.add_argument_group("how tokens are drawn")
