@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from shared.errors import INTERRUPTED, TandemError
+from shared.interrupts import interruptible
 
 
 class TargetProcess:
@@ -65,7 +66,8 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
 def run_main(main: Callable[[], int]) -> int:
     """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C is quiet."""
     try:
-        return main()
+        with interruptible():
+            return main()
     except TandemError as error:
         print(error, file=sys.stderr)
         return error.exit_status
