@@ -15,8 +15,9 @@ import sys
 from collections.abc import Sequence
 
 from benchmarks.exactness import prompts, write
-from benchmarks.local_target import count, local_target, run_main
+from benchmarks.local_target import local_target, run_main
 from benchmarks.pair import add_pair, prompts_of
+from cloud_target.options.values import count
 from edge_client.decoding.drafter import Drafter
 from edge_client.edge import Edge
 from shared.config import Criterion, Sampling

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.cascades import Cascade, Score, Written, free_scores, matched, paper_score, write
-from benchmarks.local_target import count, local_target, run_main
+from benchmarks.local_target import local_target, run_main
 from benchmarks.pair import add_models
 from benchmarks.tables import markdown_table, percent, provenance
 from cloud_target.engine.files import find_directory
+from cloud_target.options.values import count
 from cloud_target.training.errands import Errand, dialogues, errands
 from edge_client.edge import Edge
 from edge_client.settings import Settings

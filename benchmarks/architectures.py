@@ -86,7 +86,6 @@ def _of(
     return Architecture(name, f"{prefix}ForCausalLM", config or f"{prefix}Config", options, without)
 
 
-_NO_GQA = ("num_key_value_heads",)
 _FULL, _SLIDING = "full_attention", "sliding_attention"
 _MIXED = {"layer_types": [_SLIDING, _SLIDING, _FULL], "sliding_window": WINDOW}
 _HEAD = {"head_dim": 16}

@@ -19,9 +19,10 @@ from random import Random
 from statistics import median, quantiles
 from time import perf_counter
 
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
 from benchmarks.prompts import EVERY
 from benchmarks.tables import markdown_table, provenance
+from cloud_target.options.values import count
 from shared.errors import InputError
 
 SHORTEST, LONGEST = 40, 600  # tokens of a text in the cache

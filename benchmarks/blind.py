@@ -15,10 +15,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.local_target import count, local_target, run_main
+from benchmarks.local_target import local_target, run_main
 from benchmarks.pair import add_pair, prompts_of
 from benchmarks.tables import provenance
 from cloud_target.engine.files import find_directory
+from cloud_target.options.values import count
 from cloud_target.training.errands import errands
 from edge_client.edge import Edge
 from shared.config import Mode

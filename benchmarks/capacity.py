@@ -15,7 +15,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
+from cloud_target.options.values import count
 from shared.errors import TandemError
 
 

@@ -26,7 +26,7 @@ def show_texts(bundle: Bundle, address: str, settings: Settings, console: Consol
             if not number:
                 print(
                     f"The device writes, and asks {edge.connect().description.name} on {address} only where it doubts. "
-                    "The budget: at most 5 % of the tokens may differ from the target's own."
+                    "The budget: of many tokens at most 5 % may differ from the target's own; of so few, perhaps more."
                 )
                 console.legend()
             print(f"\n{prompt}", end="", flush=True)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
 from benchmarks.tables import markdown_table, percent, provenance
+from cloud_target.options.values import count
 from cloud_target.prepare.labels import read_rows
 from cloud_target.prepare.work import Stage
 from cloud_target.training.doubts import BUDGETS, ask_rate, doubt_of, free_doubts, off_target

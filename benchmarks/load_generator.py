@@ -21,8 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
 from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.options.values import count
 from cloud_target.server.server import TargetServer
 
 VOCABULARY, CONTEXT = 32, 256

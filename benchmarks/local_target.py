@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from shared.errors import INTERRUPTED, TandemError
+from shared.interrupts import interruptible
 
 
 class TargetProcess:
@@ -63,21 +63,11 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
         process.stop()
 
 
-def count(text: str) -> int:
-    """A whole number of 1 or more on a command line."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of 1 or more, not {text!r}")
-    return value
-
-
 def run_main(main: Callable[[], int]) -> int:
     """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C is quiet."""
     try:
-        return main()
+        with interruptible():
+            return main()
     except TandemError as error:
         print(error, file=sys.stderr)
         return error.exit_status

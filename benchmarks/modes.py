@@ -10,8 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.local_target import count, local_target, run_main
+from benchmarks.local_target import local_target, run_main
 from benchmarks.pair import add_pair, prompts_of
+from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
 from edge_client.settings import Settings

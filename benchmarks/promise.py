@@ -27,12 +27,13 @@ from pathlib import Path
 from benchmarks.cells import Cell, Job, cells_of, jobs_of, warnings_of, write_all
 from benchmarks.documents import OPENING, openings
 from benchmarks.files import add_files, write_files
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
 from benchmarks.pair import add_pair, documents_of
 from benchmarks.scenarios import Scenario, Stage, build
 from benchmarks.tables import markdown_table, percent
 from benchmarks.verdicts import Rate, Verdict
 from benchmarks.workers import Workers
+from cloud_target.options.values import count
 from shared.config import Criterion, Mode
 from shared.steering.ledger import most_errors
 from shared.tokenizer import load_tokenizer

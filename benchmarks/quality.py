@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.documents import after, openings
 from benchmarks.files import add_files, write_files
 from benchmarks.gap import closed, gap
-from benchmarks.local_target import count, local_target, run_main
+from benchmarks.local_target import local_target, run_main
 from benchmarks.measures import distinctness, repetition, rouge_l
 from benchmarks.modes import counted, write
 from benchmarks.nearness import Written, regret, same, scores, steps_away
@@ -30,6 +30,7 @@ from benchmarks.verdicts import calls_per_token
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
 from cloud_target.engine.settings import EngineSettings
+from cloud_target.options.values import count
 from cloud_target.training.corpus import read_documents
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge

@@ -29,7 +29,7 @@ from benchmarks.documents import OPENING, openings
 from benchmarks.files import add_files, write_files
 from benchmarks.kinds import unseen_kinds
 from benchmarks.lives import Kinds, Life, Written
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
 from benchmarks.modes import Run, counted
 from benchmarks.pair import add_pair, documents_of
 from benchmarks.promise import with_error, worst_of
@@ -37,6 +37,7 @@ from benchmarks.prompts import DIALOGUES, STORIES
 from benchmarks.tables import markdown_table, percent
 from benchmarks.verdicts import SETTLED, Rate, Verdict, rate, worst
 from benchmarks.workers import Workers
+from cloud_target.options.values import count
 from edge_client.settings import SPRINT_WINDOW, Settings
 from shared.config import Criterion, Mode
 from shared.steering.ledger import most_errors

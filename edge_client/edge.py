@@ -40,7 +40,7 @@ class Edge:
     """Writes texts on this device, and has a target judge what the draft's verifier doubts; a context manager.
 
     Several texts may be written at once, from several threads: each has its own cache and its own session, and those
-    under the same promise (criterion, budget, sampling, target) teach it together.
+    under the same promise (criterion, budget, coupling, target) teach it together.
 
     Args:
         target: "host:port" of `cloud-target serve`; None writes alone, in `local`. The connection is made when the

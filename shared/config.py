@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -62,7 +61,7 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, convert in _CONVERSIONS.items():
             object.__setattr__(self, name, convert(name, getattr(self, name)))
-        if not (math.isfinite(self.temperature) and 0 <= self.temperature <= 10):
+        if not 0 <= self.temperature <= 10:
             sentence = f"temperature must be between 0 and 10, not {self.temperature}"
             raise InputError(sentence, options=("temperature",))
         if not 0 <= self.top_k < 1 << 32:

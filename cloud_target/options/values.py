@@ -10,18 +10,17 @@ from shared.errors import InputError
 
 def count(text: str) -> int:
     """A whole number of 1 or more."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    return _whole(text, 1, None)
 
 
 def port(text: str) -> int:
     """A port to listen on; 0 picks a free one."""
-    value = int(text)
-    if not 0 <= value < 1 << 16:
-        raise ValueError
-    return value
+    return _whole(text, 0, (1 << 16) - 1)
+
+
+def seed(text: str) -> int:
+    """A seed of whatever is random."""
+    return _whole(text, 0, (1 << 32) - 1)
 
 
 def size(text: str) -> int:
@@ -38,5 +37,16 @@ def span(text: str) -> tuple[int, int]:
     return int(first), int(last or first)
 
 
-# argparse names these in "invalid ... value".
+# argparse names this in "invalid ... value".
 span.__name__ = "span A:B"
+
+
+def _whole(text: str, least: int, most: int | None) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least or (most is not None and value > most):
+        which = f"of {least} or more" if most is None else f"from {least} to {most}"
+        raise argparse.ArgumentTypeError(f"must be a whole number {which}, not {text!r}")
+    return value

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from cloud_target.export.choices import DTYPES, KINDS
+from cloud_target.options import values
 from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
 from shared.paths import typed_path, typed_place
 
@@ -81,11 +82,11 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--name", help="of the bundle (default: the draft's)")
     parser.add_argument(
-        "--rows", type=_count, default=ROWS, metavar="N", help="to train on, about (default: %(default)s)"
+        "--rows", type=values.count, default=ROWS, metavar="N", help="to train on, about (default: %(default)s)"
     )
     parser.add_argument(
         "--own-tokens",
-        type=_count,
+        type=values.count,
         default=OWN_TOKENS,
         metavar="N",
         help="that the target writes to train on; for calibration and report it writes 1.8 times as many again "
@@ -99,9 +100,11 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--work", type=typed_path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"
     )
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="of everything random (default: 0)")
+    parser.add_argument("--seed", type=values.seed, default=0, metavar="N", help="of everything random (default: 0)")
     parser.add_argument("--device", default="cpu", help="that the target runs on: cpu, cuda or cuda:1 (default: cpu)")
-    parser.add_argument("--threads", type=_count, metavar="N", help="CPU threads (default: as many as torch takes)")
+    parser.add_argument(
+        "--threads", type=values.count, metavar="N", help="CPU threads (default: as many as torch takes)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -124,17 +127,3 @@ def run(arguments: argparse.Namespace) -> int:
     report = prepare(settings, lambda line: print(line, file=sys.stderr, flush=True))
     print(summary(report, place))
     return 0
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {value}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value < 1 << 32:
-        raise argparse.ArgumentTypeError(f"must be between 0 and 2**32 - 1, not {value}")
-    return value

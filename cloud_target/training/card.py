@@ -70,7 +70,11 @@ on than of any that it will meet. The target read 44.6 M tokens in 53 seconds, t
         --corpus-tokens 12000000 --tokens 90000000 --minutes 1.4 --batch-tokens 16384 --device cuda --out runs/draft
     cloud-target export --draft runs/draft --target runs/target --dtype int8 --name pocket --out runs/pocket
     cloud-target prepare --target runs/target --draft runs/pocket --corpus CORPUS --unseen \\
-        --rows 1200000 --own-tokens 500000 --name pocket --out pocket"""
+        --rows 1200000 --own-tokens 500000 --name pocket --out pocket
+    cloud-target evaluate --target runs/target --draft pocket/draft.onnx --dev DEV --documents 140 \\
+        --json runs/evaluation.json
+    cloud-target train card --target runs/target --draft runs/draft --evaluation runs/evaluation.json \\
+        --report pocket/report.json --out README.md"""
 
 
 def write_card(

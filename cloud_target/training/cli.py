@@ -21,16 +21,16 @@ from cloud_target.training.settings import (
 from shared.paths import typed_place
 
 _EXAMPLES = """\
-A pair from nothing, in order (the pocket pair was made so, on two CPU cores in about two hours):
+A pair from nothing, in order (the card of the embedded pair has the very commands that made it):
 
-  cloud-target train errands --out runs/errands.txt
-  cloud-target train tokenizer stories.txt dialogues.txt --out runs/tokenizer
-  cloud-target train target stories.txt dialogues.txt --tokenizer runs/tokenizer --dev dev.txt --minutes 60 \\
+  cloud-target train errands --out errands.txt
+  cloud-target train tokenizer stories.txt errands.txt --out runs/tokenizer
+  cloud-target train target stories.txt errands.txt --tokenizer runs/tokenizer --dev dev.txt --minutes 60 \\
       --out runs/target
-  cloud-target train own-text stories.txt dialogues.txt --target runs/target --tokens 700000 --out runs/own_draft.npz
-  cloud-target train draft stories.txt dialogues.txt --target runs/target --own-text runs/own_draft.npz --dev dev.txt \\
+  cloud-target train own-text stories.txt errands.txt --target runs/target --tokens 700000 --out runs/own_draft.npz
+  cloud-target train draft stories.txt errands.txt --target runs/target --own-text runs/own_draft.npz --dev dev.txt \\
       --minutes 30 --out runs/draft
-  cloud-target prepare --target runs/target --draft runs/draft --corpus stories.txt dialogues.txt --unseen \\
+  cloud-target prepare --target runs/target --draft runs/draft --corpus stories.txt errands.txt --unseen \\
       --dev dev.txt --dtype int8 --out bundle
 
 For a target that exists already, begin with own-text; for a draft that exists as well, prepare is all you need.

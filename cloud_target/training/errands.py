@@ -22,7 +22,6 @@ _ONES = _listed(
 )
 _TENS = _listed("twenty thirty forty fifty sixty seventy eighty ninety")
 _DAYS = _listed("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-_HOURS = _ONES[1:13]
 _QUARTERS = ((0, "{hour}"), (15, "quarter past {hour}"), (30, "half past {hour}"), (45, "quarter to {next}"))
 _WORDS = _listed(
     "apple bread cake door egg fish garden hat ice jam key lamp moon nest orange pie queen rain ship tree uncle van "

@@ -60,11 +60,12 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         case ["generate", *rest]:
             arguments = rest
     options, unknown = parser.parse_known_args(arguments)
-    if unknown and not any(word.startswith("-") for word in unknown):
+    misspelt = [word for word in unknown if word.startswith("-")]
+    if unknown and not misspelt:
         prompt = " ".join([options.prompt, *unknown])
         parser.error(f'a prompt of several words goes in quotes, as in: edge-client "{prompt}"')
-    if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if misspelt:  # of the other words nobody knows which are their values
+        parser.error(f"unrecognized arguments: {' '.join(misspelt)}")
     if options.learn and options.no_memory:
         parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
     if options.learn and (options.mode != Mode.SPRINT.value or options.budget == 0):
@@ -174,7 +175,7 @@ def generate_parser() -> argparse.ArgumentParser:
         "--learn",
         action="store_true",
         help="sprint: let the audits teach the verifier too; used only while they say that it got better. Worth it for "
-        "a bundle whose verifier was not trained; a trained one gains nothing",
+        "a bundle whose verifier was not trained; a trained one gains little",
     )
     group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
     group = parser.add_argument_group("how tokens are drawn")

@@ -26,8 +26,8 @@ def run(options: argparse.Namespace) -> int:
         "made for": f"{manifest.target_name} ({manifest.target_fingerprint})",
         "tokenizer": f"{manifest.vocabulary} tokens ({manifest.tokenizer_fingerprint})",
         "context": f"{manifest.context} tokens",
-        "draft": f"{draft.layers} layers, hidden size {draft.hidden}, {draft.dtype}, {draft.kind}, "
-        f"{(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
+        "draft": f"{draft.layers} layer{'s' * (draft.layers != 1)}, hidden size {draft.hidden}, {draft.dtype}, "
+        f"{draft.kind}, {(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
         "chat": "by the template of its checkpoint" if manifest.chat else "none: it takes plain prompts only",
     }
     for name, fact in facts.items():

@@ -72,6 +72,9 @@ def test_several_words_get_a_hint(capsys):
     with pytest.raises(SystemExit):
         parse_args(["Once", "--frobnicate"])
     assert "unrecognized arguments: --frobnicate" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse_args(["--frobnicate", "0.1", "Once"])  # the value is read as the prompt, and the prompt as one word more
+    assert "unrecognized arguments: --frobnicate;" in capsys.readouterr().err
 
 
 def test_paths_understand_the_tilde(monkeypatch):

@@ -290,7 +290,14 @@ def test_info(tmp_path, capsys):
     bundle = made_bundle(tmp_path)
     assert cli.main(["info", "--bundle", bundle]) == 0
     out = capsys.readouterr().out
-    for fact in ("fake", "scripted", "512 tokens", "1.5 MB", "chat       by the template of its checkpoint"):
+    for fact in (
+        "fake",
+        "scripted",
+        "512 tokens",
+        "1 layer, hidden size",
+        "1.5 MB",
+        "chat       by the template of its checkpoint",
+    ):
         assert fact in out
     assert cli.main(["info", "--json", "--bundle", bundle]) == 0
     assert json.loads(capsys.readouterr().out)["calibration"][0]["criterion"] == "typical"
