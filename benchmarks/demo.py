@@ -12,6 +12,7 @@ from dataclasses import replace
 from benchmarks.local_target import local_target, run_main
 from benchmarks.modes import LEGEND, compare, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
+from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.console import Console
 from edge_client.edge import Edge
@@ -37,7 +38,7 @@ def show_texts(bundle: Bundle, address: str, settings: Settings, console: Consol
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=96, help="tokens a text (default: %(default)s)")
+    parser.add_argument("--tokens", type=count, default=96, help="tokens a text (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the shown texts (default: %(default)s)")
     parser.add_argument(
         "--color",

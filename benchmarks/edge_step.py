@@ -22,6 +22,7 @@ from onnxruntime import InferenceSession, OrtValue
 from benchmarks.local_target import local_target, run_main
 from benchmarks.pair import add_documents, prompts_of
 from cloud_target.engine.files import POCKET as TARGET
+from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.edge import Edge
@@ -184,8 +185,8 @@ def main() -> int:
     parser.add_argument(
         "--dtype", nargs="+", default=["float32", "int8"], help="of the random drafts (default: float32 int8)"
     )
-    parser.add_argument("--tokens", type=int, default=200, help="tokens a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="over which medians are taken (default: %(default)s)")
+    parser.add_argument("--tokens", type=count, default=200, help="tokens a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=count, default=5, help="over which medians are taken (default: %(default)s)")
     arguments = parser.parse_args()
     parts = [*PARTS, "ratio"] + ["sprint"] * bool(arguments.target)
     print(f"{'µs a token':28}" + "".join(f"{part:>9}" for part in parts))

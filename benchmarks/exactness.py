@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.local_target import TargetProcess, run_main
 from benchmarks.pair import add_pair, prompts_of
 from benchmarks.prompts import EVERY
+from cloud_target.options.values import count
 from edge_client.edge import Edge
 from shared.tokenizer import encode_prompt
 
@@ -51,11 +52,11 @@ def first_difference(a: list[int], b: list[int]) -> int | None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_pair(parser, "instead of those that the target writes")
-    parser.add_argument("--prompts", type=int, default=100, help="different ones (default: %(default)s)")
-    parser.add_argument("--tokens", type=int, default=128, help="most tokens a text (default: %(default)s)")
+    parser.add_argument("--prompts", type=count, default=100, help="different ones (default: %(default)s)")
+    parser.add_argument("--tokens", type=count, default=128, help="most tokens a text (default: %(default)s)")
     parser.add_argument("--temperatures", type=float, nargs="+", default=[0.0, 0.7, 1.0], help="(default: 0 0.7 1)")
     parser.add_argument(
-        "--seeds", type=int, default=2, help="texts a prompt at each temperature (default: %(default)s)"
+        "--seeds", type=count, default=2, help="texts a prompt at each temperature (default: %(default)s)"
     )
     parser.add_argument("--dtype", default="float32", help="of the target (default: %(default)s)")
     parser.add_argument("--kill", action="store_true", help="kill and restart the target in the middle of each text")

@@ -24,6 +24,7 @@ from benchmarks.local_target import run_main
 from benchmarks.tables import markdown_table, provenance
 from benchmarks.watching import Place, Watch, lingering, why_not
 from cloud_target.engine.files import POCKET_DIRECTORY
+from cloud_target.options.values import count
 from edge_client.bundles.pocket import POCKET
 from shared.errors import InputError, TandemError
 
@@ -176,7 +177,7 @@ def _documents(count: int) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0, help="that each process lives, at least (%(default)g)")
-    parser.add_argument("--at-once", type=int, default=4, help="commands (%(default)s)")
+    parser.add_argument("--at-once", type=count, default=4, help="commands (%(default)s)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tandem-quiet-") as root:
         outcomes = watch_all(Path(root), arguments.seconds, at_once=arguments.at_once)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 
+from cloud_target.options.values import count, seed
 from cloud_target.training.settings import (
     CardSettings,
     DraftSettings,
@@ -94,24 +95,24 @@ def _dev(parser: argparse.ArgumentParser, required: bool = False) -> None:
 
 
 def _common(parser: argparse.ArgumentParser, device: bool = True) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default %(default)s)")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: as many as torch takes)")
+    parser.add_argument("--seed", type=seed, default=0, help="of everything random (default %(default)s)")
+    parser.add_argument("--threads", type=count, help="CPU threads (default: as many as torch takes)")
     if device:
         parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default %(default)s)")
 
 
 def _length(parser: argparse.ArgumentParser, tokens: int) -> None:
-    parser.add_argument("--tokens", type=int, default=tokens, help="stop after so many (default %(default)s)")
+    parser.add_argument("--tokens", type=count, default=tokens, help="stop after so many (default %(default)s)")
     parser.add_argument("--minutes", type=float, default=math.inf, help="or after so many minutes (default: no limit)")
 
 
 def _training(parser: argparse.ArgumentParser, tokens: int, batch_tokens: int) -> None:
     _length(parser, tokens)
-    parser.add_argument("--batch-tokens", type=int, default=batch_tokens, help="a step (default %(default)s)")
+    parser.add_argument("--batch-tokens", type=count, default=batch_tokens, help="a step (default %(default)s)")
     parser.add_argument("--peak", type=float, default=3e-3, help="largest learning rate (default %(default)s)")
     for name, text in (("hidden", "width"), ("layers", "number of layers"), ("feed-forward", "feed-forward width")):
-        parser.add_argument(f"--{name}", type=int, help=f"{text} (default: the pocket model's)")
-    parser.add_argument("--kv-heads", type=int, help="key-value heads of 64 dimensions (default: the pocket model's)")
+        parser.add_argument(f"--{name}", type=count, help=f"{text} (default: the pocket model's)")
+    parser.add_argument("--kv-heads", type=count, help="key-value heads of 64 dimensions (default: the pocket model's)")
 
 
 def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
@@ -121,17 +122,17 @@ def _add_tokenizer(steps: argparse._SubParsersAction) -> None:
     )
     _corpus(parser, models=False)
     parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where tokenizer.json goes")
-    parser.add_argument("--vocabulary", type=int, default=4096, help="number of tokens (default %(default)s)")
-    parser.add_argument("--context", type=int, default=1024, help="longest text of the models (default %(default)s)")
+    parser.add_argument("--vocabulary", type=count, default=4096, help="number of tokens (default %(default)s)")
+    parser.add_argument("--context", type=count, default=1024, help="longest text of the models (default %(default)s)")
 
 
 def _add_errands(steps: argparse._SubParsersAction) -> None:
     example = "cloud-target train errands --documents 25000 --out runs/errands.txt"
     text = "write a corpus of made-up dialogues whose answers are either right or wrong"
     parser = _step(steps, "errands", text, example, "errands_command", ErrandsSettings)
-    parser.add_argument("--documents", type=int, default=25_000, help="how many dialogues (default %(default)s)")
+    parser.add_argument("--documents", type=count, default=25_000, help="how many dialogues (default %(default)s)")
     parser.add_argument("--out", required=True, type=typed_place, metavar="FILE", help="where the corpus goes")
-    parser.add_argument("--seed", type=int, default=0, help="of everything random (default %(default)s)")
+    parser.add_argument("--seed", type=seed, default=0, help="of everything random (default %(default)s)")
 
 
 def _add_target(steps: argparse._SubParsersAction) -> None:
@@ -163,8 +164,8 @@ def _add_own_text(steps: argparse._SubParsersAction) -> None:
     _corpus(parser)
     parser.add_argument("--target", required=True, type=typed_place, metavar="DIR", help="the target's checkpoint")
     parser.add_argument("--out", required=True, type=typed_place, metavar="FILE", help="where the texts go (.npz)")
-    parser.add_argument("--run-length", type=int, default=160, help="tokens a text, at most (default %(default)s)")
-    parser.add_argument("--batch", type=int, default=128, help="texts at once (default %(default)s)")
+    parser.add_argument("--run-length", type=count, default=160, help="tokens a text, at most (default %(default)s)")
+    parser.add_argument("--batch", type=count, default=128, help="texts at once (default %(default)s)")
     _length(parser, 700_000)
     _common(parser)
 
@@ -182,7 +183,10 @@ def _add_draft(steps: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where the draft goes")
     parser.add_argument(
-        "--corpus-tokens", type=int, default=2_500_000, help="corpus text to ask the target about (default %(default)s)"
+        "--corpus-tokens",
+        type=count,
+        default=2_500_000,
+        help="corpus text to ask the target about (default %(default)s)",
     )
     _dev(parser, required=True)
     _training(parser, 50_000_000, 4096)
@@ -214,7 +218,7 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--draft", required=True, type=typed_place, metavar="PATH", help="the draft's checkpoint, or its draft.onnx"
     )
-    parser.add_argument("--documents", type=int, default=280, help="of each file, at most (default %(default)s)")
+    parser.add_argument("--documents", type=count, default=280, help="of each file, at most (default %(default)s)")
     parser.add_argument("--json", type=typed_place, metavar="FILE", help="also write the numbers here")
     _dev(parser, required=True)
     _common(parser, device=False)
