@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from edge_client.bundles.pocket import POCKET
+from edge_client.cli.numbers import number, share, whole
 from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Settings
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
@@ -120,7 +121,7 @@ def generate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--chat", action="store_true", help="take the prompt as what a user says, and write the answer")
     parser.add_argument(
         "--max-tokens",
-        type=int,
+        type=whole,
         default=Settings.max_tokens,
         metavar="N",
         help="most tokens to write (default: %(default)s)",
@@ -145,10 +146,10 @@ def generate_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--budget",
-        type=float,
+        type=share,
         default=Settings.budget,
         metavar="SHARE",
-        help="most off-target tokens per token shown: 0.01 is 1 %%; 0 is --mode exact (default: %(default)s)",
+        help="most off-target tokens per token shown: 0.01, or 1%%; 0 is --mode exact (default: %(default)s)",
     )
     group.add_argument(
         "--criterion",
@@ -160,7 +161,7 @@ def generate_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--window",
-        type=int,
+        type=whole,
         metavar="N",
         help=f"sprint: most tokens between two calls (default: {SPRINT_WINDOW}); exact: guesses a call (default: "
         f"{EXACT_WINDOW})",
@@ -180,10 +181,10 @@ def generate_parser() -> argparse.ArgumentParser:
     group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
     group = parser.add_argument_group("how tokens are drawn")
     for option, kind, letter, text in (
-        ("--temperature", float, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
-        ("--top-p", float, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
-        ("--top-k", int, "K", "keep only the K likeliest tokens; 0 keeps all"),
-        ("--seed", int, "N", "seed of the noise that both models share"),
+        ("--temperature", number, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
+        ("--top-p", share, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
+        ("--top-k", whole, "K", "keep only the K likeliest tokens; 0 keeps all"),
+        ("--seed", whole, "N", "seed of the noise that both models share"),
     ):
         default = getattr(Settings, option.strip("-").replace("-", "_"))
         group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (default: %(default)s)")
@@ -205,7 +206,7 @@ def generate_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--timeout",
-        type=float,
+        type=number,
         metavar="SECONDS",
         help="give up when the target has not answered for so long (default: 3 where it was never reached, "
         f"{Retry.total:.0f} in the middle of a text)",
