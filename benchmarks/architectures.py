@@ -342,6 +342,7 @@ ARCHITECTURES = [
     ),
     Architecture("BERT as a decoder", "BertLMHeadModel", "BertConfig", {"is_decoder": True}),
     Architecture("BERT", "BertForMaskedLM", "BertConfig"),
+    Architecture("BigBird", "BigBirdForCausalLM", "BigBirdConfig", {"is_decoder": True, "block_size": 16}),
     Architecture("T5 (encoder-decoder)", "T5ForConditionalGeneration", "T5Config", _T5),
     Architecture(
         "BART (encoder-decoder)",

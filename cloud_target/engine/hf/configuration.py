@@ -19,6 +19,8 @@ from cloud_target.engine.hf.quantised import check_quantised
 from cloud_target.engine.hf.rope import flatten_rope, misread_rope
 from shared.errors import InputError
 
+# Where a file says of each layer which window it has, transformers 4 writes the rule behind it as well.
+_LAYERS, _RULE = "layer_types", "_sliding_window_pattern"
 # Keys that transformers 5 calls otherwise than transformers 4.
 _RENAMED = {"num_local_experts": "num_experts"}
 
@@ -66,6 +68,8 @@ def _understood(raw: dict[str, Any], kind: type[PretrainedConfig], source: str) 
     for new, old in _RENAMED.items():
         if new in raw and old not in raw and is_known(old, kind) and not is_known(new, kind):
             raw[old] = raw.pop(new)
+    if raw.get(_LAYERS) and is_known(_LAYERS, kind):
+        raw.pop(_RULE, None)
     nested: dict[str, Any] = getattr(kind, "sub_configs", {}) or {}
     for key, value in raw.items():
         if isinstance(value, dict) and inspect.isclass(nested.get(key)) and hasattr(nested[key], "attribute_map"):

@@ -10,6 +10,8 @@ import torch
 import transformers
 from transformers import (
     BartConfig,
+    Cohere2Config,
+    Cohere2ForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPTNeoXConfig,
@@ -73,6 +75,19 @@ def test_notes_and_what_is_off_are_no_reason(tmp_path):
         **{"transformers.js_config": {"dtype": "q4"}},
     )
     assert longest_text(read_configuration(tmp_path)) == 64
+
+
+def test_the_rule_behind_windows_is_no_news_beside_the_windows(tmp_path):
+    """A Cohere 2 as transformers 4 writes it, and one that has the rule alone, under the name that only it writes."""
+    kinds = ["sliding_attention", "sliding_attention", "full_attention"]
+    made = Cohere2ForCausalLM(Cohere2Config(**SIZES, **GROUPED, sliding_window=6, layer_types=kinds))
+    made.save_pretrained(tmp_path)
+    edit(tmp_path, _sliding_window_pattern=4)
+    torch.testing.assert_close(logits(read_model(tmp_path, torch.float32, "eager")), logits(made), atol=1e-4, rtol=0.0)
+    edit(tmp_path, "layer_types")
+    if transformers.__version__ >= "5":
+        with pytest.raises(InputError, match="says _sliding_window_pattern, which transformers"):
+            read_configuration(tmp_path)
 
 
 def test_code_beside_a_checkpoint_is_neither_run_nor_asked_about(tmp_path, monkeypatch):
