@@ -18,12 +18,13 @@ import threading
 from collections.abc import Sequence
 
 from benchmarks.files import add_files, write_files
-from benchmarks.local_target import count, run_main
+from benchmarks.local_target import run_main
 from benchmarks.network.ping import Echo, round_trips
 from benchmarks.network.profiles import PROFILES, Profile
 from benchmarks.network.relay import Relay
 from benchmarks.network.tunnel import Tunnel, why_not
 from benchmarks.tables import markdown_table
+from cloud_target.options.values import count, port
 
 _HEADER = ["link", "over", "meant, ms", "median", "least", "95th per cent", "stands for"]
 
@@ -76,7 +77,7 @@ def main() -> int:
     )
     parser.add_argument("link", nargs="?", choices=PROFILES, help="to stand before a target")
     parser.add_argument("--target", metavar="HOST:PORT", default="127.0.0.1:50051", help="(default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="to listen on (default: a free one)")
+    parser.add_argument("--port", type=port, default=0, help="to listen on (default: a free one)")
     parser.add_argument("--pings", type=count, default=200, help="messages a link (default: %(default)s)")
     add_files(parser)
     options = parser.parse_args()
