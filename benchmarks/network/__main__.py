@@ -24,7 +24,8 @@ from benchmarks.network.profiles import PROFILES, Profile
 from benchmarks.network.relay import Relay
 from benchmarks.network.tunnel import Tunnel, why_not
 from benchmarks.tables import markdown_table
-from cloud_target.options.values import count, port
+from cloud_target.options import values
+from shared.addresses import parse_address
 
 _HEADER = ["link", "over", "meant, ms", "median", "least", "95th per cent", "stands for"]
 
@@ -32,8 +33,7 @@ _HEADER = ["link", "over", "meant, ms", "median", "least", "95th per cent", "sta
 def through_relay(profile: Profile, pings: int) -> list[float]:
     """Round trips over TCP through the relay, seconds."""
     with Echo("127.0.0.1") as echo, Relay(profile, f"127.0.0.1:{echo.port}") as relay:
-        host, _, port = relay.address.rpartition(":")
-        return round_trips(host, int(port), pings)
+        return round_trips(*parse_address(relay.address), pings)
 
 
 def through_tunnel(profile: Profile, pings: int) -> list[float]:
@@ -77,8 +77,8 @@ def main() -> int:
     )
     parser.add_argument("link", nargs="?", choices=PROFILES, help="to stand before a target")
     parser.add_argument("--target", metavar="HOST:PORT", default="127.0.0.1:50051", help="(default: %(default)s)")
-    parser.add_argument("--port", type=port, default=0, help="to listen on (default: a free one)")
-    parser.add_argument("--pings", type=count, default=200, help="messages a link (default: %(default)s)")
+    parser.add_argument("--port", type=values.port, default=0, help="to listen on (default: a free one)")
+    parser.add_argument("--pings", type=values.count, default=200, help="messages a link (default: %(default)s)")
     add_files(parser)
     options = parser.parse_args()
     if options.link:

@@ -25,15 +25,13 @@ class Stalls:
     def __init__(self, every: float, length: float, seed: int) -> None:
         self._every, self._length = every, length
         self._random = random.Random(f"stalls {seed}")
-        self._begin = self._end = 0.0
-        self._known: float | None = None
+        self._begin = self._end = -math.inf  # of the stall that comes next, or that lasts
 
     def passes(self, due: float) -> float:
         """When something gets through that would at `due`. Times may be asked for in any order within one stall."""
         if not self._every:
             return due
-        if self._known is None:
-            self._known = due
+        if self._end == -math.inf:
             self._next(due)
         while due >= self._end:
             self._next(self._end)

@@ -18,6 +18,7 @@ from typing import Self
 from benchmarks.network.one_way import OneWay, both_ways
 from benchmarks.network.profiles import Profile
 from shared.addresses import parse_address
+from shared.errors import InputError
 
 _CHUNK = 16 * 1024
 _UNDER_WAY = 1024  # chunks, of one direction
@@ -31,6 +32,9 @@ class Relay:
         target: host:port.
         port: to listen on; 0 for a free one.
 
+    Raises:
+        InputError: the target is no address, or the port cannot be had.
+
     Attributes:
         address: host:port for the device.
     """
@@ -39,7 +43,13 @@ class Relay:
         self._profile, self._seed = profile, seed
         self._target = parse_address(target)
         self._family = socket.AF_INET6 if ":" in self._target[0] else socket.AF_INET
-        self._server = socket.create_server(("127.0.0.1", port))
+        try:
+            self._server = socket.create_server(("127.0.0.1", port))
+        except OSError as error:
+            sentence = (
+                f"cannot listen on 127.0.0.1:{port} ({error.strerror or error}); give another port, or 0 for a free one"
+            )
+            raise InputError(sentence, options=("port",)) from error
         self._server.setblocking(False)
         self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
         self._connections: set[asyncio.Task[None]] = set()

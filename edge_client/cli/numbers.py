@@ -24,9 +24,7 @@ def whole(text: str) -> int:
 def share(text: str) -> float:
     """A number, or so many per cent: "0.01" is "1%"."""
     bare = text.strip()
-    if not bare.endswith("%"):
-        return number(text)
     try:
-        return float(bare[:-1]) / 100
+        return float(bare[:-1]) / 100 if bare.endswith("%") else float(bare)
     except ValueError:
         raise argparse.ArgumentTypeError(f"must be a number, or per cent such as 1%, not {text!r}") from None

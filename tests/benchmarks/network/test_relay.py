@@ -7,9 +7,12 @@ import socket
 import threading
 import time
 
+import pytest
+
 from benchmarks.network.ping import Echo, round_trips
 from benchmarks.network.profiles import PROFILES, Profile
 from benchmarks.network.relay import Relay
+from shared.errors import InputError
 
 SLOW = Profile("slow", 0.04, "a link of the test")
 
@@ -74,6 +77,13 @@ def test_a_target_that_is_not_there_is_a_connection_that_ends() -> None:
         port = taken.getsockname()[1]
     with Relay(PROFILES["none"], f"127.0.0.1:{port}") as relay, connect(relay) as client:
         assert has_ended(client)
+
+
+def test_a_port_that_is_taken_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1:{port} .*; give another port"):
+            Relay(SLOW, "127.0.0.1:1", port)
 
 
 def test_the_threads_go_with_it() -> None:

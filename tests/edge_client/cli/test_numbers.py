@@ -22,7 +22,7 @@ def test_a_share_is_a_number_or_per_cent(text, value):
     [
         (number, "warm", "must be a number, not 'warm'"),
         (whole, "1.5", "must be a whole number, not '1.5'"),
-        (share, "little", "must be a number, not 'little'"),
+        (share, "little", "must be a number, or per cent such as 1%, not 'little'"),
         (share, "some %", "must be a number, or per cent such as 1%, not 'some %'"),
     ],
 )
