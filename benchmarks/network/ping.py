@@ -40,8 +40,8 @@ class Echo:
 
     @staticmethod
     def _answer(connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with contextlib.suppress(OSError), connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             while data := connection.recv(4096):
                 connection.sendall(data)
 

@@ -63,7 +63,7 @@ class Relay:
         asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result()
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._accepting.cancel)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -73,22 +73,21 @@ class Relay:
         self.close()
 
     def _run(self) -> None:
-        self._accepting = self._loop.create_task(self._accept())
-        with contextlib.suppress(asyncio.CancelledError):
-            self._loop.run_until_complete(self._accepting)
+        self._loop.add_reader(self._server, self._accept)
+        self._loop.run_forever()
+        self._loop.remove_reader(self._server)
+        self._server.close()
+        self._loop.run_until_complete(self._cut())
         self._loop.close()
 
-    async def _accept(self) -> None:
-        with self._server:
-            try:
-                while True:
-                    device, _ = await self._loop.sock_accept(self._server)
-                    task = self._loop.create_task(self._serve(device))
-                    self._connections.add(task)
-                    task.add_done_callback(self._connections.discard)
-                    task.add_done_callback(partial(_close, device))
-            finally:
-                await self._cut()
+    def _accept(self) -> None:
+        # Not awaited: a connection that came just when the waiting was cancelled would belong to nobody.
+        with contextlib.suppress(OSError):
+            device, _ = self._server.accept()
+            task = self._loop.create_task(self._serve(device))
+            self._connections.add(task)
+            task.add_done_callback(self._connections.discard)
+            task.add_done_callback(partial(_close, device))
 
     async def _cut(self) -> None:
         ending = list(self._connections)
