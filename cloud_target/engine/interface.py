@@ -7,7 +7,7 @@ lengths, which is what batching needs.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -35,6 +35,8 @@ class Feed:
         coupling: with `RESIDUAL`, tokens that come with a `q` are judged by the paper's rule.
         q: the draft's distribution at each of the last ``len(q)`` tokens, in order.
         read: is told how much of the text the slot holds now, tokens, whenever a chunk of the feed has been read.
+        spare: so many tokens at the end are guesses, which a pass without room for them may leave out; the scores are
+            then those of a feed without them.
     """
 
     slot: int
@@ -45,11 +47,21 @@ class Feed:
     coupling: Coupling = Coupling.GUMBEL
     q: tuple[Sparse, ...] = ()
     read: Callable[[int], None] | None = field(default=None, compare=False)
+    spare: int = 0
 
     @property
     def end(self) -> int:
         """Position after the last token."""
         return self.start + len(self.tokens)
+
+    @property
+    def needed(self) -> int:
+        """How many tokens are no guesses."""
+        return len(self.tokens) - self.spare
+
+    def with_guesses(self, count: int) -> Feed:
+        """The same with the first `count` of its guesses only."""
+        return self if count == self.spare else replace(self, tokens=self.tokens[: self.needed + count], spare=count)
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,10 @@ def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
             raise ValueError(f"positions {feed.start} .. {feed.end} are empty or outside a context of {engine.context}")
         if not 0 <= feed.score_from < len(feed.tokens):
             raise ValueError(f"row {feed.score_from} of {len(feed.tokens)} cannot be the first to be scored")
+        if not 0 <= feed.spare < len(feed.tokens) - feed.score_from or (feed.spare and feed.q):
+            raise ValueError(
+                f"{feed.spare} guesses of {len(feed.tokens)} tokens that begin before row {feed.score_from}"
+            )
         if len(feed.q) > len(feed.tokens) - 1 - feed.score_from:
             raise ValueError(f"{len(feed.q)} distributions of the draft for fewer scored tokens")
         if not 0 <= min(feed.tokens) <= max(feed.tokens) < engine.description.vocabulary:

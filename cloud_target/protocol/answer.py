@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from itertools import takewhile
 
+import numpy as np
+
 from cloud_target.engine.interface import Feed, Scores
+from cloud_target.protocol.guesses import Guesses
 from cloud_target.protocol.requests import Request
 from cloud_target.sessions.session import Session
 from shared.wire import codec
@@ -20,14 +23,18 @@ from shared.wire.v1 import target_pb2 as wire
 Step = Feed | wire.DecodeResponse
 Answer = Generator[Step, Scores | None, None]
 
+# Guesses that one pass judges, at most: of a longer line hardly ever all stand.
+MOST_JUDGED = 8
 
-def answer(session: Session, request: Request, context: int) -> Answer:
+
+def answer(session: Session, request: Request, context: int, guesses: Guesses) -> Answer:
     """Answer one request.
 
     Args:
         session: whose text it builds on; changed as the answer proceeds.
         request: already checked.
         context: longest text in tokens.
+        guesses: what the edge thinks will be written; looked at before every pass in which the target writes on.
 
     Yields:
         `Feed` (send its `Scores` back in) and `DecodeResponse`: a stale or a resync, or a verdict and then, if
@@ -41,7 +48,8 @@ def answer(session: Session, request: Request, context: int) -> Answer:
         return
     goes_on = yield from _judge(session, request, context)
     if request.write_on:
-        yield from _write_on(session, request, min(request.write_on, context - len(session.ids)) if goes_on else 0)
+        allowed = min(request.write_on, context - len(session.ids)) if goes_on else 0
+        yield from _write_on(session, request, allowed, guesses)
 
 
 def _mismatch(session: Session, request: Request) -> wire.DecodeResponse:
@@ -66,7 +74,7 @@ def _judge(session: Session, request: Request, context: int) -> Generator[Step, 
         session.slot, start, tokens, first_row - start, terms.sampling, terms.coupling, request.q, session.hold
     )
     audited, judged = request.judge_from - request.audit_from, request.tokens[request.judge_from :]
-    stands = sum(1 for _ in takewhile(lambda off: not off, scores.given.off_strict[audited:]))
+    stands = _stands(scores.given.off_strict[audited:])
     end = next((i for i, token in enumerate(judged[:stands]) if token in terms.end_ids), None)
     if end is not None:
         stands = end + 1
@@ -96,8 +104,12 @@ def _verdict(
     return wire.DecodeResponse(request_id=request.request_id, verdict=verdict)
 
 
-def _write_on(session: Session, request: Request, allowed: int) -> Generator[Step, Scores, None]:
-    """One token a pass, each read from the one before it; at least one message, so that the edge learns of the end."""
+def _write_on(session: Session, request: Request, allowed: int, guesses: Guesses) -> Generator[Step, Scores, None]:
+    """A message a pass, with its tokens; at least one, so that the edge learns of the end.
+
+    A pass reads the last token, which gives the next one, and behind it guesses. Those that stand are the target's own
+    tokens and give one more each, so that a pass without guesses writes one token, and no pass writes another text.
+    """
     terms = request.terms
     done = allowed == 0
     if done:
@@ -105,20 +117,30 @@ def _write_on(session: Session, request: Request, allowed: int) -> Generator[Ste
         yield wire.DecodeResponse(request_id=request.request_id, continuation=nothing)
     while not done:
         position = len(session.ids)
-        scores = yield Feed(session.slot, position - 1, (session.ids[-1],), 0, terms.sampling)
-        own = int(scores.own[0])
-        session.rewrite(position, (own,), cached=position)
-        allowed -= 1
-        done = allowed == 0 or own in terms.end_ids
+        # Guesses that stand bring one token more than they are, and need no more room than the text will have.
+        line = guesses.line(position, session.prefix_hash, min(MOST_JUDGED, allowed - 1))
+        tokens = (session.ids[-1], *line)
+        scores = yield Feed(session.slot, position - 1, tokens, 0, terms.sampling, spare=len(line))
+        own = scores.own[: _stands(scores.given.off_strict) + 1].tolist()
+        end = next((i for i, token in enumerate(own) if token in terms.end_ids), None)
+        count = len(own) if end is None else end + 1
+        session.rewrite(position, own[:count], cached=position + count - 1)
+        allowed -= count
+        done = allowed == 0 or end is not None
         continuation = wire.Continuation(
             position=position,
-            tokens=(own,),
-            nll=codec.encode_nll(scores.own_nll),
-            unlikely=codec.encode_bitmap(scores.own_unlikely),
+            tokens=own[:count],
+            nll=codec.encode_nll(scores.own_nll[:count]),
+            unlikely=codec.encode_bitmap(scores.own_unlikely[:count]),
             done=done,
             timing=_timing(scores),
         )
         yield wire.DecodeResponse(request_id=request.request_id, continuation=continuation)
+
+
+def _stands(off_strict: np.ndarray) -> int:
+    """How many of the judged tokens stand: those before the first that is not the target's own."""
+    return sum(1 for _ in takewhile(lambda off: not off, off_strict))
 
 
 def _timing(scores: Scores) -> wire.Timing:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cloud_target.protocol.requests import Limits, Request, Terms, parse_request, parse_terms
+from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.requests import Limits, Request, Terms, parse_guesses, parse_request, parse_terms
 from shared.errors import ProtocolError
 from shared.wire.v1 import target_pb2 as wire
 
@@ -12,23 +13,43 @@ class RequestReader:
 
     Args:
         tenant: who sends them.
+
+    Attributes:
+        guesses: what came with them of what the target may write next.
     """
 
     def __init__(self, tenant: str = "") -> None:
+        self.guesses = Guesses()
         self._tenant = tenant
         self._terms: Terms | None = None
         self._last_id = 0
 
+    def arrived(self, message: wire.DecodeRequest, limits: Limits) -> bool:
+        """Look at a message as soon as it comes: guesses are known from then on, whatever is at work.
+
+        Returns:
+            Whether it is a request that wants an answer: `read` it in its turn.
+
+        Raises:
+            ProtocolError: an id that does not grow, or guesses that the contract does not allow.
+        """
+        if message.request_id <= self._last_id:
+            raise ProtocolError("request ids count from 1 and must grow within a stream")
+        is_first, self._last_id = self._last_id == 0, message.request_id
+        if not message.HasField("guesses"):
+            return True
+        if is_first:
+            raise ProtocolError("the first request of a stream has no guesses; send them after one with the session")
+        self.guesses.add(parse_guesses(message, limits))
+        return False
+
     def read(self, message: wire.DecodeRequest, limits: Limits) -> Request:
-        """The next request of the stream, checked.
+        """The next request of the stream that wants an answer, checked.
 
         Raises:
             ContextLengthError: the text would be longer than the context.
             ProtocolError, InputError: any other rule of the contract broken; the sentence names it.
         """
-        if message.request_id <= self._last_id:
-            raise ProtocolError("request ids count from 1 and must grow within a stream")
-        self._last_id = message.request_id
         if self._terms is None:
             self._terms = parse_terms(message, limits, self._tenant)
         elif message.HasField("session"):

@@ -11,6 +11,7 @@ from cloud_target.sessions.session import session_key
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
 from shared.wire import codec
+from shared.wire.guesses import GuessTree, decode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -155,6 +156,22 @@ def parse_request(message: wire.DecodeRequest, terms: Terms, limits: Limits) -> 
         _parse_q(message, terms, tokens[judge_from:], limits),
         terms,
     )
+
+
+def parse_guesses(message: wire.DecodeRequest, limits: Limits) -> GuessTree:
+    """The guesses of a request that has some.
+
+    Raises:
+        ProtocolError: a rule of the contract broken; the sentence names it.
+    """
+    if {field.name for field, _ in message.ListFields()} - {"request_id", "guesses"}:
+        raise ProtocolError("a request with guesses has nothing else but its id; send the rest in another one")
+    tree = decode_guesses(message.guesses, limits.vocabulary)
+    if tree.position > limits.context:
+        raise ProtocolError(
+            f"guesses at position {tree.position} are outside the target's context of {limits.context}; send none there"
+        )
+    return tree
 
 
 def _parse_q(message: wire.DecodeRequest, terms: Terms, judged: tuple[int, ...], limits: Limits) -> tuple[Sparse, ...]:

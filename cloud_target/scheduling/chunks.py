@@ -29,16 +29,21 @@ class ChunkedFeed:
 
     @property
     def left(self) -> int:
-        """How many tokens the rest takes."""
-        return len(self.feed.tokens) - self._begin
+        """How many tokens the rest takes, without guesses."""
+        return self.feed.needed - self._begin
+
+    @property
+    def done(self) -> bool:
+        """Whether all of it has been read."""
+        return self.read >= self.feed.needed
 
     @property
     def _begin(self) -> int:
         return self.read - (self.read > self.feed.score_from)
 
     def next(self, most: int) -> Feed:
-        """The next chunk, of at most `most` tokens, 2 or more."""
-        feed, begin, count = self.feed, self._begin, len(self.feed.tokens)
+        """The next chunk, of at most `most` tokens, 2 or more; guesses come with a feed that is read as a whole."""
+        feed, begin, count = self.feed, self._begin, self.feed.needed
         end = min(begin + most, count)
         if (begin, end) == (0, count):
             return feed
@@ -46,13 +51,13 @@ class ChunkedFeed:
         first_q = count - len(feed.q)
         q = tuple(feed.q[i - first_q] for i in range(max(score_from + 1, first_q), end))
         return replace(
-            feed, start=feed.start + begin, tokens=feed.tokens[begin:end], score_from=score_from - begin, q=q
+            feed, start=feed.start + begin, tokens=feed.tokens[begin:end], score_from=score_from - begin, q=q, spare=0
         )
 
     def add(self, chunk: Feed, scores: Scores) -> None:
         """Take note of what `chunk` gave."""
         self.read = chunk.end - self.feed.start
-        if self.read == len(self.feed.tokens):
+        if self.done:
             self._scores.append(scores)
         elif rows := len(scores.own) - 1:  # the last row waits for the token after it
             own = scores.own[:rows], scores.own_nll[:rows], scores.own_unlikely[:rows]

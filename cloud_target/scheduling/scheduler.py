@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.scheduling.chunks import ChunkedFeed
+from cloud_target.scheduling.guesses import share_out
 from cloud_target.scheduling.interface import STOPPING
 from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.settings import SchedulerSettings
@@ -186,11 +187,13 @@ class Scheduler:
                     if job.on_begin is not None:
                         job.on_begin()
                 batch.append((job, job.chunked.next(room)))
-                room -= len(batch[-1][1].tokens)
+                room -= batch[-1][1].needed
                 self._read_chunk = queue is self._long
                 if queue is self._short:
                     self._short_at = now
-        return batch
+        # Guesses in every pass must delay a short feed that comes meanwhile no more than prompts do: by half a chunk.
+        feeds = share_out([feed for _, feed in batch], self._chunk // 2)
+        return [(job, feed) for (job, _), feed in zip(batch, feeds, strict=True)]
 
     def _pass(
         self, feeds: Sequence[Feed], changes: Sequence[tuple], loop: asyncio.AbstractEventLoop
@@ -243,7 +246,7 @@ class Scheduler:
             job.chunked.add(chunk, result)
             if chunk.read is not None:
                 chunk.read(chunk.end)
-            if job.chunked.read == len(job.chunked.feed.tokens):
+            if job.chunked.done:
                 job.future.set_result(job.scores())
             else:
                 self._queue(job).add_first(job.tenant, job)

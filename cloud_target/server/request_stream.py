@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloud_target.scheduling.interface import STOPPING
-from shared.errors import ProtocolError, TargetUnavailable
+from shared.errors import ProtocolError, TandemError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 # Requests that may wait, and their bytes. Beyond that the client is not read from, until its own flow control stops it.
@@ -30,19 +30,25 @@ class Arrival:
 
 
 class RequestStream:
-    """A queue of requests that knows when it ends and when the server wants to stop."""
+    """A queue of requests that knows when it ends and when the server wants to stop.
 
-    def __init__(self) -> None:
+    Args:
+        arrived: looks at each request as soon as it comes, and says whether it is to be answered in its turn.
+    """
+
+    def __init__(self, arrived: Callable[[wire.DecodeRequest], bool]) -> None:
+        self._arrived = arrived
         self._waiting: deque[Arrival] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
-        self._ended = self._closing = self._garbled = False
+        self._ended = self._closing = False
+        self._refused: TandemError | None = None
 
     @property
     def pending(self) -> bool:
         """Whether something newer than the request at work is here: what is unfinished of that one is not wanted."""
-        return bool(self._waiting) or self._closing
+        return bool(self._waiting) or self._closing or self._refused is not None
 
     @asynccontextmanager
     async def reading(self, requests: AsyncIterable[wire.DecodeRequest]) -> AsyncIterator[None]:
@@ -58,14 +64,18 @@ class RequestStream:
             async for request in requests:
                 if self._closing:
                     return  # whoever sent it will hear that the server stops, and send it again elsewhere
+                if not self._arrived(request):
+                    continue
                 self._bytes += request.ByteSize()
                 self._waiting.append(Arrival(request, perf_counter()))
                 self._changed.set()
                 while len(self._waiting) >= READ_AHEAD or self._bytes >= READ_AHEAD_BYTES:
                     self._taken.clear()
                     await self._taken.wait()
+        except TandemError as error:
+            self._refused = error
         except DecodeError:
-            self._garbled = True
+            self._refused = ProtocolError("a request could not be read; both sides must run the same version of Tandem")
         except (grpc.aio.BaseError, grpc.RpcError):
             pass  # the edge is gone; its requests end here
         finally:
@@ -77,7 +87,7 @@ class RequestStream:
 
         Raises:
             TargetUnavailable: the server stops, and what had come before is answered.
-            ProtocolError: what came is no request.
+            ProtocolError: what came is no request, or was refused as soon as it came.
         """
         while True:
             if self._waiting:
@@ -87,8 +97,8 @@ class RequestStream:
                 return arrival
             if self._closing:
                 raise TargetUnavailable(STOPPING)
-            if self._garbled:
-                raise ProtocolError("a request could not be read; both sides must run the same version of Tandem")
+            if self._refused is not None:
+                raise self._refused
             if self._ended:
                 return None
             self._changed.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from time import monotonic
 
 import grpc
@@ -15,6 +15,7 @@ from cloud_target.access.tokens import TokenFile
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.protocol.answer import Step, answer
 from cloud_target.protocol.describe import describe
+from cloud_target.protocol.guesses import Guesses
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
@@ -75,10 +76,11 @@ class TargetServicer(TargetServiceServicer):
             return wire.ReleaseResponse()
 
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
-        stream, counted = RequestStream(), False
-        async with self._call(context) as caller, self._open(stream, requests, caller):
+        counted = False
+        async with self._call(context) as caller:
             reader = RequestReader(caller.tenant)
-            with ExitStack() as session:
+            stream = RequestStream(lambda message: reader.arrived(message, self._limits(caller)))
+            async with self._open(stream, requests, caller), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
                     limits = self._limits(caller)
                     request = reader.read(arrival.message, limits)
@@ -87,12 +89,13 @@ class TargetServicer(TargetServiceServicer):
                         counted = True
                     self._admission.check(caller)
                     with Tally(request, caller.usage, self._observer, arrival.time) as tally:
-                        await self._answer(request, limits, stream, tally, caller, context)
+                        await self._answer(request, limits, reader.guesses, stream, tally, caller, context)
 
     async def _answer(
         self,
         request: Request,
         limits: Limits,
+        guesses: Guesses,
         stream: RequestStream,
         tally: Tally,
         caller: Caller,
@@ -114,7 +117,7 @@ class TargetServicer(TargetServiceServicer):
                 seen = now
 
         async with self._leases.take(request, limits.context) as lease:
-            with closing(answer(lease.session, request, limits.context)) as steps:
+            with closing(answer(lease.session, request, limits.context, guesses)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     step = steps.send(await submit(step))
@@ -123,6 +126,8 @@ class TargetServicer(TargetServiceServicer):
                     feed, scores = next(steps, None), None
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
+                        # Nor does it wait for guesses: where the link is short against a pass, that could be worth it,
+                        # and here would be the place.
                         with suppress(TargetUnavailable, AccessDenied):
                             check()
                             scores = submit(feed)
@@ -135,7 +140,9 @@ class TargetServicer(TargetServiceServicer):
                                     return
                                 check()
                                 scores = submit(feed)
-                            feed = steps.send(await scores)
+                            found = await scores
+                            tally.judged(len(found.own) - (feed.needed - feed.score_from))
+                            feed = steps.send(found)
                     finally:
                         if scores is not None:
                             scores.cancel()  # or, if it has failed, keeps asyncio from logging what nobody waits for

@@ -24,18 +24,23 @@ class Tally:
         self._observer = observer
         self._arrived = arrived
         self._kind = ""
-        self._written = 0
+        self._written = self._judged = self._stood = 0
         self._has_begun = False
 
     def begun(self, feed: Feed) -> None:
         """The device begins with a feed: it costs its tokens now, whether or not anybody waits for the answer.
 
         What the slot held already of the request's tokens costs as if it were read. So do those of an earlier request
-        that was given up before it was read: this one reads them.
+        that was given up before it was read: this one reads them. Guesses cost nothing until they stand, so that a
+        text costs the same with them as without.
         """
-        read = len(feed.tokens) if self._has_begun else max(len(feed.tokens), len(self._request.tokens))
+        read = feed.needed if self._has_begun else max(feed.needed, len(self._request.tokens))
         self._has_begun = True
         self._usage.spend(read)
+
+    def judged(self, guesses: int) -> None:
+        """A pass in which the target wrote on has judged so many guesses."""
+        self._judged += guesses
 
     def count(self, answer: wire.DecodeResponse) -> None:
         """This is about to be sent. Answers that took no work (stale, resync) cost the tenant nothing."""
@@ -44,7 +49,10 @@ class Tally:
             written = int(answer.verdict.HasField("token"))
             self._usage.spend(written)
         else:
-            written = len(answer.continuation.tokens)  # paid for as it was begun: a feed of one token
+            written = len(answer.continuation.tokens)
+            more = max(written - 1, 0)  # the first was paid for as it was begun: a feed of one token
+            self._usage.spend(more)
+            self._stood += more
         self._written += written
 
     def check(self) -> None:
@@ -63,3 +71,5 @@ class Tally:
             seconds = perf_counter() - self._arrived
             read = len(self._request.tokens)
             self._observer.answered(self._usage.tenant, self._kind, read, self._written, seconds)
+            if self._judged:
+                self._observer.guessed(self._usage.tenant, self._judged, self._stood)

@@ -30,6 +30,11 @@ class Session:
         self.cached = self.allocated = 0
         self._hashes = array("Q", [0])
 
+    @property
+    def prefix_hash(self) -> int:
+        """The hash of all of the text that is known."""
+        return self._hashes[-1]
+
     def matches(self, position: int, prefix_hash: int) -> bool:
         """Whether the text is known up to `position` and hashes to `prefix_hash` there."""
         return position <= len(self.ids) and self._hashes[position] == prefix_hash

@@ -70,6 +70,10 @@ METRICS = {
     "evicted": Metric(Counter, "tandem_evictions", "Idle sessions that lost their cache to others"),
     "read": Metric(Counter, "tandem_tokens_read", "Tokens that came with answered requests, by tenant", "tenant"),
     "written": Metric(Counter, "tandem_tokens_written", "Tokens that the target wrote, by tenant", "tenant"),
+    "judged": Metric(
+        Counter, "tandem_guesses_judged", "Guesses that the target judged as it wrote on, by tenant", "tenant"
+    ),
+    "stood": Metric(Counter, "tandem_guesses_stood", "Guesses that saved the target a pass, by tenant", "tenant"),
     "refused": Metric(Counter, "tandem_refusals", "Calls that ended with an error, by its reason", "reason"),
     "streams": Metric(Gauge, "tandem_streams", "Open Decode streams, by tenant", "tenant"),
 }
@@ -141,8 +145,8 @@ class Metrics(Observer):
         most = self.limits.most_values
         self._answer = _Labelled(_as(Histogram, made["answer"]), most)
         self._streams = _Labelled(_as(Gauge, made["streams"]), most)
-        self._read, self._written, self._refused = (
-            _Labelled(_as(Counter, made[key]), most) for key in ("read", "written", "refused")
+        self._read, self._written, self._judged, self._stood, self._refused = (
+            _Labelled(_as(Counter, made[key]), most) for key in ("read", "written", "judged", "stood", "refused")
         )
         about = Gauge(
             "tandem_build_info",
@@ -177,6 +181,10 @@ class Metrics(Observer):
         self._answer[kind].observe(seconds)
         self._read[tenant].inc(read)
         self._written[tenant].inc(written)
+
+    def guessed(self, tenant: str, judged: int, stood: int) -> None:
+        self._judged[tenant].inc(judged)
+        self._stood[tenant].inc(stood)
 
     def refused(self, tenant: str, reason: str) -> None:
         self._refused[reason].inc()

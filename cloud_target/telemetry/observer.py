@@ -31,6 +31,9 @@ class Observer:
             seconds: from its arrival to its last answer.
         """
 
+    def guessed(self, tenant: str, judged: int, stood: int) -> None:
+        """While one request was answered, so many guesses were judged, and so many of them saved a pass each."""
+
     def refused(self, tenant: str, reason: str) -> None:
         """A call ended with an error; its machine-readable reason (shared/errors.py)."""
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.protocol.answer import answer
 from cloud_target.protocol.begin import begin
+from cloud_target.protocol.guesses import Guesses
 from cloud_target.protocol.requests import Request
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
@@ -19,9 +20,14 @@ from shared.wire.v1 import target_pb2 as wire
 Responses = Generator[wire.DecodeResponse, None, None]
 
 
-def drive(session: Session, request: Request, engine: Engine) -> Responses:
-    """The responses to one request on a session that was taken for it; close the generator to cut the answer short."""
-    with closing(answer(session, request, engine.context)) as steps:
+def drive(session: Session, request: Request, engine: Engine, guesses: Guesses | None = None) -> Responses:
+    """The responses to one request on a session that was taken for it; close the generator to cut the answer short.
+
+    Args:
+        guesses: of the stream; may grow between any two answers.
+    """
+    guesses = Guesses() if guesses is None else guesses
+    with closing(answer(session, request, engine.context, guesses)) as steps:
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Feed):
@@ -32,15 +38,18 @@ def drive(session: Session, request: Request, engine: Engine) -> Responses:
                 step = next(steps, None)
 
 
-def serve(table: SessionTable, request: Request, engine: Engine) -> Responses:
+def serve(table: SessionTable, request: Request, engine: Engine, guesses: Guesses | None = None) -> Responses:
     """The responses to one request, from taking its session to giving it back.
+
+    Args:
+        guesses: as in `drive`.
 
     Raises:
         TargetBusy: there is no room now.
     """
     session = begin(table, request, engine.context)
     try:
-        yield from drive(session, request, engine)
+        yield from drive(session, request, engine, guesses)
     finally:
         table.put_back(request.terms.key)
         table.check_integrity()

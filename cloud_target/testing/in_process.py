@@ -10,6 +10,7 @@ from threading import RLock
 
 from cloud_target.engine.interface import Engine
 from cloud_target.protocol.describe import describe
+from cloud_target.protocol.guesses import Guesses
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.sessions.session import session_key
@@ -71,13 +72,13 @@ class InProcessTarget:
         with self._lock:
             self.table.clear()
 
-    def serve(self, request: Request) -> Iterator[wire.DecodeResponse]:
+    def serve(self, request: Request, guesses: Guesses) -> Iterator[wire.DecodeResponse]:
         """The responses to a request that was read from a stream, which ends an older one's on the same session."""
         with self._lock:
             unfinished, key = self._unfinished, request.terms.key
             if (older := unfinished.pop(key, None)) is not None:
                 older.close()
-            responses = unfinished[key] = serve(self.table, request, self.engine)
+            responses = unfinished[key] = serve(self.table, request, self.engine, guesses)
         try:
             while True:
                 with self._lock:
@@ -100,10 +101,12 @@ class InProcessStream:
         self._reader = RequestReader(_ANYBODY)
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
-        """The responses to one request, one pass at a time as they are asked for.
+        """The responses to one request, one pass at a time as they are asked for; a request with guesses has none.
 
         Raises:
             ProtocolError, InputError: a request that the contract does not allow.
             TargetBusy: there is no room now.
         """
-        yield from self._target.serve(self._reader.read(message, self._target.limits))
+        reader, limits = self._reader, self._target.limits
+        if reader.arrived(message, limits):
+            yield from self._target.serve(reader.read(message, limits), reader.guesses)

@@ -17,6 +17,7 @@ from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
 from shared.wire import codec
+from shared.wire.guesses import decode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -46,6 +47,9 @@ class ScriptedStream:
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
         """See `ServiceStream.answers`."""
+        if message.HasField("guesses"):  # they change no token, so there is nothing to be done about them
+            self._check_guesses(message)
+            return
         if self._terms is None:
             self._terms = _terms(message)
         self._check(message)
@@ -143,6 +147,14 @@ class ScriptedStream:
             )
         if message.position + message.audit_from == 0:
             raise ProtocolError("the first token of a text has nothing before it to be judged from; send a prompt")
+
+    def _check_guesses(self, message: wire.DecodeRequest) -> None:
+        if self._terms is None:
+            raise ProtocolError("the first request of a stream has no guesses; send them after one with the session")
+        if wire.DecodeRequest(request_id=message.request_id, guesses=message.guesses) != message:
+            raise ProtocolError("a request with guesses has nothing else but its id; send the rest in another one")
+        if decode_guesses(message.guesses, self._vocabulary).position > self._context:
+            raise ProtocolError(f"guesses are outside the target's context of {self._context}; send none there")
 
 
 def _audit(rows: list[tuple[bool, bool, float]]) -> wire.Audit:

@@ -18,6 +18,8 @@ class ServiceStream(Protocol):
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
         """Serve one request. Each answer is computed when it is asked for; whoever has enough stops asking.
 
+        A request with guesses has no answers, and may come while those to an older one are computed.
+
         Raises, here or at any answer:
             ProtocolError, InputError: the request breaks a rule of the contract.
             TargetUnavailable: it cannot be served now; with `TargetBusy`, for want of room.
@@ -120,6 +122,7 @@ class LoopbackLink:
         with self._lock:
             self._check()
             while True:
+                self._take_in_guesses()
                 if self._requests:  # a newer request ends what an older one left unfinished
                     self._end_answer()
                     with _as_grpc_would():
@@ -140,6 +143,12 @@ class LoopbackLink:
     def _check(self) -> None:
         if self._closed or self._life != self._service.lives:
             raise LinkBroken("the stream is closed")
+
+    def _take_in_guesses(self) -> None:
+        """Hand on the guesses that are next, which have no answer and end none."""
+        while self._requests and self._requests[0].HasField("guesses"):
+            with _as_grpc_would():
+                deque(self._stream.answers(self._requests.popleft()), maxlen=0)
 
     def _end_answer(self) -> None:
         if isinstance(self._answers, Generator):

@@ -15,8 +15,9 @@ from shared.config import Coupling, Sampling
 from shared.errors import ProtocolError
 from shared.wire.v1 import target_pb2 as wire
 
-# Of the contract in proto/: another number wherever a field, or its absence, means something else than before.
-REVISION = 2
+# Of the contract in proto/: another number wherever a field, or its absence, means something else than before. 3: there
+# are requests with guesses, which a target of before would take for empty requests and refuse.
+REVISION = 3
 SESSION_ID_BYTES = 16
 MAX_END_IDS = 64
 MASS_TOLERANCE = 1e-3

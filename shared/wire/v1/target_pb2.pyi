@@ -65,7 +65,7 @@ class Sampling(_message.Message):
     def __init__(self, seed: _Optional[int] = ..., temperature: _Optional[float] = ..., top_k: _Optional[int] = ..., top_p: _Optional[float] = ..., end_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DecodeRequest(_message.Message):
-    __slots__ = ("session", "request_id", "position", "prefix_hash", "tokens", "audit_from", "judge_from", "write_on", "audit_only", "q")
+    __slots__ = ("session", "request_id", "position", "prefix_hash", "tokens", "audit_from", "judge_from", "write_on", "audit_only", "q", "guesses")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     POSITION_FIELD_NUMBER: _ClassVar[int]
@@ -76,6 +76,7 @@ class DecodeRequest(_message.Message):
     WRITE_ON_FIELD_NUMBER: _ClassVar[int]
     AUDIT_ONLY_FIELD_NUMBER: _ClassVar[int]
     Q_FIELD_NUMBER: _ClassVar[int]
+    GUESSES_FIELD_NUMBER: _ClassVar[int]
     session: Session
     request_id: int
     position: int
@@ -86,7 +87,20 @@ class DecodeRequest(_message.Message):
     write_on: int
     audit_only: bool
     q: _containers.RepeatedCompositeFieldContainer[SparseDistribution]
-    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., request_id: _Optional[int] = ..., position: _Optional[int] = ..., prefix_hash: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., audit_from: _Optional[int] = ..., judge_from: _Optional[int] = ..., write_on: _Optional[int] = ..., audit_only: _Optional[bool] = ..., q: _Optional[_Iterable[_Union[SparseDistribution, _Mapping]]] = ...) -> None: ...
+    guesses: Guesses
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., request_id: _Optional[int] = ..., position: _Optional[int] = ..., prefix_hash: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., audit_from: _Optional[int] = ..., judge_from: _Optional[int] = ..., write_on: _Optional[int] = ..., audit_only: _Optional[bool] = ..., q: _Optional[_Iterable[_Union[SparseDistribution, _Mapping]]] = ..., guesses: _Optional[_Union[Guesses, _Mapping]] = ...) -> None: ...
+
+class Guesses(_message.Message):
+    __slots__ = ("position", "prefix_hash", "tokens", "parents")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_HASH_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PARENTS_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    prefix_hash: int
+    tokens: _containers.RepeatedScalarFieldContainer[int]
+    parents: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, position: _Optional[int] = ..., prefix_hash: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., parents: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class SparseDistribution(_message.Message):
     __slots__ = ("ids", "probabilities")

@@ -64,7 +64,8 @@ class TargetServiceServicer:
     def Decode(self, request_iterator, context):
         """The one call that every mode is made of. A request says: "my text up to `position` hashes to this; here are
         the tokens after it; judge them, and then write on by yourself". Requests of a stream are answered in order;
-        a newer one ends what an older one left unfinished.
+        a newer one ends what an older one left unfinished. Requests with `guesses` are of another kind: they have no
+        answer and end nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

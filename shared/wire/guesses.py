@@ -1,0 +1,63 @@
+"""What the target may write next, as a tree of tokens, and its message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.errors import ProtocolError
+from shared.wire.v1 import target_pb2 as wire
+
+# Of the contract in proto/: nodes of one message.
+MOST_NODES = 256
+# The node that is the text itself.
+TEXT = -1
+
+
+@dataclass(frozen=True)
+class GuessTree:
+    """Tokens that may follow a text, which may itself end in guesses.
+
+    Attributes:
+        position: tokens of the text.
+        prefix_hash: of the text (`shared.prefix_hash`).
+        tokens: the nodes, each after its parent; of those with one parent, the likeliest first.
+        parents: of each node, the index of the one that it follows, or `TEXT`.
+    """
+
+    position: int
+    prefix_hash: int
+    tokens: Sequence[int]
+    parents: Sequence[int]
+
+
+def encode_guesses(tree: GuessTree) -> wire.Guesses:
+    """The tree, of 1 to 256 nodes, as a message: a byte or two a token, and a byte or two a parent if it is no line."""
+    offsets = [node - parent for node, parent in enumerate(tree.parents)]
+    is_line = all(offset == 1 for offset in offsets)
+    return wire.Guesses(
+        position=tree.position, prefix_hash=tree.prefix_hash, tokens=tree.tokens, parents=[] if is_line else offsets
+    )
+
+
+def decode_guesses(message: wire.Guesses, vocabulary: int) -> GuessTree:
+    """The tree of a message.
+
+    Raises:
+        ProtocolError: no nodes, or too many; a token outside the vocabulary; a parent that does not stand before its
+            node.
+    """
+    count, offsets = len(message.tokens), list(message.parents)
+    if not 1 <= count <= MOST_NODES:
+        raise ProtocolError(f"{count} guesses in one request; send 1 to {MOST_NODES}")
+    if max(message.tokens) >= vocabulary:
+        raise ProtocolError(f"a guess is not below the vocabulary of {vocabulary}; check the tokenizer")
+    if not offsets:
+        offsets = [1] * count
+    if len(offsets) != count or not all(1 <= offset <= node + 1 for node, offset in enumerate(offsets)):
+        raise ProtocolError(
+            f"{len(offsets)} parents for {count} guesses; send one for each, counted back from it to a guess before it "
+            "or to the text, or none for a line"
+        )
+    parents = [node - offset for node, offset in enumerate(offsets)]
+    return GuessTree(message.position, message.prefix_hash, tuple(message.tokens), tuple(parents))
