@@ -8,7 +8,6 @@ import logging
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from queue import SimpleQueue
 
 import grpc
 import pytest
@@ -27,6 +26,7 @@ from shared.errors import InputError
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
+from tests.cloud_target.server.streams import Stream, refusal
 
 VOCABULARY, CONTEXT = 6, 200
 SCRIPT = random_script(VOCABULARY)
@@ -71,35 +71,6 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 @pytest.fixture
 def stub(channel: grpc.Channel) -> TargetServiceStub:
     return TargetServiceStub(channel)
-
-
-class Stream:
-    """One Decode call that is fed by hand."""
-
-    def __init__(self, stub: TargetServiceStub) -> None:
-        self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
-        self.call = stub.Decode(iter(self._requests.get, None), timeout=20)
-
-    def send(self, message: wire.DecodeRequest, request_id: int = 1) -> None:
-        message.request_id = request_id
-        if request_id > 1:
-            message.ClearField("session")
-        self._requests.put(message)
-
-    def hear(self) -> wire.DecodeResponse:
-        return next(self.call)
-
-    def end(self) -> list[wire.DecodeResponse]:
-        self._requests.put(None)
-        return list(self.call)
-
-
-def refusal(stub: TargetServiceStub, *messages: wire.DecodeRequest) -> tuple[grpc.StatusCode, str, str]:
-    """Status, reason and sentence with which a stream of these requests ends."""
-    call = stub.Decode(iter(messages), timeout=20)
-    with pytest.raises(grpc.RpcError):
-        list(call)
-    return call.code(), dict(call.trailing_metadata())["tandem-reason"], call.details()
 
 
 def write_alone(stub: TargetServiceStub, count: int = 20) -> list[int]:
