@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.scheduling.chunks import ChunkedFeed
-from cloud_target.scheduling.guesses import share_out
+from cloud_target.scheduling.shares import share_out
 from cloud_target.scheduling.interface import STOPPING
 from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.settings import SchedulerSettings

@@ -35,6 +35,8 @@ def tell_everything(observer: Observer) -> None:
     observer.evicted(2)
     observer.answered("anna", "verdict", 12, 1, 0.02)
     observer.answered("", "continuation", 0, 7, 2.0)
+    observer.guessed("anna", 8, 3)
+    observer.guessed("anna", 8, 1)
     observer.refused("anna", "BUSY")
     observer.streams("anna", 1)
     observer.streams("anna", 1)
@@ -57,6 +59,8 @@ def test_every_event_is_counted(metrics):
     assert sample(metrics, "tandem_answer_seconds_count", kind="continuation") == 1
     assert sample(metrics, "tandem_tokens_read_total", tenant="anna") == 12
     assert sample(metrics, "tandem_tokens_written_total", tenant="anonymous") == 7
+    assert sample(metrics, "tandem_guesses_judged_total", tenant="anna") == 16
+    assert sample(metrics, "tandem_guesses_stood_total", tenant="anna") == 4
     assert sample(metrics, "tandem_refusals_total", reason="BUSY") == 1
     assert sample(metrics, "tandem_streams", tenant="anna") == 1
     about = {"version": "0.1.0", "target": "pocket-target", "fingerprint": "f1", "dtype": "float32"}

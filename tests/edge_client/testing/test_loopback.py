@@ -88,6 +88,36 @@ def test_a_newer_request_ends_the_older_answer():
         link.receive(1.0)
 
 
+def guessing(request_id: int, **fields) -> wire.DecodeRequest:
+    return wire.DecodeRequest(request_id=request_id, guesses=wire.Guesses(tokens=[1, 2]), **fields)
+
+
+def test_guesses_have_no_answer_and_end_none():
+    link = LoopbackTransport(make_target()).open()
+    link.send(asking(write_on=3))
+    link.send(guessing(2))
+    answers = [link.receive(1.0)]
+    for number in (3, 5):
+        link.send(guessing(number))
+        link.send(guessing(number + 1))
+        answers.append(link.receive(1.0))
+    answers.append(link.receive(1.0))
+    assert [answer.request_id for answer in answers] == [1] * 4
+    assert [answer.continuation.position for answer in answers[1:]] == [3, 4, 5]
+    link.send(guessing(7))
+    with pytest.raises(LinkBroken, match="no answer"):
+        link.receive(1.0)
+
+
+def test_it_refuses_guesses_that_are_none():
+    link = LoopbackTransport(make_target()).open()
+    link.send(asking())
+    link.send(guessing(2, write_on=1))
+    assert link.receive(1.0).HasField("verdict")
+    with pytest.raises(TargetRefused, match="nothing else but its id"):
+        link.receive(1.0)
+
+
 def test_it_refuses_in_the_words_of_grpc():
     target, refused = make_target(), asking(session=None)
     sentences = []

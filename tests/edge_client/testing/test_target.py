@@ -173,6 +173,31 @@ def test_it_answers_as_the_real_protocol_does(seed, data):
                     target.release(talk.session_id)
 
 
+def written(stream: ServiceStream, guesses: wire.Guesses, sampling: Sampling, end_ids: tuple[int, ...]) -> list[int]:
+    """What is written after a prompt, with guesses between any two answers."""
+    session, numbers = codec.encode_session(SESSIONS[0], sampling, Coupling.GUMBEL, end_ids), count(2)
+    request = wire.DecodeRequest(
+        session=session, request_id=1, tokens=[1, 2, 3], audit_from=3, judge_from=3, write_on=CONTEXT
+    )
+    text = [1, 2, 3]
+    for answer in stream.answers(request):
+        text += [answer.verdict.token] if answer.HasField("verdict") else answer.continuation.tokens
+        assert not list(stream.answers(wire.DecodeRequest(request_id=next(numbers), guesses=guesses)))
+    return text
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 99), samplings, st.sampled_from([(), (5,)]), st.data())
+def test_guesses_change_no_token_of_either(seed, sampling, end_ids, data):
+    scripted, real = both(seed)
+    expected = written(scripted.stream(), wire.Guesses(tokens=[0]), sampling, end_ids)
+    at, wrong = data.draw(st.integers(1, CONTEXT - 1)), data.draw(st.integers(0, CONTEXT))
+    line = [(token + (i == wrong)) % VOCABULARY for i, token in enumerate(expected[at:])] or [0]
+    guesses = wire.Guesses(position=at, prefix_hash=prefix.extend(0, expected[:at]), tokens=line)
+    for target in (scripted, real):
+        assert written(target.stream(), guesses, sampling, end_ids) == expected
+
+
 def first(**fields) -> wire.DecodeRequest:
     session = codec.encode_session(SESSIONS[0], Sampling(), Coupling.GUMBEL)
     return wire.DecodeRequest(**{"session": session, "request_id": 1, "tokens": [1, 2, 3], "judge_from": 3} | fields)
@@ -192,3 +217,34 @@ def test_what_both_refuse(message, error):
     for target in both(0):
         with pytest.raises(error):
             next(iter(target.stream().answers(message)))
+
+
+@pytest.mark.parametrize(
+    "guesses",
+    [
+        {},
+        {"tokens": [VOCABULARY]},
+        {"tokens": [1] * 257},
+        {"tokens": [1, 2], "parents": [1]},
+        {"tokens": [1, 2], "parents": [1, 3]},
+        {"tokens": [1], "position": CONTEXT + 1},
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"write_on": 1}])
+def test_guesses_that_both_refuse(guesses, more):
+    for target in both(0):
+        stream = target.stream()
+        assert len(list(stream.answers(first(audit_from=3)))) == 1
+        with pytest.raises(ProtocolError):
+            list(stream.answers(wire.DecodeRequest(request_id=2, guesses=wire.Guesses(**guesses), **more)))
+
+
+def test_both_refuse_guesses_that_come_first_or_not_alone():
+    guesses = wire.Guesses(tokens=[1])
+    for target in both(0):
+        with pytest.raises(ProtocolError, match="first request of a stream has no guesses"):
+            list(target.stream().answers(wire.DecodeRequest(request_id=1, guesses=guesses)))
+        stream = target.stream()
+        assert len(list(stream.answers(first(audit_from=3)))) == 1
+        with pytest.raises(ProtocolError, match="nothing else but its id"):
+            list(stream.answers(wire.DecodeRequest(request_id=2, guesses=guesses, tokens=[1])))

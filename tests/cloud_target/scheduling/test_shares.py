@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.interface import Feed
 from cloud_target.engine.scripted import ScriptedEngine
-from cloud_target.scheduling.guesses import share_out
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.scheduling.shares import share_out
 from tests.cloud_target.scheduling.gated import CONTEXT, SCRIPT, VOCABULARY, Gated, a_feed, occupied, run
 
 sizes = st.lists(st.tuples(st.integers(1, 5), st.integers(0, 8)), min_size=1, max_size=20)
