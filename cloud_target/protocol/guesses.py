@@ -11,7 +11,7 @@ from collections import OrderedDict
 from shared import prefix_hash as prefix
 from shared.wire.guesses import TEXT, GuessTree
 
-# A tree of one message has room; what is older than the last few hundred guesses was most likely about another text.
+# Two of the largest trees. What was sent before them was most likely about a text that has come out otherwise.
 MOST_KEPT = 512
 
 
@@ -19,7 +19,7 @@ class Guesses:
     """The guesses of one stream: for every text, what may follow it, the likeliest first."""
 
     def __init__(self) -> None:
-        # Hash of a text -> its length, and the tokens that may follow it as the keys of a dict; sent last, stands last.
+        # By the hash of a text, the least recently sent first: its length, and what may follow it, the likeliest first.
         self._after: OrderedDict[int, tuple[int, dict[int, None]]] = OrderedDict()
         self._count = 0
 

@@ -34,7 +34,7 @@ class FeedScheduler(Protocol):
         itself, so nothing is written twice at once. What was read before is kept.
 
         Args:
-            feed: see `Feed`; of one slot at most one may wait.
+            feed: see `Feed`; of one slot at most one may wait. Its guesses are read as far as the pass has room.
             tenant: who asks; tenants take turns.
             deadline: if the feed has not begun by then, it is dropped; seconds of `time.monotonic`, which is the clock
                 of asyncio's event loops too.

@@ -18,10 +18,10 @@ from dataclasses import replace
 
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.scheduling.chunks import ChunkedFeed
-from cloud_target.scheduling.shares import share_out
 from cloud_target.scheduling.interface import STOPPING
 from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.scheduling.shares import share_out
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
 

@@ -1,4 +1,4 @@
-"""How many guesses a pass judges: as many as cost about nothing, in equal shares."""
+"""How many guesses a pass judges: as many as it has room left for, in equal shares."""
 
 from __future__ import annotations
 
