@@ -164,6 +164,7 @@ class Scheduler:
         the rest of that chunk and not for another one.
         """
         batch: list[tuple[_Job, Feed]] = []
+        long = 0
         now, had_chunk, self._read_chunk = time.monotonic(), self._read_chunk, False
         # Where short feeds come and go, the next one may be here any moment.
         chunk = self._chunk if now - self._short_at > self._settings.calm else max(self._chunk // 2, 2)
@@ -191,8 +192,10 @@ class Scheduler:
                 self._read_chunk = queue is self._long
                 if queue is self._short:
                     self._short_at = now
-        # Guesses in every pass must delay a short feed that comes meanwhile no more than prompts do: by half a chunk.
-        feeds = share_out([feed for _, feed in batch], self._chunk // 2)
+                else:
+                    long += batch[-1][1].needed
+        # Guesses delay a short feed that comes meanwhile no more than prompts do: together they are one chunk at most.
+        feeds = share_out([feed for _, feed in batch], self._chunk - long)
         return [(job, feed) for (job, _), feed in zip(batch, feeds, strict=True)]
 
     def _pass(

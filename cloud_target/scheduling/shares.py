@@ -8,18 +8,12 @@ from cloud_target.engine.interface import Feed
 
 
 def share_out(feeds: Sequence[Feed], room: int) -> list[Feed]:
-    """The feeds of one pass with no more guesses than there is room for.
-
-    Args:
-        feeds: each with what must be read, and the guesses that may be.
-        room: tokens that the pass should not exceed; what must be read goes before, and may be more.
-    """
-    left = room - sum(feed.needed for feed in feeds)
+    """The feeds of one pass with at most `room` guesses, which are the first of each."""
     cut = list(feeds)
     # Whoever has few guesses leaves the rest of its share to the others.
     wanting = sorted((i for i, feed in enumerate(feeds) if feed.spare), key=lambda i: feeds[i].spare)
     for done, i in enumerate(wanting):
-        guesses = min(feeds[i].spare, max(left, 0) // (len(wanting) - done))
+        guesses = min(feeds[i].spare, room // (len(wanting) - done))
         cut[i] = feeds[i].with_guesses(guesses)
-        left -= guesses
+        room -= guesses
     return cut
