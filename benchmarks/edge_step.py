@@ -70,9 +70,9 @@ class Bare:
         spans = []
         for position, token in enumerate(text):
             self.inputs["ids"].fill(token)
-            if "total" in self.inputs:
+            if "last" in self.inputs:
                 self.inputs["last"].fill(position)
-                self.inputs["total"].fill(position + 1)
+                self.inputs["positions"].fill(position)
             begin = perf_counter_ns()
             self.run()
             spans.append(perf_counter_ns() - begin)
@@ -102,7 +102,7 @@ def sprint(loaded: Bundle, address: str, text: list[int], tokens: int, rounds: i
     with Edge(address, bundle=loaded, memory=False, max_tokens=tokens) as edge:
         for seed in range(rounds):
             usage = edge.generate(text, seed=seed).usage
-            waited = usage.times.network_ms + usage.times.target_ms
+            waited = usage.times.waited_ms
             spans.append(1e3 * (usage.times.total_ms - waited) / usage.tokens)
     return median(spans)
 

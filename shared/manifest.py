@@ -131,6 +131,8 @@ class Familiar:
         temperature, top_p: what it holds for.
         window: tokens that each mean is taken over.
         low, high: within which the mean entropy of the draft over a window lies in 99 of 100 windows, nats.
+        rivals: where the target does not write the drawn token, how often it writes the one that was nearly drawn, and
+            how often the next; None if that was not counted.
     """
 
     temperature: float
@@ -138,6 +140,7 @@ class Familiar:
     window: int
     low: float
     high: float
+    rivals: list[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -324,6 +327,8 @@ def _check(manifest: Manifest) -> None:
     for i, way in enumerate(manifest.familiar):
         _check_sampling(f"familiar[{i}]", way)
         _check_range(f"familiar[{i}]", way)
+        for name, share in _numbered(f"familiar[{i}].rivals", way.rivals or []):
+            check_number(name, share, 0, 1)
     if manifest.wording:
         _check_range("wording", manifest.wording)
     if manifest.chat:

@@ -34,8 +34,9 @@ class Draw:
         noisy_margin: gap between the best and the second best of log q + g among the survivors, at most `MARGIN_LIMIT`.
         rival: rank of the token with the largest log q + g that was not drawn, outsiders among them; `index` where
             there is no other candidate.
-        rival_gap: how far it lies below x in log q + g, at most `MARGIN_LIMIT`; below 0 for an outsider that only
-            truncation kept from being drawn.
+        third: rank of the token with the next largest; `rival` where there is none.
+        rival_gap: how far the rival lies below x in log q + g, at most `MARGIN_LIMIT`; below 0 for an outsider that
+            only truncation kept from being drawn.
         distribution: ids and probabilities of q, ``int64 [survivors]`` and ``float64 [survivors]``.
     """
 
@@ -45,6 +46,7 @@ class Draw:
     log_q: float
     noisy_margin: float
     rival: int
+    third: int
     rival_gap: float
     _ids: np.ndarray
     _log_q: list[float]
@@ -77,7 +79,8 @@ class Sampler:
         if not self._inverse:
             rival = min(1, len(logits) - 1)
             gap = min(first - logits.item(rival), MARGIN_LIMIT) if rival else MARGIN_LIMIT
-            return Draw(int(ids[0]), 0, 1, 0.0, gap, rival, gap, ids, _CERTAIN)
+            third = min(2, len(logits) - 1)
+            return Draw(int(ids[0]), 0, 1, 0.0, gap, rival, third, gap, ids, _CERTAIN)
         # Plain floats, not arrays: after a model has run, its weights have pushed NumPy's code out of the cache, and a
         # dozen small calls cost more than these loops.
         if first - log_normaliser > self._certain:
@@ -108,12 +111,16 @@ class Sampler:
             g = noise.gumbel(key, ids[:running]).tolist()
         score = [a + b for a, b in zip(scaled, g, strict=False)]
         top = max(score[:survivors])
-        best = rival = score.index(top)
+        best = rival = third = score.index(top)
         margin = gap = MARGIN_LIMIT
         if running > 1:
             score[best] = -math.inf
             second = max(score)
-            rival, gap = score.index(second), min(top - second, MARGIN_LIMIT)
+            rival = third = score.index(second)
+            gap = min(top - second, MARGIN_LIMIT)
         if survivors > 1:
             margin = gap if rival < survivors else min(top - max(score[:survivors]), MARGIN_LIMIT)
-        return Draw(int(ids[best]), best, survivors, log_q[best], margin, rival, gap, ids, log_q)
+        if running > 2:
+            score[rival] = -math.inf
+            third = score.index(max(score))
+        return Draw(int(ids[best]), best, survivors, log_q[best], margin, rival, third, gap, ids, log_q)

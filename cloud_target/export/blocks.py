@@ -64,7 +64,7 @@ def attention(
     scale: float | None = None,
     rotary: tuple[str, str] | None = None,
 ) -> str:
-    """Causal attention of new tokens over everything in the buffer, which also receives their keys and values.
+    """Attention of new tokens over what they see of the buffer, which also receives their keys and values.
 
     Args:
         qkv: packed queries, keys and values, ``[1, n, (heads + 2 kv_heads) head_size]``.
@@ -79,8 +79,11 @@ def attention(
         f"past.{layer}.key",
         f"past.{layer}.value",
         "last",
-        "total",
-        *(rotary or ()),
+        # The mask is as long as the buffers, so that a longer text is no other shape.
+        graph.weight("total", np.array([shape.context], np.int32)),
+        *(rotary or ("", "")),
+        "positions",
+        "mask",
         out=[f"attention.{layer}", f"present.{layer}.key", f"present.{layer}.value"],
         domain=MICROSOFT,
         num_heads=shape.heads,

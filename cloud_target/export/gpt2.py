@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 from transformers import PreTrainedModel
 
 from cloud_target.export.blocks import Shape, attention, embedding, linear
@@ -55,7 +54,7 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: dict[str, np.ndarra
 
     # Learned positions are added like one more layer's output, so the first norm is fused with the sum as well.
     tokens = graph.add("Gather", embedding(graph, model), "ids")
-    positions = graph.add("Gather", graph.weight("positions", state["transformer.wpe.weight"]), _positions(graph))
+    positions = graph.add("Gather", graph.weight("position_embedding", state["transformer.wpe.weight"]), "positions")
     x, residual = add_and_norm(tokens, positions, None, "h.0.ln_1")
     for layer in range(shape.layers):
         scale = shape.head_size**-0.5 if config.scale_attn_weights else 1.0
@@ -71,12 +70,3 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: dict[str, np.ndarra
         norm = "ln_f" if layer == shape.layers - 1 else f"h.{layer + 1}.ln_1"
         x, residual = add_and_norm(residual, linear(graph, x, f"{block}.down", weight), bias, norm)
     return x
-
-
-def _positions(graph: GraphBuilder) -> str:
-    """The positions of the new tokens, int64 ``[1, n]``, from where the last of them is."""
-    length = graph.add("Squeeze", graph.add("Shape", "ids", start=1, end=2))
-    zero, one = (graph.weight(name, np.array(n, np.int64)) for name, n in (("zero", 0), ("one", 1)))
-    offsets = graph.add("Sub", graph.add("Range", zero, length, one), length)
-    after = graph.add("Cast", "total", to=onnx.TensorProto.INT64)
-    return graph.add("Unsqueeze", graph.add("Add", offsets, after), graph.weight("rows_axis", np.array([0], np.int64)))

@@ -1,14 +1,18 @@
 """The fast path: a draft graph built by hand from a checkpoint's weights, with fused operators.
 
 Past and present share one buffer per layer that is as long as the context, so going back in the text is a smaller
-integer and copies nothing. Inputs besides `rows` (see `candidates.py`):
+integer and copies nothing. Several ways to go on with a text lie side by side in it: a token's place in the buffer is
+one thing, its position in its text another, and the mask says which places it sees. Inputs besides `rows` (see
+`candidates.py`):
 
     ids            int64 [1, n]    the new tokens
-    last           int32 [1]       position of the last of them
-    total          int32 [1]       tokens in the buffers after them, last + 1
+    positions      int64 [1, n]    of them, each in its own text
+    last           int32 [1]       place in the buffers of the last of them; the others stand before it
+    mask           float32 [1, 1, n, context]  what is added to each score: 0 where a token sees a place, or `HIDDEN`
     past.i.key, past.i.value       float32 [1, kv_heads, context, head_size]; bound to the same memory as present.i.*
 
-`last` and `total` come from outside because deriving them in the graph costs two per cent of a small draft's step.
+No token sees a place after its own, whatever the mask says. `positions` and `last` come from outside because deriving
+them in the graph costs two per cent of a small draft's step.
 """
 
 from __future__ import annotations
@@ -65,8 +69,9 @@ def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candi
     inputs = [
         tensor("ids", np.int64, [1, "n"]),
         tensor("rows", np.int64, ["r"]),
+        tensor("positions", np.int64, [1, "n"]),
         tensor("last", np.int32, [1]),
-        tensor("total", np.int32, [1]),
+        tensor("mask", np.float32, [1, 1, "n", "context"]),
     ]
     outputs = candidates.outputs(count, shape.hidden)
     return graph.model([*inputs, *buffers(shape, "past")], [*outputs, *buffers(shape, "present")])

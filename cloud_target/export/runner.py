@@ -26,7 +26,7 @@ class Runner:
         providers = ["CPUExecutionProvider"]
         self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
         names = {node.name: node.shape for node in self._session.get_inputs()}
-        self._shared = "total" in names
+        self._shared = "last" in names
         self._context = context
         self._past = {
             name: np.zeros((1, shape[1], context if self._shared else 0, shape[3]), np.float32)
@@ -44,8 +44,9 @@ class Runner:
         }
         if self._shared:
             inputs |= {
+                "positions": np.arange(self.length, self.length + count)[None],
                 "last": np.array([self.length + count - 1], np.int32),
-                "total": np.array([self.length + count], np.int32),
+                "mask": np.zeros((1, 1, count, self._context), np.float32),
             }
         binding = self._session.io_binding()
         for name, array in (inputs | self._past).items():

@@ -7,6 +7,7 @@ out: text that is worded unlike the calibrated one, and an accepted error that l
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,8 +18,10 @@ from shared.steering.budget import Budget, Steering
 from shared.steering.recalibration import CALIBRATED
 from shared.steering.usual import Usual
 
-# Tokens that a device shows at most between two calls; it is `edge_client.settings.SPRINT_WINDOW`.
+# Accepted tokens in a row after which they are audited; it is `edge_client.settings.SPRINT_WINDOW`.
 WINDOW = 32
+# Windows from the beginning of an audit to where it takes effect; `edge_client.decoding.questions.WINDOWS_AHEAD`.
+WINDOWS_AHEAD = 4
 # A device is new for so many tokens, as the report counts it.
 NEW = 1000
 # So many new devices begin, each at another text, as the first thousand tokens of one say little.
@@ -77,33 +80,47 @@ def written(steps: Steps, budget: Threshold, window: int = WINDOW) -> Shown:
     Args:
         steps: of the draft.
         budget: asks where the doubt is above its threshold, and hears of every audit.
-        window: tokens shown at most between two calls.
+        window: accepted tokens in a row after which they are audited.
     """
     count = len(steps.doubt)
     asked, wrong = np.zeros(count, bool), np.zeros(count, bool)
-    waiting: list[int] = []  # drafted since the last call
+    waiting: list[int] = []  # drafted since the last question
+    audits: deque[tuple[int, list[int]]] = deque()  # where they take effect, and of what
     own = 0  # written by the target since the last audit
 
-    def audit(shown: int) -> None:
-        doubts, errors = [steps.doubt[i] for i in waiting], [steps.off[i] for i in waiting]
-        budget.observe(int(wrong[waiting].sum()), shown + own, doubts, errors)
-        waiting.clear()
+    def audit(run: list[int], shown: int) -> None:
+        nonlocal own
+        doubts, errors = [steps.doubt[i] for i in run], [steps.off[i] for i in run]
+        budget.observe(int(wrong[run].sum()), shown + own, doubts, errors)
+        own = 0
+
+    def take_effect(position: int) -> None:
+        while audits and audits[0][0] <= position:
+            run = audits.popleft()[1]
+            audit(run, len(run))
 
     position = 0
     while position < count:
+        take_effect(position)
         budget.doubted(steps.doubt[position])
         asks = steps.doubt[position] > budget.threshold
         asked[position], wrong[position] = asks, steps.off[position] and not asks
-        falls = asks and steps.falls[position]
         waiting.append(position)
         position += 1
-        if asks or (len(waiting) == window and position < count):
-            audit(len(waiting) - falls)
-            # With every answer comes a token of the target's own: in the place of one that fell, or else the next.
+        if asks:
+            take_effect(count + WINDOWS_AHEAD * window)
+            falls = steps.falls[position - 1]
+            audit(waiting, len(waiting) - falls)
+            # With the answer comes a token of the target's own: in the place of one that fell, or else the next.
             own = int(falls or position < count)
             position += own - falls
+        elif len(waiting) == window:
+            audits.append((position + (WINDOWS_AHEAD - 1) * window, waiting))
+        if asks or len(waiting) == window:
+            waiting = []
+    take_effect(count + WINDOWS_AHEAD * window)
     if waiting or own:
-        audit(len(waiting))
+        audit(waiting, len(waiting))
     return Shown(asked, wrong)
 
 

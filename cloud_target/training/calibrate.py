@@ -177,7 +177,11 @@ def familiar(rows: Rows, temperature: float, top_p: float) -> Familiar:
         of_one = entropy[rows.document == document]
         means += [of_one[i : i + window].mean() for i in range(0, len(of_one) - window + 1, window)]
     low, high = np.quantile(means, (0.005, 0.995))
-    return Familiar(temperature, top_p, window, float(low), float(high))
+    parted = rows.token != rows.own
+    rivals = (
+        [float((choice == rows.own)[parted].mean()) for choice in (rows.second, rows.third)] if parted.any() else None
+    )
+    return Familiar(temperature, top_p, window, float(low), float(high), rivals)
 
 
 def wording(tokenizer: Tokenizer, documents: Sequence[np.ndarray]) -> Wording:

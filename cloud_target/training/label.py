@@ -37,7 +37,8 @@ class Rows:
         repeating: does it go on with a repetition of the text before it, ``bool [N]``.
         document: index of the document, ``int32 [N]``; rows are split by it.
         position: of the token, ``int32 [N]``.
-        token, second: the drawn token, and its nearest rival, ``int32 [N]``.
+        token, second, third: the drawn token, and those that were nearly drawn, ``int32 [N]``.
+        own: the target's own token, ``int32 [N]``.
         temperature, top_p: in use, ``float32 [N]``.
         nll, own_nll: -ln p1 of the drawn and of the target's own token, nats, ``float32 [N]``.
         tv: total variation between p and q at temperature 1, where all but the draft's candidates count as one token,
@@ -53,6 +54,8 @@ class Rows:
     position: np.ndarray
     token: np.ndarray
     second: np.ndarray
+    third: np.ndarray
+    own: np.ndarray
     temperature: np.ndarray
     top_p: np.ndarray
     nll: np.ndarray
@@ -153,11 +156,12 @@ def _label_document(
     count = len(ids)
     features = np.empty((count, SCALARS + hidden.shape[1]), np.float32)
     sampler = Sampler(sampling)
-    questions, second, repeating = [], np.empty(count, np.int32), np.empty(count, bool)
+    questions, repeating = [], np.empty(count, bool)
+    second, third = np.empty((2, count), np.int32)
     for i in range(count):
         draw = sampler.draw(ids[i], values[i], first_position + i)
         repeating[i] = repeats(text, draw.token, first_position + i)
-        second[i] = ids[i][draw.rival]
+        second[i], third[i] = ids[i][draw.rival], ids[i][draw.third]
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
         questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
     scores = score(target_logits, questions)
@@ -175,6 +179,8 @@ def _label_document(
         position=np.arange(first_position, first_position + count, dtype=np.int32),
         token=np.array([question.given for question in questions], np.int32),
         second=second,
+        third=third,
+        own=scores.own.astype(np.int32),
         temperature=np.full(count, sampling.temperature, np.float32),
         top_p=np.full(count, sampling.top_p, np.float32),
         nll=scores.nll.astype(np.float32),

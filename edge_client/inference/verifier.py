@@ -14,10 +14,13 @@ from onnxruntime import OrtValue
 
 from edge_client.inference.draft import Step
 from edge_client.inference.runtime import open_session
+from shared.config import Criterion
 from shared.errors import BundleError
 from shared.features import SCALARS, write_features
 from shared.manifest import DOUBT_COLUMNS
 from shared.sampling import Draw
+
+_STRICT = DOUBT_COLUMNS.index(Criterion.STRICT)
 
 
 class Head(Protocol):
@@ -29,14 +32,14 @@ class Head(Protocol):
 
     scalars: np.ndarray
 
-    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
-        """The probability that the drawn token is off-target, 0 to 1.
+    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
+        """The probabilities that the drawn token is off-target, and that it is not the target's own, 0 to 1.
 
         Args:
             step: what the draft gave.
             draw: the token drawn from it.
             temperature: in use.
-            column: of `shared.manifest.DOUBT_COLUMNS`, see `shared.criteria.doubt_columns`.
+            column: of `shared.manifest.DOUBT_COLUMNS` that the first is of, see `shared.criteria.doubt_columns`.
         """
 
 
@@ -91,10 +94,9 @@ class Verifier:
             )
         return partial(cls, session, hidden, hottest)
 
-    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
+    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
         """See `Head.doubt`."""
         known = min(temperature, self._hottest)
         write_features(self._features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, known)
         self._run(self._binding)
-        doubt: float = self._doubt.item(column)
-        return doubt
+        return self._doubt.item(column), self._doubt.item(_STRICT)

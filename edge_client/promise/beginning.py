@@ -66,6 +66,14 @@ def usual_doubts(table: Sequence[Doubts], criterion: Criterion, sampling: Sampli
     return Usual(doubts, errors)
 
 
+def foresight(ways: Sequence[Familiar], sampling: Sampling) -> Sequence[float] | None:
+    """Where the target does not write the drawn token, how often it writes each of those that were nearly drawn.
+
+    None where nobody counted.
+    """
+    return nearest(ways, sampling).rivals if ways else None
+
+
 def nearest(ways: Sequence[Way], sampling: Sampling) -> Way:
     """Of what was measured under several ways of sampling, one at least, that which is most like `sampling`."""
     return min(ways, key=lambda way: (abs(way.temperature - sampling.temperature), abs(way.top_p - sampling.top_p)))

@@ -31,6 +31,8 @@ def rows_of(texts: int, each: int, seed: int) -> Rows:
         position=np.tile(np.arange(5, 5 + each, dtype=np.int32), texts),
         token=random.integers(0, 9, count).astype(np.int32),
         second=random.integers(0, 9, count).astype(np.int32),
+        third=random.integers(0, 9, count).astype(np.int32),
+        own=random.integers(0, 9, count).astype(np.int32),
         temperature=np.full(count, 0.7, np.float32),
         top_p=np.full(count, 0.9, np.float32),
         nll=np.where(off, 3.0, 1.0).astype(np.float32),

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cloud_target.prepare.steered import BEGINNINGS, NEW, WINDOW, Device, Steps, steered
+from cloud_target.prepare.steered import WINDOWS_AHEAD as steered_ahead
 from edge_client import Completion
+from edge_client.decoding.questions import WINDOWS_AHEAD
 from edge_client.inference.draft import Step
 from edge_client.settings import SPRINT_WINDOW
 from edge_client.testing import LoopbackTransport, ScriptedTarget, scripted_bundle, scripted_edge
@@ -101,7 +103,7 @@ def test_a_device_asks_and_strays_as_a_real_one_text_by_text(criterion: Criterio
 
 
 def test_the_window_is_that_of_a_device() -> None:
-    assert WINDOW == SPRINT_WINDOW
+    assert (WINDOW, steered_ahead) == (SPRINT_WINDOW, WINDOWS_AHEAD)
 
 
 def test_ten_new_devices_and_an_old_one() -> None:

@@ -47,6 +47,8 @@ def made_up_rows(documents: int, each: int, seed: int) -> Rows:
         position=np.tile(np.arange(each, dtype=np.int32), documents),
         token=np.zeros(count, np.int32),
         second=np.ones(count, np.int32),
+        third=np.ones(count, np.int32),
+        own=np.ones(count, np.int32),
         temperature=zeros + np.float32(0.7),
         top_p=zeros + np.float32(0.9),
         nll=zeros,

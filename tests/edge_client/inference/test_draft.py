@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cloud_target.export.bundle import make_bundle
 from cloud_target.export.check import reference
 from cloud_target.export.checkpoint import load_checkpoint
-from edge_client.inference.draft import ConcatDraft, SharedBufferDraft, draft_maker
+from edge_client.inference.draft import ConcatDraft, Leaf, SharedBufferDraft, draft_maker
 from edge_client.testing.models import ScriptedDraft
 from shared.errors import BundleError, ContextLengthError, InputError
 from shared.manifest import read_manifest, write_manifest
@@ -215,3 +215,66 @@ def test_scripted_draft_survives_impossible_tokens():
     assert step.ids[0] == 1
     assert len(step.ids) == 2
     assert np.isfinite(step.logits).all()
+
+
+TREES = st.lists(
+    st.one_of(
+        st.lists(
+            st.tuples(TOKENS, st.floats(0, 1)), min_size=1, max_size=6
+        ),  # leaves: token, and which node it follows
+        st.floats(0, 1),  # the node up to which the text is to go on
+        st.lists(TOKENS, min_size=1, max_size=4),  # more text
+    ),
+    min_size=1,
+    max_size=10,
+)
+
+
+def play(draft, moves, check):
+    """Grow, keep and feed as the moves say; `check` hears each step, and the ids that it comes after."""
+    draft.rewind(0)
+    text, nodes = [], []  # of each node, its parent and its ids from the text on
+    for move in moves:
+        if isinstance(move, float):
+            if not nodes:
+                continue
+            node, path = int(move * (len(nodes) - 1)), []
+            end = node
+            while node >= 0:
+                path.insert(0, node)
+                node = nodes[node][0]
+            behind = {end}
+            rest = [i for i, (parent, _) in enumerate(nodes) if parent in behind and not behind.add(i)]
+            draft.keep(path, rest)
+            text += nodes[end][1]
+            numbers = {end: -1} | {old: new for new, old in enumerate(rest)}
+            nodes = [(numbers[nodes[old][0]], nodes[old][1][len(path) :]) for old in rest]
+        elif isinstance(move[0], int):
+            if len(text) + len(move) > CONTEXT:
+                continue
+            text += move
+            nodes = []
+            check(draft.feed(move), text)
+        elif len(text) + len(nodes) + len(move) <= CONTEXT:
+            leaves = []
+            for number, (token, share) in enumerate(move, len(nodes)):
+                parent = int(share * len(nodes)) - 1 if draft.branches else number - 1
+                leaves.append(Leaf(token, parent))
+            for (token, parent), step in zip(leaves, draft.grow(leaves), strict=True):
+                nodes.append((parent, [*(nodes[parent][1] if parent >= 0 else ()), token]))
+                check(step, [*text, *nodes[-1][1]])
+        assert (draft.length, draft.nodes) == (len(text), len(nodes))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", BUNDLES)
+def test_every_node_of_any_tree_is_as_if_it_were_written_alone(root, architecture):
+    draft = load(root / f"{architecture}.bundle")
+    model = load_checkpoint(root / architecture).model
+
+    @settings(max_examples=25, deadline=None)
+    @given(TREES)
+    def check(moves):
+        play(draft, moves, lambda step, text: assert_is_step_after(step, model, text))
+
+    check()

@@ -50,7 +50,8 @@ def test_doubt_is_the_head_over_the_features(tmp_path_factory, seed, temperature
             x = np.maximum(first[0] @ x + first[1], 0)
         expected = 1 / (1 + np.exp(-(w2 @ x + b2)))
         for column in (0, 1):
-            assert verifier.doubt(step, draw, temperature, column) == pytest.approx(expected[column], abs=1e-4)
+            found = verifier.doubt(step, draw, temperature, column)
+            assert found == pytest.approx((expected[column], expected[1]), abs=1e-4)
 
 
 def test_baseline_doubts_by_the_drafts_own_probability(tmp_path):
@@ -59,8 +60,7 @@ def test_baseline_doubts_by_the_drafts_own_probability(tmp_path):
     step = make_step(3)
     draw = Sampler(Sampling(temperature=1.0, top_p=1.0)).draw(step.ids, step.logits, 5)
     expected = 1 - np.exp(step.logits[draw.index] - step.log_normaliser)
-    assert verifier.doubt(step, draw, 1.0, 0) == pytest.approx(expected, abs=1e-5)
-    assert verifier.doubt(step, draw, 1.0, 1) == pytest.approx(expected, abs=1e-5)
+    assert verifier.doubt(step, draw, 1.0, 0) == pytest.approx((expected, expected), abs=1e-5)
 
 
 def test_head_of_another_draft_is_refused(tmp_path):
@@ -83,7 +83,7 @@ def test_scripted_verifier_is_its_function():
     verifier = ScriptedVerifier(lambda step, draw: 0.25 if draw.index == 0 else 1.0)
     step = make_step(0)
     draw = Sampler(Sampling(temperature=0.0)).draw(step.ids, step.logits, 0)
-    assert verifier.doubt(step, draw, 0.0, 0) == 0.25
+    assert verifier.doubt(step, draw, 0.0, 0) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -103,6 +103,6 @@ def test_a_head_is_told_of_no_hotter_temperature_than_it_knows(tmp_path, sign):
     draw = Sampler(Sampling(temperature=1.0)).draw(step.ids, step.logits, 5)
     known, open_ended = Verifier.maker(tmp_path, HIDDEN, hottest=1.0)(), Verifier.maker(tmp_path, HIDDEN)()
     for temperature, told in ((0.0, 0.0), (0.7, 0.7), (1.0, 1.0), (1.3, 1.0), (10.0, 1.0)):
-        assert known.doubt(step, draw, temperature, 0) == pytest.approx(1 / (1 + np.exp(-sign * told)), abs=1e-5)
+        assert known.doubt(step, draw, temperature, 0)[0] == pytest.approx(1 / (1 + np.exp(-sign * told)), abs=1e-5)
         expected = 1 / (1 + np.exp(-sign * temperature))
-        assert open_ended.doubt(step, draw, temperature, 0) == pytest.approx(expected, abs=1e-5)
+        assert open_ended.doubt(step, draw, temperature, 0)[0] == pytest.approx(expected, abs=1e-5)
