@@ -1,7 +1,7 @@
 # The commands of this project. `make` alone lists them.
 #
 #   PYTHON=python3.12 make demo      another interpreter for the virtual environment
-#   make test ARGS="-k wire -x"      more arguments for pytest, then without coverage (or for the demo)
+#   make test ARGS="-k wire -x"      more arguments for pytest, then without coverage (or for the demo, or for bench)
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -29,7 +29,7 @@ endef
 VENV5  := .venv-tf5
 PIP5   := $(VENV5)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo check test test5 lint format proto clean
+.PHONY: help demo bench check test test5 lint format proto clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
@@ -37,6 +37,9 @@ help: ## List these commands
 
 demo: $(VENV)/.demo ## Start a target on loopback, run the edge against it in every mode, compare them
 	@$(BIN)/python -m benchmarks.demo $(ARGS)
+
+bench: $(VENV)/.bench ## Measure every mode over every link, in half an hour, and write docs/benchmarks.md (ARGS=--quick: 3 minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint ## Check format, style, types and import rules, and run the quick tests: before every commit
 	@echo "==> quick tests" && $(BIN)/python -m pytest -q -m "not slow" $(or $(ARGS),$(SPREAD))
@@ -72,9 +75,13 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,edge$(comma)cloud)
 	@touch $@
 
+$(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
+	$(call install,edge$(comma)export)
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,edge$(comma)train$(comma)dev)
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.bench
 
 $(VENV5)/.test: pyproject.toml constraints.txt constraints-tf5.txt | $(BIN)/python
 	@$(BIN)/python -m venv $(VENV5)

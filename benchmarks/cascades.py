@@ -15,11 +15,13 @@ from cloud_target.training.label import label
 from cloud_target.training.models import load_model
 from cloud_target.training.steps import GraphSteps
 from cloud_target.training.verifier import FitSettings, Head, fit
-from edge_client.decoding.decoder import decode
+from edge_client.decoding.decoder import draft_and_ask
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.policy import Sprint
+from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Text
+from edge_client.decoding.tree import Tree
 from edge_client.edge import Edge
 from edge_client.inference.draft import Step
 from edge_client.settings import Settings
@@ -81,10 +83,10 @@ class Cascade:
     seen: list[float] = field(default_factory=list)
     scalars: np.ndarray = field(default_factory=lambda: np.zeros(SCALARS, np.float32))
 
-    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> float:
-        """See `edge_client.inference.verifier.Head.doubt`."""
+    def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
+        """See `edge_client.inference.verifier.Head.doubt`; nothing is foreseen by it."""
         self.seen.append(self.score(step, draw))
-        return self.seen[-1]
+        return self.seen[-1], 0.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def write(edge: Edge, cascade: Cascade, ids: list[int], settings: Settings) -> W
     session = edge.connect().session(settings.sampling, Coupling.GUMBEL, manifest.end_ids, len(ids))
     with edge.bundle.models.lend() as models, session:
         drafter = Drafter(models.draft, Sampler(settings.sampling), cascade, settings.criterion)
-        pieces = decode(text, drafter, Sprint(cascade, settings.effective_window), session, [record])
+        window = settings.effective_window
+        tree = Tree(drafter, Sprint(cascade).accepts, window, bets=False)
+        pieces = draft_and_ask(text, drafter, tree, Questions(session, text.shown, window), [record])
         written = "".join(piece.text for piece in pieces)
         return Written(written, len(text.origins), record.asked, session.meter.calls)
 

@@ -41,11 +41,11 @@ def taught(doubt: np.ndarray, scalars: np.ndarray, off: np.ndarray, limit: float
     learner, budget = Learner(), Budget(limit)
     corrected = np.empty(len(doubt))
     for i, (shipped, is_off) in enumerate(zip(doubt.tolist(), off.tolist(), strict=True)):
-        corrected[i] = learner.correct(i, scalars[i], shipped)
+        corrected[i], inputs = learner.correct(scalars[i], shipped)
         budget.doubted(corrected[i])
         is_asked = corrected[i] > budget.threshold
         budget.observe(int(is_off and not is_asked), 1, [corrected[i]], [is_off])
-        learner.audited(i, is_off)
+        learner.audited(inputs, is_off)
     return corrected, learner
 
 

@@ -32,8 +32,9 @@ CLOUD = "cloud"
 DEFAULT_LINKS = ("lan", "metro", "home", "mobile", "far", "satellite", "wifi")
 LEGEND = """\
 x cloud: speed over that of `cloud` on the same link, the median over the prompts; first: until the first token, median;
-asked: tokens that the target was asked about, every guess of `exact` too, over those shown; calls: over those shown; B:
-bytes of payload a token, up and down, without the prompt's. Both sides and the relay ran on one machine."""
+asked: tokens that the target was asked about, over those shown; calls: passes of the target that were answered, over
+those shown; B: bytes of payload a token, up and down, without the prompt's. Both sides and the relay ran on one
+machine."""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from benchmarks.tables import markdown_table, percent
 from benchmarks.verdicts import SETTLED, Rate, Verdict, rate, worst
 from benchmarks.workers import Workers
 from cloud_target.options.values import count
+from edge_client.decoding.questions import WINDOWS_AHEAD
 from edge_client.settings import SPRINT_WINDOW, Settings
 from shared.config import Criterion, Mode
 from shared.steering.ledger import most_errors
@@ -185,7 +186,9 @@ def row_of(
     verdict = None
     if group.promised is not None:
         within = divergence is not None and divergence.value <= group.promised * budget + divergence.error
-        bounded = max(worsts, default=0) <= most_errors(budget, 1000 + settings.max_tokens) + SPRINT_WINDOW
+        bounded = (
+            max(worsts, default=0) <= most_errors(budget, 1000 + settings.max_tokens) + WINDOWS_AHEAD * SPRINT_WINDOW
+        )
         verdict = Verdict.KEPT if within and bounded else Verdict.BROKEN
     counts = counted(runs)
     return Row(

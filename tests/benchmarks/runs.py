@@ -20,5 +20,5 @@ def made_run(
 ) -> Run:
     """A text whose tokens are all audited."""
     counts = AuditCounts(tokens, tokens, asked, off_typical, off_strict, nll=1.0 * tokens)
-    summary = Summary(counts, Times(total_ms, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, None, calls, 0, 0, 0, 0)
+    summary = Summary(counts, Times(total_ms, 0, 0, 0, 0, 0, 0, 0), 0, 0, 0, 0, None, calls, 0, 0, 0, 0)
     return Run(summary, counts, list(range(tokens)), list(warnings))

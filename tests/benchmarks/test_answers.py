@@ -66,6 +66,6 @@ def test_free_scores_doubt_a_surer_draft_less() -> None:
     sure.entropy = float(-(p * np.log(p)).sum())
     for name in ("entropy of the draft", "its largest probability"):
         cascade = Cascade(free_scores()[name], 0.0)
-        doubts = [cascade.doubt(step, draw_of(step), 1.0, 0) for step in (sure, torn)]
+        doubts = [cascade.doubt(step, draw_of(step), 1.0, 0)[0] for step in (sure, torn)]
         assert doubts[0] < doubts[1]
         assert cascade.seen == doubts
