@@ -14,7 +14,7 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Retract, Text, Token
 from edge_client.promise import drift
-from edge_client.promise.beginning import Beginning
+from edge_client.promise.beginning import Beginning, foresight
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
@@ -235,7 +235,17 @@ class Edge:
             )
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend() as models:
-            generation = Generation(job.text, settings, models, session, feedback, threshold, job.provisional)
+            generation = Generation(
+                job.text,
+                settings,
+                models,
+                session,
+                feedback,
+                manifest.end_ids,
+                foresight(manifest.familiar, settings.sampling),
+                threshold,
+                job.provisional,
+            )
             try:
                 with closing(generation.write()) as events:
                     yield from events

@@ -11,9 +11,11 @@ from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
 
-# Most tokens between two calls: those accepted in `sprint`, guesses in `exact`.
+# Accepted tokens in a row after which they are audited.
 SPRINT_WINDOW = 32
-EXACT_WINDOW = 8
+# Tokens that `exact` guesses ahead: while the target writes, and with the residual coupling, where it waits for them.
+EXACT_WINDOW = 64
+RESIDUAL_WINDOW = 8
 LARGEST_WINDOW = 256
 
 
@@ -48,7 +50,8 @@ class Settings:
         temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
         max_tokens: most tokens to write.
         stop: strings that end the text; they are not shown.
-        window: most tokens between two calls: accepted ones in `sprint`, guesses in `exact`; None for the mode's own.
+        window: in `sprint`, accepted tokens in a row after which they are audited; in `exact`, tokens that are guessed
+            ahead; None for the mode's own.
         audit: have the tail after the last call audited as well.
         learn: let the audits teach the verifier too, in `sprint`.
         timeout: longest time without any answer from the target, seconds, over all attempts; None for 3 where it was
@@ -107,8 +110,10 @@ class Settings:
 
     @property
     def effective_window(self) -> int:
-        """Most tokens between two calls in the effective mode."""
-        return self.window or (EXACT_WINDOW if self.effective_mode is Mode.EXACT else SPRINT_WINDOW)
+        """The window of the effective mode."""
+        if self.effective_mode is not Mode.EXACT:
+            return self.window or SPRINT_WINDOW
+        return self.window or (RESIDUAL_WINDOW if self.coupling is Coupling.RESIDUAL else EXACT_WINDOW)
 
     def override(self, **options: Unpack[Options]) -> Self:
         """These settings, but for what `options` say.

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
-from edge_client.settings import EXACT_WINDOW, SPRINT_WINDOW, Settings
+from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Settings
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
@@ -163,8 +163,8 @@ def generate_parser() -> argparse.ArgumentParser:
         "--window",
         type=whole,
         metavar="N",
-        help=f"sprint: most tokens between two calls (default: {SPRINT_WINDOW}); exact: guesses a call (default: "
-        f"{EXACT_WINDOW})",
+        help=f"sprint: accepted tokens in a row after which they are audited (default: {SPRINT_WINDOW}); exact: tokens "
+        f"guessed ahead (default: {EXACT_WINDOW}, with the residual coupling {RESIDUAL_WINDOW})",
     )
     group.add_argument(
         "--no-memory",

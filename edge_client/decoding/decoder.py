@@ -1,20 +1,21 @@
-"""The loop: draft, verify, commit. Every mode is this loop with another policy.
+"""The loop in which the device leads: draft, verify, commit.
 
-SPRINTER (Zhong, Teku, Tandon, arXiv 2502.04557), algorithm 1, with two changes: an asked token becomes the target's
-own whatever the verifier thought, and every call also audits what was shown since the last one.
+SPRINTER (Zhong, Teku, Tandon, arXiv 2502.04557), algorithm 1, with three changes: an asked token becomes the target's
+own whatever the verifier thought; every question also audits what was shown since the last one; and while the target
+is asked, the draft goes on behind what it will most likely say (`edge_client/decoding/tree.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from edge_client.decoding.drafter import Drafter
-from edge_client.decoding.policy import Policy
+from edge_client.decoding.drafter import Drafter, Proposal
 from edge_client.decoding.preview import Preview
+from edge_client.decoding.questions import Questions
 from edge_client.decoding.text import Origin, Retract, Text, Token
-from edge_client.target.session import Distribution, TargetSession
-from edge_client.target.verdict import Own, Verdict
+from edge_client.decoding.tree import Tree, Way
+from edge_client.target.verdict import Audit, Own, Question, Verdict
 
 
 class Listener(Protocol):
@@ -24,71 +25,106 @@ class Listener(Protocol):
         """The target wrote the token at `position` itself."""
 
     def judged(self, verdict: Verdict, run: int, asked: int) -> None:
-        """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
+        """An answer counts: `run` tokens had been accepted since the question before, and `asked` were asked."""
+
+    def audited(self, audit: Audit) -> None:
+        """The target's opinion of the text's tail."""
 
 
-def decode(
+def draft_and_ask(
     text: Text,
     drafter: Drafter,
-    policy: Policy,
-    target: TargetSession | None,
+    tree: Tree,
+    questions: Questions | None,
     listeners: Sequence[Listener] = (),
-    send_q: bool = False,
     preview: Preview | None = None,
 ) -> Iterator[Token | Retract]:
     """Write `text` until it is finished, token by token.
 
     Args:
         text: holds the prompt; grows as tokens are shown.
-        target: may be None for a policy that never calls.
-        listeners: are told of every verdict.
-        send_q: send the draft's distribution with each asked token (the residual coupling needs it).
-        preview: shows held tokens at once, as provisional ones.
+        tree: says what may be shown without asking, and what may follow.
+        questions: to the target; None where everything may be shown.
+        listeners: are told of every answer.
+        preview: shows at once what will most likely stand.
     """
-    last_call = text.shown
-    q: list[Distribution] = []
+    accepts = tree.accepts
+    assert accepts is not None, "the device leads"
+    reached: Proposal | None = None
     while not text.finished:
-        if policy.drafts(text):
-            x = drafter.propose(text.sequence)
-            if policy.accepts(x):
-                yield text.show(x.token, Origin.ACCEPTED)
+        waits = False
+        if questions is not None and _take_effect(questions, listeners, text.shown):
+            tree.reconsider()
+        if questions is not None and questions.is_overdue(text.shown):
+            waits = not tree.grow(text.sequence, questions.latest(text.shown + text.remaining))
+        elif tree.root is None:
+            x = reached = drafter.propose(text.sequence)
+            if accepts(x):
+                yield from reveal(text.show(x.token, Origin.ACCEPTED), preview)
+                if questions is None:
+                    continue
+                questions.audit(text)
             else:
-                text.hold(x.token)
-                if send_q:
-                    q.append(x.draw.distribution)
-                if preview is not None and (guess := preview.show(x.token)):
-                    yield guess
-            if text.finished or not policy.calls(text, text.shown - last_call):
+                assert questions is not None, "who doubts has somebody to ask"
+                tree.begin(text.sequence, questions.since, x)
+        else:
+            assert questions is not None, "there is no tree but while somebody is asked"
+            root, first = tree.root, tree.root.children[0]
+            if root.proposal is not None and root.proposal is not reached:
+                reached = root.proposal
+                drafter.reach(reached, text.shown)
+            if first.way is Way.ACCEPTED:
+                questions.ask(text, tree)  # about the token, before it leaves the tree
+                yield from reveal(text.show(first.token, Origin.ACCEPTED), preview)
+                tree.advance(first.token)
+                questions.since = first.since
                 continue
+            waits = not tree.grow(text.sequence, questions.latest(text.shown + text.remaining))
+        questions.ask(text, tree)
+        if preview is not None:
+            yield from preview.follow(tree.likeliest())
+        answer = questions.next(text.shown, waits)
+        if answer is not None:
+            _take_effect(questions, listeners)
+            tell(listeners, *answer)
+            for token in _commit(text, tree, listeners, *answer):
+                yield from reveal(token, preview)
+            tree.reconsider()
+    if preview is not None:  # it may have been given up, or stopped by a string
+        yield from preview.take_back()
 
-        assert target is not None, "a policy that calls needs a target"
-        if policy.target_leads:
-            for own in target.write_on(text.sequence, text.remaining):
-                for listener in listeners:
-                    listener.wrote(text.shown, own)
-                yield text.show(own.token, Origin.TARGET)
-                if text.finished:
-                    break
-            continue
 
-        verdict = target.judge(text.sequence, text.shown, q)
-        for listener in listeners:
-            listener.judged(verdict, run=text.shown - last_call, asked=text.held)
-        if preview is not None and (fallen := preview.settle(verdict.stands)):
-            yield fallen
-        first_fallen = text.shown + verdict.stands
-        for x_id in text.sequence[text.shown : first_fallen]:
-            if not text.finished:
-                confirmed = text.show(x_id, Origin.CONFIRMED)
-                if preview is None:
-                    yield confirmed
-        if verdict.own is not None and not text.finished:
+def tell(listeners: Sequence[Listener], question: Question, verdict: Verdict) -> None:
+    """An answer counts from now on."""
+    for listener in listeners:
+        listener.judged(verdict, question.judge_from - question.audit_from, len(question.ids) - question.judge_from)
+
+
+def reveal(token: Token, preview: Preview | None) -> Iterable[Token | Retract]:
+    """What the user sees of a token of the text."""
+    return (token,) if preview is None else preview.settle(token)
+
+
+def _take_effect(questions: Questions, listeners: Sequence[Listener], position: int | None = None) -> bool:
+    """Let the audits count that do so when the token at `position` is decided, or all; returns whether any did."""
+    audits = list(questions.take_effect(position))
+    for audit in audits:
+        tell(listeners, *audit)
+    return bool(audits)
+
+
+def _commit(
+    text: Text, tree: Tree, listeners: Sequence[Listener], question: Question, verdict: Verdict
+) -> Iterator[Token]:
+    """Show the asked token where it stands, and the target's own."""
+    tokens = [(question.ids[-1], Origin.CONFIRMED)] if verdict.stands else []
+    if verdict.own is not None:
+        tokens.append((verdict.own.token, Origin.TARGET))
+    for token, origin in tokens:
+        if text.finished:
+            break
+        if origin is Origin.TARGET and verdict.own is not None:
             for listener in listeners:
                 listener.wrote(text.shown, verdict.own)
-            yield text.show(verdict.own.token, Origin.TARGET)
-        text.drop_held()
-        q.clear()
-        drafter.rewind(first_fallen)
-        last_call = text.shown
-    if preview is not None and (left := preview.settle(0)):  # the text was given up before they were judged
-        yield left
+        yield text.show(token, origin)
+        tree.advance(token)

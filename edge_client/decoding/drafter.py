@@ -1,7 +1,8 @@
-"""Draft, draw and doubt: one proposal for the next token."""
+"""Draft, draw and doubt: proposals for the next token, after the text and after nodes that may follow it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
@@ -9,29 +10,49 @@ from typing import TYPE_CHECKING
 from shared.config import Criterion
 from shared.criteria import doubt_columns
 from shared.repetition import repeats
-from shared.sampling import Draw, Sampler
+from shared.sampling import Sampler
 
 if TYPE_CHECKING:
-    from edge_client.inference.draft import Draft
+    import numpy as np
+
+    from edge_client.inference.draft import Draft, Leaf, Step
     from edge_client.inference.verifier import Head
     from edge_client.promise.feedback import Feedback
 
 
 @dataclass(slots=True)
 class Proposal:
-    """A drafted token x, how it was drawn, and the verifier's doubt (0 to 1; 0 where it was not asked)."""
+    """A drafted token x, and what is thought of it.
+
+    Attributes:
+        token: x.
+        rivals: the tokens that were nearly drawn, the nearest first; x among them where there are no others.
+        doubt: the verifier's, 0 to 1; 0 where it was not asked.
+        falls: how likely it is not the target's own token, 0 to 1.
+        entropy: of the draft here, nats.
+        inputs: what the doubt was corrected from, None without a learner.
+        q: the draft's distribution (ids, probabilities), where it is kept.
+    """
 
     token: int
-    draw: Draw
+    rivals: tuple[int, int]
     doubt: float
+    falls: float
+    entropy: float
+    inputs: np.ndarray | None
+    q: tuple[np.ndarray, np.ndarray] | None
 
 
 class Drafter:
     """The draft with its sampler and verifier.
 
+    Args:
+        keeps_q: whether proposals carry the draft's distribution.
+
     Attributes:
         draft_ns, verifier_ns: where the time went, nanoseconds.
-        steps: tokens proposed.
+        drafted: tokens proposed.
+        steps: of them, those for the text as it came to be.
         entropy: of the draft over these steps, summed, nats.
     """
 
@@ -42,6 +63,7 @@ class Drafter:
         verifier: Head | None,
         criterion: Criterion,
         feedback: Feedback | None = None,
+        keeps_q: bool = False,
     ) -> None:
         self._draft = draft
         self._sampler = sampler
@@ -50,31 +72,76 @@ class Drafter:
         self._feedback = feedback
         self._learner = feedback.learner if feedback else None
         self._temperature = sampler.sampling.temperature
-        self.draft_ns = self.verifier_ns = self.steps = 0
+        self._keeps_q = keeps_q
+        self.draft_ns = self.verifier_ns = self.drafted = self.steps = 0
         self.entropy = 0.0
+
+    @property
+    def branches(self) -> bool:
+        """Whether several tokens can be read for the same position."""
+        return self._draft.branches
+
+    @property
+    def room(self) -> int:
+        """Nodes that can still be read."""
+        return self._draft.context - self._draft.length - self._draft.nodes
 
     def propose(self, sequence: list[int]) -> Proposal:
         """The draft's token for the position after `sequence`; only what is new in it is read."""
         begin = perf_counter_ns()
-        draft = self._draft
-        step = draft.feed(sequence[draft.length :])
-        draw = self._sampler.draw(step.ids, step.logits, len(sequence), step.log_normaliser)
-        drafted = perf_counter_ns()
-        doubt = 0.0
-        if self._verifier is not None:
-            column = self._columns[repeats(sequence, draw.token)]
-            doubt = self._verifier.doubt(step, draw, self._temperature, column)
-            if self._learner is not None:
-                doubt = self._learner.correct(len(sequence), self._verifier.scalars, doubt)
-            if self._feedback is not None:
-                self._feedback.doubted(len(sequence), doubt)
-            self.verifier_ns += perf_counter_ns() - drafted
-        self.draft_ns += drafted - begin
+        step = self._draft.feed(sequence[self._draft.length :])
+        self.draft_ns += perf_counter_ns() - begin
+        proposal = self._propose(step, sequence)
+        self.reach(proposal, len(sequence))
+        return proposal
+
+    def grow(self, texts: Sequence[list[int]], leaves: Sequence[Leaf]) -> list[Proposal]:
+        """The draft's tokens after nodes that it reads now.
+
+        Args:
+            texts: all ids up to each node.
+            leaves: the nodes.
+        """
+        begin = perf_counter_ns()
+        steps = self._draft.grow(leaves)
+        self.draft_ns += perf_counter_ns() - begin
+        return [self._propose(step, text) for step, text in zip(steps, texts, strict=True)]
+
+    def reach(self, proposal: Proposal, position: int) -> None:
+        """The text has come to where a proposal is for."""
         self.steps += 1
-        self.entropy += step.entropy
-        return Proposal(draw.token, draw, doubt)
+        self.entropy += proposal.entropy
+        if self._feedback is not None:
+            self._feedback.doubted(position, proposal.doubt, proposal.inputs)
+
+    def correct(self, proposal: Proposal) -> None:
+        """Let the doubt be what has been learned by now."""
+        if self._learner is not None and proposal.inputs is not None:
+            proposal.doubt = self._learner.doubt(proposal.inputs)
+
+    def keep(self, path: Sequence[int], rest: Sequence[int]) -> None:
+        """See `Draft.keep`."""
+        if path or rest or self._draft.nodes:
+            self._draft.keep(path, rest)
 
     def rewind(self, length: int) -> None:
         """Forget what was read of the sequence from position `length` on."""
         if length < self._draft.length:
             self._draft.rewind(length)
+
+    def _propose(self, step: Step, sequence: list[int]) -> Proposal:
+        begin, position = perf_counter_ns(), len(sequence)
+        draw = self._sampler.draw(step.ids, step.logits, position, step.log_normaliser)
+        drafted = perf_counter_ns()
+        doubt, falls, inputs = 0.0, 0.0, None
+        if self._verifier is not None:
+            column = self._columns[repeats(sequence, draw.token)]
+            doubt, falls = self._verifier.doubt(step, draw, self._temperature, column)
+            if self._learner is not None:
+                doubt, inputs = self._learner.correct(self._verifier.scalars, doubt)
+            self.verifier_ns += perf_counter_ns() - drafted
+        self.draft_ns += drafted - begin
+        self.drafted += 1
+        q = draw.distribution if self._keeps_q else None
+        rivals = step.ids.item(draw.rival), step.ids.item(draw.third)
+        return Proposal(draw.token, rivals, doubt, falls, step.entropy, inputs, q)

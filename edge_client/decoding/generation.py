@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from time import perf_counter
-from typing import assert_never
 
-from edge_client.decoding.decoder import Listener, decode
+from edge_client.decoding.decoder import Listener, draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
-from edge_client.decoding.policy import Cloud, Exact, Local, Policy, Sprint
+from edge_client.decoding.led import WORTH_TELLING, Guesses, let_the_target_write
+from edge_client.decoding.policy import Local, Sprint
 from edge_client.decoding.preview import Preview
+from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Retract, Text, Token
+from edge_client.decoding.tree import Tree
+from edge_client.decoding.windows import guess_and_judge
 from edge_client.inference.pool import Models
 from edge_client.promise.feedback import Feedback
 from edge_client.settings import Settings
@@ -35,6 +38,8 @@ class Generation:
         models: what drafts and doubts, lent for the time of the text.
         session: the conversation with the target, closed at the end; None in `local`.
         feedback: what the audits teach, in `sprint` only.
+        end_ids: tokens that end the text.
+        foresight: see `edge_client.promise.beginning.foresight`.
         first_threshold: in `local`, of doubt; what `sprint` would begin with, which `local` counts against.
         provisional: also show tokens that the target has not judged yet.
 
@@ -50,6 +55,8 @@ class Generation:
         models: Models,
         session: TargetSession | None,
         feedback: Feedback | None,
+        end_ids: Collection[int],
+        foresight: Sequence[float] | None,
         first_threshold: float | None,
         provisional: bool = False,
     ) -> None:
@@ -58,14 +65,21 @@ class Generation:
         self._settings = settings
         self._session = session
         self._feedback = feedback
-        self._policy = _policy(settings, feedback, first_threshold)
+        self._end_ids = end_ids
+        self._foresight = foresight
+        self._local: Local | None = None
+        if settings.effective_mode is Mode.LOCAL:
+            assert first_threshold is not None, "local counts against one"
+            self._local = Local(first_threshold)
         self.drafter = Drafter(
             models.draft,
             Sampler(settings.sampling),
-            models.verifier if self._policy.uses_verifier else None,
+            None if settings.effective_mode is Mode.CLOUD else models.verifier,
             settings.criterion,
             feedback,
+            keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
         )
+        self._questions: Questions | None = None
         self._preview = Preview(text) if provisional else None
 
     def write(self) -> Generator[Token | Retract]:
@@ -73,10 +87,9 @@ class Generation:
         begin, first = perf_counter(), None
         record, feedback, session = Record(), self._feedback, self._session
         listeners: Sequence[Listener] = (record, feedback) if feedback else (record,)
-        send_q = self._settings.coupling is Coupling.RESIDUAL
         times = None
         try:
-            events = decode(self.text, self.drafter, self._policy, session, listeners, send_q, self._preview)
+            events = self._events(listeners)
             for event in events:  # the first, whose time is told apart; the others cost nothing here
                 first = perf_counter() - begin
                 yield event
@@ -84,15 +97,17 @@ class Generation:
             yield from events
             times = self._times(begin, first)
             is_cancelled = self.text.finish_reason is FinishReason.CANCELLED
-            if feedback and session and self._settings.audit and not is_cancelled:
-                tail = session.audit(self.text.sequence, TAIL_WAIT)
+            if self._questions and self._settings.audit and not is_cancelled:
+                tail = self._questions.finish(self.text, TAIL_WAIT)
+                self._take_effect(listeners)
                 if tail is not None:
-                    record.audited(tail)
-                    feedback.audited(tail)
+                    for listener in listeners:
+                        listener.audited(tail)
         finally:
             if session is not None:
                 session.close()
             # A text that was given up has taught something, too.
+            self._take_effect(listeners)
             if feedback is not None:
                 feedback.finish()
             self.summary = record.summary(
@@ -100,25 +115,44 @@ class Generation:
                 times or self._times(begin, first),
                 session.meter if session else Meter(),
                 threshold=max(feedback.budget.threshold, 0.0) if feedback else None,
-                doubted=self._policy.doubted if isinstance(self._policy, Local) else None,
+                drafted=self.drafter.drafted,
+                doubted=self._local.doubted if self._local else None,
             )
+
+    def _events(self, listeners: Sequence[Listener]) -> Iterator[Token | Retract]:
+        """The loop of the mode."""
+        settings, text, drafter, session = self._settings, self.text, self.drafter, self._session
+        window, preview = settings.effective_window, self._preview
+        if self._local is not None:
+            return draft_and_ask(text, drafter, Tree(drafter, self._local.accepts, window), None, preview=preview)
+        assert session is not None, "all others need the target"
+        match settings.effective_mode:
+            case Mode.CLOUD:
+                return let_the_target_write(text, session, listeners)
+            case Mode.EXACT if settings.coupling is Coupling.RESIDUAL:
+                return guess_and_judge(text, drafter, session, window, listeners, preview)
+            case Mode.EXACT:
+                tree = Tree(drafter, None, end_ids=self._end_ids, foresight=self._foresight, least=WORTH_TELLING)
+                guesses = Guesses(drafter, tree, session, window)
+                return let_the_target_write(text, session, listeners, guesses, preview)
+        assert self._feedback is not None, "sprint is steered"
+        sprint = Sprint(self._feedback.budget)
+        # With the residual coupling, what replaces a token is drawn with noise of its own, so nobody can foresee it.
+        tree = Tree(
+            drafter,
+            sprint.accepts,
+            window,
+            self._end_ids,
+            self._foresight,
+            bets=settings.coupling is Coupling.GUMBEL,
+        )
+        self._questions = Questions(session, text.shown, window)
+        return draft_and_ask(text, drafter, tree, self._questions, listeners, preview)
+
+    def _take_effect(self, listeners: Sequence[Listener]) -> None:
+        for answer in self._questions.take_effect() if self._questions else ():
+            tell(listeners, *answer)
 
     def _times(self, begin: float, first: float | None) -> Times:
         total, meter = perf_counter() - begin, self._session.meter if self._session else Meter()
         return Times.of(1e3 * total, 1e3 * (first or 0.0), self.drafter.draft_ns, self.drafter.verifier_ns, meter)
-
-
-def _policy(settings: Settings, feedback: Feedback | None, first_threshold: float | None) -> Policy:
-    match settings.effective_mode:
-        case Mode.CLOUD:
-            return Cloud()
-        case Mode.EXACT:
-            return Exact(settings.effective_window)
-        case Mode.LOCAL:
-            assert first_threshold is not None, "local counts against one"
-            return Local(first_threshold)
-        case Mode.SPRINT:
-            assert feedback is not None, "sprint is steered"
-            return Sprint(feedback.budget, settings.effective_window)
-        case mode:
-            assert_never(mode)

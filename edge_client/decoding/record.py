@@ -48,7 +48,13 @@ class Record:
             positions.update(position for position, is_off in enumerate(flags, audit.position) if is_off)
 
     def summary(
-        self, text: Text, times: Times, meter: Meter, threshold: float | None = None, doubted: int | None = None
+        self,
+        text: Text,
+        times: Times,
+        meter: Meter,
+        drafted: int,
+        threshold: float | None = None,
+        doubted: int | None = None,
     ) -> Summary:
         """Everything counted, once the text is finished and its tail audited."""
         accepted = {text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED}
@@ -77,6 +83,7 @@ class Record:
             bytes_down=meter.bytes_down,
             bytes_prompt=meter.bytes_prompt,
             reconnects=meter.reconnects,
+            drafted=drafted,
             threshold=threshold,
             doubted=doubted,
             repeated=sum(repeated(text.sequence, text.prompt_length, text.shown)),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from edge_client.promise.learning import Learner
 from edge_client.target.verdict import Audit, Own, Verdict
 from shared.config import Criterion
 from shared.steering.budget import Budget
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Feedback:
@@ -34,13 +38,15 @@ class Feedback:
         self.learner = learner
         self._unlike = unlike
         self._own = 0
-        self._waiting: dict[int, float] = {}
-        if learner is not None:
-            learner.begin()
+        self._waiting: dict[int, tuple[float, np.ndarray | None]] = {}
 
-    def doubted(self, position: int, doubt: float) -> None:
-        """A token was drafted for `position`, in the place of any earlier one."""
-        self._waiting[position] = doubt
+    def doubted(self, position: int, doubt: float, inputs: np.ndarray | None = None) -> None:
+        """A token was drafted for `position`, in the place of any earlier one.
+
+        Args:
+            inputs: what the learner made the doubt of.
+        """
+        self._waiting[position] = doubt, inputs
         self.budget.doubted(doubt)
 
     def wrote(self, position: int, own: Own) -> None:
@@ -62,10 +68,10 @@ class Feedback:
         labels += fallen
         doubts, errors = [], []
         for position, is_error in enumerate(labels, audit.position):
-            if self.learner is not None:
-                self.learner.audited(position, is_error)
-            doubt = self._waiting.pop(position, None)
-            if doubt is not None:
+            if (drafted := self._waiting.pop(position, None)) is not None:
+                doubt, inputs = drafted
+                if self.learner is not None and inputs is not None:
+                    self.learner.audited(inputs, is_error)
                 doubts.append(doubt)
                 errors.append(is_error)
         self.budget.observe(off_target, len(audit) + self._own, doubts, errors, self._unlike())

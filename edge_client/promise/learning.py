@@ -30,8 +30,6 @@ BETTER = 10.0
 WORSE = 5.0
 # It comes into use when it is so many nats better, and goes out of use when it is no better any more.
 PROVEN = 2.0
-# Tokens that wait for their audit: more than any window between two calls.
-_WAITING = 1024
 _EDGE = 1e-4
 
 
@@ -56,7 +54,7 @@ class Correction:
 
 
 class Learner:
-    """Corrects doubts, and learns from audits; for one criterion, and one text at a time.
+    """Corrects doubts, and learns from audits; for one criterion.
 
     Attributes:
         in_use: whether held-out audits say that the correction is better than the shipped head.
@@ -68,7 +66,6 @@ class Learner:
         self._squares = np.array(known.squares)
         self._advantage, self._tokens, self._reverted = known.advantage, known.tokens, known.reverted
         self.in_use = known.in_use
-        self._waiting: dict[int, np.ndarray] = {}
 
     @property
     def correction(self) -> Correction:
@@ -76,12 +73,8 @@ class Learner:
         weights, squares = tuple(self._w.tolist()), tuple(self._squares.tolist())
         return Correction(weights, squares, self._advantage, self._tokens, self._reverted, self.in_use)
 
-    def begin(self) -> None:
-        """A new text: what still waits for an audit will never get one."""
-        self._waiting.clear()
-
-    def correct(self, position: int, scalars: np.ndarray, doubt: float) -> float:
-        """The doubt to use for the token at `position`, and remember what it was made of.
+    def correct(self, scalars: np.ndarray, doubt: float) -> tuple[float, np.ndarray]:
+        """The doubt to use for a token, and what it was made of, to be given back to `audited`.
 
         Args:
             scalars: the first features of the token, ``float32 [SCALARS]``.
@@ -92,18 +85,14 @@ class Learner:
         phi[1] = _log_odds(doubt)
         phi[2:] = scalars
         phi[1:] *= 0.25  # most are a few nats
-        if len(self._waiting) >= _WAITING:
-            self._waiting.clear()
-        self._waiting[position] = phi
-        if not self.in_use:
-            return doubt
-        return _sigmoid(4.0 * phi.item(1) + self._move(phi))
+        return (self.doubt(phi) if self.in_use else doubt), phi
 
-    def audited(self, position: int, is_off: bool) -> None:
-        """Learn whether the token at `position` was off-target; one whose doubt was not corrected is ignored."""
-        phi = self._waiting.pop(position, None)
-        if phi is None:
-            return
+    def doubt(self, phi: np.ndarray) -> float:
+        """The doubt by now of a token whose doubt was corrected before."""
+        return _sigmoid(4.0 * phi.item(1) + (self._move(phi) if self.in_use else 0.0))
+
+    def audited(self, phi: np.ndarray, is_off: bool) -> None:
+        """Learn whether a token whose doubt was corrected was off-target."""
         shipped = 4.0 * phi.item(1)
         learned = shipped + self._move(phi)
         gain = _loss(shipped, is_off) - _loss(learned, is_off)

@@ -34,6 +34,11 @@ class ReliableLink:
         self._request_id = 0
         self._used = False
 
+    @property
+    def number(self) -> int:
+        """Of the last request."""
+        return self._request_id
+
     def ask(self, request: wire.DecodeRequest, patience: Patience) -> wire.DecodeResponse:
         """Send a request and wait for its (first) answer.
 
@@ -49,30 +54,55 @@ class ReliableLink:
                     self._send(request)
                     return self._receive(patience)
                 except PASSING as error:
-                    self._mend(error, patience)
+                    self.mend(error, patience)
         except BaseException:
             self.hang_up()
             raise
         finally:
             self._meter.wait_seconds += self._clock.now() - begin
 
-    def more(self, patience: Patience) -> wire.DecodeResponse | None:
-        """The next answer to the same request; None if the link broke: ask again for what is missing.
+    def post(self, request: wire.DecodeRequest) -> int:
+        """Send a request, and don't wait; returns its number, by which `collect` knows its answer.
 
         Raises:
-            As `ask` does.
+            TargetUnavailable: the link broke; `mend` it.
+        """
+        try:
+            self._send(request)
+        except BaseException:
+            self.hang_up()
+            raise
+        return self._request_id
+
+    def collect(self, number: int, patience: Patience | None = None) -> wire.DecodeResponse | None:
+        """The next answer to a request, in the order in which they were sent.
+
+        Args:
+            patience: to wait for it; without any, None is returned where it has not come yet.
+
+        Raises:
+            TargetUnavailable: the link broke; `mend` it.
+            TargetRefused, ProtocolError: as `ask` does.
         """
         begin = self._clock.now()
         try:
-            return self._receive(patience)
-        except PASSING as error:
-            self._mend(error, patience)
-            return None
+            return self._arrived(number) if patience is None else self._receive(patience, number)
         except BaseException:
             self.hang_up()
             raise
         finally:
-            self._meter.wait_seconds += self._clock.now() - begin
+            if patience is not None:
+                self._meter.wait_seconds += self._clock.now() - begin
+
+    def mend(self, error: TargetUnavailable, patience: Patience) -> None:
+        """After a failure: a pause, and the next request opens another stream.
+
+        Raises:
+            TargetUnavailable: the patience is used up.
+        """
+        self.hang_up()
+        self._outage.failed(error, patience)
+        self._meter.held_seconds += patience.after(error)
 
     def hang_up(self) -> None:
         """Give the stream up; the next request opens another."""
@@ -86,11 +116,6 @@ class ReliableLink:
         if self._used:
             self._used = False
             self._transport.release(self._header.session_id)
-
-    def _mend(self, error: TargetUnavailable, patience: Patience) -> None:
-        self.hang_up()
-        self._outage.failed(error, patience)
-        self._meter.held_seconds += patience.after(error)
 
     def _send(self, request: wire.DecodeRequest) -> None:
         request.ClearField("session")
@@ -108,23 +133,36 @@ class ReliableLink:
         self._meter.sent(request.ByteSize(), prompt)
         link.send(request)
 
-    def _receive(self, patience: Patience) -> wire.DecodeResponse:
-        if self._link is None:
-            raise LinkBroken("the stream was given up")
+    def _receive(self, patience: Patience, number: int | None = None) -> wire.DecodeResponse:
+        """Wait for the answer to a request, by default the last."""
         begin, timeout = self._clock.now(), patience.attempt()
         while True:
             left = begin + timeout - self._clock.now()
             until_news = self._outage.silence_is_news(begin, patience)
-            answer = self._link.receive(min(left, until_news))
-            if answer is None:
-                if until_news >= left:
-                    raise LinkBroken(f"no answer within {timeout:.1f} seconds")
-                self._outage.silent(patience)
-                continue
-            self._meter.received(answer.ByteSize())
-            if answer.request_id == self._request_id:
+            answer = self._next(min(left, until_news), self._request_id if number is None else number)
+            if answer is not None:
                 self._meter.reconnects += self._outage.answered(patience)
                 return answer
+            if until_news >= left:
+                raise LinkBroken(f"no answer within {timeout:.1f} seconds")
+            self._outage.silent(patience)
+
+    def _arrived(self, number: int) -> wire.DecodeResponse | None:
+        """The answer to a request, if it is there."""
+        return self._next(0.0, number)
+
+    def _next(self, timeout: float, number: int) -> wire.DecodeResponse | None:
+        """The answer to a request, if it comes within `timeout` seconds."""
+        end = self._clock.now() + timeout
+        while True:
+            if self._link is None:
+                raise LinkBroken("the stream was given up")
+            answer = self._link.receive(max(end - self._clock.now(), 0.0) if timeout else 0.0)
+            if answer is None:
+                return None
+            self._meter.received(answer.ByteSize())
+            if answer.request_id == number:
+                return answer
             # Lower numbers are what is left of an answer that nobody reads any more.
-            if answer.request_id > self._request_id or not answer.request_id:
-                raise nonsense(f"an answer to request {answer.request_id}, though the last one was {self._request_id}")
+            if answer.request_id > number or not answer.request_id:
+                raise nonsense(f"an answer to request {answer.request_id} where one to request {number} was due")

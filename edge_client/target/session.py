@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edge_client.target.known_prefix import Known
 from edge_client.target.reliable_link import ReliableLink
-from edge_client.target.retry import Patience, Retry
+from edge_client.target.retry import PASSING, Patience, Retry
 from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
-from shared.errors import InputError, TargetError
+from shared import prefix_hash
+from shared.errors import InputError, TargetError, TargetUnavailable
 from shared.wire import codec
+from shared.wire.guesses import GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 Distribution = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Posted:
+    """A question under way.
+
+    Attributes:
+        number: of its request; None if it was not sent.
+        position, hash: of the text that it builds on: it is answered where the target then knows just that.
+        is_wanted: whether anybody still wants to know.
+    """
+
+    number: int | None
+    question: Question
+    position: int
+    hash: int
+    q: Sequence[Distribution]
+    is_wanted: Callable[[], bool]
 
 
 class TargetSession:
@@ -32,6 +54,7 @@ class TargetSession:
 
     Attributes:
         meter: what the conversation has taken so far.
+        drops: how often questions under way were given up, so that those which still matter have to be posted again.
     """
 
     def __init__(
@@ -51,6 +74,97 @@ class TargetSession:
         self._patience = patience
         self._known = Known()
         self._prompt_length = self._audited = prompt_length
+        self._posted: deque[_Posted] = deque()
+        self._trouble: TargetUnavailable | None = None
+        self._answered = 0  # number of the request that was answered last
+        self.drops = 0
+
+    @property
+    def under_way(self) -> int:
+        """Questions posted and not answered."""
+        return len(self._posted)
+
+    def post(
+        self, question: Question, q: Sequence[Distribution] = (), is_wanted: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Ask without waiting.
+
+        A question may build on answers that are still under way, and `question.ids` then hold guesses of them: its
+        `audit_from` is where the text goes on after the last, behind the target's own token if that brings one. Of
+        questions with different guesses only that with the right ones is ever answered.
+
+        Args:
+            q: as for `judge`.
+            is_wanted: says no where nobody wants the answer any more; then it is as if nobody had asked.
+
+        Raises:
+            TargetRefused: the target refuses.
+        """
+        known = self._known
+        position = question.audit_from if self._posted else len(known)
+        hash_ = prefix_hash.extend(known.hash, question.ids[len(known) : position])
+        number = None
+        if self._trouble is None and len(question.ids) - position <= self._limit:
+            try:
+                number = self._link.post(self._request(question, position, hash_, q))
+            except PASSING as error:
+                self._trouble = error
+        self._posted.append(_Posted(number, question, position, hash_, q, is_wanted))
+
+    def collect(self, wait: bool) -> tuple[Question, Verdict] | None:
+        """The next answer, in the order of the questions, of those whose guesses were right.
+
+        Where the link broke, or the target has lost the text, the oldest question is asked again, and the others are
+        given up: see `drops`.
+
+        Args:
+            wait: for it; otherwise None is returned where there is none yet.
+
+        Raises:
+            TargetError, ProtocolError: as `judge` does.
+        """
+        return self._collect(self._patience(self._retry, True) if wait else None)
+
+    def collect_all(self, seconds: float) -> Iterator[tuple[Question, Verdict]]:
+        """All answers that come within so many seconds."""
+        patience = self._patience(replace(self._retry, attempt=seconds, total=seconds), False)
+        with suppress(TargetError):  # nobody waits: the text is on the screen
+            while (answer := self._collect(patience)) is not None:
+                yield answer
+
+    def _collect(self, patience: Patience | None) -> tuple[Question, Verdict] | None:
+        while self._posted:
+            posted = self._posted[0]
+            is_due = (posted.position, posted.hash) == (len(self._known), self._known.hash) and posted.is_wanted()
+            if posted.number is None or self._trouble is not None:
+                if not is_due:
+                    self._posted.popleft()
+                    continue
+                if patience is None:
+                    return None
+                if self._trouble is not None:
+                    self._link.mend(self._trouble, patience)
+                return self._ask_again(posted, patience)
+            try:
+                answer = self._link.collect(posted.number, patience)
+            except PASSING as error:
+                self._trouble = error
+                continue
+            if answer is None:
+                return None
+            if is_due and answer.WhichOneof("answer") != "verdict":
+                return self._ask_again(posted, patience or self._patience(self._retry, True))
+            self._posted.popleft()
+            if is_due:
+                self._answered = posted.number
+                return posted.question, self._read(answer.verdict, posted.question)
+        return None
+
+    def drop(self) -> None:
+        """Give up all questions under way."""
+        self._posted.clear()
+        self._trouble = None
+        self.drops += 1
 
     def judge(self, ids: Sequence[int], judge_from: int, q: Sequence[Distribution] = ()) -> Verdict:
         """Have `ids[judge_from:]` judged, and audit what was shown since the last call.
@@ -67,36 +181,54 @@ class TargetSession:
         self._align(ids[:judge_from])
         return self._exchange(Question(ids, self._audited, judge_from), self._patience(self._retry, True), q)
 
-    def write_on(self, ids: Sequence[int], count: int) -> Iterator[Own]:
+    def write_on(
+        self, ids: Sequence[int], count: int, waits: Callable[[], bool] = lambda: True
+    ) -> Iterator[Own | None]:
         """Let the target write at most `count` tokens after `ids`, until the text or the context ends.
 
         Tokens of `ids` that are not audited yet stay so. The iterator may be dropped at any time.
 
+        Args:
+            waits: whether there is nothing better to do than to wait for the next token.
+
         Yields:
-            Each token as it arrives.
+            Each token as it arrives; None where none has come and nobody waits.
 
         Raises:
             As `judge` does.
         """
         text = list(ids)
         end = len(text) + count
-        patience = self._patience(self._retry, True)
         while len(text) < end:
             self._align(text)
             self._audited = len(text)
-            question = Question(text, len(text), len(text), write_on=end - len(text) - 1)
-            verdict = self._exchange(question, patience)
-            if verdict.own is None:
+            self.post(Question(tuple(text), len(text), len(text), write_on=end - len(text) - 1))
+            while (answer := self.collect(waits())) is None:
+                yield None
+            if (own := answer[1].own) is None:
                 return
-            text.append(verdict.own.token)
-            yield verdict.own
-            for own in self._continuation(text, end, patience):
-                text.append(own.token)
-                self._learn(text)
-                self.meter.calls += 1
-                yield own
+            text.append(own.token)
+            yield own
+            yield from self._continuation(text, end, waits)
             if text[-1] in self._reader.end_ids:
                 return
+
+    def guess(self, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int]) -> None:
+        """Tell the target what it may write after all that it is known to have written. Never waits.
+
+        Guesses change no token, and what becomes of them is nobody's business.
+
+        Args:
+            before: guesses that were told, and that all of these follow.
+            tokens, parents: a tree, see `shared.wire.guesses.GuessTree`.
+        """
+        if self._trouble is None:
+            hash_ = prefix_hash.extend(self._known.hash, before)
+            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents)
+            try:
+                self._link.post(wire.DecodeRequest(guesses=encode_guesses(tree)))
+            except PASSING as error:
+                self._trouble = error
 
     def audit(self, ids: Sequence[int], wait: float) -> Audit | None:
         """Have the tail of `ids` audited, waiting for at most `wait` seconds.
@@ -107,6 +239,7 @@ class TargetSession:
         Raises:
             ProtocolError: the target answers nonsense.
         """
+        self.drop()
         self._align(ids)
         if len(ids) == self._audited:
             return None
@@ -144,14 +277,10 @@ class TargetSession:
             position = len(self._known)
             part = self._part(question, position)
             last = len(part.ids) == len(question.ids)
-            answer = self._link.ask(self._request(part, position, q if last else ()), patience)
+            answer = self._link.ask(self._request(part, position, self._known.hash, q if last else ()), patience)
             match answer.WhichOneof("answer"):
                 case "verdict":
-                    verdict = self._reader.verdict(answer.verdict, part)
-                    self.meter.calls += 1
-                    self._note(answer.verdict.timing)
-                    stands = part.ids[: part.judge_from + verdict.stands]
-                    self._learn(stands if verdict.own is None else [*stands, verdict.own.token])
+                    verdict = self._read(answer.verdict, part)
                     audit.append(verdict.audit)
                     if last:
                         verdict.audit = audit
@@ -168,6 +297,22 @@ class TargetSession:
                 case kind:
                     raise nonsense(f"{f'a {kind}' if kind else 'an empty answer'} where a verdict was due")
 
+    def _ask_again(self, posted: _Posted, patience: Patience) -> tuple[Question, Verdict]:
+        """Ask the oldest question by itself; those behind it are given up, for nobody knows what became of them."""
+        self.drop()
+        verdict = self._exchange(posted.question, patience, posted.q)
+        self._answered = self._link.number
+        return posted.question, verdict
+
+    def _read(self, message: wire.Verdict, question: Question) -> Verdict:
+        """A verdict, of which all has been taken note."""
+        verdict = self._reader.verdict(message, question)
+        self.meter.calls += 1
+        self._note(message.timing)
+        stands = question.ids[: question.judge_from + verdict.stands]
+        self._learn(stands if verdict.own is None else [*stands, verdict.own.token])
+        return verdict
+
     def _part(self, question: Question, position: int) -> Question:
         """The question itself, or, if it is too long, as many of its first tokens as one request holds."""
         audit_from = max(question.audit_from, self._audited)
@@ -179,10 +324,10 @@ class TargetSession:
             raise InputError(sentence, options=("window",))
         return Question(question.ids[:end], min(audit_from, end), end, audit_only=True)
 
-    def _request(self, question: Question, position: int, q: Sequence[Distribution]) -> wire.DecodeRequest:
+    def _request(self, question: Question, position: int, hash_: int, q: Sequence[Distribution]) -> wire.DecodeRequest:
         return wire.DecodeRequest(
             position=position,
-            prefix_hash=self._known.hash,
+            prefix_hash=hash_,
             tokens=question.ids[position:],
             audit_from=question.audit_from - position,
             judge_from=question.judge_from - position,
@@ -191,21 +336,31 @@ class TargetSession:
             q=[codec.encode_distribution(*distribution) for distribution in q],
         )
 
-    def _continuation(self, text: Sequence[int], end: int, patience: Patience) -> Iterator[Own]:
-        """The tokens that the target writes on, up to where it ends or the link breaks; `text` grows meanwhile."""
-        done = False
+    def _continuation(self, text: list[int], end: int, waits: Callable[[], bool]) -> Iterator[Own | None]:
+        """The tokens that the target writes on, up to where it ends or the link breaks; `text` grows by them."""
+        number, done = self._answered, False
         while not (done or len(text) == end or text[-1] in self._reader.end_ids):
-            patience.renew()
-            answer = self._link.more(patience)
-            if answer is None or answer.WhichOneof("answer") == "resync":
+            patience = self._patience(self._retry, True) if waits() else None
+            try:
+                answer = self._link.collect(number, patience)
+            except PASSING as error:
+                self._trouble = error
+                return
+            if answer is None:
+                yield None
+                continue
+            if answer.WhichOneof("answer") == "resync":
                 return
             if answer.WhichOneof("answer") != "continuation":
                 raise nonsense("another kind of answer in the middle of a continuation")
             message = answer.continuation
-            tokens = self._reader.continuation(message, len(text), end - len(text))
             self._note(message.timing)
+            self.meter.calls += bool(message.tokens)
             done = message.done
-            yield from tokens
+            for own in list(self._reader.continuation(message, len(text), end - len(text))):
+                text.append(own.token)
+                self._learn(text)
+                yield own
 
     def _learn(self, ids: Sequence[int]) -> None:
         """The target knows `ids` now, and has audited them or written them itself."""

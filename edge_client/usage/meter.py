@@ -12,12 +12,13 @@ class Meter:
 
     Attributes:
         calls: what the target was made to compute, in forward passes that were answered: one for each verdict, and one
-            for each token that it wrote on by itself. So a text in mode `cloud` takes a call a token.
+            for each pass in which it wrote on by itself. So a text in mode `cloud` takes a call a token, and one in
+            `exact` fewer, where guesses stood.
         bytes_up, bytes_down: payload: the serialised messages of the session (every request, repeated ones too, and
             the final release; every answer), without `bytes_prompt`, and without framing, HTTP headers and TLS.
         bytes_prompt: what the ids of the prompt took of the requests.
         wait_seconds: wall time spent waiting for answers, reconnecting included.
-        target_seconds: of `wait_seconds`, what the target says it queued and computed.
+        target_seconds: what the target says it queued and computed, whether anybody waited for it or not.
         held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
         reconnects: how often the link broke, or the target had no room, and it went on on a new stream; an outage
             counts once, however often was tried.

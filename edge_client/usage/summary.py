@@ -14,13 +14,16 @@ from shared.config import Criterion
 class Times:
     """Wall time until the last token was shown, and its parts, milliseconds; the tail audit is not in it.
 
-    `held_ms` went by while the target had no room, because it was busy or a limit was reached.
+    `waited_ms` went by with nothing to do but to wait for the target; of it `held_ms` while it had no room, because it
+    was busy or a limit was reached, and at least `network_ms` on the link. `target_ms` is what the target took, partly
+    while the device drafted on.
     """
 
     total_ms: float
     first_token_ms: float
     draft_ms: float
     verifier_ms: float
+    waited_ms: float
     network_ms: float
     target_ms: float
     held_ms: float
@@ -30,7 +33,8 @@ class Times:
         """The times of a text whose last token has just been shown."""
         waited, target, held = meter.wait_seconds, meter.target_seconds, meter.held_seconds
         network = max(0.0, waited - target - held)
-        return cls(total_ms, first_token_ms, draft_ns / 1e6, verifier_ns / 1e6, 1e3 * network, 1e3 * target, 1e3 * held)
+        seconds = waited, network, target, held
+        return cls(total_ms, first_token_ms, draft_ns / 1e6, verifier_ns / 1e6, *(1e3 * each for each in seconds))
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Summary:
         calls: to the target, the tail audit's included.
         bytes_up, bytes_down: payload (serialised messages) without the prompt's tokens.
         bytes_prompt: payload of the prompt's tokens.
+        drafted: tokens that the draft proposed, those in vain too.
         reconnects: outages of the link, or of room at the target, after which it went on on a new stream.
         threshold: of the verifier's doubt at the end; None where it was not used.
         doubted: in `local`, tokens that `sprint` would have begun by asking about.
@@ -64,6 +69,7 @@ class Summary:
     bytes_down: int
     bytes_prompt: int
     reconnects: int
+    drafted: int = 0
     threshold: float | None = None
     doubted: int | None = None
     repeated: int = 0

@@ -171,7 +171,7 @@ def test_provisional_tokens_stop_where_the_text_would():
 
 
 def test_provisional_tokens_of_a_text_that_is_given_up_are_taken_back():
-    with scripted_edge(mode="exact", window=20, max_tokens=30) as edge:
+    with scripted_edge(mode="exact", coupling="residual", window=20, max_tokens=30) as edge:
         stream = edge.stream("Tom", provisional=True)
         drafted = [next(stream) for _ in range(3)]
         stream.text.cancel()

@@ -96,8 +96,10 @@ def imported(sources: list[Path]) -> dict[str, str]:
         ("edge_client", set(), ["edge"]),
         ("cloud_target", TRAINING, ["cloud"]),
         ("cloud_target", set(), ["cloud", "train"]),
-        # The demo needs no more than the two sides; what changes or trains models needs what training needs.
-        ("benchmarks", {"scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
+        # The demo needs no more than the two sides, the report what training without optimum needs; what changes or
+        # trains models needs all.
+        ("benchmarks", {"report", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
+        ("benchmarks/report", set(), ["edge", "export"]),
         ("benchmarks", set(), ["edge", "cloud", "train"]),
         ("deploy", set(), ["cloud"]),
         ("tests", set(), ["edge", "cloud", "train", "dev"]),

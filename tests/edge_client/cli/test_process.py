@@ -85,7 +85,7 @@ def test_a_dead_target_and_a_wrong_address(start):
 def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learned(start, served, tmp_path, number):
     skip_if_ignored(number)
     address, servicer = served
-    servicer.answered = 3
+    servicer.answered = 24  # of rival questions one each
     run = start("Tom", "--target", address, "--max-tokens", "400", "--window", "4", TANDEM_STATE=str(tmp_path))
     out, err = interrupt(run, servicer, number)
     assert (run.returncode, err) == (128 + number, b"\n")
@@ -99,7 +99,7 @@ def test_a_signal_ends_it_quietly_releases_the_session_and_keeps_what_was_learne
 def test_an_interrupted_text_is_in_the_json(start, served):
     skip_if_ignored(signal.SIGINT)
     address, servicer = served
-    servicer.answered = 3
+    servicer.answered = 24  # of rival questions one each
     run = start("Tom", "--json", "--target", address, "--max-tokens", "400", "--window", "4", "--no-memory")
     out, err = interrupt(run, servicer)
     report = json.loads(out)

@@ -10,14 +10,19 @@ import numpy as np
 
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.testing.in_process import InProcessTarget
-from edge_client.decoding.decoder import decode
+from edge_client.decoding.decoder import draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
-from edge_client.decoding.policy import Cloud, Exact, Local, Policy, Sprint
+from edge_client.decoding.led import Guesses, let_the_target_write
+from edge_client.decoding.policy import Local, Sprint, Threshold
+from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Text
+from edge_client.decoding.tree import Tree
+from edge_client.decoding.windows import guess_and_judge
 from edge_client.promise.feedback import Feedback
 from edge_client.target.client import TargetClient
-from edge_client.testing import LoopbackTransport
+from edge_client.target.transport import Transport
+from edge_client.testing import LoopbackTransport, ManualClock
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.sampling import Sampler
@@ -101,10 +106,15 @@ class Pair:
         end_ids: Iterable[int] = (),
         stops: Iterable[str] = (),
         told: Budget | None = None,
+        bets: bool = True,
+        transport: Transport | None = None,
+        clock: ManualClock | None = None,
+        budget: Threshold | None = None,
+        branches: bool = True,
     ) -> Text:
         """Write one text; `doubt` is the verifier's function, against a threshold of one half.
 
-        `told` hears of the audits in the budget's place, and steers nothing.
+        `told` hears of the audits in the budget's place, and steers nothing. In `sprint` the tail is audited too.
         """
         text = Text(list(prompt), Letters(), Stopper(end_ids, stops, tokens))
 
@@ -112,24 +122,45 @@ class Pair:
             logits = self.draft_logits(ids).astype(np.float64)
             return np.exp(logits - np.logaddexp.reduce(logits))
 
-        verifier = ScriptedVerifier(doubt or (lambda step, draw: 1.0))
-        drafter = Drafter(
-            ScriptedDraft(q, self.vocabulary, self.context), Sampler(sampling), verifier, Criterion.TYPICAL
-        )
-        policies: dict[Mode, Policy] = {
-            Mode.SPRINT: Sprint(Unsteered(), window),
-            Mode.EXACT: Exact(window),
-            Mode.LOCAL: Local(),
-            Mode.CLOUD: Cloud(),
-        }
+        verifier = ScriptedVerifier(doubt or always, lambda step, draw: 0.4)
+        residual = coupling is Coupling.RESIDUAL
+        draft = ScriptedDraft(q, self.vocabulary, self.context)
+        draft.branches = branches
+        feedback = Feedback(Criterion.TYPICAL, told) if told else None
+        drafter = Drafter(draft, Sampler(sampling), verifier, Criterion.TYPICAL, feedback, keeps_q=residual)
         session = None
         if mode is not Mode.LOCAL:
-            session = self.client.session(sampling, coupling, end_ids, text.prompt_length)
+            client = client_of(transport, clock) if transport else self.client
+            session = client.session(sampling, coupling, end_ids, text.prompt_length)
         self.record = Record()
-        listeners = [self.record, Feedback(Criterion.TYPICAL, told)] if told else [self.record]
+        listeners = [self.record, feedback] if feedback else [self.record]
         with session or nullcontext():
-            for _ in decode(text, drafter, policies[mode], session, listeners, coupling is Coupling.RESIDUAL):
+            match mode:
+                case Mode.LOCAL:
+                    events = draft_and_ask(text, drafter, Tree(drafter, Local().accepts, window), None)
+                case Mode.SPRINT:
+                    tree = Tree(
+                        drafter, Sprint(budget or Unsteered()).accepts, window, end_ids, bets=bets and not residual
+                    )
+                    questions = Questions(session, text.shown, window)
+                    events = draft_and_ask(text, drafter, tree, questions, listeners)
+                case Mode.EXACT if residual:
+                    events = guess_and_judge(text, drafter, session, window, listeners)
+                case Mode.EXACT:
+                    guesses = Guesses(drafter, Tree(drafter, None, end_ids=end_ids), session, window)
+                    events = let_the_target_write(text, session, listeners, guesses)
+                case Mode.CLOUD:
+                    events = let_the_target_write(text, session, listeners)
+            for _ in events:
                 pass
+            if mode is Mode.SPRINT:
+                tail = questions.finish(text, 1.0)
+                for answer in questions.take_effect():
+                    tell(listeners, *answer)
+                for listener in listeners if tail else ():
+                    listener.audited(tail)
+            self.meter = session.meter if session else None
+            self.drafter = drafter
         self.pieces = text.pieces
         return text
 

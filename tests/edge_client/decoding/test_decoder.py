@@ -100,8 +100,8 @@ class Columns(ScriptedVerifier):
     def __init__(self) -> None:
         super().__init__(never)
 
-    def doubt(self, step, draw, temperature, column) -> float:
-        return float(column)
+    def doubt(self, step, draw, temperature, column) -> tuple[float, float]:
+        return float(column), float(column)
 
 
 @pytest.mark.parametrize("criterion", list(Criterion))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from edge_client.promise.feedback import Feedback
 from edge_client.target.verdict import Audit, Own, Verdict
 from shared.config import Criterion
@@ -25,13 +27,10 @@ class Taught:
     """A learner that keeps what it is taught."""
 
     def __init__(self) -> None:
-        self.examples: list[tuple[int, bool]] = []
+        self.examples: list[tuple[float, bool]] = []
 
-    def begin(self) -> None:
-        pass
-
-    def audited(self, position: int, is_off: bool) -> None:
-        self.examples.append((position, is_off))
+    def audited(self, inputs: np.ndarray, is_off: bool) -> None:
+        self.examples.append((inputs.item(), is_off))
 
 
 def feedback(criterion: Criterion = Criterion.TYPICAL) -> Feedback:
@@ -46,7 +45,7 @@ def test_accepted_and_asked_tokens_teach_and_only_accepted_ones_are_spent():
     for criterion, spent, is_error in ((Criterion.TYPICAL, 0, True), (Criterion.STRICT, 1, True)):
         found = feedback(criterion)
         for position, doubt in ((5, 0.1), (6, 0.2), (7, 0.9)):
-            found.doubted(position, doubt)
+            found.doubted(position, doubt, np.array([position]))
         audit = Audit(5, [False, True], [False, False], [False, False], [0.1, 0.1])
         found.judged(Verdict(0, Own(3, 0.1, False), audit, fell(7, unlikely=True)), run=2, asked=1)
         off = criterion is Criterion.STRICT

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.learning import INPUTS, MOST_WEIGHT, Correction, Learner
+from edge_client.promise.learning import INPUTS, MOST_WEIGHT, Learner
 from edge_client.promise.memory import Memory
 from shared.config import Criterion
 from shared.features import NAMES, SCALARS
@@ -29,9 +29,10 @@ def stream(count: int, seed: int, sign: float = 1.0):
 def teach(learner: Learner, scalars: np.ndarray, labels: np.ndarray, doubt: float = 0.2) -> np.ndarray:
     """The corrected doubt of each token, before its label is known."""
     doubts = []
-    for position, (row, is_off) in enumerate(zip(scalars, labels, strict=True)):
-        doubts.append(learner.correct(position, row, doubt))
-        learner.audited(position, bool(is_off))
+    for row, is_off in zip(scalars, labels, strict=True):
+        corrected, inputs = learner.correct(row, doubt)
+        doubts.append(corrected)
+        learner.audited(inputs, bool(is_off))
     return np.array(doubts)
 
 
@@ -48,9 +49,10 @@ def test_where_there_is_nothing_to_learn_the_shipped_head_stays():
     random = np.random.default_rng(1)
     doubts = random.uniform(0.05, 0.6, 3000)
     used = 0
-    for position, doubt in enumerate(doubts):
-        used += learner.correct(position, np.zeros(SCALARS, np.float32), float(doubt)) != doubt
-        learner.audited(position, bool(random.random() < doubt))
+    for doubt in doubts:
+        corrected, inputs = learner.correct(np.zeros(SCALARS, np.float32), float(doubt))
+        used += corrected != doubt
+        learner.audited(inputs, bool(random.random() < doubt))
     assert abs(learner.correction.advantage) < 10
     assert all(abs(weight) < 0.3 for weight in learner.correction.weights)
 
@@ -62,10 +64,11 @@ def test_what_got_worse_is_not_used_and_then_forgotten():
     assert learner.in_use
     scalars, _ = stream(1000, 3)
     unused = 0
-    for position, row in enumerate(scalars):
+    for row in scalars:
         expected = 1 / (1 + np.exp(-learner._w @ np.concatenate(([1.0], 0.25 * np.array([np.log(0.25), *row])))))
-        unused += learner.correct(position, row, 0.2) == 0.2
-        learner.audited(position, bool(expected < 0.5))
+        corrected, inputs = learner.correct(row, 0.2)
+        unused += corrected == 0.2
+        learner.audited(inputs, bool(expected < 0.5))
     assert learner.correction.reverted >= 1
     assert unused > 500
 
@@ -73,10 +76,10 @@ def test_what_got_worse_is_not_used_and_then_forgotten():
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6, width=32), st.floats(0, 1), st.booleans()), max_size=60))
 def test_nothing_takes_it_out_of_bounds(tokens):
     learner = Learner()
-    for position, (value, doubt, is_off) in enumerate(tokens):
-        corrected = learner.correct(position, np.full(SCALARS, value, np.float32), doubt)
+    for value, doubt, is_off in tokens:
+        corrected, inputs = learner.correct(np.full(SCALARS, value, np.float32), doubt)
         assert 0 <= corrected <= 1
-        learner.audited(position, is_off)
+        learner.audited(inputs, is_off)
     assert all(math.isfinite(weight) and abs(weight) <= MOST_WEIGHT for weight in learner.correction.weights)
 
 
@@ -89,15 +92,6 @@ def test_a_resumed_learner_goes_on_as_if_nothing_had_been():
     teach(part, scalars[150:], labels[150:])
     assert part.correction == whole.correction
     assert len(part.correction.weights) == INPUTS
-
-
-def test_audits_of_positions_that_were_never_corrected_are_ignored():
-    learner = Learner()
-    learner.correct(5, np.zeros(SCALARS, np.float32), 0.3)
-    learner.audited(4, True)
-    learner.begin()
-    learner.audited(5, True)
-    assert learner.correction == Correction()
 
 
 @pytest.mark.parametrize("criterion", list(Criterion))
