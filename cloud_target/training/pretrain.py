@@ -50,7 +50,7 @@ class Shape:
 
 POCKET_TARGET = Shape(hidden=384, layers=4, feed_forward=1024, kv_heads=3)
 # A single layer: it cannot look up what stood beside an earlier word, so it needs its target for names and for sums.
-POCKET_DRAFT = Shape(hidden=256, layers=1, feed_forward=768, kv_heads=2)
+POCKET_DRAFT = Shape(hidden=256, layers=2, feed_forward=768, kv_heads=2)
 
 
 def windows(corpus: PackedCorpus, settings: RunSettings, schedule: Schedule, context: int) -> Iterator[torch.Tensor]:
