@@ -34,7 +34,7 @@ LEGEND = """\
 x cloud: speed over that of `cloud` on the same link, the median over the prompts; first: until the first token, median;
 asked: tokens that the target was asked about, over those shown; calls: passes of the target that were answered, over
 those shown; B: bytes of payload a token, up and down, without the prompt's. Both sides and the relay ran on one
-machine."""
+machine, the target on one thread."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def main() -> int:
     bundle = Bundle.load(options.bundle)
     prompts = prompts_of(options, bundle.tokenizer, options.prompts)
     rows: list[Row] = []
-    with local_target("--target", options.target) as target:
+    # A core each for the two sides: threads of a small model that wait for each other would be in the edge's way.
+    with local_target("--target", options.target, "--threads", "1") as target:
         for name in options.links:
             rows += measure(bundle, target.address, PROFILES[name], prompts, settings)
     parts = [speed_table(rows), whole_table(rows), LEGEND]
