@@ -28,6 +28,7 @@ class Proposal:
         token: x.
         rivals: the tokens that were nearly drawn, the nearest first; x among them where there are no others.
         doubt: the verifier's, 0 to 1; 0 where it was not asked.
+        shipped: the same before it was corrected by what was learned.
         falls: how likely it is not the target's own token, 0 to 1.
         entropy: of the draft here, nats.
         inputs: what the doubt was corrected from, None without a learner.
@@ -37,6 +38,7 @@ class Proposal:
     token: int
     rivals: tuple[int, int]
     doubt: float
+    shipped: float
     falls: float
     entropy: float
     inputs: np.ndarray | None
@@ -117,7 +119,7 @@ class Drafter:
     def correct(self, proposal: Proposal) -> None:
         """Let the doubt be what has been learned by now."""
         if self._learner is not None and proposal.inputs is not None:
-            proposal.doubt = self._learner.doubt(proposal.inputs)
+            proposal.doubt = self._learner.again(proposal.inputs, proposal.shipped)
 
     def keep(self, path: Sequence[int], rest: Sequence[int]) -> None:
         """See `Draft.keep`."""
@@ -133,15 +135,16 @@ class Drafter:
         begin, position = perf_counter_ns(), len(sequence)
         draw = self._sampler.draw(step.ids, step.logits, position, step.log_normaliser)
         drafted = perf_counter_ns()
-        doubt, falls, inputs = 0.0, 0.0, None
+        doubt, shipped, falls, inputs = 0.0, 0.0, 0.0, None
         if self._verifier is not None:
             column = self._columns[repeats(sequence, draw.token)]
-            doubt, falls = self._verifier.doubt(step, draw, self._temperature, column)
+            shipped, falls = self._verifier.doubt(step, draw, self._temperature, column)
+            doubt = shipped
             if self._learner is not None:
-                doubt, inputs = self._learner.correct(self._verifier.scalars, doubt)
+                doubt, inputs = self._learner.correct(self._verifier.scalars, shipped)
             self.verifier_ns += perf_counter_ns() - drafted
         self.draft_ns += drafted - begin
         self.drafted += 1
         q = draw.distribution if self._keeps_q else None
         rivals = step.ids.item(draw.rival), step.ids.item(draw.third)
-        return Proposal(draw.token, rivals, doubt, falls, step.entropy, inputs, q)
+        return Proposal(draw.token, rivals, doubt, shipped, falls, step.entropy, inputs, q)

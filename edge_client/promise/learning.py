@@ -85,11 +85,11 @@ class Learner:
         phi[1] = _log_odds(doubt)
         phi[2:] = scalars
         phi[1:] *= 0.25  # most are a few nats
-        return (self.doubt(phi) if self.in_use else doubt), phi
+        return self.again(phi, doubt), phi
 
-    def doubt(self, phi: np.ndarray) -> float:
-        """The doubt by now of a token whose doubt was corrected before."""
-        return _sigmoid(4.0 * phi.item(1) + (self._move(phi) if self.in_use else 0.0))
+    def again(self, phi: np.ndarray, doubt: float) -> float:
+        """The doubt to use by now for a token that was corrected before, and whose shipped doubt is `doubt`."""
+        return _sigmoid(4.0 * phi.item(1) + self._move(phi)) if self.in_use else doubt
 
     def audited(self, phi: np.ndarray, is_off: bool) -> None:
         """Learn whether a token whose doubt was corrected was off-target."""

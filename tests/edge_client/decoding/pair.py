@@ -20,6 +20,7 @@ from edge_client.decoding.text import Text
 from edge_client.decoding.tree import Tree
 from edge_client.decoding.windows import guess_and_judge
 from edge_client.promise.feedback import Feedback
+from edge_client.promise.learning import Learner
 from edge_client.target.client import TargetClient
 from edge_client.target.transport import Transport
 from edge_client.testing import LoopbackTransport, ManualClock
@@ -111,6 +112,7 @@ class Pair:
         clock: ManualClock | None = None,
         budget: Threshold | None = None,
         branches: bool = True,
+        learns: bool = False,
     ) -> Text:
         """Write one text; `doubt` is the verifier's function, against a threshold of one half.
 
@@ -126,7 +128,7 @@ class Pair:
         residual = coupling is Coupling.RESIDUAL
         draft = ScriptedDraft(q, self.vocabulary, self.context)
         draft.branches = branches
-        feedback = Feedback(Criterion.TYPICAL, told) if told else None
+        feedback = Feedback(Criterion.TYPICAL, told, Learner() if learns else None) if told else None
         drafter = Drafter(draft, Sampler(sampling), verifier, Criterion.TYPICAL, feedback, keeps_q=residual)
         session = None
         if mode is not Mode.LOCAL:

@@ -31,6 +31,7 @@ WINDOWS = st.integers(1, 9)
 LENGTHS = st.integers(1, 40)
 RATES = st.floats(0, 1)
 # Whether an answer has come, each time the edge looks.
+THRESHOLDS = st.lists(st.floats(-1, 1), min_size=1, max_size=20)
 ENDS = st.sets(st.integers(0, 5), max_size=1)
 PLANS = st.lists(st.booleans(), max_size=200)
 # Two long silences would be the end of the edge's patience.
@@ -127,9 +128,9 @@ class Restless:
 
 
 @settings(max_examples=1500, deadline=None)
-@given(SAMPLINGS, WINDOWS, LENGTHS, RATES, PLANS, TROUBLES, st.lists(st.floats(-1, 1), min_size=1, max_size=20), ENDS)
+@given(SAMPLINGS, WINDOWS, LENGTHS, RATES, PLANS, TROUBLES, THRESHOLDS, ENDS, st.booleans())
 def test_whatever_arrives_when_the_budget_hears_the_same_and_so_the_text_is_the_same(
-    sampling, window, tokens, rate, plan, troubles, thresholds, end_ids
+    sampling, window, tokens, rate, plan, troubles, thresholds, end_ids, learns
 ):
     pair = Pair()
 
@@ -137,7 +138,8 @@ def test_whatever_arrives_when_the_budget_hears_the_same_and_so_the_text_is_the_
         clock, budget = ManualClock(), Restless(thresholds)
         transport = LateTransport(LossyTransport(pair.cloud, troubles, clock), plan)
         how = {"end_ids": end_ids, "transport": transport, "clock": clock, "budget": budget, "told": budget}
-        return pair.write(Mode.SPRINT, sampling, PROMPT, doubt(rate), tokens, window, **how), budget, pair.record
+        text = pair.write(Mode.SPRINT, sampling, PROMPT, doubt(rate), tokens, window, learns=learns, **how)
+        return text, budget, pair.record
 
     text, budget, record = written(plan, troubles)
     calm_text, calm_budget, calm_record = written([], [])
