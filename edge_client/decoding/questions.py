@@ -100,8 +100,7 @@ class Questions:
             if (answer := self._target.collect(wait)) is None:
                 break
             question, verdict = answer
-            while self._open.popleft().question is not question:
-                pass  # of a path that the text did not take
+            self._close(question)
             if not question.audit_only:
                 self.since = question.judge_from + verdict.stands + (verdict.own is not None)
                 return answer
@@ -127,6 +126,8 @@ class Questions:
             if question is tail:
                 return verdict.audit
             self._audits.append((question, verdict))
+            self._close(question)
+            self._renew()
         return None
 
     def take_effect(self, position: int | None = None) -> Iterator[tuple[Question, Verdict]]:
@@ -159,6 +160,11 @@ class Questions:
             for one in again:
                 if self._is_wanted(one):
                     self._post(one)
+
+    def _close(self, question: Question) -> None:
+        """It is answered; those before it were about paths that the text did not take."""
+        while self._open.popleft().question is not question:
+            pass
 
     def _post(self, one: Open) -> None:
         self._open.append(one)

@@ -79,11 +79,6 @@ class TargetSession:
         self._answered = 0  # number of the request that was answered last
         self.drops = 0
 
-    @property
-    def under_way(self) -> int:
-        """Questions posted and not answered."""
-        return len(self._posted)
-
     def post(
         self, question: Question, q: Sequence[Distribution] = (), is_wanted: Callable[[], bool] = lambda: True
     ) -> None:

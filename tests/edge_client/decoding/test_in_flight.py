@@ -108,6 +108,20 @@ def test_no_trouble_of_the_link_changes_the_text(sampling, window, tokens, rate,
     assert set(pair.record.known) <= set(range(len(PROMPT), len(expected)))
 
 
+@pytest.mark.parametrize("trouble", [t for t in Trouble if t not in (Trouble.NONE, Trouble.SILENCE)])
+@pytest.mark.parametrize("late", [False, True])
+def test_one_trouble_loses_no_audit_wherever_it_falls(trouble, late):
+    """The text's own end included, where nobody waits long any more."""
+    for place in range(0, 240, 3):
+        pair, clock = Pair(), ManualClock()
+        troubles = [*[Trouble.NONE] * place, trouble]
+        transport = LateTransport(LossyTransport(pair.cloud, troubles, clock), [not late] * 400)
+        text = pair.write(
+            Mode.SPRINT, Sampling(0.7), PROMPT, doubt(0.1), 30, window=4, transport=transport, clock=clock
+        )
+        assert sorted(pair.record.known) == list(range(len(PROMPT), len(text.sequence)))
+
+
 @dataclass
 class Restless:
     """A budget whose threshold is another one after each audit, and which remembers all that it is told, in order."""
