@@ -8,26 +8,33 @@ request gives the same answer again. Why the contract is so: docs/protocol.md.
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from itertools import takewhile
 
 import numpy as np
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.patience import MOST_JUDGED, Patience
 from cloud_target.protocol.requests import Request
 from cloud_target.sessions.session import Session
 from shared.wire import codec
 from shared.wire.codec import AuditedTokens
 from shared.wire.v1 import target_pb2 as wire
 
-Step = Feed | wire.DecodeResponse
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """More guesses would be worth waiting for, so many seconds at most."""
+
+    seconds: float
+
+
+Step = Feed | wire.DecodeResponse | Pause
 Answer = Generator[Step, Scores | None, None]
 
-# Guesses that one pass judges, at most: of a longer line hardly ever all stand.
-MOST_JUDGED = 8
 
-
-def answer(session: Session, request: Request, context: int, guesses: Guesses) -> Answer:
+def answer(session: Session, request: Request, context: int, guesses: Guesses, patience: Patience) -> Answer:
     """Answer one request.
 
     Args:
@@ -35,10 +42,11 @@ def answer(session: Session, request: Request, context: int, guesses: Guesses) -
         request: already checked.
         context: longest text in tokens.
         guesses: what the edge thinks will be written; looked at before every pass in which the target writes on.
+        patience: says whether to wait for more of them.
 
     Yields:
-        `Feed` (send its `Scores` back in) and `DecodeResponse`: a stale or a resync, or a verdict and then, if
-        `write_on` is above 0, continuations, of which the last says that it is.
+        `Feed` (send its `Scores` back in), `Pause`, which may be cut short, and `DecodeResponse`: a stale or a resync,
+        or a verdict and then, if `write_on` is above 0, continuations, of which the last says that it is.
     """
     if not session.matches(request.position, request.prefix_hash):
         yield _mismatch(session, request)
@@ -49,7 +57,7 @@ def answer(session: Session, request: Request, context: int, guesses: Guesses) -
     goes_on = yield from _judge(session, request, context)
     if request.write_on:
         allowed = min(request.write_on, context - len(session.ids)) if goes_on else 0
-        yield from _write_on(session, request, allowed, guesses)
+        yield from _write_on(session, request, allowed, guesses, patience)
 
 
 def _mismatch(session: Session, request: Request) -> wire.DecodeResponse:
@@ -104,7 +112,9 @@ def _verdict(
     return wire.DecodeResponse(request_id=request.request_id, verdict=verdict)
 
 
-def _write_on(session: Session, request: Request, allowed: int, guesses: Guesses) -> Generator[Step, Scores, None]:
+def _write_on(
+    session: Session, request: Request, allowed: int, guesses: Guesses, patience: Patience
+) -> Generator[Step, Scores, None]:
     """A message a pass, with its tokens; at least one, so that the edge learns of the end.
 
     A pass reads the last token, which gives the next one, and behind it guesses. Those that stand are the target's own
@@ -115,16 +125,25 @@ def _write_on(session: Session, request: Request, allowed: int, guesses: Guesses
     if done:
         nothing = wire.Continuation(position=len(session.ids), done=True)
         yield wire.DecodeResponse(request_id=request.request_id, continuation=nothing)
+    patience.told(len(session.ids))
     while not done:
         position = len(session.ids)
         # Guesses that stand bring one token more than they are, and need no more room than the text will have.
-        line = guesses.line(position, session.prefix_hash, min(MOST_JUDGED, allowed - 1))
+        most = min(MOST_JUDGED, allowed - 1)
+        line = guesses.line(position, session.prefix_hash, most)
+        if seconds := patience.worth(len(line), most):
+            yield Pause(seconds)
+            patience.waited()
+            line = guesses.line(position, session.prefix_hash, most)
         tokens = (session.ids[-1], *line)
         scores = yield Feed(session.slot, position - 1, tokens, 0, terms.sampling, spare=len(line))
-        own = scores.own[: _stands(scores.given.off_strict) + 1].tolist()
+        stands = _stands(scores.given.off_strict)
+        patience.judged(stands, len(scores.own) - 1, (scores.queue_us + scores.forward_us) / 1e6)
+        own = scores.own[: stands + 1].tolist()
         end = next((i for i, token in enumerate(own) if token in terms.end_ids), None)
         count = len(own) if end is None else end + 1
         session.rewrite(position, own[:count], cached=position + count - 1)
+        patience.told(len(session.ids))
         allowed -= count
         done = allowed == 0 or end is not None
         continuation = wire.Continuation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.patience import Patience
 from cloud_target.protocol.requests import Limits, Request, Terms, parse_guesses, parse_request, parse_terms
 from shared.errors import ProtocolError
 from shared.wire.v1 import target_pb2 as wire
@@ -16,10 +17,12 @@ class RequestReader:
 
     Attributes:
         guesses: what came with them of what the target may write next.
+        patience: how long it is worth waiting for more of it.
     """
 
     def __init__(self, tenant: str = "") -> None:
         self.guesses = Guesses()
+        self.patience = Patience()
         self._tenant = tenant
         self._terms: Terms | None = None
         self._last_id = 0
@@ -40,7 +43,9 @@ class RequestReader:
             return True
         if is_first:
             raise ProtocolError("the first request of a stream has no guesses; send them after one with the session")
-        self.guesses.add(parse_guesses(message, limits))
+        tree = parse_guesses(message, limits)
+        self.guesses.add(tree)
+        self.patience.heard(tree.seen)
         return False
 
     def read(self, message: wire.DecodeRequest, limits: Limits) -> Request:

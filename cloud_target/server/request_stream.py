@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -34,13 +34,18 @@ class RequestStream:
 
     Args:
         arrived: looks at each request as soon as it comes, and says whether it is to be answered in its turn.
+
+    Attributes:
+        arrivals: how much has come, of any kind.
     """
 
     def __init__(self, arrived: Callable[[wire.DecodeRequest], bool]) -> None:
         self._arrived = arrived
         self._waiting: deque[Arrival] = deque()
         self._bytes = 0
+        self.arrivals = 0
         self._changed = asyncio.Event()
+        self._anything = asyncio.Event()
         self._taken = asyncio.Event()
         self._ended = self._closing = False
         self._refused: TandemError | None = None
@@ -64,7 +69,10 @@ class RequestStream:
             async for request in requests:
                 if self._closing:
                     return  # whoever sent it will hear that the server stops, and send it again elsewhere
-                if not self._arrived(request):
+                is_wanted = self._arrived(request)
+                self.arrivals += 1
+                self._anything.set()
+                if not is_wanted:
                     continue
                 self._bytes += request.ByteSize()
                 self._waiting.append(Arrival(request, perf_counter()))
@@ -81,6 +89,7 @@ class RequestStream:
         finally:
             self._ended = True
             self._changed.set()
+            self._anything.set()
 
     async def next(self) -> Arrival | None:
         """The next request, None at the end.
@@ -104,7 +113,16 @@ class RequestStream:
             self._changed.clear()
             await self._changed.wait()
 
+    async def news(self, arrivals: int, seconds: float) -> None:
+        """Wait until there are more arrivals than so many, or the stream ends, at most so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.arrivals == arrivals and not (self._ended or self._closing):
+                    self._anything.clear()
+                    await self._anything.wait()
+
     def close(self) -> None:
         """Answer what has come, continue nothing, and then end."""
         self._closing = True
         self._changed.set()
+        self._anything.set()

@@ -13,9 +13,10 @@ from cloud_target.access.admission import ANYBODY, Admission, Caller
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile
 from cloud_target.engine.interface import Engine, Feed, Scores
-from cloud_target.protocol.answer import Step, answer
+from cloud_target.protocol.answer import Pause, Step, answer
 from cloud_target.protocol.describe import describe
 from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.patience import Patience
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
@@ -89,13 +90,16 @@ class TargetServicer(TargetServiceServicer):
                         counted = True
                     self._admission.check(caller)
                     with Tally(request, caller.usage, self._observer, arrival.time) as tally:
-                        await self._answer(request, limits, reader.guesses, stream, tally, caller, context)
+                        await self._answer(
+                            request, limits, reader.guesses, reader.patience, stream, tally, caller, context
+                        )
 
     async def _answer(
         self,
         request: Request,
         limits: Limits,
         guesses: Guesses,
+        patience: Patience,
         stream: RequestStream,
         tally: Tally,
         caller: Caller,
@@ -117,22 +121,24 @@ class TargetServicer(TargetServiceServicer):
                 seen = now
 
         async with self._leases.take(request, limits.context) as lease:
-            with closing(answer(lease.session, request, limits.context, guesses)) as steps:
+            with closing(answer(lease.session, request, limits.context, guesses, patience)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     step = steps.send(await submit(step))
                 while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
-                    feed, scores = next(steps, None), None
+                    arrivals, scores = stream.arrivals, None
+                    feed = next(steps, None)
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
-                        # Nor does it wait for guesses: where the link is short against a pass, that could be worth it,
-                        # and here would be the place.
                         with suppress(TargetUnavailable, AccessDenied):
                             check()
                             scores = submit(feed)
                     try:
                         await lease.write(context.write(step))
+                        if isinstance(feed, Pause):
+                            await stream.news(arrivals, feed.seconds)
+                            feed = next(steps)
                         if isinstance(feed, Feed):
                             if scores is None:
                                 if stream.pending or lease.unwanted:

@@ -9,9 +9,10 @@ from collections.abc import Generator
 from contextlib import closing
 
 from cloud_target.engine.interface import Engine, Feed
-from cloud_target.protocol.answer import answer
+from cloud_target.protocol.answer import Pause, answer
 from cloud_target.protocol.begin import begin
 from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.patience import Patience
 from cloud_target.protocol.requests import Request
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
@@ -27,14 +28,15 @@ def drive(session: Session, request: Request, engine: Engine, guesses: Guesses |
         guesses: of the stream; may grow between any two answers.
     """
     guesses = Guesses() if guesses is None else guesses
-    with closing(answer(session, request, engine.context, guesses)) as steps:
+    with closing(answer(session, request, engine.context, guesses, Patience())) as steps:
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Feed):
                 [scores] = engine.forward([step])
                 step = steps.send(scores)  # a feed is never the last step
             else:
-                yield step
+                if not isinstance(step, Pause):  # nothing comes here while anybody waits
+                    yield step
                 step = next(steps, None)
 
 

@@ -8,6 +8,7 @@ whose draft is at the other end of the link: guesses are judged in whatever pass
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from edge_client.decoding.decoder import Listener, reveal
 from edge_client.decoding.drafter import Drafter
@@ -17,9 +18,11 @@ from edge_client.decoding.tree import Tree
 from edge_client.target.session import TargetSession
 
 # Guesses travel when there are so many, or nothing is left to guess.
-ENOUGH = 12
+ENOUGH = 24
 # A guess is made and told where the text takes its path with at least this probability: the target is at work anyway.
 WORTH_TELLING = 0.04
+# A line of so many is told at once: the target may be waiting for it.
+LINE = 8
 
 
 class Guesses:
@@ -34,6 +37,7 @@ class Guesses:
         self._drafter, self._tree, self._target, self._ahead = drafter, tree, target, ahead
         self._drops = target.drops
         self._has_moved = False
+        self._is_awaited = False  # whether the target may wait for guesses about what it just wrote
         self.is_exhausted = False
 
     def think(self, text: Text) -> None:
@@ -51,7 +55,7 @@ class Guesses:
         else:
             end = text.shown + min(text.remaining, self._ahead)
             self.is_exhausted = not tree.grow(text.sequence, end)
-        if len(tree.fresh) >= ENOUGH or self.is_exhausted:
+        if len(tree.fresh) >= ENOUGH or self.is_exhausted or (self._is_awaited and self._has_line()):
             self._tell()
 
     def learn(self, token: int) -> bool:
@@ -59,16 +63,24 @@ class Guesses:
         root = self._tree.root
         guessed = root is not None and any(child.token == token for child in root.children)
         self._tree.advance(token)
-        self._has_moved, self.is_exhausted = True, False
+        self._has_moved = self._is_awaited = True
+        self.is_exhausted = False
         return guessed
 
     def likeliest(self) -> Iterator[int]:
         """See `Tree.likeliest`."""
         return self._tree.likeliest()
 
+    def _has_line(self) -> bool:
+        return len(list(islice(self._tree.likeliest(), LINE))) == LINE
+
     def _tell(self) -> None:
-        paths = [node.path() for node in sorted(self._tree.fresh) if not node.is_gone and node.reach >= WORTH_TELLING]
-        self._tree.fresh.clear()
+        tree = self._tree
+        paths = [node.path() for node in sorted(tree.fresh) if not node.is_gone and node.reach >= WORTH_TELLING]
+        tree.fresh.clear()
+        if self._is_awaited and not paths:
+            paths = [[token] for token in islice(tree.likeliest(), 1)]  # which says that there is nothing new
+        self._is_awaited = False
         if paths:
             # What all have in common was told before.
             known = _shared([path[:-1] for path in paths])

@@ -219,7 +219,7 @@ class TargetSession:
         """
         if self._trouble is None:
             hash_ = prefix_hash.extend(self._known.hash, before)
-            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents)
+            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents, seen=len(self._known))
             try:
                 self._link.post(wire.DecodeRequest(guesses=encode_guesses(tree)))
             except PASSING as error:

@@ -23,12 +23,14 @@ class GuessTree:
         prefix_hash: of the text (`shared.prefix_hash`).
         tokens: the nodes, each after its parent; of those with one parent, the likeliest first.
         parents: of each node, the index of the one that it follows, or `TEXT`.
+        seen: tokens of the text that whoever guessed had.
     """
 
     position: int
     prefix_hash: int
     tokens: Sequence[int]
     parents: Sequence[int]
+    seen: int = 0
 
 
 def encode_guesses(tree: GuessTree) -> wire.Guesses:
@@ -36,7 +38,11 @@ def encode_guesses(tree: GuessTree) -> wire.Guesses:
     offsets = [node - parent for node, parent in enumerate(tree.parents)]
     is_line = all(offset == 1 for offset in offsets)
     return wire.Guesses(
-        position=tree.position, prefix_hash=tree.prefix_hash, tokens=tree.tokens, parents=[] if is_line else offsets
+        position=tree.position,
+        prefix_hash=tree.prefix_hash,
+        tokens=tree.tokens,
+        parents=[] if is_line else offsets,
+        seen=tree.seen,
     )
 
 
@@ -60,4 +66,4 @@ def decode_guesses(message: wire.Guesses, vocabulary: int) -> GuessTree:
             "or to the text, or none for a line"
         )
     parents = [node - offset for node, offset in enumerate(offsets)]
-    return GuessTree(message.position, message.prefix_hash, tuple(message.tokens), tuple(parents))
+    return GuessTree(message.position, message.prefix_hash, tuple(message.tokens), tuple(parents), message.seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 
 import grpc
@@ -67,8 +68,8 @@ def stub(engine: Wide, ear: Ear) -> Iterator[TargetServiceStub]:
         yield TargetServiceStub(channel)
 
 
-def guesses(text: Sequence[int], tokens: Sequence[int]) -> wire.DecodeRequest:
-    tree = GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1))
+def guesses(text: Sequence[int], tokens: Sequence[int], seen: int = 0) -> wire.DecodeRequest:
+    tree = GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1), seen)
     return wire.DecodeRequest(guesses=encode_guesses(tree))
 
 
@@ -115,6 +116,38 @@ def test_guesses_while_it_writes_change_no_token_and_end_nothing(stub, wrong):
     assert text_of(answers) == TRUTH[: 3 + WRITE_ON]
     assert [answer.continuation.done for answer in answers[1:]] == [False] * (len(answers) - 2) + [True]
     assert {answer.request_id for answer in answers} == {1}
+
+
+@pytest.mark.slow
+def test_a_slow_target_waits_for_an_edge_that_answers_at_once():
+    """Each pass takes 40 ms, and guesses about its tokens come within a few: it is a third of the passes, and the text
+    is the same."""
+    engine = Wide()
+    fast = engine.forward
+
+    def slow(feeds: Sequence[Feed]):
+        time.sleep(0.04)
+        return fast(feeds)
+
+    engine.forward = slow
+    with (
+        running(engine) as address,
+        grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+    ):
+        stream = Stream(TargetServiceStub(channel))
+        stream.send(begun())
+        answers = [stream.hear()]
+        for number in range(2, 200):
+            known = len(text_of(answers))
+            line = TRUTH[known : known + MOST_JUDGED]
+            if answers[-1].continuation.done:
+                break
+            if line:
+                stream.send(guesses(TRUTH[:known], line, seen=known), number)
+            answers.append(stream.hear())
+        answers += stream.end()
+    assert text_of(answers) == TRUTH[: 3 + WRITE_ON]
+    assert len(answers) < WRITE_ON / 3
 
 
 def test_a_newer_request_ends_the_writing_whatever_is_guessed(stub):

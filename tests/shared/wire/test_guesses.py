@@ -17,7 +17,9 @@ VOCABULARY = 50
 def trees(draw) -> GuessTree:
     tokens = draw(st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=MOST_NODES))
     parents = [draw(st.integers(TEXT, node - 1)) for node in range(len(tokens))]
-    return GuessTree(draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 2**64 - 1)), tuple(tokens), tuple(parents))
+    numbers = st.integers(0, 2**32 - 1)
+    hash_ = draw(st.integers(0, 2**64 - 1))
+    return GuessTree(draw(numbers), hash_, tuple(tokens), tuple(parents), draw(numbers))
 
 
 @settings(max_examples=60, deadline=None)
