@@ -5,16 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
 
+from edge_client.auto.chooser import Chooser
+from edge_client.auto.explain import explanation
+from edge_client.auto.pace import Pace
+from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Retract, Text, Token
 from edge_client.promise import drift
-from edge_client.promise.beginning import Beginning, foresight
+from edge_client.promise.beginning import Beginning, agreement_of, foresight
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
@@ -93,6 +97,7 @@ class Edge:
         self._connection = Connection(target, transport, credentials, retry, clock, self._notify)
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         self._memory: Memory | None = None
+        self._pace = Pace()
         self._lock = threading.RLock()
 
     def generate(self, prompt: str | Iterable[int], **options: Unpack[Options]) -> Completion:
@@ -158,7 +163,7 @@ class Edge:
         job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional)
         ending = Ending(_not_as_asked(settings, job.text))
         memory = None
-        if job.mode is Mode.SPRINT:
+        if settings.steers:
             memory = self._remember(ending)
             ending.warnings += mismatches
             ending.warnings += drift.unfamiliar_prompt(self.bundle.manifest, self.bundle.tokenizer, ids)
@@ -214,7 +219,7 @@ class Edge:
     def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings = self.bundle.manifest, job.settings
-        lesson = session = threshold = None
+        lesson = session = threshold = chooser = None
         if job.client is None:
             threshold = self._beginning(job).budget(settings.budget).threshold
         else:
@@ -235,6 +240,8 @@ class Edge:
             )
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend() as models:
+            if job.mode is Mode.AUTO:
+                chooser = self._chooser(job, feedback)
             generation = Generation(
                 job.text,
                 settings,
@@ -245,7 +252,10 @@ class Edge:
                 foresight(manifest.familiar, settings.sampling),
                 threshold,
                 job.provisional,
+                chooser,
             )
+            if chooser is not None and session is not None:
+                chooser.listen(Readings(self._pace, generation.drafter, session.meter).read)
             try:
                 with closing(generation.write()) as events:
                     yield from events
@@ -264,6 +274,24 @@ class Edge:
                         ending.warnings += map(LossWarning, memory.end(lesson, counts))
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(job.text, job.mode, generation.summary, report, ending.warnings)
+                    if chooser is not None:
+                        why = explanation(chooser, settings.prefer)
+                        ending.completion = replace(ending.completion, explanation=why)
+
+    def _chooser(self, job: _Job, feedback: Feedback | None) -> Chooser:
+        """Who decides in `auto`."""
+        settings, manifest, client = job.settings, self.bundle.manifest, job.client
+        assert client is not None, "auto needs a target"
+        if not self._pace.is_known:
+            self._pace.travelled(client.round_trip)
+        agreement = agreement_of(manifest.doubts, settings.sampling)
+        kind = (settings.criterion, settings.budget, settings.temperature, settings.top_p, settings.top_k)
+        modes: tuple[Mode, ...] = (Mode.EXACT, Mode.CLOUD)
+        asks = 0.0
+        if feedback is not None:
+            modes, asks = (Mode.SPRINT, *modes), self._beginning(job).ask_rate(feedback.budget.threshold)
+        window, begins = settings.window_of(Mode.SPRINT), job.text.prompt_length
+        return Chooser(self._pace, kind, settings.prefer, modes, begins, window, asks, agreement)
 
     def _beginning(self, job: _Job) -> Beginning:
         """Where a budget for the text begins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from functools import partial
 from typing import Any, Self, TypedDict, Unpack
 
@@ -19,10 +20,19 @@ RESIDUAL_WINDOW = 8
 LARGEST_WINDOW = 256
 
 
+class Prefer(StrEnum):
+    """What mode `auto` makes least of."""
+
+    SPEED = "speed"
+    COST = "cost"
+    ENERGY = "energy"
+
+
 class Options(TypedDict, total=False):
     """The options of a text as they may be given by keyword: those of `Settings`, enums as plain strings too."""
 
     mode: Mode | str
+    prefer: Prefer | str
     budget: float
     criterion: Criterion | str
     coupling: Coupling | str
@@ -43,7 +53,9 @@ class Settings:
     """How one text is to be written. Enums may be given as plain strings, a single stop string as it is.
 
     Attributes:
-        mode: who leads, and when the target is called.
+        mode: who leads, and when the target is called; `auto` decides between `sprint`, `exact` and `cloud` itself.
+        prefer: in `auto`, what is to be least: the time until a token is shown (speed), the target's work (cost), or
+            the work of both sides together (energy).
         budget: largest divergence rate in `sprint`, 0 to 1; 0 means `exact`.
         criterion: what the budget counts as an error.
         coupling: how the draft's and the target's draws hang together.
@@ -62,6 +74,7 @@ class Settings:
     """
 
     mode: Mode = Mode.SPRINT
+    prefer: Prefer = Prefer.SPEED
     budget: float = 0.01
     criterion: Criterion = Criterion.TYPICAL
     coupling: Coupling = Coupling.GUMBEL
@@ -89,6 +102,9 @@ class Settings:
             raise InputError(sentence, options=("window",))
         if self.timeout == 0:
             raise InputError("timeout must be above 0 seconds, not 0", options=("timeout",))
+        if self.mode is Mode.AUTO and self.coupling is Coupling.RESIDUAL:
+            sentence = "mode auto goes from mode to mode, which needs the coupling gumbel"
+            raise InputError(sentence, options=("coupling",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
         _ = self.sampling  # which checks its own values
@@ -110,10 +126,19 @@ class Settings:
 
     @property
     def effective_window(self) -> int:
-        """The window of the effective mode."""
-        if self.effective_mode is not Mode.EXACT:
+        """The window of the effective mode; in `auto`, that of `sprint`."""
+        return self.window_of(self.effective_mode)
+
+    def window_of(self, mode: Mode) -> int:
+        """The window of a mode."""
+        if mode is not Mode.EXACT:
             return self.window or SPRINT_WINDOW
         return self.window or (RESIDUAL_WINDOW if self.coupling is Coupling.RESIDUAL else EXACT_WINDOW)
+
+    @property
+    def steers(self) -> bool:
+        """Whether the device may show tokens that the target did not write, within a budget."""
+        return self.effective_mode in (Mode.SPRINT, Mode.AUTO) and self.budget > 0
 
     def override(self, **options: Unpack[Options]) -> Self:
         """These settings, but for what `options` say.
@@ -132,6 +157,7 @@ class Settings:
 # What each option is made of; what is none is refused before anything is written.
 _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "mode": partial(values.choice, Mode),
+    "prefer": partial(values.choice, Prefer),
     "budget": values.number,
     "criterion": partial(values.choice, Criterion),
     "coupling": partial(values.choice, Coupling),

@@ -39,6 +39,7 @@ class Completion:
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
         warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and
             when the target did not answer; a sentence each.
+        explanation: in mode `auto`, who led and why, in a sentence with the numbers; otherwise None.
     """
 
     text: str
@@ -50,6 +51,7 @@ class Completion:
     usage: Summary
     audit: AuditReport
     warnings: list[str]
+    explanation: str | None = None
 
     @classmethod
     def of(cls, text: Text, mode: Mode, usage: Summary, audit: AuditReport, warnings: list[str]) -> Completion:
@@ -76,6 +78,7 @@ class Completion:
             "finish_reason": str(self.finish_reason),
             "prompt_tokens": self.prompt_tokens,
             "warnings": self.warnings,
+            "explanation": self.explanation,
             **self.usage.as_dict(),
         }
 

@@ -30,6 +30,7 @@ class Mode(StrEnum):
     EXACT = "exact"
     LOCAL = "local"
     CLOUD = "cloud"
+    AUTO = "auto"
 
 
 class Coupling(StrEnum):

@@ -71,6 +71,5 @@ class Patience:
         return sum(stands**guesses for guesses in range(line + 1))
 
 
-
 def _average(before: float | None, newest: float) -> float:
     return newest if before is None else before + NEWEST * (newest - before)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
-from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Settings
+from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Prefer, Settings
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
@@ -29,6 +29,7 @@ examples:
   edge-client --criterion strict --budget 0.05 "Tom"   count every token that is not the target's own
   edge-client --mode local "Once upon a time"          without a target
   edge-client --mode exact --temperature 0 "Tom"       the target's own text, token for token
+  edge-client --mode auto --explain "Tom"              whichever mode is fastest over this link, and why
   edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
   edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
   edge-client --json "Once upon a time" | python -m json.tool
@@ -69,8 +70,14 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unrecognized arguments: {' '.join(misspelt)}")
     if options.learn and options.no_memory:
         parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
-    if options.learn and (options.mode != Mode.SPRINT.value or options.budget == 0):
-        parser.error("--learn teaches the verifier, which only --mode sprint uses, with a --budget above 0")
+    if options.learn and (options.mode not in (Mode.SPRINT, Mode.AUTO) or options.budget == 0):
+        parser.error("--learn teaches the verifier, which only --mode sprint and auto use, with a --budget above 0")
+    if options.mode != Mode.AUTO:
+        for name in ("prefer", "explain"):
+            if getattr(options, name) != parser.get_default(name):
+                parser.error(f"--{name} is about the choice that only --mode auto makes; give both")
+    elif options.coupling == Coupling.RESIDUAL:
+        parser.error("--mode auto goes from mode to mode, which needs --coupling gumbel")
     return options
 
 
@@ -142,7 +149,18 @@ def generate_parser() -> argparse.ArgumentParser:
         metavar="MODE",
         default=Settings.mode.value,
         help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
-        "device; local: the device alone; cloud: the target alone",
+        "device; local: the device alone; cloud: the target alone; auto: sprint, exact or cloud, by what is measured",
+    )
+    group.add_argument(
+        "--prefer",
+        choices=[prefer.value for prefer in Prefer],
+        metavar="WHAT",
+        default=Settings.prefer.value,
+        help="what --mode auto makes least of: speed, the time until a token is shown (default); cost, the target's "
+        "work; energy, the work of both sides",
+    )
+    group.add_argument(
+        "--explain", action="store_true", help="with --mode auto, say who led and why, in a sentence with the numbers"
     )
     group.add_argument(
         "--budget",

@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> int:
     prompt = read_prompt(options.prompt, options.verbatim)
     settings = Settings(
         mode=options.mode,
+        prefer=options.prefer,
         budget=options.budget,
         criterion=options.criterion,
         coupling=options.coupling,
@@ -84,6 +85,8 @@ def _show(stream: Stream[Token], prompt: str, output: Output, options: argparse.
     completion = stream.finish()
     output.end(completion)
     _warn(stream, warned, options.quiet)
+    if options.explain and completion.explanation:
+        say(completion.explanation)
     if options.json:
         print(json.dumps(completion.as_dict()))
     return 0

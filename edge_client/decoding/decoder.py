@@ -7,7 +7,7 @@ is asked, the draft goes on behind what it will most likely say (`edge_client/de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from edge_client.decoding.drafter import Drafter, Proposal
@@ -38,6 +38,7 @@ def draft_and_ask(
     questions: Questions | None,
     listeners: Sequence[Listener] = (),
     preview: Preview | None = None,
+    stays: Callable[[], bool] = lambda: True,
 ) -> Iterator[Token | Retract]:
     """Write `text` until it is finished, token by token.
 
@@ -47,11 +48,12 @@ def draft_and_ask(
         questions: to the target; None where everything may be shown.
         listeners: are told of every answer.
         preview: shows at once what will most likely stand.
+        stays: whether the device still leads; where it does not, the text is left as it stands.
     """
     accepts = tree.accepts
     assert accepts is not None, "the device leads"
     reached: Proposal | None = None
-    while not text.finished:
+    while not text.finished and stays():
         waits = False
         if questions is not None and _take_effect(questions, listeners, text.shown):
             tree.reconsider()

@@ -89,8 +89,9 @@ class Drafter:
         return self._draft.context - self._draft.length - self._draft.nodes
 
     def propose(self, sequence: list[int]) -> Proposal:
-        """The draft's token for the position after `sequence`; only what is new in it is read."""
+        """The draft's token for the position after `sequence`; only what is new in it is read, its last token at least."""
         begin = perf_counter_ns()
+        self.rewind(len(sequence) - 1)
         step = self._draft.feed(sequence[self._draft.length :])
         self.draft_ns += perf_counter_ns() - begin
         proposal = self._propose(step, sequence)

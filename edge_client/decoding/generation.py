@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from time import perf_counter
 
+from edge_client.auto.chooser import Chooser
 from edge_client.decoding.decoder import Listener, draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.led import WORTH_TELLING, Guesses, let_the_target_write
@@ -42,6 +43,7 @@ class Generation:
         foresight: see `edge_client.promise.beginning.foresight`.
         first_threshold: in `local`, of doubt; what `sprint` would begin with, which `local` counts against.
         provisional: also show tokens that the target has not judged yet.
+        chooser: in `auto`, says who leads.
 
     Attributes:
         summary: the figures, of a text that was given up too; None before its end.
@@ -59,6 +61,7 @@ class Generation:
         foresight: Sequence[float] | None,
         first_threshold: float | None,
         provisional: bool = False,
+        chooser: Chooser | None = None,
     ) -> None:
         self.text = text
         self.summary: Summary | None = None
@@ -67,6 +70,7 @@ class Generation:
         self._feedback = feedback
         self._end_ids = end_ids
         self._foresight = foresight
+        self._chooser = chooser
         self._local: Local | None = None
         if settings.effective_mode is Mode.LOCAL:
             assert first_threshold is not None, "local counts against one"
@@ -79,13 +83,14 @@ class Generation:
             feedback,
             keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
         )
+        self._record = Record()
         self._questions: Questions | None = None
         self._preview = Preview(text) if provisional else None
 
     def write(self) -> Generator[Token | Retract]:
         """The tokens, one after the other. Closing the iterator ends the text."""
         begin, first = perf_counter(), None
-        record, feedback, session = Record(), self._feedback, self._session
+        record, feedback, session = self._record, self._feedback, self._session
         listeners: Sequence[Listener] = (record, feedback) if feedback else (record,)
         times = None
         try:
@@ -96,6 +101,8 @@ class Generation:
                 break
             yield from events
             times = self._times(begin, first)
+            if self._chooser is not None:
+                self._chooser.measure(self.text.shown, record.asked)
             is_cancelled = self.text.finish_reason is FinishReason.CANCELLED
             if self._questions and self._settings.audit and not is_cancelled:
                 tail = self._questions.finish(self.text, TAIL_WAIT)
@@ -132,22 +139,60 @@ class Generation:
             case Mode.EXACT if settings.coupling is Coupling.RESIDUAL:
                 return guess_and_judge(text, drafter, session, window, listeners, preview)
             case Mode.EXACT:
-                tree = Tree(drafter, None, end_ids=self._end_ids, foresight=self._foresight, least=WORTH_TELLING)
-                guesses = Guesses(drafter, tree, session, window)
-                return let_the_target_write(text, session, listeners, guesses, preview)
+                return let_the_target_write(text, session, listeners, self._guesses(session), preview)
+            case Mode.AUTO:
+                return self._by_turns(session, listeners)
+        return self._sprint(session, listeners, lambda: True)
+
+    def _by_turns(self, session: TargetSession, listeners: Sequence[Listener]) -> Iterator[Token | Retract]:
+        """Whoever leads best by what is measured, for as long as that is so."""
+        text, chooser, guesses = self.text, self._chooser, self._guesses(session)
+        assert chooser is not None, "auto has to be decided"
+
+        def device_leads() -> bool:
+            self._review(chooser)
+            return chooser.mode is Mode.SPRINT
+
+        def target_leads() -> bool:
+            if self._review(chooser):
+                guesses.rest() if chooser.mode is Mode.CLOUD else guesses.resume()
+            return chooser.mode is not Mode.SPRINT
+
+        while not text.finished:
+            if chooser.mode is Mode.SPRINT:
+                yield from self._sprint(session, listeners, device_leads)
+                if not text.finished:
+                    assert self._questions is not None, "sprint asks"
+                    self._questions.settle(text)
+                    self._take_effect(listeners)
+                    self._questions = None
+            else:
+                guesses.rest() if chooser.mode is Mode.CLOUD else guesses.resume()
+                # The budget is told of what the device writes; the target makes no errors that could be made good for.
+                yield from let_the_target_write(text, session, (self._record,), guesses, self._preview, target_leads)
+                guesses.rest()
+
+    def _review(self, chooser: Chooser) -> bool:
+        return chooser.shown(self.text.shown, self.text.remaining, self._record.asked)
+
+    def _sprint(
+        self, session: TargetSession, listeners: Sequence[Listener], stays: Callable[[], bool]
+    ) -> Iterator[Token | Retract]:
+        """The device leads, from here on."""
         assert self._feedback is not None, "sprint is steered"
-        sprint = Sprint(self._feedback.budget)
+        settings, text, window = self._settings, self.text, self._settings.effective_window
         # With the residual coupling, what replaces a token is drawn with noise of its own, so nobody can foresee it.
-        tree = Tree(
-            drafter,
-            sprint.accepts,
-            window,
-            self._end_ids,
-            self._foresight,
-            bets=settings.coupling is Coupling.GUMBEL,
-        )
+        bets = settings.coupling is Coupling.GUMBEL
+        accepts = Sprint(self._feedback.budget).accepts
+        tree = Tree(self.drafter, accepts, window, self._end_ids, self._foresight, bets)
         self._questions = Questions(session, text.shown, window)
-        return draft_and_ask(text, drafter, tree, self._questions, listeners, preview)
+        yield from draft_and_ask(text, self.drafter, tree, self._questions, listeners, self._preview, stays)
+        tree.clear()
+
+    def _guesses(self, session: TargetSession) -> Guesses:
+        """Of what the target writes."""
+        tree = Tree(self.drafter, None, end_ids=self._end_ids, foresight=self._foresight, least=WORTH_TELLING)
+        return Guesses(self.drafter, tree, session, self._settings.window_of(Mode.EXACT))
 
     def _take_effect(self, listeners: Sequence[Listener]) -> None:
         for answer in self._questions.take_effect() if self._questions else ():

@@ -7,7 +7,7 @@ whose draft is at the other end of the link: guesses are judged in whatever pass
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from edge_client.decoding.decoder import Listener, reveal
@@ -36,9 +36,18 @@ class Guesses:
     def __init__(self, drafter: Drafter, tree: Tree, target: TargetSession, ahead: int) -> None:
         self._drafter, self._tree, self._target, self._ahead = drafter, tree, target, ahead
         self._drops = target.drops
-        self._has_moved = False
+        self._has_moved = self._rests = False
         self._is_awaited = False  # whether the target may wait for guesses about what it just wrote
         self.is_exhausted = False
+
+    def rest(self) -> None:
+        """Guess nothing until `resume`."""
+        self._tree.clear()
+        self._rests = self.is_exhausted = True
+
+    def resume(self) -> None:
+        """Guess again."""
+        self._rests = self.is_exhausted = False
 
     def think(self, text: Text) -> None:
         """Guess a little more, and tell the target."""
@@ -60,6 +69,8 @@ class Guesses:
 
     def learn(self, token: int) -> bool:
         """The target wrote a token; returns whether it was guessed."""
+        if self._rests:
+            return False
         root = self._tree.root
         guessed = root is not None and any(child.token == token for child in root.children)
         self._tree.advance(token)
@@ -115,6 +126,7 @@ def let_the_target_write(
     listeners: Sequence[Listener] = (),
     guesses: Guesses | None = None,
     preview: Preview | None = None,
+    stays: Callable[[], bool] = lambda: True,
 ) -> Iterator[Token | Retract]:
     """Write `text` until it is finished.
 
@@ -123,9 +135,14 @@ def let_the_target_write(
         listeners: are told of every token.
         guesses: of what the target will write; None leaves it alone.
         preview: shows at once what will most likely come.
+        stays: whether the target still leads; where it does not, the text is left as it stands.
     """
-    while not text.finished:
-        for own in target.write_on(text.sequence, text.remaining, lambda: guesses is None or guesses.is_exhausted):
+
+    def waits() -> bool:
+        return guesses is None or guesses.is_exhausted
+
+    while not text.finished and stays():
+        for own in target.write_on(text.sequence, text.remaining, waits):
             if text.finished:  # given up meanwhile
                 break
             if own is None:
@@ -138,7 +155,7 @@ def let_the_target_write(
                 listener.wrote(text.shown, own)
             is_guessed = guesses is not None and guesses.learn(own.token)
             yield from reveal(text.show(own.token, Origin.CONFIRMED if is_guessed else Origin.TARGET), preview)
-            if text.finished:
+            if text.finished or not stays():
                 break  # without asking for more
     if preview is not None:  # it may have been given up, or stopped by a string
         yield from preview.take_back()

@@ -130,6 +130,25 @@ class Questions:
             self._renew()
         return None
 
+    def settle(self, text: Text) -> None:
+        """Have all that is shown audited, and wait for it: from here on the text is written otherwise.
+
+        Raises:
+            TargetError, ProtocolError: there will be no answer.
+        """
+        self._end = text.shown
+        self._renew()
+        if self.since < text.shown:
+            self._post(Open(Question(tuple(text.sequence), self.since, text.shown, audit_only=True)))
+            self.since = text.shown
+        while any(map(self._is_wanted, self._open)):
+            if (answer := self._target.collect(wait=True)) is None:
+                raise nonsense("answers to everything but an audit")
+            self._audits.append(answer)
+            self._close(answer[0])
+            self._renew()
+        self._target.drop()
+
     def take_effect(self, position: int | None = None) -> Iterator[tuple[Question, Verdict]]:
         """The audits that count when the token at `position` is decided, each once; all of them if it is not given."""
         while self._audits and (position is None or self._effective(self._audits[0][0]) <= position):

@@ -185,6 +185,14 @@ class Tree:
         if self.root is None:
             self.settle()
 
+    def clear(self) -> None:
+        """Nothing is expected behind the text any more."""
+        for child in self.root.children if self.root else ():
+            _leave(child)
+        self.root = None
+        self._has_moved = True
+        self.settle()
+
     def settle(self) -> None:
         """Let the draft's cache follow the text; without one, nothing is done."""
         if not self._has_moved:

@@ -47,6 +47,12 @@ class Beginning:
         """A budget for this text, which goes on from what is known."""
         return Budget(limit, self.usual, self.prior, known, self.unlike())
 
+    def ask_rate(self, threshold: float) -> float:
+        """Of calibrated text, the share of tokens that are doubted more than this; one half where there is none."""
+        if self.usual is None:
+            return 0.5
+        return float(np.mean(1.0 / (1.0 + np.exp(-self.usual.doubts)) > threshold))
+
 
 def usual_doubts(table: Sequence[Doubts], criterion: Criterion, sampling: Sampling) -> Usual | None:
     """The doubts under `sampling`, interpolated between the two calibrated temperatures around it.
@@ -64,6 +70,12 @@ def usual_doubts(table: Sequence[Doubts], criterion: Criterion, sampling: Sampli
     doubts = (1 - share) * np.array(low.log_odds) + share * np.array(high.log_odds)
     errors = (1 - share) * np.array(low.errors or low.log_odds) + share * np.array(high.errors or high.log_odds)
     return Usual(doubts, errors)
+
+
+def agreement_of(table: Sequence[Doubts], sampling: Sampling) -> float | None:
+    """Of calibrated text, the share of drafted tokens that are the target's own; None where there is none."""
+    usual = usual_doubts(table, Criterion.STRICT, sampling)
+    return None if usual is None else 1.0 - float(np.mean(1.0 / (1.0 + np.exp(-usual.errors))))
 
 
 def foresight(ways: Sequence[Familiar], sampling: Sampling) -> Sequence[float] | None:

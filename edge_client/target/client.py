@@ -21,6 +21,8 @@ from shared.wire import codec
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
 CONNECT = Retry(attempt=3.0, total=3.0)
+# Round trips until a target is described: one to connect, and one to ask.
+CONNECTING = 2.0
 
 
 class TargetClient:
@@ -36,6 +38,7 @@ class TargetClient:
 
     Attributes:
         description: what is served.
+        round_trip: of the link, as far as connecting to it tells, seconds.
 
     Raises:
         TargetUnavailable: no target there.
@@ -57,7 +60,9 @@ class TargetClient:
         self._retry = retry or Retry()
         self._clock = clock or SystemClock()
         self._chance = chance or random.Random()
+        begin = self._clock.now()
         self.description = self.describe(timeout, notify)
+        self.round_trip = (self._clock.now() - begin) / CONNECTING
 
     @classmethod
     def connect(

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from time import perf_counter
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class _Posted:
         number: of its request; None if it was not sent.
         position, hash: of the text that it builds on: it is answered where the target then knows just that.
         is_wanted: whether anybody still wants to know.
+        time: when it was asked, seconds.
     """
 
     number: int | None
@@ -39,6 +41,7 @@ class _Posted:
     hash: int
     q: Sequence[Distribution]
     is_wanted: Callable[[], bool]
+    time: float
 
 
 class TargetSession:
@@ -104,7 +107,7 @@ class TargetSession:
                 number = self._link.post(self._request(question, position, hash_, q))
             except PASSING as error:
                 self._trouble = error
-        self._posted.append(_Posted(number, question, position, hash_, q, is_wanted))
+        self._posted.append(_Posted(number, question, position, hash_, q, is_wanted, perf_counter()))
 
     def collect(self, wait: bool) -> tuple[Question, Verdict] | None:
         """The next answer, in the order of the questions, of those whose guesses were right.
@@ -152,6 +155,8 @@ class TargetSession:
             self._posted.popleft()
             if is_due:
                 self._answered = posted.number
+                away = perf_counter() - posted.time - _seconds(answer.verdict.timing)
+                self.meter.trips.append(max(away, 0.0))
                 return posted.question, self._read(answer.verdict, posted.question)
         return None
 
@@ -302,8 +307,8 @@ class TargetSession:
     def _read(self, message: wire.Verdict, question: Question) -> Verdict:
         """A verdict, of which all has been taken note."""
         verdict = self._reader.verdict(message, question)
+        self.meter.passed(_seconds(message.timing), is_step=self.meter.calls > 0)
         self.meter.calls += 1
-        self._note(message.timing)
         stands = question.ids[: question.judge_from + verdict.stands]
         self._learn(stands if verdict.own is None else [*stands, verdict.own.token])
         return verdict
@@ -349,7 +354,7 @@ class TargetSession:
             if answer.WhichOneof("answer") != "continuation":
                 raise nonsense("another kind of answer in the middle of a continuation")
             message = answer.continuation
-            self._note(message.timing)
+            self.meter.passed(_seconds(message.timing), is_step=bool(message.tokens))
             self.meter.calls += bool(message.tokens)
             done = message.done
             for own in list(self._reader.continuation(message, len(text), end - len(text))):
@@ -362,5 +367,7 @@ class TargetSession:
         self._known.extend(ids[len(self._known) :])
         self._audited = max(self._audited, len(ids))
 
-    def _note(self, timing: wire.Timing) -> None:
-        self.meter.target_seconds += (timing.queue_us + timing.forward_us) / 1e6
+
+def _seconds(timing: wire.Timing) -> float:
+    """That the target queued and computed."""
+    return (timing.queue_us + timing.forward_us) / 1e6

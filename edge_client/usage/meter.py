@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -19,6 +20,8 @@ class Meter:
         bytes_prompt: what the ids of the prompt took of the requests.
         wait_seconds: wall time spent waiting for answers, reconnecting included.
         target_seconds: what the target says it queued and computed, whether anybody waited for it or not.
+        steps: what each of `calls` that read no prompt took the target, seconds, the newest.
+        trips: of each question, how long it and its answer were on the way, or lay there unread; seconds, the newest.
         held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
         reconnects: how often the link broke, or the target had no room, and it went on on a new stream; an outage
             counts once, however often was tried.
@@ -30,8 +33,20 @@ class Meter:
     bytes_prompt: int = 0
     wait_seconds: float = 0.0
     target_seconds: float = 0.0
+    steps: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    trips: deque[float] = field(default_factory=lambda: deque(maxlen=32))
     held_seconds: float = 0.0
     reconnects: int = 0
+
+    def passed(self, seconds: float, is_step: bool) -> None:
+        """The target has answered: it queued and computed for so long.
+
+        Args:
+            is_step: whether it did not read the prompt for that.
+        """
+        self.target_seconds += seconds
+        if is_step:
+            self.steps.append(seconds)
 
     def sent(self, size: int, prompt: Iterable[int] = ()) -> None:
         """A message of `size` bytes went up; `prompt` are the ids of prompt tokens in it."""

@@ -1,0 +1,145 @@
+"""The choice of `auto`: the mode whose forecast is best, looked at again every few tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from time import perf_counter
+
+from edge_client.auto.forecast import Conditions, Forecast, forecast
+from edge_client.auto.pace import AGREEMENT, DRAFT, Pace, Rate, average
+from edge_client.settings import Prefer
+from shared.config import Mode
+
+# Tokens after which the choice is looked at again.
+REVIEW = 24
+# What is gained by another mode must be worth leaving this one, which takes about a round trip.
+WORTH_LEAVING = 1.1
+# A forecast is off by no more than this, or what was measured was something else.
+_MOST_OFF = 3.0
+# So much of what was found to be off is forgotten at each look at another mode, so that each is tried again some day.
+_FORGETS = 0.03
+
+
+class Chooser:
+    """Chooses for one text.
+
+    Args:
+        pace: what was measured so far; it learns from this text.
+        kind: of text: forecasts of the same kind correct each other.
+        prefer: what is to be least.
+        modes: to choose from.
+        begins: position of the text's first token.
+        window: of `sprint`.
+        ask_rate: to be expected of `sprint`, where this kind was not written yet.
+        agreement: share of drafted tokens that are the target's own, as far as it is known.
+        clock: seconds.
+
+    Attributes:
+        mode: chosen now.
+        tokens: written in each mode.
+    """
+
+    def __init__(
+        self,
+        pace: Pace,
+        kind: Hashable,
+        prefer: Prefer,
+        modes: tuple[Mode, ...],
+        begins: int,
+        window: int,
+        ask_rate: float,
+        agreement: float | None = None,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._pace, self._kind, self._prefer, self._modes = pace, kind, prefer, modes
+        self._window = window
+        self._asks = pace.asks.setdefault(kind, Rate(ask_rate))
+        self._agreement = AGREEMENT if agreement is None else agreement
+        self._clock = clock
+        self._read: Callable[[Mode], None] = lambda mode: None
+        self._since: tuple[int, float] | None = None  # tokens shown, and when
+        self._counted = begins
+        self._asked = self._next = 0
+        self.tokens: dict[Mode, int] = dict.fromkeys(modes, 0)
+        self.mode = min(modes, key=self._figure)
+
+    def listen(self, read: Callable[[Mode], None]) -> None:
+        """Have the pace told, before anything is decided: `read` is given the mode of what was written since."""
+        self._read = read
+
+    def shown(self, tokens: int, left: int, asked: int) -> bool:
+        """The text goes up to here now; returns whether another mode is better from here on, which is `mode` then.
+
+        Args:
+            tokens: of the text, its prompt's too.
+            left: tokens that may follow.
+            asked: that the target was asked about.
+        """
+        if self._since is None:  # the first token waits for the prompt to be read, in every mode
+            self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
+            return False
+        if tokens < self._next:
+            return False
+        self.measure(tokens, asked)
+        best = min(self._modes, key=self._figure)
+        here, there = self._figure(self.mode), self._figure(best)
+        leaving = self._pace.round_trip + self._pace.step(self.mode)
+        if best is self.mode or here < WORTH_LEAVING * there or (here - there) * left < leaving:
+            return False
+        self.mode, self._since = best, None
+        return True
+
+    def measure(self, tokens: int, asked: int) -> None:
+        """Learn from what was written since the last time."""
+        self.tokens[self.mode] += tokens - self._counted
+        self._counted = tokens
+        if self._since is None or tokens <= self._since[0]:
+            return
+        self._read(self.mode)
+        written, seconds = tokens - self._since[0], self._clock() - self._since[1]
+        if self.mode is Mode.SPRINT:
+            self._asks.add(asked - self._asked, written)
+        expected = forecast(self.mode, self.conditions).seconds
+        errs = self._pace.errs
+        for mode in self._modes:  # what was found of the others is less certain by now
+            if mode is not self.mode and (self._kind, mode) in errs:
+                errs[self._kind, mode] += _FORGETS * (1.0 - errs[self._kind, mode])
+        if written >= REVIEW:
+            off = min(max(seconds / written / expected, 1 / _MOST_OFF), _MOST_OFF)
+            errs[self._kind, self.mode] = average(errs.get((self._kind, self.mode)), off)
+        self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the forecasts rest on now."""
+        pace = self._pace
+        return Conditions(
+            pace.draft or DRAFT,
+            pace.step(Mode.SPRINT),
+            pace.step(Mode.EXACT),
+            pace.step(Mode.CLOUD),
+            pace.round_trip,
+            self._asks.share,
+            self._window,
+            self._agreement,
+        )
+
+    @property
+    def spread(self) -> float:
+        """Of the round trips, seconds."""
+        return self._pace.spread
+
+    def forecast(self, mode: Mode) -> Forecast:
+        """Of a token in a mode, corrected by what was measured in it."""
+        plain = forecast(mode, self.conditions)
+        return Forecast(plain.seconds * self._pace.errs.get((self._kind, mode), 1.0), plain.target, plain.device)
+
+    def _figure(self, mode: Mode) -> float:
+        """What is to be least."""
+        found = self.forecast(mode)
+        match self._prefer:
+            case Prefer.COST:
+                return found.target
+            case Prefer.ENERGY:
+                return found.work
+        return found.seconds

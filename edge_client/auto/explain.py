@@ -1,0 +1,37 @@
+"""Why a text was written as it was, in a sentence with the numbers."""
+
+from __future__ import annotations
+
+from edge_client.auto.chooser import Chooser
+from edge_client.settings import Prefer
+from shared.config import Mode
+
+_WHO = {
+    Mode.SPRINT: "the device led (sprint)",
+    Mode.EXACT: "the target led, with guesses of the device (exact)",
+    Mode.CLOUD: "the target wrote alone (cloud)",
+}
+_FOR = {
+    Prefer.SPEED: "the fastest",
+    Prefer.COST: "what takes the target least",
+    Prefer.ENERGY: "what takes both sides together least",
+}
+
+
+def explanation(chooser: Chooser, prefer: Prefer) -> str:
+    """Who led, for how many tokens, and what each mode was expected to take."""
+    now, spread = chooser.conditions, chooser.spread
+    led = [f"{_WHO[mode]} for {count} tokens" for mode, count in chooser.tokens.items() if count]
+    expected = ", ".join(f"{mode} {_figures(chooser, mode, prefer)}" for mode in chooser.tokens)
+    return (
+        f"{' and '.join(led) or _WHO[chooser.mode]}, as {_FOR[prefer]}; expected of a token: {expected} (the draft "
+        f"takes {1e3 * now.draft:.2f} ms, a pass of the target {1e3 * now.plain_step:.1f} ms, a round trip "
+        f"{1e3 * now.round_trip:.1f} ms + {1e3 * spread:.1f}, and sprint asks about {100 * now.ask_rate:.1f} % of the "
+        "tokens)"
+    )
+
+
+def _figures(chooser: Chooser, mode: Mode, prefer: Prefer) -> str:
+    found = chooser.forecast(mode)
+    value = {Prefer.SPEED: found.seconds, Prefer.COST: found.target, Prefer.ENERGY: found.work}[prefer]
+    return f"{1e3 * value:.2f} ms"

@@ -1,0 +1,86 @@
+"""What a token would take in each mode, by what was measured.
+
+The forms follow from how the loops work; their three constants were fitted to `python -m benchmarks.links` with the
+embedded pair, target steps of 8 and 25 ms and round trips of 1 to 200 ms (42 rows, largest error of a mode by which
+another one would have been chosen: none). Where they are off for another pair, `Pace.errs` corrects them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
+
+from shared.config import Mode
+
+# Guesses that one pass judges at most (the target's `MOST_JUDGED`).
+_LINE = 8
+# Passes in one round trip after which hardly a guess reaches the target in time.
+_LAG = 7.5
+# Of a round trip, what a token that is asked about waits for, where hardly any is; and how much less where more are,
+# because their questions are under way together.
+_WAITS, _SHARED = 0.62, 1.2
+# What the loop takes of a token's time, against drafting and verifying it.
+_LOOP = 1.2
+# More than this the device drafts for a token that is shown, where it drafts while it waits.
+_VAIN = 2.0
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a forecast rests on; seconds.
+
+    Attributes:
+        draft: for a drafted token.
+        asked_step, guessed_step, plain_step: for a pass of the target that judges what it is asked, that judges
+            guesses, and that writes a token.
+        round_trip: of the link.
+        ask_rate: share of the tokens that `sprint` asks about.
+        window: tokens after which they are audited.
+        agreement: share of the drafted tokens that are the target's own.
+    """
+
+    draft: float
+    asked_step: float
+    guessed_step: float
+    plain_step: float
+    round_trip: float
+    ask_rate: float
+    window: int
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Of one token, seconds.
+
+    Attributes:
+        seconds: until it is shown.
+        target: that the target works for it.
+        device: that the device works for it.
+    """
+
+    seconds: float
+    target: float
+    device: float
+
+    @property
+    def work(self) -> float:
+        """Of both sides."""
+        return self.target + self.device
+
+
+def forecast(mode: Mode, now: Conditions) -> Forecast:
+    """Of `sprint`, `exact` or `cloud`."""
+    match mode:
+        case Mode.SPRINT:
+            passes = now.ask_rate + (1.0 - now.ask_rate) / now.window
+            waits = max(_WAITS - _SHARED * now.ask_rate, 0.2) * now.round_trip
+            seconds = _LOOP * now.draft + now.ask_rate * (now.asked_step + waits)
+            target = passes * now.asked_step
+            return Forecast(max(seconds, target), target, min(_VAIN * now.draft, seconds))
+        case Mode.EXACT:
+            together = sum(now.agreement**guesses for guesses in range(_LINE + 1))
+            passes = 1.0 - (1.0 - 1.0 / together) * exp(-now.round_trip / now.guessed_step / _LAG)
+            seconds = passes * now.guessed_step
+            return Forecast(seconds, seconds, seconds)
+    return Forecast(now.plain_step, now.plain_step, 0.0)

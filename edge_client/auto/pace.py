@@ -1,0 +1,104 @@
+"""What a device has measured of itself, of its link and of its target: all that the forecasts of `auto` rest on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from statistics import fmean, quantiles
+
+from shared.config import Mode
+
+# How much of an average the newest value is, where values are means over many tokens.
+NEWEST = 0.3
+# What is assumed of a target that has not answered yet, and of a draft that has not run yet, seconds.
+STEP, DRAFT = 0.010, 0.0003
+# Of the probability that a token is the target's own, before anything is known.
+AGREEMENT = 0.85
+# Tokens' worth of trust in an ask rate that was not measured here.
+PRIOR_TOKENS = 64.0
+
+
+@dataclass
+class Rate:
+    """How often something happens among tokens, which counts less the longer ago it was.
+
+    Attributes:
+        share: of the tokens.
+        tokens: that it rests on.
+    """
+
+    share: float
+    tokens: float = PRIOR_TOKENS
+
+    def add(self, happened: float, tokens: int) -> None:
+        """Of so many more tokens."""
+        kept = min(self.tokens, 8 * PRIOR_TOKENS)
+        self.share = (self.share * kept + happened) / (kept + tokens)
+        self.tokens = kept + tokens
+
+
+@dataclass
+class Pace:
+    """Times in seconds; None where nothing was measured. One for all texts to one target, whoever writes them.
+
+    Attributes:
+        draft: of the device for a drafted token, verified.
+        steps: of the target for a pass, by the mode that it was for.
+        asks: of one kind of text, the share of tokens that the target is asked about.
+        errs: by kind of text and mode, measured time over forecast time of a token.
+    """
+
+    draft: float | None = None
+    steps: dict[Mode, float] = field(default_factory=dict)
+    asks: dict[object, Rate] = field(default_factory=dict)
+    errs: dict[object, float] = field(default_factory=dict)
+    _passes: deque[float] = field(default_factory=lambda: deque(maxlen=64))
+    _trips: deque[float] = field(default_factory=lambda: deque(maxlen=32))
+
+    def drafted(self, seconds: float, tokens: int) -> None:
+        """So many tokens were drafted and verified in that time."""
+        if tokens:
+            self.draft = average(self.draft, seconds / tokens)
+
+    def passed(self, mode: Mode, seconds: Collection[float]) -> None:
+        """The target took so long for each of some passes."""
+        if seconds:
+            self.steps[mode] = average(self.steps.get(mode), fmean(seconds))
+            self._passes.extend(seconds)
+
+    def travelled(self, seconds: float) -> None:
+        """A question and its answer were on the way for so long, or longer, if the answer was not looked at at once."""
+        self._trips.append(seconds)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any round trip was measured."""
+        return bool(self._trips)
+
+    @property
+    def round_trip(self) -> float:
+        """Of the link: the lower quartile, for the longer ones waited for something else."""
+        return min(self._trips, default=0.0) if len(self._trips) < 4 else quantiles(self._trips, n=4)[0]
+
+    @property
+    def spread(self) -> float:
+        """How much longer the upper quartile is."""
+        if len(self._trips) < 4:
+            return 0.0
+        low, _, high = quantiles(self._trips, n=4)
+        return high - low
+
+    def step(self, mode: Mode) -> float:
+        """A pass for a mode. Where it was not tried: as for another one, but `cloud` as the shortest, for those are of
+        one token."""
+        if (known := self.steps.get(mode)) is not None:
+            return known
+        if mode is Mode.CLOUD and len(self._passes) >= 4:
+            return quantiles(self._passes, n=10)[0]
+        return min(self.steps.values(), default=STEP)
+
+
+def average(before: float | None, newest: float) -> float:
+    """Moved towards the newest value."""
+    return newest if before is None else before + NEWEST * (newest - before)
