@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from math import log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
@@ -15,9 +16,11 @@ REVIEW = 24
 # What is gained by another mode must be worth leaving this one, which takes about a round trip.
 WORTH_LEAVING = 1.1
 # A forecast is off by no more than this, or what was measured was something else.
-_MOST_OFF = 3.0
-# So much of what was found to be off is forgotten at each look at another mode, so that each is tried again some day.
-_FORGETS = 0.03
+_MOST_OFF = 10.0
+# A look counts less with each that follows.
+_KEPT = 0.99
+# How much better than its forecast a mode may be that was hardly tried; see `_hoped`.
+_HOPE = 0.5
 
 
 class Chooser:
@@ -61,7 +64,7 @@ class Chooser:
         self._counted = begins
         self._asked = self._next = 0
         self.tokens: dict[Mode, int] = dict.fromkeys(modes, 0)
-        self.mode = min(modes, key=self._figure)
+        self.mode = min(modes, key=self._hoped)
 
     def listen(self, read: Callable[[Mode], None]) -> None:
         """Have the pace told, before anything is decided: `read` is given the mode of what was written since."""
@@ -100,13 +103,12 @@ class Chooser:
         if self.mode is Mode.SPRINT:
             self._asks.add(asked - self._asked, written)
         expected = forecast(self.mode, self.conditions).seconds
-        errs = self._pace.errs
-        for mode in self._modes:  # what was found of the others is less certain by now
-            if mode is not self.mode and (self._kind, mode) in errs:
-                errs[self._kind, mode] += _FORGETS * (1.0 - errs[self._kind, mode])
         if written >= REVIEW:
             off = min(max(seconds / written / expected, 1 / _MOST_OFF), _MOST_OFF)
-            errs[self._kind, self.mode] = average(errs.get((self._kind, self.mode)), off)
+            errs, looks, key = self._pace.errs, self._pace.looks, (self._kind, self.mode)
+            errs[key] = average(errs.get(key), off)
+            for mode in self._modes:
+                looks[self._kind, mode] = _KEPT * looks.get((self._kind, mode), 0.0) + (mode is self.mode)
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
 
     @property
@@ -133,6 +135,13 @@ class Chooser:
         """Of a token in a mode, corrected by what was measured in it."""
         plain = forecast(mode, self.conditions)
         return Forecast(plain.seconds * self._pace.errs.get((self._kind, mode), 1.0), plain.target, plain.device)
+
+    def _hoped(self, mode: Mode) -> float:
+        """What a text begins with: the figure, and the better the less it is known, as in UCB1 (Auer, Cesa-Bianchi,
+        Fischer, 2002), so that no mode is given up for a forecast that was never tried."""
+        looks = [self._pace.looks.get((self._kind, one), 0.0) for one in self._modes]
+        own = looks[self._modes.index(mode)]
+        return self._figure(mode) / (1.0 + _HOPE * sqrt(log(1.0 + sum(looks)) / (1.0 + own)))
 
     def _figure(self, mode: Mode) -> float:
         """What is to be least."""

@@ -21,8 +21,9 @@ _LAG = 7.5
 _WAITS, _SHARED = 0.62, 1.2
 # What the loop takes of a token's time, against drafting and verifying it.
 _LOOP = 1.2
-# More than this the device drafts for a token that is shown, where it drafts while it waits.
-_VAIN = 2.0
+# Tokens that the device drafts for one that is shown, at most: the more is asked, the more of them are in vain, and
+# where the target writes there is time for many.
+_DRAFTED, _DRAFTED_MORE, _GUESSED = 2.0, 50.0, 9.0
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,11 @@ def forecast(mode: Mode, now: Conditions) -> Forecast:
             waits = max(_WAITS - _SHARED * now.ask_rate, 0.2) * now.round_trip
             seconds = _LOOP * now.draft + now.ask_rate * (now.asked_step + waits)
             target = passes * now.asked_step
-            return Forecast(max(seconds, target), target, min(_VAIN * now.draft, seconds))
+            seconds = max(seconds, target)
+            return Forecast(seconds, target, min((_DRAFTED + _DRAFTED_MORE * now.ask_rate) * now.draft, seconds))
         case Mode.EXACT:
             together = sum(now.agreement**guesses for guesses in range(_LINE + 1))
             passes = 1.0 - (1.0 - 1.0 / together) * exp(-now.round_trip / now.guessed_step / _LAG)
             seconds = passes * now.guessed_step
-            return Forecast(seconds, seconds, seconds)
+            return Forecast(seconds, seconds, min(_GUESSED * now.draft, seconds))
     return Forecast(now.plain_step, now.plain_step, 0.0)

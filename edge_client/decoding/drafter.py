@@ -89,7 +89,7 @@ class Drafter:
         return self._draft.context - self._draft.length - self._draft.nodes
 
     def propose(self, sequence: list[int]) -> Proposal:
-        """The draft's token for the position after `sequence`; only what is new in it is read, its last token at least."""
+        """The draft's token for the position after `sequence`, of which only what is new is read, at least the last."""
         begin = perf_counter_ns()
         self.rewind(len(sequence) - 1)
         step = self._draft.feed(sequence[self._draft.length :])
