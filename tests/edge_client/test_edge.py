@@ -148,7 +148,7 @@ def test_a_budget_of_nothing_is_exact():
         ({"window": 0}, "window must be between 1 and 256 tokens, not 0"),
         ({"stop": ["a", ""]}, "a stop string must not be empty"),
         ({"temperature": -1}, "temperature must be between"),
-        ({"max_token": 5}, "there is no option 'max_token'; the options are mode, budget"),
+        ({"max_token": 5}, "there is no option 'max_token'; the options are mode, prefer, budget"),
         ({"max_tokens": 1.5}, "max_tokens must be a whole number, not 1.5"),
         ({"max_tokens": True}, "max_tokens must be a whole number, not True"),
         ({"seed": "5"}, "seed must be a whole number"),
