@@ -12,7 +12,7 @@ from edge_client.decoding.policy import Local, Sprint
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
-from edge_client.decoding.text import Retract, Text, Token
+from edge_client.decoding.text import Event, Text, Token
 from edge_client.decoding.tree import Tree
 from edge_client.decoding.windows import guess_and_judge
 from edge_client.inference.pool import Models
@@ -80,9 +80,11 @@ class Generation:
             keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
         )
         self._questions: Questions | None = None
-        self._preview = Preview(text) if provisional else None
+        # Of what the target writes alone, or the device, nothing is provisional.
+        judged = settings.effective_mode not in (Mode.LOCAL, Mode.CLOUD)
+        self._preview = Preview(text) if provisional and judged else None
 
-    def write(self) -> Generator[Token | Retract]:
+    def write(self) -> Generator[Event]:
         """The tokens, one after the other. Closing the iterator ends the text."""
         begin, first = perf_counter(), None
         record, feedback, session = Record(), self._feedback, self._session
@@ -90,10 +92,12 @@ class Generation:
         times = None
         try:
             events = self._events(listeners)
-            for event in events:  # the first, whose time is told apart; the others cost nothing here
-                first = perf_counter() - begin
+            for event in events:  # until the first settled one, whose time is told apart; the others cost nothing here
+                if isinstance(event, Token):
+                    first = perf_counter() - begin
                 yield event
-                break
+                if first is not None:
+                    break
             yield from events
             times = self._times(begin, first)
             is_cancelled = self.text.finish_reason is FinishReason.CANCELLED
@@ -119,12 +123,12 @@ class Generation:
                 doubted=self._local.doubted if self._local else None,
             )
 
-    def _events(self, listeners: Sequence[Listener]) -> Iterator[Token | Retract]:
+    def _events(self, listeners: Sequence[Listener]) -> Iterator[Event]:
         """The loop of the mode."""
         settings, text, drafter, session = self._settings, self.text, self.drafter, self._session
         window, preview = settings.effective_window, self._preview
         if self._local is not None:
-            return draft_and_ask(text, drafter, Tree(drafter, self._local.accepts, window), None, preview=preview)
+            return draft_and_ask(text, drafter, Tree(drafter, self._local.accepts, window), None)
         assert session is not None, "all others need the target"
         match settings.effective_mode:
             case Mode.CLOUD:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from edge_client.decoding.decoder import Listener, reveal
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.preview import Preview
-from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.decoding.text import Event, Origin, Text
 from edge_client.decoding.tree import Tree
 from edge_client.target.session import TargetSession
 
@@ -103,7 +103,7 @@ def let_the_target_write(
     listeners: Sequence[Listener] = (),
     guesses: Guesses | None = None,
     preview: Preview | None = None,
-) -> Iterator[Token | Retract]:
+) -> Iterator[Event]:
     """Write `text` until it is finished.
 
     Args:
@@ -125,7 +125,7 @@ def let_the_target_write(
             for listener in listeners:
                 listener.wrote(text.shown, own)
             is_guessed = guesses is not None and guesses.learn(own.token)
-            yield from reveal(text.show(own.token, Origin.CONFIRMED if is_guessed else Origin.TARGET), preview)
+            yield from reveal(text, own.token, Origin.CONFIRMED if is_guessed else Origin.TARGET, preview)
             if text.finished:
                 break  # without asking for more
     if preview is not None:  # it may have been given up, or stopped by a string
