@@ -80,7 +80,7 @@ def read(edge: Edge, until: int | None = None) -> tuple[Page, Completion]:
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_the_settled_text_is_that_of_a_stream_without_them(data):
-    """Random drafts, doubts, windows and arrivals; tokens that are bytes, and so split characters; stops, ends, Ctrl-C."""
+    """Random drafts, doubts, windows and arrivals; tokens that are bytes of characters; stops, ends, Ctrl-C."""
     script = random_script(VOCABULARY, data.draw(st.integers(0, 9)), spread=data.draw(st.sampled_from([2.0, 4.0])))
     blur = data.draw(st.sampled_from([0.0, 0.5, 2.0]))
     doubted = data.draw(st.sampled_from([-0.1, -1.0, -4.0]))
