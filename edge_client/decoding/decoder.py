@@ -82,7 +82,7 @@ def draft_and_ask(
             waits = not tree.grow(text.sequence, questions.latest(text.shown + text.remaining))
         questions.ask(text, tree)
         if preview is not None:
-            yield from preview.follow(tree.likeliest())
+            yield from preview.follow(tree.likeliest(), waits)
         answer = questions.next(text.shown, waits)
         if answer is not None:
             _take_effect(questions, listeners)

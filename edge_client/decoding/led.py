@@ -120,7 +120,7 @@ def let_the_target_write(
                 assert guesses is not None, "nothing else is better than to wait"
                 guesses.think(text)
                 if preview is not None:
-                    yield from preview.follow(guesses.likeliest())
+                    yield from preview.follow(guesses.likeliest(), guesses.is_exhausted)
                 continue
             for listener in listeners:
                 listener.wrote(text.shown, own)

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 
 from edge_client.decoding.text import Event, Origin, Provisional, Retract, Text
+
+# Seconds. While there is something else to do, provisional tokens are looked after no more often: no eye is quicker.
+PACE = 1 / 60
 
 
 class Preview:
     """The provisional tokens behind a text.
 
     The text itself does not change: its decoder and its stop strings go on by themselves, in a copy.
+
+    Args:
+        clock: seconds.
     """
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: Text, clock: Callable[[], float] = perf_counter) -> None:
         self._text = text
+        self._clock = clock
+        self._due = clock()
         self._fork: Text | None = None
         self._line: list[Provisional] = []
 
-    def follow(self, ids: Iterable[int]) -> Iterator[Event]:
-        """Let the provisional tokens be `ids`, as far as the text would not have ended before."""
+    def follow(self, ids: Iterable[int], waits: bool = True) -> Iterator[Event]:
+        """Let the provisional tokens be `ids`, as far as the text would not have ended before.
+
+        Args:
+            waits: whether there is nothing else to do now; if there is, it may stay undone until the next time.
+        """
+        now = self._clock()
+        if not waits and now < self._due:
+            return
+        self._due = now + PACE
         wanted = list(ids)
         same = next((i for i, token in enumerate(self._line) if wanted[i : i + 1] != [token.id]), len(self._line))
         yield from self.take_back(same)
