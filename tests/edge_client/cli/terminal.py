@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import pytest
 
@@ -40,15 +41,18 @@ class Terminal(io.StringIO):
         super().__init__()
         self.screen = Strict(columns, rows, history=10_000)
         self._feed = pyte.Stream(self.screen).feed
-        self.writes = 0
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
-        self.writes += 1
-        self._feed(text.replace("\n", "\r\n"))  # as the kernel does
-        return super().write(text)
+        self.feed(text.replace("\n", "\r\n"))  # as the kernel does
+        return len(text)
+
+    def feed(self, text: str) -> None:
+        """Show what comes from the kernel."""
+        self._feed(text)
+        super().write(text)
 
     def size(self) -> tuple[int, int]:
         return self.screen.columns, self.screen.lines
@@ -63,10 +67,25 @@ class Terminal(io.StringIO):
         return len(self.screen.history.top) + self.screen.cursor.y, self.screen.cursor.x
 
     @property
+    def behind_the_cursor(self) -> str:
+        """Text in its row, where provisional text begins."""
+        row = self.screen.buffer[self.screen.cursor.y]
+        return "".join(row[x].data for x in range(self.screen.cursor.x, self.screen.columns)).strip()
+
+    @property
+    def widest(self) -> int:
+        """The cells of the widest row, or up to the cursor."""
+        filled = (x for row in self._rows for x in range(self.screen.columns) if row[x].data != " ")
+        return max([self.screen.cursor.x, *filled]) + 1
+
+    @property
+    def _rows(self) -> list[Mapping[int, pyte.screens.Char]]:
+        return [*self.screen.history.top, *(self.screen.buffer[y] for y in range(self.screen.lines))]
+
+    @property
     def lines(self) -> list[str]:
         """All rows down to the last that is not empty, or where the cursor is."""
-        rows = [*self.screen.history.top, *(self.screen.buffer[y] for y in range(self.screen.lines))]
-        lines = ["".join(row[x].data for x in range(self.screen.columns)).rstrip() for row in rows]
+        lines = ["".join(row[x].data for x in range(self.screen.columns)).rstrip() for row in self._rows]
         while len(lines) > self.cursor[0] + 1 and not lines[-1]:
             lines.pop()
         return lines

@@ -70,7 +70,7 @@ class Watched:
         self.both(tell)
 
     def resize(self, columns: int) -> None:
-        columns = max(columns, self.terminal.cursor[1] + 1)  # a terminal that cuts the line off has lost its end anyway
+        columns = max(columns, self.plain_terminal.widest + 1)  # what pyte would cut off, most terminals wrap
         self.terminal.resize(columns)
         self.plain_terminal.resize(columns)
 
@@ -142,11 +142,11 @@ def take(watched: Watched, step: tuple) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(st.integers(6, 24), st.integers(2, 9), st.lists(STEPS, min_size=20, max_size=60))
 def test_the_settled_text_is_untouched_whatever_comes_and_goes(columns, rows, steps):
-    watched = Watched(columns, rows)
-    watched.both(lambda console: console.prompt("Tom" + "\n" * (len(steps) % 10)))
+    watched, blank = Watched(columns, rows), len(steps) % 10
+    watched.both(lambda console: console.prompt("Tom" + "\n" * blank))
     for step in steps:
         take(watched, step)
         watched.check_settled()
@@ -157,15 +157,15 @@ def test_the_settled_text_is_untouched_whatever_comes_and_goes(columns, rows, st
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     st.integers(6, 24),
     st.integers(2, 9),
     st.lists(STEPS.filter(lambda step: step[0] != "resize"), min_size=10, max_size=30),
 )
 def test_a_frame_shows_what_is_provisional_as_it_would_lie(columns, rows, steps):
-    watched = Watched(columns, rows)
-    watched.both(lambda console: console.prompt("Tom" + "\n" * (len(steps) % 10)))
+    watched, blank = Watched(columns, rows), len(steps) % 10
+    watched.both(lambda console: console.prompt("Tom" + "\n" * blank))
     for step in steps:
         take(watched, step)
         if step[0] in ("frame", "paint"):
