@@ -10,14 +10,26 @@ import unicodedata
 from functools import lru_cache
 
 _TAB = 8
-# Jamo that join the one before, flags, and shades of skin: one cell, or none, or two together, as a terminal likes.
-_DISPUTED = (range(0x1160, 0x1200), range(0xD7B0, 0xD800), range(0x1F1E6, 0x1F200), range(0x1F3FB, 0x1F400))
+# What terminals treat as they like, or as their edition of Unicode has it.
+_DISPUTED = frozenset(
+    code
+    for codes in (
+        # Jamo that join the one before, and fillers for them.
+        *(range(0x1160, 0x1200), range(0xD7B0, 0xD800), (0x3164, 0xFFA0)),
+        # Flags, and shades of skin: of two characters one picture.
+        *(range(0x1F1E6, 0x1F200), range(0x1F3FB, 0x1F400)),
+        # Trigrams, hexagrams and counting rods: wide since Unicode 16.
+        *(range(0x2630, 0x2638), range(0x268A, 0x2690), range(0x4DC0, 0x4E00)),
+        *(range(0x1D300, 0x1D357), range(0x1D360, 0x1D377)),
+    )
+    for code in codes
+)
 
 
 @lru_cache(maxsize=4096)
 def cells(char: str) -> int | None:
     """The cells of one character, 0 of one that joins the one before; None where terminals differ, and of controls."""
-    if any(ord(char) in disputed for disputed in _DISPUTED):
+    if ord(char) in _DISPUTED:
         return None
     category = unicodedata.category(char)
     if category in ("Mn", "Me"):

@@ -1,172 +1,137 @@
-"""Provisional text on a terminal: at every moment the screen is the settled text, and a part of what is provisional."""
+"""A live console: when it is one, when it paints, and that settled text waits for nothing."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edge_client.cli.console import Console
-from edge_client.cli.live import Live
-from edge_client.decoding.text import Origin, Provisional, Retract, Token
-from tests.edge_client.cli.terminal import Terminal
-
-# Words, what is wide, what joins the character before, what moves the cursor.
-PLAIN = st.sampled_from(
-    ["", "a", "Once", " upon", " a time,", "\n", " end.\n", "\t", "x\ty", "你好", "한", "e\u0301", "\u0301"]
-)
-# What terminals dispute about, and what is no text.
-ODD = st.sampled_from(["\n\nTom", "👩\u200d💻", "\u200d", "🇫🇷", "\033[2J", "\r", "\u0928\u093f", "é😀", "a" * 50])
-PIECES = st.integers(0, 9).flatmap(lambda n: PLAIN if n else ODD)
-ORIGINS = st.sampled_from(list(Origin))
+from edge_client.cli.console import DIM, Console
+from edge_client.cli.live import FRAME, Live, can_be_live
+from edge_client.decoding.text import Event, Origin, Provisional, Retract, Token
 
 
-class Watched:
-    """A live console, and beside it a plain one with a terminal of its own that gets the settled text only."""
+class Terminal(io.StringIO):
+    encoding = "utf-8"
 
-    def __init__(self, columns: int, rows: int, color: str = "always") -> None:
-        self.terminal, self.plain_terminal = Terminal(columns, rows), Terminal(columns, rows)
+    def isatty(self) -> bool:
+        return True
+
+
+class Later:
+    """What is to be done later, and when."""
+
+    def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
-        self.live = Live(
-            self.terminal, color, None, lambda _, paint: self.waiting.append(paint), size=self.terminal.size
-        )
-        self.plain = Console(self.plain_terminal, color, None)
-        self.color = color
-        self.provisional: list[str] = []
-        self.told: list[Callable[[Console], None]] = []
+        self.asked = 0
 
-    def both(self, act: Callable[[Console], None]) -> None:
-        act(self.live)
-        act(self.plain)
-        self.told.append(act)
+    def __call__(self, seconds: float, paint: Callable[[], None]) -> None:
+        assert seconds == FRAME
+        self.asked += 1
+        self.waiting.append(paint)
 
-    def draft(self, text: str) -> None:
-        self.live.show(Provisional(1, text))
-        self.provisional.append(text)
-
-    def retract(self, tokens: int) -> None:
-        if tokens:
-            self.live.show(Retract(tokens, "".join(self.provisional[-tokens:])))
-            del self.provisional[-tokens:]
-
-    def settle(self, text: str, origin: Origin) -> None:
-        if self.provisional[:1] != [text]:
-            self.retract(len(self.provisional))
-        self.both(lambda console: console.show(Token(1, text, origin)))
-        del self.provisional[:1]
-
-    def frame(self) -> None:
-        assert len(self.waiting) <= 1
-        if self.waiting:
-            self.waiting.pop()()
-
-    def note(self, sentence: str) -> None:
-        def tell(console: Console) -> None:
-            with console.aside():
-                console._stream.write(f"{sentence}\n")
-
-        self.both(tell)
-
-    def resize(self, columns: int) -> None:
-        columns = max(columns, self.plain_terminal.widest + 1)  # what pyte would cut off, most terminals wrap
-        self.terminal.resize(columns)
-        self.plain_terminal.resize(columns)
-
-    def check_settled(self) -> None:
-        """What is settled is where it would be, and so is the cursor."""
-        row, _ = self.terminal.cursor
-        assert self.terminal.cursor == self.plain_terminal.cursor
-        lines, plain = self.terminal.lines, self.plain_terminal.lines
-        assert lines[:row] == plain[:row]
-        assert lines[row].startswith(plain[row])
-
-    def shown(self) -> int:
-        """How many provisional characters are on the screen: as if they had been written behind the settled text."""
-        text = "".join(self.provisional).translate({0x1B: "\ufffd", 0x0D: "\ufffd"})
-        for count in range(len(text), -1, -1):
-            other = Terminal(*self.terminal.size())
-            console = Console(other, self.color, None)
-            for act in self.told:
-                act(console)
-            other.write(text[:count])
-            if _stripped(other.lines) == _stripped(self.terminal.lines):
-                return count
-        raise AssertionError(f"{self.terminal.lines} is not {self.plain_terminal.lines} with some of {text!r}")
+    def now(self) -> None:
+        self.waiting.pop()()
+        assert self.waiting == []
 
 
-def _stripped(lines: list[str]) -> list[str]:
-    while lines and not lines[-1]:
-        lines = lines[:-1]
-    return lines
+def settled(text: str) -> Token:
+    return Token(1, text, Origin.ACCEPTED)
 
 
-def stop(console: Console) -> None:
+def live(*events: Event, color: str = "always") -> tuple[Live, Terminal, Later]:
+    stream, later = Terminal(), Later()
+    console = Live(stream, color, None, later, lambda: (40, 10))
+    for event in events:
+        console.show(event)
+    return console, stream, later
+
+
+@pytest.mark.parametrize(
+    ("stream", "encoding", "when", "color", "environment", "expected"),
+    [
+        (Terminal, "utf-8", "auto", "auto", {}, True),
+        (Terminal, "UTF-8", "always", "auto", {}, True),
+        (Terminal, "utf-8", "never", "always", {}, False),
+        (Terminal, "latin-1", "always", "always", {}, False),
+        (Terminal, "utf-8", "auto", "never", {}, False),
+        (Terminal, "utf-8", "auto", "auto", {"NO_COLOR": "1"}, False),
+        (Terminal, "utf-8", "auto", "always", {"NO_COLOR": "1"}, True),
+        (Terminal, "utf-8", "always", "auto", {"NO_COLOR": "1"}, True),
+        (Terminal, "utf-8", "auto", "always", {"TERM": "dumb"}, False),
+        (Terminal, "utf-8", "auto", "auto", {"TERM": ""}, False),
+        (io.StringIO, "utf-8", "always", "always", {}, False),
+    ],
+)
+def test_when_it_is_one(monkeypatch, stream, encoding, when, color, environment, expected):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in ({"TERM": "xterm"} | environment).items():
+        monkeypatch.setenv(name, value)
+    made = type("Encoded", (stream,), {"encoding": encoding})()
+    assert can_be_live(made, when, color) is expected
+
+
+def test_without_provisional_tokens_it_is_a_plain_console_and_paints_nothing():
+    tokens = [settled(text) for text in ("Once", " upon", "\n", "你", "")]
+    console, stream, later = live(*tokens)
+    plain = Console(Terminal(), "always", None)
+    for token in tokens:
+        plain.show(token)
+    for either in (console, plain):
+        either.stop()
+    assert (stream.getvalue(), later.asked) == (plain._stream.getvalue(), 0)
+
+
+def test_a_frame_is_asked_for_once_whatever_happens_until_then():
+    console, stream, later = live(*[Provisional(1, "a")] * 100, Retract(50, "a" * 50), settled("a"))
+    assert later.asked == 1
+    assert "\033[J" not in stream.getvalue()  # the settled token did not wait for it
+    later.now()
+    assert stream.getvalue().count("a" * 39 + "\r\n" + "a" * 10) == 1
+    console.show(Provisional(1, "b"))
+    assert later.asked == 2
+
+
+@pytest.mark.parametrize(("color", "is_dim"), [("always", True), ("never", False)])
+def test_what_is_provisional_is_dim_where_there_are_colours(color, is_dim):
+    console, stream, later = live(settled("Once"), Provisional(1, " upon\033"), color=color)
+    later.now()
+    (frame,) = stream.getvalue().split("Once")[1:]
+    assert " upon\ufffd" in frame
+    assert (f"{DIM} upon" in frame) == is_dim
+    assert ("m" in frame.replace(" upon", "")) == is_dim  # all colours end so
+    console.show(settled(" upon"))
+    assert stream.getvalue().endswith(" upon")
+
+
+def test_the_end_leaves_nothing_provisional_nor_a_frame_to_come():
+    console, stream, later = live(settled("Once"), Provisional(1, " upon"))
+    later.now()
+    console.show(Provisional(1, " a"))
     console.stop()
+    written = stream.getvalue()
+    assert written.endswith("\033[J\n")
+    later.now()
+    console.stop()
+    assert stream.getvalue() == written
 
 
-STEPS = st.one_of(
-    st.tuples(st.just("draft"), st.lists(PIECES, min_size=1, max_size=8)),
-    st.tuples(st.just("paint"), st.lists(PIECES, min_size=1, max_size=8)),
-    st.tuples(st.just("foreseen"), ORIGINS),
-    st.tuples(st.just("retract"), st.integers(0, 4)),
-    st.tuples(st.just("foreseen"), ORIGINS),
-    st.tuples(st.just("settle"), PIECES, ORIGINS),
-    st.tuples(st.just("frame")),
-    st.tuples(st.just("note")),
-    st.tuples(st.just("resize"), st.integers(6, 24)),
-)
+def test_something_told_in_the_middle_has_lines_of_its_own_and_no_frame_comes_between():
+    console, stream, later = live(settled("Once"), Provisional(1, " upon"))
+    later.now()
+    with console.aside():
+        stream.write("a note\n")
+        assert later.waiting == []
+    before, after = stream.getvalue().split("a note\n")
+    assert (before.endswith("\033[J\n"), after) == (True, "")
+    later.now()
+    assert " upon" in stream.getvalue().split("a note\n")[1]
 
 
-def take(watched: Watched, step: tuple) -> None:
-    match step:
-        case ("draft" | "paint", pieces):
-            for piece in pieces:
-                watched.draft(piece)
-            if step[0] == "paint":
-                watched.frame()
-        case ("retract", tokens):
-            watched.retract(min(tokens, len(watched.provisional)))
-        case ("foreseen", origin):
-            if watched.provisional:
-                watched.settle(watched.provisional[0], origin)
-        case ("settle", piece, origin):
-            watched.settle(piece, origin)
-        case ("frame",):
-            watched.frame()
-        case ("note",):
-            watched.note("a note")
-        case ("resize", columns):
-            watched.resize(columns)
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=200)
-@given(st.integers(6, 24), st.integers(2, 9), st.lists(STEPS, min_size=20, max_size=60))
-def test_the_settled_text_is_untouched_whatever_comes_and_goes(columns, rows, steps):
-    watched, blank = Watched(columns, rows), len(steps) % 10
-    watched.both(lambda console: console.prompt("Tom" + "\n" * blank))
-    for step in steps:
-        take(watched, step)
-        watched.check_settled()
-    watched.both(stop)
-    watched.frame()
-    assert watched.terminal.cursor == watched.plain_terminal.cursor
-    assert watched.terminal.lines == watched.plain_terminal.lines
-
-
-@pytest.mark.slow
-@settings(deadline=None, max_examples=100)
-@given(
-    st.integers(6, 24),
-    st.integers(2, 9),
-    st.lists(STEPS.filter(lambda step: step[0] != "resize"), min_size=10, max_size=30),
-)
-def test_a_frame_shows_what_is_provisional_as_it_would_lie(columns, rows, steps):
-    watched, blank = Watched(columns, rows), len(steps) % 10
-    watched.both(lambda console: console.prompt("Tom" + "\n" * blank))
-    for step in steps:
-        take(watched, step)
-        if step[0] in ("frame", "paint"):
-            watched.shown()
+def test_a_terminal_that_is_gone_is_told_of_where_settled_text_is_written():
+    console, stream, later = live(Provisional(1, "a"))
+    stream.close()
+    later.now()
+    with pytest.raises(ValueError, match="closed file"):
+        console.show(settled("b"))
