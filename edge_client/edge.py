@@ -135,11 +135,11 @@ class Edge:
     @overload
     def stream(
         self, prompt: str | Iterable[int], *, provisional: bool, **options: Unpack[Options]
-    ) -> Stream[Token] | Stream[Event]: ...
+    ) -> Stream[Event]: ...
 
     def stream(
         self, prompt: str | Iterable[int], *, provisional: bool = False, **options: Unpack[Options]
-    ) -> Stream[Token] | Stream[Event]:
+    ) -> Stream[Event]:
         """Write a text after `prompt`; the tokens come as they are settled.
 
         Args:

@@ -14,7 +14,7 @@ from shared.config import Mode
 from shared.errors import InputError
 from shared.stopping import FinishReason
 
-Shown = TypeVar("Shown", bound=Event)
+Shown_co = TypeVar("Shown_co", bound=Event, covariant=True)
 
 
 class LossWarning(str):
@@ -92,7 +92,7 @@ class Ending:
     completion: Completion | None = None
 
 
-class Stream(Generic[Shown]):
+class Stream(Generic[Shown_co]):
     """One text being written: an iterator of its tokens, or of all events, for one thread at a time.
 
     Whoever stops before the end closes it, or uses it as a context manager, so that the target forgets the session.
@@ -106,7 +106,7 @@ class Stream(Generic[Shown]):
         text, mode: what is written, and how.
     """
 
-    def __init__(self, text: Text, mode: Mode, ending: Ending, events: Generator[Shown]) -> None:
+    def __init__(self, text: Text, mode: Mode, ending: Ending, events: Generator[Shown_co]) -> None:
         self.text = text
         self.mode = mode
         self._ending = ending
@@ -128,10 +128,10 @@ class Stream(Generic[Shown]):
             raise InputError("this text has not ended; read its stream to the end, or close it after its first token")
         return self._ending.completion
 
-    def __iter__(self) -> Generator[Shown]:
+    def __iter__(self) -> Generator[Shown_co]:
         return self._events
 
-    def __next__(self) -> Shown:
+    def __next__(self) -> Shown_co:
         return next(self._events)
 
     def finish(self) -> Completion:

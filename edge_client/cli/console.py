@@ -46,7 +46,7 @@ class Output(Protocol):
         """Before the text, on terminals only."""
 
     def show(self, event: Event) -> None:
-        """The next token."""
+        """The next token, or what becomes of provisional ones."""
 
     def aside(self) -> AbstractContextManager[None]:
         """While something else is told in the middle of the text."""

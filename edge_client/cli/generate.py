@@ -8,13 +8,13 @@ import json
 import sys
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.arguments import read_credentials
 from edge_client.cli.console import Console, Output, Silent, say
 from edge_client.cli.live import Live, can_be_live
 from edge_client.cli.prompt import read_prompt
+from edge_client.decoding.text import Event
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.stream import LinkWarning, LossWarning, Stream
@@ -70,7 +70,7 @@ def _output(options: argparse.Namespace) -> Output:
     return kind(sys.stdout, options.color, None if options.quiet else sys.stderr)
 
 
-def _show(stream: Stream[Any], prompt: str, output: Output, options: argparse.Namespace) -> int:
+def _show(stream: Stream[Event], prompt: str, output: Output, options: argparse.Namespace) -> int:
     for out in (sys.stdout, sys.stderr):
         if isinstance(out, io.TextIOWrapper):
             out.reconfigure(errors="replace")  # a terminal that knows fewer characters shows question marks
@@ -96,7 +96,7 @@ def _show(stream: Stream[Any], prompt: str, output: Output, options: argparse.Na
     return 0
 
 
-def _print_what_there_is(stream: Stream[Any], end: BaseException) -> None:
+def _print_what_there_is(stream: Stream[Event], end: BaseException) -> None:
     """The line of JSON about a text that could not be finished; nothing, where none was begun."""
     with suppress(InputError):
         report = stream.completion.as_dict()
@@ -109,7 +109,7 @@ def _note(output: Output, sentence: str) -> None:
         say(sentence)
 
 
-def _warn(stream: Stream[Any], warned: int, quiet: bool) -> int:
+def _warn(stream: Stream[Event], warned: int, quiet: bool) -> int:
     """Tell what has come since the first `warned` warnings; returns how many there are."""
     for warning in stream.warnings[warned:]:
         if isinstance(warning, LinkWarning):

@@ -79,7 +79,6 @@ class Tail:
         """One more settled token, in the place of the first provisional one, was written; nothing hindered it."""
         if self._tokens:
             self._tokens.popleft()
-            self.is_stale = True
         self._painted = self._painted[len(text) :]
         self.wrote(text)
 
@@ -90,11 +89,12 @@ class Tail:
             self._column = 0
             self._since.clear()
         self._since.append(rest)
+        self.is_stale |= bool(self._tokens)  # there may be more room now
 
     def drop(self) -> None:
-        """Nothing is provisional any more."""
+        """Nothing is provisional any more; what is on the screen of it is still to be erased."""
         self._tokens.clear()
-        self.is_stale = self.is_painted
+        self.is_stale = False
 
     def frame(self) -> str:
         """What makes the screen show what is provisional now; empty where it does."""

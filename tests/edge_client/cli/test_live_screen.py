@@ -141,6 +141,42 @@ def take(watched: Watched, step: tuple) -> None:
             watched.resize(columns)
 
 
+A, T = Origin.ACCEPTED, Origin.TARGET
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        # Up to the margin with more behind it, then otherwise.
+        [("paint", ["abc", "de"]), ("foreseen", A), ("settle", "x", T)],
+        [("paint", ["abc", "de"]), ("foreseen", A), ("note",), ("foreseen", A)],
+        # What is painted begins at the margin.
+        [("settle", "abc", T), ("paint", ["de"]), ("foreseen", A)],
+        [("settle", "abc", T), ("paint", ["de"]), ("settle", "\n", T), ("settle", "x", T)],
+        # Of a character with a sign on it, the sign is still provisional.
+        [("paint", ["e", "\u0301x"]), ("foreseen", A), ("frame",), ("settle", "y", T)],
+        [("settle", "e", A), ("paint", ["\u0301x"]), ("settle", "y", T)],
+        # A wide character does not fit into the last cell.
+        [("paint", ["ab", "你"]), ("foreseen", A), ("foreseen", A)],
+        [("paint", ["ab", "你"]), ("settle", "你", T), ("settle", "好", T)],
+        # More than there is room for, at the end of the screen.
+        [("settle", "\n\n\n\n", T), ("paint", ["a" * 50]), ("settle", "b", T)],
+        [("settle", "\n\n\n\n", T), ("paint", ["a\n", "b\n", "c\n", "d\n"]), ("foreseen", A), ("settle", "b", T)],
+        # Nobody knows where the cursor is, up to the next line.
+        [("settle", "👩\u200d💻", T), ("paint", ["ab"]), ("settle", "\n", T), ("paint", ["ab"]), ("foreseen", A)],
+    ],
+)
+def test_where_it_is_hard(steps):
+    watched = Watched(6, 4)
+    watched.both(lambda console: console.prompt("Tom"))
+    for step in steps:
+        take(watched, step)
+        watched.check_settled()
+        watched.shown()
+    watched.both(stop)
+    assert watched.terminal.lines == watched.plain_terminal.lines
+
+
 @pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.integers(6, 24), st.integers(2, 9), st.lists(STEPS, min_size=20, max_size=60))
