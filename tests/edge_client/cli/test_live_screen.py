@@ -177,6 +177,17 @@ def test_where_it_is_hard(steps):
     assert watched.terminal.lines == watched.plain_terminal.lines
 
 
+def test_what_was_painted_before_the_window_changed_is_not_written_over():
+    """Its rows are no longer those that settled text will fill."""
+    watched = Watched(6, 4)
+    watched.both(lambda console: console.prompt("Tom"))
+    take(watched, ("paint", ["abcdefgh"]))
+    watched.resize(20)
+    take(watched, ("foreseen", A))
+    watched.both(stop)
+    assert watched.terminal.lines == watched.plain_terminal.lines == ["Tomabcdefgh", ""]
+
+
 @pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.integers(6, 24), st.integers(2, 9), st.lists(STEPS, min_size=20, max_size=60))
