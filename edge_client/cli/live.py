@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from edge_client.cli.console import CONTROLS, DIM, RESET, Console, is_colored
+from edge_client.cli.console import DIM, RESET, Console, is_colored
 from edge_client.cli.tail import ERASE, Tail
 from edge_client.decoding.text import Event, Provisional, Retract
 
@@ -66,21 +66,20 @@ class Live(Console):
     def prompt(self, prompt: str) -> None:
         with self._lock:
             super().prompt(prompt)
-            self._tail.wrote(prompt.translate(CONTROLS))
+            self._tail.wrote(prompt)
 
     def show(self, event: Event) -> None:
         with self._lock:
             match event:
                 case Provisional():
-                    self._tail.draft(event.text.translate(CONTROLS))
+                    self._tail.draft(event.text)
                 case Retract():
                     self._tail.retract(event.tokens)
                 case _:
-                    text = event.text.translate(CONTROLS)
-                    if self._tail.hinders(text):
+                    if self._tail.hinders(event.text):
                         self._erase()
                     super().show(event)
-                    self._tail.settle(text)
+                    self._tail.settle(event.text)
             self._paint_soon()
 
     @contextmanager

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edge_client.cli.cells import cells, column_after, rows_of
+from edge_client.cli.console import CONTROLS
 
 # Of the VT100, which every terminal takes after. All that is behind the cursor, down to the end of the screen:
 ERASE = "\033[J"
@@ -61,6 +62,7 @@ class Tail:
         """Whether it has to be erased before settled `text` is written, and not just written over."""
         if not self._painted or not text:
             return False
+        text = text.translate(CONTROLS)
         rest = self._painted[len(text) :]
         if not self._painted.startswith(text) or (rest and cells(rest[0]) == 0):
             return True
@@ -103,7 +105,7 @@ class Tail:
         column = self._measure(columns)
         text, lines = "", [""]
         if self._tokens and column is not None and column < columns:
-            text, lines = rows_of("".join(self._tokens), column, columns, max(rows // 2, 1))
+            text, lines = rows_of("".join(self._tokens).translate(CONTROLS), column, columns, max(rows // 2, 1))
         if text == self._painted:
             return ""
         self._painted = text
@@ -120,6 +122,6 @@ class Tail:
         if columns != self._columns:  # what was written before may lie anywhere now
             self._columns, self._column = columns, None
         elif self._column is not None:
-            self._column = column_after("".join(self._since), self._column, columns)
+            self._column = column_after("".join(self._since).translate(CONTROLS), self._column, columns)
         self._since.clear()
         return self._column
