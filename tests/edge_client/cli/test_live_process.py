@@ -106,7 +106,8 @@ def test_ctrl_c_leaves_the_settled_text_only(show, served):
     address, servicer = served
     text = text_of(address)
     servicer.answered = 24
-    shown = show("Tom", "--target", address, *OPTIONS)
+    # Quiet, for on a slow machine a note that the target is silent would stand in the text.
+    shown = show("Tom", "--target", address, *OPTIONS, "--quiet", "--provisional", "always")
     assert servicer.unanswered.wait(PATIENCE)
     shown.read(until=lambda terminal: bool(terminal.behind_the_cursor))
     shown.run.send_signal(signal.SIGINT)
