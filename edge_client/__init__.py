@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from edge_client.bundles.bundle import Bundle
-    from edge_client.decoding.text import Origin, Retract, Token
+    from edge_client.decoding.text import Origin, Provisional, Retract, Token
     from edge_client.edge import Edge
     from edge_client.settings import Settings
     from edge_client.stream import Completion, Stream
@@ -52,7 +52,7 @@ silence_libraries()  # no module of this package, and so no library of theirs, i
 
 _HOMES = {
     "edge_client.bundles.bundle": ("Bundle",),
-    "edge_client.decoding.text": ("Origin", "Retract", "Token"),
+    "edge_client.decoding.text": ("Origin", "Provisional", "Retract", "Token"),
     "edge_client.edge": ("Edge",),
     "edge_client.settings": ("Settings",),
     "edge_client.stream": ("Completion", "Stream"),
@@ -101,6 +101,7 @@ __all__ = [
     "Mode",
     "Origin",
     "ProtocolError",
+    "Provisional",
     "Retract",
     "Retry",
     "Settings",

@@ -16,7 +16,7 @@ from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
-from edge_client.decoding.text import Retract, Text, Token
+from edge_client.decoding.text import Event, Text, Token
 from edge_client.promise import drift
 from edge_client.promise.beginning import Beginning, agreement_of, foresight
 from edge_client.promise.feedback import Feedback
@@ -135,22 +135,24 @@ class Edge:
     @overload
     def stream(
         self, prompt: str | Iterable[int], *, provisional: Literal[True], **options: Unpack[Options]
-    ) -> Stream[Token | Retract]: ...
+    ) -> Stream[Event]: ...
 
     @overload
     def stream(
         self, prompt: str | Iterable[int], *, provisional: bool, **options: Unpack[Options]
-    ) -> Stream[Token] | Stream[Token | Retract]: ...
+    ) -> Stream[Event]: ...
 
     def stream(
         self, prompt: str | Iterable[int], *, provisional: bool = False, **options: Unpack[Options]
-    ) -> Stream[Token] | Stream[Token | Retract]:
+    ) -> Stream[Event]:
         """Write a text after `prompt`; the tokens come as they are settled.
 
         Args:
             prompt: text, or token ids.
-            provisional: also give drafted tokens that the target has not judged yet, of origin "drafted". Those that it
-                confirms are not given again; those that it does not are taken back by a `Retract`.
+            provisional: tell also of drafted tokens that the target has not judged yet, as `Provisional`. Each `Token`
+                that comes then takes the place of the first of them, if there are any; those that the text does not
+                go on with are taken back by a `Retract` before. What is provisional where a stream is closed, or ends
+                by an exception, is no part of the text.
             options: as for `generate`.
 
         Raises:

@@ -7,14 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
 
-from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.decoding.text import Event, Origin, Text
 from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.summary import Summary
 from shared.config import Mode
 from shared.errors import InputError
 from shared.stopping import FinishReason
 
-Event = TypeVar("Event", bound=Token | Retract)
+Shown_co = TypeVar("Shown_co", bound=Event, covariant=True)
 
 
 class LossWarning(str):
@@ -95,8 +95,8 @@ class Ending:
     completion: Completion | None = None
 
 
-class Stream(Generic[Event]):
-    """One text being written: an iterator of its tokens, for one thread at a time.
+class Stream(Generic[Shown_co]):
+    """One text being written: an iterator of its tokens, or of all events, for one thread at a time.
 
     Whoever stops before the end closes it, or uses it as a context manager, so that the target forgets the session.
 
@@ -109,7 +109,7 @@ class Stream(Generic[Event]):
         text, mode: what is written, and how.
     """
 
-    def __init__(self, text: Text, mode: Mode, ending: Ending, events: Generator[Event]) -> None:
+    def __init__(self, text: Text, mode: Mode, ending: Ending, events: Generator[Shown_co]) -> None:
         self.text = text
         self.mode = mode
         self._ending = ending
@@ -131,10 +131,10 @@ class Stream(Generic[Event]):
             raise InputError("this text has not ended; read its stream to the end, or close it after its first token")
         return self._ending.completion
 
-    def __iter__(self) -> Generator[Event]:
+    def __iter__(self) -> Generator[Shown_co]:
         return self._events
 
-    def __next__(self) -> Event:
+    def __next__(self) -> Shown_co:
         return next(self._events)
 
     def finish(self) -> Completion:

@@ -244,6 +244,13 @@ def generate_parser() -> argparse.ArgumentParser:
         default="auto",
         help="colour tokens by origin (default: %(default)s)",
     )
+    group.add_argument(
+        "--provisional",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="show what is drafted, dimmed, until it is settled (default: %(default)s, on a terminal with "
+        "colours, without --quiet); always: on any terminal; elsewhere only settled text is ever written",
+    )
     return parser
 
 

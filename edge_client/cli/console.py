@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from edge_client.decoding.text import Origin, Token
+from edge_client.decoding.text import Event, Origin, Token
 from shared.config import Criterion, Mode
 from shared.stopping import FinishReason
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:
     from edge_client.stream import Completion
     from edge_client.usage.summary import Summary
 
-_RESET = "\033[0m"
-_DIM = "\033[2m"
+RESET = "\033[0m"
+DIM = "\033[2m"
 # Weight as well as colour, for those who see the colours alike.
 _STYLES = {Origin.ACCEPTED: "\033[32m", Origin.CONFIRMED: "\033[36m", Origin.TARGET: "\033[1;36m"}
 _MEANINGS = {
@@ -38,14 +40,16 @@ CONTROLS = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr
 class Output(Protocol):
     """Where a run is shown."""
 
+    is_live: bool  # whether it shows provisional tokens, too
+
     def prompt(self, prompt: str) -> None:
         """Before the text, on terminals only."""
 
-    def show(self, token: Token) -> None:
-        """The next token."""
+    def show(self, event: Event) -> None:
+        """The next token, or what becomes of provisional ones."""
 
-    def interrupt(self) -> None:
-        """Something else is about to be told in the middle of the text."""
+    def aside(self) -> AbstractContextManager[None]:
+        """While something else is told in the middle of the text."""
 
     def stop(self) -> None:
         """The text ends here, finished or not; twice is once."""
@@ -57,20 +61,29 @@ class Output(Protocol):
 class Silent:
     """An output that shows nothing."""
 
+    is_live = False
+
     def prompt(self, prompt: str) -> None:
         pass
 
-    def show(self, token: Token) -> None:
+    def show(self, event: Event) -> None:
         pass
 
-    def interrupt(self) -> None:
-        pass
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        yield
 
     def stop(self) -> None:
         pass
 
     def end(self, completion: Completion) -> None:
         pass
+
+
+def is_colored(stream: TextIO, color: str) -> bool:
+    """Whether there are colours on `stream`, see `Console`."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return color == "always" or (color == "auto" and stream.isatty() and not plain)
 
 
 class Console:
@@ -82,12 +95,13 @@ class Console:
         notes: for the line about the run; None leaves it out.
     """
 
+    is_live = False
+
     def __init__(self, stream: TextIO, color: str = "auto", notes: TextIO | None = sys.stderr) -> None:
         self._stream = stream
         self._notes = notes
         self._is_terminal = stream.isatty()
-        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        self._colored = color == "always" or (color == "auto" and self._is_terminal and not plain)
+        self._colored = is_colored(stream, color)
         self._style = ""
         self._at_start = True
 
@@ -99,30 +113,36 @@ class Console:
     def prompt(self, prompt: str) -> None:
         if self._is_terminal:
             text = prompt.translate(CONTROLS)
-            self._stream.write(f"{_DIM}{text}{_RESET}" if self._colored else text)
+            self._stream.write(f"{DIM}{text}{RESET}" if self._colored else text)
             self._stream.flush()
             self._at_start = False
 
-    def show(self, token: Token) -> None:
-        text = token.text
-        if not text:
+    def show(self, event: Event) -> None:
+        if not isinstance(event, Token) or not event.text:
             return
+        text = event.text
         self._at_start = text[-1] == "\n"
         if self._is_terminal:
             text = text.translate(CONTROLS)
-        if self._colored and (style := _STYLES[token.origin]) != self._style:
-            text = _RESET + style + text
+        if self._colored and (style := _STYLES[event.origin]) != self._style:
+            text = RESET + style + text
             self._style = style
         self._stream.write(text)
         self._stream.flush()
 
-    def interrupt(self) -> None:
+    @contextmanager
+    def aside(self) -> Iterator[None]:
         if self._is_terminal:  # elsewhere the text stays as it is
-            self.stop()
+            self._break_off()
+        yield
 
     def stop(self) -> None:
+        self._break_off()
+
+    def _break_off(self) -> None:
+        """Leave the line and the colours of the text."""
         if self._style:
-            self._stream.write(_RESET)
+            self._stream.write(RESET)
             self._style = ""
         if not self._at_start:
             self._stream.write("\n")
@@ -134,13 +154,13 @@ class Console:
         if self._notes is not None:
             line = describe(completion.usage, completion.mode, completion.finish_reason)
             print(
-                f"{_DIM}{line}{_RESET}" if self._colored and self._notes.isatty() else line,
+                f"{DIM}{line}{RESET}" if self._colored and self._notes.isatty() else line,
                 file=self._notes,
                 flush=True,
             )
 
     def _styled(self, origin: Origin, text: str) -> str:
-        return f"{_STYLES[origin]}{text}{_RESET}"
+        return f"{_STYLES[origin]}{text}{RESET}"
 
 
 def describe(summary: Summary, mode: Mode, reason: FinishReason) -> str:

@@ -12,8 +12,9 @@ from functools import partial
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.arguments import read_credentials
 from edge_client.cli.console import Console, Output, Silent, say
+from edge_client.cli.live import Live, can_be_live
 from edge_client.cli.prompt import read_prompt
-from edge_client.decoding.text import Token
+from edge_client.decoding.text import Event
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.stream import LinkWarning, LossWarning, Stream
@@ -45,9 +46,7 @@ def run(options: argparse.Namespace) -> int:
         learn=options.learn,
         timeout=options.timeout,
     )
-    output: Output = Silent()
-    if not options.json:
-        output = Console(sys.stdout, options.color, None if options.quiet else sys.stderr)
+    output = _output(options)
     bundle = Bundle.load(options.bundle)
     encoded = bundle.encode_chat([{"role": "user", "content": prompt}]) if options.chat else bundle.encode(prompt)
     with (
@@ -59,20 +58,28 @@ def run(options: argparse.Namespace) -> int:
             notify=None if options.quiet else partial(_note, output),
             **vars(settings),
         ) as edge,
-        edge.stream(encoded) as stream,
+        edge.stream(encoded, provisional=output.is_live) as stream,
     ):
         return _show(stream, prompt, output, options)
 
 
-def _show(stream: Stream[Token], prompt: str, output: Output, options: argparse.Namespace) -> int:
+def _output(options: argparse.Namespace) -> Output:
+    if options.json:
+        return Silent()
+    when = "never" if options.quiet and options.provisional == "auto" else options.provisional
+    kind = Live if can_be_live(sys.stdout, when, options.color) else Console
+    return kind(sys.stdout, options.color, None if options.quiet else sys.stderr)
+
+
+def _show(stream: Stream[Event], prompt: str, output: Output, options: argparse.Namespace) -> int:
     for out in (sys.stdout, sys.stderr):
         if isinstance(out, io.TextIOWrapper):
             out.reconfigure(errors="replace")  # a terminal that knows fewer characters shows question marks
     warned = _warn(stream, 0, options.quiet)
     try:
         output.prompt(prompt)
-        for token in stream:
-            output.show(token)
+        for event in stream:
+            output.show(event)
     except BaseException as end:
         if isinstance(end, KeyboardInterrupt):
             stream.text.cancel(FinishReason.INTERRUPTED)
@@ -92,7 +99,7 @@ def _show(stream: Stream[Token], prompt: str, output: Output, options: argparse.
     return 0
 
 
-def _print_what_there_is(stream: Stream[Token], end: BaseException) -> None:
+def _print_what_there_is(stream: Stream[Event], end: BaseException) -> None:
     """The line of JSON about a text that could not be finished; nothing, where none was begun."""
     with suppress(InputError):
         report = stream.completion.as_dict()
@@ -101,11 +108,11 @@ def _print_what_there_is(stream: Stream[Token], end: BaseException) -> None:
 
 def _note(output: Output, sentence: str) -> None:
     """Tell at once, in the middle of a text too."""
-    output.interrupt()
-    say(sentence)
+    with output.aside():
+        say(sentence)
 
 
-def _warn(stream: Stream[Token], warned: int, quiet: bool) -> int:
+def _warn(stream: Stream[Event], warned: int, quiet: bool) -> int:
     """Tell what has come since the first `warned` warnings; returns how many there are."""
     for warning in stream.warnings[warned:]:
         if isinstance(warning, LinkWarning):

@@ -13,7 +13,7 @@ from typing import Protocol
 from edge_client.decoding.drafter import Drafter, Proposal
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.questions import Questions
-from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.decoding.text import Event, Origin, Text
 from edge_client.decoding.tree import Tree, Way
 from edge_client.target.verdict import Audit, Own, Question, Verdict
 
@@ -39,7 +39,7 @@ def draft_and_ask(
     listeners: Sequence[Listener] = (),
     preview: Preview | None = None,
     stays: Callable[[], bool] = lambda: True,
-) -> Iterator[Token | Retract]:
+) -> Iterator[Event]:
     """Write `text` until it is finished, token by token.
 
     Args:
@@ -62,7 +62,7 @@ def draft_and_ask(
         elif tree.root is None:
             x = reached = drafter.propose(text.sequence)
             if accepts(x):
-                yield from reveal(text.show(x.token, Origin.ACCEPTED), preview)
+                yield from reveal(text, x.token, Origin.ACCEPTED, preview)
                 if questions is None:
                     continue
                 questions.audit(text)
@@ -77,20 +77,19 @@ def draft_and_ask(
                 drafter.reach(reached, text.shown)
             if first.way is Way.ACCEPTED:
                 questions.ask(text, tree)  # about the token, before it leaves the tree
-                yield from reveal(text.show(first.token, Origin.ACCEPTED), preview)
+                yield from reveal(text, first.token, Origin.ACCEPTED, preview)
                 tree.advance(first.token)
                 questions.since = first.since
                 continue
             waits = not tree.grow(text.sequence, questions.latest(text.shown + text.remaining))
         questions.ask(text, tree)
         if preview is not None:
-            yield from preview.follow(tree.likeliest())
+            yield from preview.follow(tree.likeliest(), waits)
         answer = questions.next(text.shown, waits)
         if answer is not None:
             _take_effect(questions, listeners)
             tell(listeners, *answer)
-            for token in _commit(text, tree, listeners, *answer):
-                yield from reveal(token, preview)
+            yield from _commit(text, tree, listeners, preview, *answer)
             tree.reconsider()
     if preview is not None:  # it may have been given up, or stopped by a string
         yield from preview.take_back()
@@ -102,9 +101,9 @@ def tell(listeners: Sequence[Listener], question: Question, verdict: Verdict) ->
         listener.judged(verdict, question.judge_from - question.audit_from, len(question.ids) - question.judge_from)
 
 
-def reveal(token: Token, preview: Preview | None) -> Iterable[Token | Retract]:
-    """What the user sees of a token of the text."""
-    return (token,) if preview is None else preview.settle(token)
+def reveal(text: Text, token: int, origin: Origin, preview: Preview | None) -> Iterable[Event]:
+    """Show a token of the text; returns what the user sees of it."""
+    return (text.show(token, origin),) if preview is None else preview.settle(token, origin)
 
 
 def _take_effect(questions: Questions, listeners: Sequence[Listener], position: int | None = None) -> bool:
@@ -116,8 +115,13 @@ def _take_effect(questions: Questions, listeners: Sequence[Listener], position: 
 
 
 def _commit(
-    text: Text, tree: Tree, listeners: Sequence[Listener], question: Question, verdict: Verdict
-) -> Iterator[Token]:
+    text: Text,
+    tree: Tree,
+    listeners: Sequence[Listener],
+    preview: Preview | None,
+    question: Question,
+    verdict: Verdict,
+) -> Iterator[Event]:
     """Show the asked token where it stands, and the target's own."""
     tokens = [(question.ids[-1], Origin.CONFIRMED)] if verdict.stands else []
     if verdict.own is not None:
@@ -128,5 +132,5 @@ def _commit(
         if origin is Origin.TARGET and verdict.own is not None:
             for listener in listeners:
                 listener.wrote(text.shown, verdict.own)
-        yield text.show(token, origin)
+        yield from reveal(text, token, origin, preview)
         tree.advance(token)

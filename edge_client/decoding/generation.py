@@ -13,7 +13,7 @@ from edge_client.decoding.policy import Local, Sprint
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
-from edge_client.decoding.text import Retract, Text, Token
+from edge_client.decoding.text import Event, Text, Token
 from edge_client.decoding.tree import Tree
 from edge_client.decoding.windows import guess_and_judge
 from edge_client.inference.pool import Models
@@ -85,9 +85,11 @@ class Generation:
         )
         self._record = Record()
         self._questions: Questions | None = None
-        self._preview = Preview(text) if provisional else None
+        # Of what the target writes alone, or the device, nothing is provisional.
+        judged = settings.effective_mode not in (Mode.LOCAL, Mode.CLOUD)
+        self._preview = Preview(text) if provisional and judged else None
 
-    def write(self) -> Generator[Token | Retract]:
+    def write(self) -> Generator[Event]:
         """The tokens, one after the other. Closing the iterator ends the text."""
         begin, first = perf_counter(), None
         record, feedback, session = self._record, self._feedback, self._session
@@ -95,10 +97,12 @@ class Generation:
         times = None
         try:
             events = self._events(listeners)
-            for event in events:  # the first, whose time is told apart; the others cost nothing here
-                first = perf_counter() - begin
+            for event in events:  # until the first settled one, whose time is told apart; the others cost nothing here
+                if isinstance(event, Token):
+                    first = perf_counter() - begin
                 yield event
-                break
+                if first is not None:
+                    break
             yield from events
             times = self._times(begin, first)
             if self._chooser is not None:
@@ -126,12 +130,12 @@ class Generation:
                 doubted=self._local.doubted if self._local else None,
             )
 
-    def _events(self, listeners: Sequence[Listener]) -> Iterator[Token | Retract]:
+    def _events(self, listeners: Sequence[Listener]) -> Iterator[Event]:
         """The loop of the mode."""
         settings, text, drafter, session = self._settings, self.text, self.drafter, self._session
         window, preview = settings.effective_window, self._preview
         if self._local is not None:
-            return draft_and_ask(text, drafter, Tree(drafter, self._local.accepts, window), None, preview=preview)
+            return draft_and_ask(text, drafter, Tree(drafter, self._local.accepts, window), None)
         assert session is not None, "all others need the target"
         match settings.effective_mode:
             case Mode.CLOUD:
@@ -144,7 +148,7 @@ class Generation:
                 return self._by_turns(session, listeners)
         return self._sprint(session, listeners, lambda: True)
 
-    def _by_turns(self, session: TargetSession, listeners: Sequence[Listener]) -> Iterator[Token | Retract]:
+    def _by_turns(self, session: TargetSession, listeners: Sequence[Listener]) -> Iterator[Event]:
         """Whoever leads best by what is measured, for as long as that is so."""
         text, chooser, guesses = self.text, self._chooser, self._guesses(session)
         assert chooser is not None, "auto has to be decided"
@@ -177,7 +181,7 @@ class Generation:
 
     def _sprint(
         self, session: TargetSession, listeners: Sequence[Listener], stays: Callable[[], bool]
-    ) -> Iterator[Token | Retract]:
+    ) -> Iterator[Event]:
         """The device leads, from here on."""
         assert self._feedback is not None, "sprint is steered"
         settings, text, window = self._settings, self.text, self._settings.effective_window

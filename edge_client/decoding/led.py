@@ -13,7 +13,7 @@ from itertools import islice
 from edge_client.decoding.decoder import Listener, reveal
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.preview import Preview
-from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.decoding.text import Event, Origin, Text
 from edge_client.decoding.tree import Tree
 from edge_client.target.session import TargetSession
 
@@ -127,7 +127,7 @@ def let_the_target_write(
     guesses: Guesses | None = None,
     preview: Preview | None = None,
     stays: Callable[[], bool] = lambda: True,
-) -> Iterator[Token | Retract]:
+) -> Iterator[Event]:
     """Write `text` until it is finished.
 
     Args:
@@ -149,12 +149,12 @@ def let_the_target_write(
                 assert guesses is not None, "nothing else is better than to wait"
                 guesses.think(text)
                 if preview is not None:
-                    yield from preview.follow(guesses.likeliest())
+                    yield from preview.follow(guesses.likeliest(), guesses.is_exhausted)
                 continue
             for listener in listeners:
                 listener.wrote(text.shown, own)
             is_guessed = guesses is not None and guesses.learn(own.token)
-            yield from reveal(text.show(own.token, Origin.CONFIRMED if is_guessed else Origin.TARGET), preview)
+            yield from reveal(text, own.token, Origin.CONFIRMED if is_guessed else Origin.TARGET, preview)
             if text.finished or not stays():
                 break  # without asking for more
     if preview is not None:  # it may have been given up, or stopped by a string

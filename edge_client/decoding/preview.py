@@ -2,44 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 
-from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.decoding.text import Event, Origin, Provisional, Retract, Text
+
+# Seconds. While there is something else to do, provisional tokens are looked after no more often: no eye is quicker.
+PACE = 1 / 60
 
 
 class Preview:
     """The provisional tokens behind a text.
 
     The text itself does not change: its decoder and its stop strings go on by themselves, in a copy.
+
+    Args:
+        clock: seconds.
     """
 
-    def __init__(self, text: Text) -> None:
+    def __init__(self, text: Text, clock: Callable[[], float] = perf_counter) -> None:
         self._text = text
+        self._clock = clock
+        self._due = clock()
         self._fork: Text | None = None
-        self._line: list[Token] = []
+        self._line: list[Provisional] = []
 
-    def follow(self, ids: Iterable[int]) -> Iterator[Token | Retract]:
-        """Let the provisional tokens be `ids`, as far as the text would not have ended before."""
+    def follow(self, ids: Iterable[int], waits: bool = True) -> Iterator[Event]:
+        """Let the provisional tokens be `ids`, as far as the text would not have ended before.
+
+        Args:
+            waits: whether there is nothing else to do now; if there is, it may stay undone until the next time.
+        """
+        now = self._clock()
+        if not waits and now < self._due:
+            return
+        self._due = now + PACE
         wanted = list(ids)
         same = next((i for i, token in enumerate(self._line) if wanted[i : i + 1] != [token.id]), len(self._line))
         yield from self.take_back(same)
         if self._fork is None:
             self._fork = self._text.fork()
             for token in self._line:
-                self._fork.show(token.id, Origin.DRAFTED)
+                self._fork.show(token.id, Origin.ACCEPTED)
         for id_ in wanted[same:]:
             if self._fork.finished:
                 break
-            self._line.append(self._fork.show(id_, Origin.DRAFTED))
-            yield self._line[-1]
+            token = Provisional(id_, self._fork.show(id_, Origin.ACCEPTED).text)
+            self._line.append(token)
+            yield token
 
-    def settle(self, token: Token) -> Iterator[Token | Retract]:
-        """A token of the text: it is on the screen if it is the first provisional one; if not, those are in vain."""
-        if self._line and self._line[0].id == token.id:
+    def settle(self, token: int, origin: Origin) -> Iterator[Event]:
+        """Show a token, in the place of the first provisional one; where that is another, all are in vain."""
+        if self._line and self._line[0].id == token:
             del self._line[0]
         else:
             yield from self.take_back()
-            yield token
+            if self._text.finished:  # given up meanwhile
+                return
+        yield self._text.show(token, origin)
 
     def take_back(self, keep: int = 0) -> Iterator[Retract]:
         """Take all provisional tokens back but the first `keep`."""

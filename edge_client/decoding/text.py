@@ -16,12 +16,11 @@ class Origin(StrEnum):
     ACCEPTED = "accepted"  # drafted, and shown without asking
     CONFIRMED = "confirmed"  # drafted, asked, and the target's own choice
     TARGET = "target"  # written by the target
-    DRAFTED = "drafted"  # provisional: drafted, and not judged yet
 
 
 @dataclass(slots=True)
 class Token:
-    """One token on its way to the user.
+    """One settled token on its way to the user. Where provisional ones are shown, it takes the place of the first.
 
     Attributes:
         id: of the token.
@@ -35,16 +34,33 @@ class Token:
 
 
 @dataclass(slots=True)
+class Provisional:
+    """One drafted token that nobody has judged yet, behind all that are settled or provisional.
+
+    Attributes:
+        id: of the token.
+        text: what it would add.
+    """
+
+    id: int
+    text: str
+
+
+@dataclass(slots=True)
 class Retract:
-    """Provisional tokens that the target did not confirm: they are taken back.
+    """Provisional tokens are taken back: the text goes, or will most likely go, another way.
 
     Attributes:
         tokens: how many of the last ones.
-        text: what they had added.
+        text: what they would have added.
     """
 
     tokens: int
     text: str
+
+
+# What happens to a text, as its reader is told of it.
+Event = Token | Provisional | Retract
 
 
 class Decoder(Protocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from edge_client.decoding.decoder import Listener, reveal
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.preview import Preview
-from edge_client.decoding.text import Origin, Retract, Text, Token
+from edge_client.decoding.text import Event, Origin, Text
 from edge_client.target.session import Distribution, TargetSession
 
 
@@ -22,7 +22,7 @@ def guess_and_judge(
     window: int,
     listeners: Sequence[Listener] = (),
     preview: Preview | None = None,
-) -> Iterator[Token | Retract]:
+) -> Iterator[Event]:
     """Write `text` until it is finished.
 
     Args:
@@ -49,11 +49,11 @@ def guess_and_judge(
         first_fallen = text.shown + verdict.stands
         for token in held[: verdict.stands]:
             if not text.finished:
-                yield from reveal(text.show(token, Origin.CONFIRMED), preview)
+                yield from reveal(text, token, Origin.CONFIRMED, preview)
         if verdict.own is not None and not text.finished:
             for listener in listeners:
                 listener.wrote(text.shown, verdict.own)
-            yield from reveal(text.show(verdict.own.token, Origin.TARGET), preview)
+            yield from reveal(text, verdict.own.token, Origin.TARGET, preview)
         text.drop_held()
         q.clear()
         drafter.rewind(first_fallen)

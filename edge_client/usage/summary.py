@@ -14,9 +14,10 @@ from shared.config import Criterion
 class Times:
     """Wall time until the last token was shown, and its parts, milliseconds; the tail audit is not in it.
 
-    `waited_ms` went by with nothing to do but to wait for the target; of it `held_ms` while it had no room, because it
-    was busy or a limit was reached, and at least `network_ms` on the link. `target_ms` is what the target took, partly
-    while the device drafted on.
+    `first_token_ms` went by until the first settled token, whatever was provisional before it. `waited_ms` went by with
+    nothing to do but to wait for the target; of it `held_ms` while it had no room, because it was busy or a limit was
+    reached, and at least `network_ms` on the link. `target_ms` is what the target took, partly while the device drafted
+    on.
     """
 
     total_ms: float

@@ -1,4 +1,4 @@
-"""Streams that are left, dropped or ended by others, and tokens that are provisional."""
+"""Streams that are left, dropped or ended by others."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from itertools import islice
 
 import pytest
 
-from edge_client.decoding.text import Origin, Retract
-from edge_client.edge import Edge
 from edge_client.testing import (
     LoopbackTransport,
-    ManualClock,
     ScriptedTarget,
-    blurred,
     byte_tokenizer,
     random_script,
-    replies,
     scripted_bundle,
     scripted_edge,
 )
@@ -124,57 +119,3 @@ def test_a_text_that_has_not_ended_has_no_completion():
         stream.close()
         with pytest.raises(InputError, match="has not ended"):
             stream.finish()
-
-
-# Provisional tokens.
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("blur", [0.0, 0.5, 3.0])
-def test_provisional_tokens_end_as_the_settled_text(mode, blur):
-    """Whatever is shown and taken back on the way, what is left is the text, and the settled tokens come in order."""
-    script = random_script(VOCABULARY)
-
-    def edge() -> Edge:
-        bundle = scripted_bundle(blurred(script, blur), doubt=lambda step, draw: float(draw.log_q < -1))
-        return scripted_edge(script, bundle=bundle, max_tokens=40, mode=mode, window=5, budget=0.3)
-
-    expected = edge().generate("Tom")
-    ids: list[int] = []
-    pieces: list[str] = []
-    provisional = 0
-    with edge().stream("Tom", provisional=True) as stream:
-        for event in stream:
-            if isinstance(event, Retract):
-                assert event.tokens <= provisional
-                assert "".join(pieces[-event.tokens :]) == event.text
-                del ids[-event.tokens :], pieces[-event.tokens :]
-                provisional = 0
-            else:
-                ids.append(event.id)
-                pieces.append(event.text)
-                provisional = provisional + 1 if event.origin is Origin.DRAFTED else 0
-    assert (ids, "".join(pieces)) == (expected.token_ids, expected.text)
-    assert stream.completion.token_ids == expected.token_ids
-    assert Origin.DRAFTED not in stream.completion.origins
-
-
-def test_provisional_tokens_stop_where_the_text_would():
-    answer = [*byte_tokenizer().encode(" and Anna. Then").ids]
-    script = replies(VOCABULARY, {(*byte_tokenizer().encode("Tom").ids,): answer}, end_id=0)
-    bundle = scripted_bundle(script)
-    target = LoopbackTransport(ScriptedTarget.of(bundle.manifest, script))
-    with Edge(bundle=bundle, transport=target, memory=False, clock=ManualClock(), stop="Anna") as edge:
-        with edge.stream("Tom", provisional=True, mode="exact", window=20) as stream:
-            shown = "".join(event.text for event in stream if not isinstance(event, Retract))
-        assert shown == stream.completion.text == " and "
-
-
-def test_provisional_tokens_of_a_text_that_is_given_up_are_taken_back():
-    with scripted_edge(mode="exact", coupling="residual", window=20, max_tokens=30) as edge:
-        stream = edge.stream("Tom", provisional=True)
-        drafted = [next(stream) for _ in range(3)]
-        stream.text.cancel()
-        (left,) = stream
-        assert (left.tokens, left.text) == (3, "".join(token.text for token in drafted))
-        assert stream.completion.token_ids == []

@@ -91,5 +91,5 @@ def test_a_token_is_on_its_way_at_once():
 
 def test_the_silent_twin_has_every_method():
     names = {name for name in vars(Silent) if not name.startswith("_")}
-    assert names == {"prompt", "show", "interrupt", "stop", "end"}
-    assert all(callable(getattr(Console, name)) for name in names)
+    assert names == {"is_live", "prompt", "show", "aside", "stop", "end"}
+    assert all(hasattr(Console, name) for name in names)
