@@ -108,9 +108,7 @@ class Relay:
             # Where one direction breaks, the other one has ended too.
             await _all_of(self._pass_on(device, target, up, (1, 0)), self._pass_on(target, device, down, (0, 1)))
 
-    async def _pass_on(
-        self, source: socket.socket, sink: socket.socket, way: OneWay, counts: tuple[int, int]
-    ) -> None:
+    async def _pass_on(self, source: socket.socket, sink: socket.socket, way: OneWay, counts: tuple[int, int]) -> None:
         """Until the source ends; then the sink is told so, in its turn. `counts` is 1 for this direction."""
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_UNDER_WAY)
 

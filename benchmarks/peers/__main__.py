@@ -1,4 +1,4 @@
-"""Other people's systems beside ours, over the same links, in the same run: how fast, for how many bytes, and whose text.
+"""Other people's systems beside ours, over the same links in the same run: how fast, for how many bytes, whose text.
 
     python -m benchmarks.peers --quick
     python -m benchmarks.peers --links lan home far --prompts 20
@@ -8,8 +8,8 @@ Ours (`sprint` and `exact`), the plain stream of the cloud, transformers' assist
 AutoDraft, each over a relay of its own with the same link. A system that is not installed has a row that says how to
 get it, and the run goes on:
 
-    pip install autodraft-sd -c constraints.txt      AutoDraft; it brings some 60 packages, so better into an environment
-                                                     of its own that has Tandem with its extras edge and export
+    pip install autodraft-sd -c constraints.txt      AutoDraft; it brings some 50 packages, so better into an
+                                                     environment of its own, with Tandem's extras edge and export
 
 Both want the draft as a checkpoint. For the embedded draft, and others with 8-bit Llama graphs, it is made from the
 graph; for any other give the one that the bundle was made of, by --draft.
@@ -19,26 +19,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from benchmarks.files import add_files, write_files
 from benchmarks.local_target import run_main
 from benchmarks.network.profiles import PROFILES
 from benchmarks.pair import add_pair, prompts_of
-from benchmarks.peers.checkpoint import write_checkpoint
-from benchmarks.peers.ours import ours
-from benchmarks.peers.reference import references
-from benchmarks.peers.rows import LEGEND, Row, rows_of, table
-from benchmarks.peers.run import PEERS, measure
-from benchmarks.peers.systems import Pair, Prompt
+from benchmarks.peers.rows import LEGEND, table
+from benchmarks.peers.run import compare
 from benchmarks.report.paced import PacedTarget
-from cloud_target.engine.files import find_directory
 from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from shared.paths import typed_path
-from shared.tokenizer import encode_prompt
 
 LINKS, QUICK_LINKS = ("lan", "home", "far"), ("home",)
 PROMPTS, QUICK_PROMPTS = 8, 2
@@ -65,25 +57,23 @@ def main() -> int:
     links = options.links or (QUICK_LINKS if options.quick else LINKS)
     number = options.prompts or (QUICK_PROMPTS if options.quick else PROMPTS)
     tokens = options.tokens or (QUICK_TOKENS if options.quick else TOKENS)
+    openings = prompts_of(options, Bundle.load(options.bundle).tokenizer, number)[:number]
     begin = time.monotonic()
 
     def tell(words: str) -> None:
         print(f"  {(time.monotonic() - begin) / 60:5.1f} min  {words}", file=sys.stderr, flush=True)
 
-    bundle = Bundle.load(options.bundle)
-    with tempfile.TemporaryDirectory(prefix="tandem-draft-") as folder:
-        draft = options.draft or write_checkpoint(Path(options.bundle), Path(folder))
-        pair = Pair(Path(options.bundle), find_directory(options.target), draft, tokens, bundle.manifest.end_ids)
-        texts = [bundle.tokenizer.decode(ids) for ids in prompts_of(options, bundle.tokenizer, number)[:number]]
-        prompts = [Prompt(text, encode_prompt(bundle.tokenizer, text)) for text in texts]
-        tell("what the target writes alone")
-        own = references(pair, prompts)
-        rows: list[Row] = []
-        with PacedTarget(options.target, 0.0) as target:
-            for name in links:
-                profile, until = PROFILES[name], time.monotonic() + 60 * options.minutes
-                measured = measure([*ours(target), *PEERS], pair, profile, prompts, until, tell)
-                rows += rows_of(name, 1e3 * profile.round_trip, measured, own, bundle.tokenizer.decode)
+    with PacedTarget(options.target, 0.0) as target:
+        rows = compare(
+            options.bundle,
+            (options.target, target),
+            options.draft,
+            openings,
+            tokens,
+            [PROFILES[name] for name in links],
+            options.minutes,
+            tell,
+        )
     parts = [table(rows), LEGEND]
     print("\n\n".join(parts))
     write_files(options, "benchmarks.peers", parts, rows)

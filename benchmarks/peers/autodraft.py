@@ -79,8 +79,8 @@ def _open(pair: Pair, link: Link, patience: float) -> Iterator[Session]:
 
 AUTODRAFT = System(
     "AutoDraft",
-    "`autodraft-sd` in its remote mode, for speed, calibrated by itself on the link; on the CPU in float32, which it is "
-    "not written for (on a CPU its float16 is several times slower)",
+    "`autodraft-sd` in its remote mode, set to be fast, calibrated by itself over the link; it is written for CUDA in "
+    "float16, and runs here on the CPU in float32, which is faster there",
     _open,
     package="autodraft",
     install="pip install autodraft-sd -c constraints.txt",

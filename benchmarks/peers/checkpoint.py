@@ -1,4 +1,4 @@
-"""The draft of a bundle as a checkpoint, for systems that want one: the weights of its graph, as the graph rounds them."""
+"""The draft of a bundle as a checkpoint, for systems that want one: the weights of its graph, rounded as there."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import transformers  # noqa: F401 - it lists the kinds of numbers when it is imp
 
 
 def run_on_cpu() -> None:
-    """What asks for CUDA stays where it is, and what asks for 16 bits gets 32, which a CPU computes several times faster.
+    """What asks for CUDA stays where it is, and what asks for 16 bits gets 32, which a CPU computes faster.
 
     It changes torch for the whole process, so it is called before the library is imported.
     """

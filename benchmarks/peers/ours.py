@@ -58,7 +58,8 @@ def ours(target: PacedTarget) -> list[System]:
             f"sprint, {usual.criterion} {100 * usual.budget:g} %",
             "ours; the draft's text, the target asked where in doubt",
             opened(Mode.SPRINT),
+            is_ours=True,
         ),
-        System("exact", "ours; the target's own text, the draft's tokens as guesses", opened(Mode.EXACT)),
-        System(CLOUD, "the plain stream: the target writes alone", opened(Mode.CLOUD)),
+        System("exact", "ours; the target's own text, the draft's tokens as guesses", opened(Mode.EXACT), is_ours=True),
+        System(CLOUD, "the plain stream: the target writes alone", opened(Mode.CLOUD), is_ours=True),
     ]

@@ -1,4 +1,4 @@
-"""What systems have in common here: they are opened over a link, write greedily after prompts, and tell what it took."""
+"""What systems have in common here: they are opened over a link, write after prompts, and tell what that took."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ class System:
         name: for tables.
         words: what it is, for people.
         open: as a session over a link, which must be ready within so many seconds.
+        is_ours: whether it is Tandem, so that nothing may go wrong with it.
         package: that must be there to be imported; "" for nothing that the benchmarks do not need anyway.
         install: how to get it.
     """
@@ -83,6 +84,7 @@ class System:
     name: str
     words: str
     open: Callable[[Pair, Link, float], AbstractContextManager[Session]]
+    is_ours: bool = False
     package: str = ""
     install: str = ""
 

@@ -47,7 +47,9 @@ class Worker:
         theirs.close()
         try:
             if not self._pipe.poll(patience):
-                raise TandemError(f"a process of the benchmark was not ready within {patience:.0f} seconds; give it more")
+                raise TandemError(
+                    f"a process of the benchmark was not ready within {patience:.0f} seconds; give it more"
+                )
             self.ready = self.hear()
         except BaseException:
             self.close(0.0)
