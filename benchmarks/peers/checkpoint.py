@@ -15,8 +15,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from cloud_target.export.quantise import BITS, BLOCK
 from shared.errors import InputError
-from shared.manifest import read_manifest
+from shared.manifest import Manifest, read_manifest
 
+Arrays = dict[str, np.ndarray]
 _MIDDLE = 1 << (BITS - 1)
 _OTHER_KIND = (
     "a checkpoint can be made only of a plain Llama draft with 8-bit weights; give the one that this bundle was made of"
@@ -36,55 +37,15 @@ def write_checkpoint(bundle: Path, out: Path) -> Path:
     manifest = read_manifest(bundle)
     graph = onnx.load(bundle / "draft.onnx").graph
     arrays = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
-    layers, kv_heads, head_size = manifest.draft.layers, manifest.draft.kv_heads, manifest.draft.head_size
-    attentions = [node for node in graph.node if node.op_type == "GroupQueryAttention"]
-    needed = {"embedding.product.int8", "layer.0.gate_up.product.int8"}
-    if needed - arrays.keys() or "layer.0.qkv.bias" in arrays or len(attentions) != layers:
-        raise InputError(_OTHER_KIND, options=("draft",))
-    heads = int(_attribute(attentions[0], "num_heads"))
-    sizes = [heads * head_size, kv_heads * head_size, kv_heads * head_size]
-    state = {"model.embed_tokens.weight": _weight(arrays, "embedding.product")}
-    for layer in range(layers):
-        there, here = f"model.layers.{layer}.", f"layer.{layer}."
-        queries, keys, values = np.split(_weight(arrays, f"{here}qkv.product"), np.cumsum(sizes)[:-1])
-        gate, up = np.split(_weight(arrays, f"{here}gate_up.product"), 2)
-        state |= {
-            f"{there}input_layernorm.weight": arrays[f"layer.{layer - 1}.end.norm" if layer else "layer.0.norm"],
-            f"{there}post_attention_layernorm.weight": arrays[f"{here}middle.norm"],
-            f"{there}self_attn.q_proj.weight": queries,
-            f"{there}self_attn.k_proj.weight": keys,
-            f"{there}self_attn.v_proj.weight": values,
-            f"{there}self_attn.o_proj.weight": _weight(arrays, f"{here}output.product"),
-            f"{there}mlp.gate_proj.weight": gate,
-            f"{there}mlp.up_proj.weight": up,
-            f"{there}mlp.down_proj.weight": _weight(arrays, f"{here}down.product"),
-        }
-    state["model.norm.weight"] = arrays[f"layer.{layers - 1}.end.norm"]
-    norm = next(node for node in graph.node if node.op_type == "SimplifiedLayerNormalization")
-    config = LlamaConfig(
-        vocab_size=manifest.vocabulary,
-        hidden_size=manifest.draft.hidden,
-        intermediate_size=len(gate),
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        head_dim=head_size,
-        max_position_embeddings=manifest.context,
-        rms_norm_eps=float(_attribute(norm, "epsilon")),
-        rope_theta=_theta(arrays, head_size),
-        tie_word_embeddings=True,
-        bos_token_id=manifest.end_ids[0],
-        eos_token_id=list(manifest.end_ids),
-        torch_dtype=torch.float32,
-    )
-    model = LlamaForCausalLM(config)
-    tensors = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in state.items()}
-    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
-    model.load_state_dict(tensors)
+    try:
+        model = LlamaForCausalLM(config := _config(manifest, graph, arrays))
+        model.load_state_dict(_state(config, arrays))
+    except (KeyError, StopIteration, ValueError, RuntimeError) as error:  # the graph lacks what such a draft has
+        raise InputError(_OTHER_KIND) from error
     with torch.no_grad():
         logits = model(torch.tensor([manifest.probe.ids])).logits[0, -1, manifest.probe.top_ids].numpy()
-    if np.abs(logits - manifest.probe.top_logits).max() > manifest.probe.tolerance:
-        raise InputError(_OTHER_KIND, options=("draft",))
+    if not np.abs(logits - manifest.probe.top_logits).max() <= manifest.probe.tolerance:
+        raise InputError(_OTHER_KIND)
     model.save_pretrained(out)
     shutil.copy(bundle / "tokenizer.json", out)
     words = {"tokenizer_class": "PreTrainedTokenizerFast"}
@@ -92,11 +53,58 @@ def write_checkpoint(bundle: Path, out: Path) -> Path:
     return out
 
 
+def _config(manifest: Manifest, graph: onnx.GraphProto, arrays: Arrays) -> LlamaConfig:
+    shape = manifest.draft
+    attention, norm = (
+        next(node for node in graph.node if node.op_type == kind)
+        for kind in ("GroupQueryAttention", "SimplifiedLayerNormalization")
+    )
+    return LlamaConfig(
+        vocab_size=manifest.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=len(arrays["layer.0.gate_up.product.int8"]) // 2,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=int(_attribute(attention, "num_heads")),
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_size,
+        max_position_embeddings=manifest.context,
+        rms_norm_eps=float(_attribute(norm, "epsilon")),
+        rope_theta=_theta(arrays, shape.head_size),
+        tie_word_embeddings=True,
+        bos_token_id=manifest.end_ids[0],
+        eos_token_id=list(manifest.end_ids),
+    )
+
+
+def _state(config: LlamaConfig, arrays: Arrays) -> dict[str, torch.Tensor]:
+    """The weights by transformers' names; the graph has queries, keys and values in one matrix, so gate and up."""
+    queries, keys = (config.head_dim * heads for heads in (config.num_attention_heads, config.num_key_value_heads))
+    last = config.num_hidden_layers - 1
+    state = {
+        "model.embed_tokens.weight": _weight(arrays, "embedding.product"),
+        "model.norm.weight": arrays[f"layer.{last}.end.norm"],
+    }
+    state["lm_head.weight"] = state["model.embed_tokens.weight"]
+    for layer in range(config.num_hidden_layers):
+        here, there = f"layer.{layer}.", f"model.layers.{layer}."
+        parts = np.split(_weight(arrays, f"{here}qkv.product"), [queries, queries + keys])
+        state |= {f"{there}self_attn.{name}_proj.weight": part for name, part in zip("qkv", parts, strict=True)}
+        parts = np.split(_weight(arrays, f"{here}gate_up.product"), 2)
+        state |= {f"{there}mlp.{name}_proj.weight": part for name, part in zip(("gate", "up"), parts, strict=True)}
+        state |= {
+            f"{there}self_attn.o_proj.weight": _weight(arrays, f"{here}output.product"),
+            f"{there}mlp.down_proj.weight": _weight(arrays, f"{here}down.product"),
+            f"{there}input_layernorm.weight": arrays[f"layer.{layer - 1}.end.norm" if layer else "layer.0.norm"],
+            f"{there}post_attention_layernorm.weight": arrays[f"{here}middle.norm"],
+        }
+    return {name: torch.from_numpy(np.array(array, np.float32)) for name, array in state.items()}
+
+
 def _attribute(node: onnx.NodeProto, name: str) -> float:
     return next(onnx.helper.get_attribute_value(one) for one in node.attribute if one.name == name)
 
 
-def _weight(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _weight(arrays: Arrays, name: str) -> np.ndarray:
     """A matrix ``[outputs, inputs]``, float32, from MatMulNBits' blocks."""
     blocks = arrays[f"{name}.int8"].astype(np.float32) - _MIDDLE
     scales = arrays[f"{name}.scales"].reshape(*blocks.shape[:2], 1)
@@ -104,7 +112,7 @@ def _weight(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     return (blocks * scales).reshape(len(blocks), -1)
 
 
-def _theta(arrays: dict[str, np.ndarray], head_size: int) -> float:
+def _theta(arrays: Arrays, head_size: int) -> float:
     """The base of the rotary embedding, from the angle by which its second pair turns in one step."""
     angle = math.atan2(arrays["s"][1, 1], arrays["c"][1, 1])
     return float(round(angle ** (-head_size / 2)))
