@@ -19,8 +19,8 @@ from benchmarks.peers.systems import Link, Pair, Prompt, Session, System, Writte
 from benchmarks.report.worker import Worker
 from shared.errors import InputError, TandemError, first_line
 
-# Its text need not be the target's: as of 1.1.1 the mask of a tree goes up two levels fewer than the tree is deep, so the
-# target judges the last tokens of deep branches without the first (`Tree.generate_attention_mask`).
+# Its text need not be the target's. In 1.1.1 a tree's mask goes up two levels fewer than the tree is deep
+# (`Tree.generate_attention_mask`), so the target judges the last tokens of the deepest branches without their first.
 #
 # It takes a chat template of its own choosing for every target but those whose path names this family.
 _FAMILY = "llama-3-target"

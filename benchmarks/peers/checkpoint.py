@@ -113,6 +113,14 @@ def _weight(arrays: Arrays, name: str) -> np.ndarray:
 
 
 def _theta(arrays: Arrays, head_size: int) -> float:
-    """The base of the rotary embedding, from the angle by which its second pair turns in one step."""
-    angle = math.atan2(arrays["s"][1, 1], arrays["c"][1, 1])
-    return float(round(angle ** (-head_size / 2)))
+    """The base of the rotary embedding, from the angle by which its second pair turns in one step.
+
+    Raises:
+        ValueError: the tables are not those of a base alone.
+    """
+    cosines, sines = arrays["c"], arrays["s"]
+    theta = float(round(math.atan2(sines[1, 1], cosines[1, 1]) ** (-head_size / 2)))
+    angles = np.outer(np.arange(len(cosines)), theta ** (-2 * np.arange(head_size // 2) / head_size))
+    if not (np.allclose(np.cos(angles), cosines, atol=1e-3) and np.allclose(np.sin(angles), sines, atol=1e-3)):
+        raise ValueError("a scaled rotary embedding")
+    return theta
