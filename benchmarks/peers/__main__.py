@@ -30,6 +30,7 @@ from benchmarks.peers.run import compare
 from benchmarks.report.paced import PacedTarget
 from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
+from shared.errors import InputError
 from shared.paths import typed_path
 
 LINKS, QUICK_LINKS = ("lan", "home", "far"), ("home",)
@@ -54,6 +55,8 @@ def main() -> int:
     )
     add_files(parser, "figures")
     options = parser.parse_args()
+    if not 0 < options.minutes < float("inf"):
+        raise InputError(f"--minutes must be above 0, not {options.minutes:g}")
     links = options.links or (QUICK_LINKS if options.quick else LINKS)
     number = options.prompts or (QUICK_PROMPTS if options.quick else PROMPTS)
     tokens = options.tokens or (QUICK_TOKENS if options.quick else TOKENS)

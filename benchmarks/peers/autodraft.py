@@ -24,8 +24,8 @@ from shared.errors import InputError, TandemError, first_line
 #
 # It takes a chat template of its own choosing for every target but those whose path names this family.
 _FAMILY = "llama-3-target"
-# Runs of each size of draft tree and of target pass by which it learns how long they take. Its defaults, of 100 and 20,
-# take minutes and change nothing that was seen here.
+# Runs of each size of draft tree and of target pass by which it learns how long they take. By default 100 and 20, for
+# which each link would take minutes more.
 _DRAFT_RUNS, _TARGET_RUNS = 10, 5
 _WARMING = "Once upon a time"
 
@@ -82,8 +82,8 @@ def _open(pair: Pair, link: Link, patience: float) -> Iterator[Session]:
 
 AUTODRAFT = System(
     "AutoDraft",
-    "`autodraft-sd` in its remote mode, set to be fast, calibrated by itself over the link; it is written for CUDA in "
-    "float16, and runs here on the CPU in float32, which is faster there",
+    "`autodraft-sd` in its remote mode, set to be fast, calibrated by itself over the link with fewer runs than it has "
+    "by default; it is written for CUDA in float16, and runs here on the CPU in float32, which is faster there",
     _open,
     package="autodraft",
     install="pip install autodraft-sd -c constraints.txt",

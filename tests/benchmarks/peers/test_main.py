@@ -10,6 +10,14 @@ import pytest
 from benchmarks.peers.__main__ import main
 from benchmarks.peers.autodraft import AUTODRAFT
 from benchmarks.peers.ours import CLOUD
+from shared.errors import InputError
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "inf", "nan"])
+def test_a_run_takes_some_time(monkeypatch, minutes) -> None:
+    monkeypatch.setattr(sys, "argv", ["peers", "--minutes", minutes])
+    with pytest.raises(InputError, match="--minutes must be above 0"):
+        main()
 
 
 @pytest.mark.slow
