@@ -37,6 +37,7 @@ class Relay:
 
     Attributes:
         address: host:port for the device.
+        carried: bytes from the device and to it that have come in so far, of all connections.
     """
 
     def __init__(self, profile: Profile, target: str, port: int = 0, seed: int = 0) -> None:
@@ -52,6 +53,7 @@ class Relay:
             raise InputError(sentence, options=("port",)) from error
         self._server.setblocking(False)
         self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        self.carried = (0, 0)
         self._connections: set[asyncio.Task[None]] = set()
         # epoll waits for whole milliseconds, which is as long as the shortest link; select for microseconds.
         self._loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
@@ -104,16 +106,17 @@ class Relay:
             await asyncio.sleep(self._profile.round_trip)  # TCP's greeting
             await self._loop.sock_connect(target, self._target)
             # Where one direction breaks, the other one has ended too.
-            await _all_of(self._pass_on(device, target, up), self._pass_on(target, device, down))
+            await _all_of(self._pass_on(device, target, up, (1, 0)), self._pass_on(target, device, down, (0, 1)))
 
-    async def _pass_on(self, source: socket.socket, sink: socket.socket, way: OneWay) -> None:
-        """Until the source ends; then the sink is told so, in its turn."""
+    async def _pass_on(self, source: socket.socket, sink: socket.socket, way: OneWay, counts: tuple[int, int]) -> None:
+        """Until the source ends; then the sink is told so, in its turn. `counts` is 1 for this direction."""
         under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_UNDER_WAY)
 
         async def take_in() -> None:
             data = b"something"
             while data:
                 data = await self._loop.sock_recv(source, _CHUNK)
+                self.carried = (self.carried[0] + counts[0] * len(data), self.carried[1] + counts[1] * len(data))
                 late = _PROBE + 2 * self._profile.round_trip if way.loses() else 0.0
                 await under_way.put((way.arrival(self._loop.time(), len(data), late), data))
 

@@ -11,7 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -88,6 +88,29 @@ def serve(connection: socket.socket, write: Callable[[list[int], int], Iterable[
         connection.sendall(_END.to_bytes(_WORD, "little"))
 
 
+@contextmanager
+def ear(write: Callable[[list[int], int], Iterable[int]]) -> Iterator[str]:
+    """Answer every reader that connects, one after the other, for the length of a `with` block.
+
+    Args:
+        write: as for `serve`.
+
+    Yields:
+        host:port that readers connect to.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            with suppress(OSError):  # at the end the ear is closed
+                while True:
+                    connection, _ = server.accept()
+                    with suppress(OSError), connection:
+                        serve(connection, write)
+
+        threading.Thread(target=accept, name="readers", daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
 class Colocated(Worker):
     """Such a cloud, in a process beside a target's.
 
@@ -116,10 +139,7 @@ class Colocated(Worker):
 
 
 def _serve(pipe: Connection, target: str, directory: Path, settings: Settings) -> None:
-    with (
-        Edge(target, bundle=Bundle.load(directory), memory=False) as edge,
-        socket.create_server(("127.0.0.1", 0)) as ear,
-    ):
+    with Edge(target, bundle=Bundle.load(directory), memory=False) as edge:
 
         def write(prompt: list[int], seed: int) -> Iterator[int]:
             with edge.stream(prompt, **vars(replace(settings, seed=seed))) as stream:
@@ -127,16 +147,9 @@ def _serve(pipe: Connection, target: str, directory: Path, settings: Settings) -
                     yield token.id
                 pipe.send(stream.completion.usage)
 
-        def accept() -> None:
-            with suppress(OSError):  # at the end the ear is closed
-                while True:
-                    connection, _ = ear.accept()
-                    with suppress(OSError), connection:
-                        serve(connection, write)
-
-        threading.Thread(target=accept, name="readers", daemon=True).start()
-        pipe.send(f"127.0.0.1:{ear.getsockname()[1]}")
-        pipe.recv()  # until it is closed
+        with ear(write) as address:
+            pipe.send(address)
+            pipe.recv()  # until it is closed
 
 
 def _read(connection: socket.socket, count: int) -> bytes | None:

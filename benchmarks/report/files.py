@@ -18,6 +18,7 @@ def figures_json(results: Results) -> str:
     found = {
         "models": {"draft": results.draft, "target": results.target},
         "figures": [asdict(one) for one in results.figures],
+        "peers": [asdict(row) for row in results.peers],
         "curves": {name: [asdict(point) for point in curve] for name, curve in results.curves.items()},
     }
     return json.dumps(found, indent=1) + "\n"

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from benchmarks.network.profiles import PROFILES
+from benchmarks.peers.rows import LEGEND, table
+from benchmarks.peers.run import PEERS
 from benchmarks.report.figures import Figures
-from benchmarks.report.plan import SIMULATED, TYPICAL_LINK, Plan
+from benchmarks.report.plan import SIMULATED, Plan
 from benchmarks.report.plots import asking_plot, parts_plot, speed_plot, work_plot
 from benchmarks.report.run import LOOPBACK, Results
 from benchmarks.report.systems import CLOUD, COLOCATED
@@ -42,6 +44,9 @@ a proxy of energy (the cloud's is its process's, and that of an edge that stands
 prompt's; drafted tokens that were not shown ("wasted"); and the most memory that the processes have held. Then how near
 the text is to the target's own: with fixed windows every guess counts as asked; with the residual coupling the text is
 distributed as the target's own, and is another one."""
+_PEERS = """\
+Beside ours over `{link}`, to the target as it is, in the same run and on prompts of the same kind, but greedily, as not
+all of them sample. `python -m benchmarks.peers` measures them over other links, and its help says how to get them."""
 _STEP = """\
 The plain stream without a relay: the time of a token, of it the forward pass, as counted around the model; what the
 target says that it queued and computed; and what is left outside the pass: the service, gRPC, and the device."""
@@ -56,7 +61,7 @@ def page(results: Results, plan: Plan, base: Settings, sources: str) -> dict[str
     plots: dict[str, str] = {}
     steps = list(dict.fromkeys(one.step_ms for one in results.figures))
     over = [one for one in results.figures if one.link != LOOPBACK]
-    link = TYPICAL_LINK if any(one.link == TYPICAL_LINK for one in over) else over[0].link
+    link = plan.typical_link
     there = {_TARGETS[step]: [one for one in over if one.link == link and one.step_ms == step] for step in steps}
     parts = ["# Benchmarks", _head(results, plan, base, sources), "## What is compared", _systems(results), _SIMULATION]
 
@@ -92,6 +97,7 @@ def page(results: Results, plan: Plan, base: Settings, sources: str) -> dict[str
     for (title, figures), step in zip(there.items(), steps, strict=True):
         plot = show(f"work{'-simulated' if step else ''}", work_plot(figures, title), f"Work. {title}")
         parts += [f"### {title}: work", plot, price_table(figures)]
+    parts += ["## Other people's systems", *_peers(results, link)]
     parts += ["## The stream's own step", _STEP, step_table([one for one in results.figures if one.link == LOOPBACK])]
     parts += [f"All figures of all places are in [figures.json](./{PLOTS}/figures.json)."]
     return {"benchmarks.md": "\n\n".join(parts) + "\n", **plots}
@@ -112,6 +118,14 @@ there are fewer. A promise begins anew in each place."""
 
 def _systems(results: Results) -> str:
     return "\n".join(f"- **{system.name}**: {system.words}." for system in results.systems)
+
+
+def _peers(results: Results, link: str) -> list[str]:
+    if not results.peers:
+        return [f"None was measured: {results.no_peers}."]
+    shown = {row.system for row in results.peers}
+    words = "\n".join(f"- **{peer.name}**: {peer.words}." for peer in PEERS if peer.name in shown)
+    return [_PEERS.format(link=link), words, table(results.peers), LEGEND]
 
 
 def _against_colocated(figures: Sequence[Figures]) -> str:

@@ -13,6 +13,8 @@ LINKS = ("lan", "metro", "home", "mobile", "far", "satellite", "wifi")
 TYPICAL_LINK = "home"
 # Least time of a pass of the simulated target, milliseconds.
 SIMULATED = 25.0
+# Most of the time, as a share, that getting other people's systems ready and writing with them may take.
+PEERS_SHARE = 0.125
 # Every how manieth prompt baselines are written on: some are slow, and none of them is what the report is about.
 BASELINES_EVERY = 3
 
@@ -29,6 +31,7 @@ class Plan:
         links: over which.
         choices: texts that each choice for a baseline is made on.
         fitted: texts of the target that the paper's verifier is fitted on.
+        beside_peers: texts of each system where other people's are tried, too.
     """
 
     prompts: int = 20
@@ -38,6 +41,12 @@ class Plan:
     links: Sequence[str] = LINKS
     choices: int = 8
     fitted: int = 60
+    beside_peers: int = 6
+
+    @property
+    def typical_link(self) -> str:
+        """The link that is looked at closely."""
+        return TYPICAL_LINK if TYPICAL_LINK in self.links else self.links[0]
 
     def prompts_at(self, place: Place) -> int:
         """Texts of each mode."""
@@ -45,7 +54,16 @@ class Plan:
 
 
 # A look at whether everything works, and at directions.
-QUICK = Plan(prompts=4, simulated=3, tokens=48, minutes=3.0, links=("lan", TYPICAL_LINK, "far"), choices=2, fitted=6)
+QUICK = Plan(
+    prompts=4,
+    simulated=3,
+    tokens=48,
+    minutes=3.0,
+    links=("lan", TYPICAL_LINK, "far"),
+    choices=2,
+    fitted=6,
+    beside_peers=2,
+)
 
 
 @dataclass

@@ -14,13 +14,15 @@ import numpy as np
 from benchmarks.cascades import Score, paper_score
 from benchmarks.network.process import relay_process
 from benchmarks.network.profiles import PROFILES
+from benchmarks.peers.rows import Row
+from benchmarks.peers.run import compare
 from benchmarks.report.asker import Point
 from benchmarks.report.choices import Choices, choose
 from benchmarks.report.colocated import Colocated, Reader
 from benchmarks.report.device import Device, Text
 from benchmarks.report.figures import Figures, Peaks, Place
 from benchmarks.report.paced import PacedTarget, Work
-from benchmarks.report.plan import SIMULATED, Allowance, Plan
+from benchmarks.report.plan import PEERS_SHARE, SIMULATED, Allowance, Plan
 from benchmarks.report.prompts import Prompt, Prompts
 from benchmarks.report.systems import ASKERS, CLOUD, PAPER, System, systems_of
 from benchmarks.report.turns import Writer, summed_up, take_turns
@@ -28,6 +30,7 @@ from cloud_target.engine.files import find_directory
 from edge_client.bundles.bundle import Bundle
 from edge_client.settings import Settings
 from shared.config import Mode
+from shared.errors import InputError
 
 LOOPBACK = "loopback"
 _LOOPBACK_TEXTS = 5
@@ -43,6 +46,8 @@ class Results:
         curves: ask rate against divergence, by what chooses whom to ask.
         systems: all of them.
         draft, target: names of the models.
+        peers: other people's systems beside ours, over one link.
+        no_peers: why there are none of these, in a sentence.
     """
 
     figures: list[Figures]
@@ -50,6 +55,8 @@ class Results:
     systems: list[System]
     draft: str
     target: str
+    peers: Sequence[Row] = ()
+    no_peers: str = ""
 
 
 class Run:
@@ -87,6 +94,7 @@ class Run:
         places = [Place(link, 1e3 * PROFILES[link].round_trip, step) for step in steps for link in self._plan.links]
         with ExitStack() as stack:
             with PacedTarget(self._name, 0.0) as target:
+                peers, no_peers = self._beside_peers(target)
                 scores: dict[str, Score | str] = {**ASKERS, PAPER: self._papers_score(target)}
                 for system in self._systems:
                     if not system.is_colocated:
@@ -103,7 +111,9 @@ class Run:
                 figures += self._loopback(target, SIMULATED)
                 for place in places[len(self._plan.links) :]:
                     figures += self._place(place, target, choices, added, allowance.next())
-            return Results(figures, choices.curves, self._systems, self._manifest.name, target.name)
+        return Results(
+            figures, choices.curves, self._systems, self._manifest.name, target.name, peers=peers, no_peers=no_peers
+        )
 
     def _papers_score(self, target: PacedTarget) -> Score:
         """The paper's verifier, fitted on texts of the target."""
@@ -126,6 +136,23 @@ class Run:
         writer = self._on_device(system, target, target.address, system.settings, None, "")
         prompts = self._prompts.to_report(min(_LOOPBACK_TEXTS, self._plan.prompts_at(place)))
         yield from summed_up(place, [writer], take_turns([writer], prompts, self._until))
+
+    def _beside_peers(self, target: PacedTarget) -> tuple[list[Row], str]:
+        """Other people's systems, or why none can be tried."""
+        try:
+            rows = compare(
+                self._directory,
+                (self._name, target),
+                None,
+                [prompt.ids for prompt in self._prompts.to_report(self._plan.beside_peers)],
+                self._plan.tokens,
+                [PROFILES[self._plan.typical_link]],
+                self._plan.minutes * PEERS_SHARE,
+                self._tell,
+            )
+        except InputError as error:
+            return [], str(error)
+        return rows, ""
 
     def _place(
         self, place: Place, target: PacedTarget, choices: Choices, added_ms: float, until: float

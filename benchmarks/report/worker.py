@@ -24,15 +24,16 @@ class Worker:
 
     Args:
         work: first sends that it is ready, and returns, or raises EOFError, when the pipe is closed.
+        patience: seconds that its beginning may take; None for however long.
 
     Attributes:
         ready: what it has sent first.
 
     Raises:
-        TandemError: it could not begin, or, later, it has ended.
+        TandemError: it could not begin, or not in time, or, later, it has ended.
     """
 
-    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+    def __init__(self, work: Callable[..., None], *arguments: Any, patience: float | None = None) -> None:
         self._pipe, theirs = _PROCESSES.Pipe()
         self._process = _PROCESSES.Process(target=_run, args=(theirs, work, arguments), daemon=True)
         # Ctrl-C reaches every process of a terminal, but for those that were started deaf. What tracks their resources
@@ -45,6 +46,10 @@ class Worker:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         theirs.close()
         try:
+            if not self._pipe.poll(patience):
+                raise TandemError(
+                    f"a process of the benchmark was not ready within {patience:.0f} seconds; give it more"
+                )
             self.ready = self.hear()
         except BaseException:
             self.close(0.0)

@@ -38,16 +38,19 @@ def test_one_small_run_of_everything(monkeypatch, capsys, tmp_path) -> None:
     printed = capsys.readouterr()
     assert printed.out.strip() == str(tmp_path / "benchmarks.md")
     assert "simulated step of 25 ms" in printed.err
-    figures = json.loads((tmp_path / "benchmarks" / "figures.json").read_text())["figures"]
+    found = json.loads((tmp_path / "benchmarks" / "figures.json").read_text())
+    figures, peers = found["figures"], {row["system"]: row for row in found["peers"]}
+    assert {"exact", CLOUD, "transformers, assisted generation", "AutoDraft"} <= peers.keys()
+    assert peers["exact"]["equal"] == 1.0
     over = [one for one in figures if one["link"] == "none"]
     assert {(one["system"], one["step_ms"]) for one in over} == {
         (system.name, step) for system in systems_of(Settings()) for step in (0.0, 25.0)
     }
-    found = {one["system"]: one for one in over if one["step_ms"]}
+    simulated = {one["system"]: one for one in over if one["step_ms"]}
     # All write the target's own text: with its help, beside it, and in windows.
     for name in ("exact", "cloud that speculates", "fixed window, gumbel"):
-        assert found[name]["same_text"] == 1.0
-    assert found["fixed window, gumbel"]["chosen"].startswith("window ")
-    assert found[CLOUD]["passes"] == 1.0
-    assert found[CLOUD]["busy_ms"] >= 25.0
-    assert found["local"]["passes"] == 0.0
+        assert simulated[name]["same_text"] == 1.0
+    assert simulated["fixed window, gumbel"]["chosen"].startswith("window ")
+    assert simulated[CLOUD]["passes"] == 1.0
+    assert simulated[CLOUD]["busy_ms"] >= 25.0
+    assert simulated["local"]["passes"] == 0.0

@@ -98,8 +98,9 @@ def imported(sources: list[Path]) -> dict[str, str]:
         ("cloud_target", set(), ["cloud", "train"]),
         # The demo needs no more than the two sides, the report what training without optimum needs; what changes or
         # trains models needs all.
-        ("benchmarks", {"report", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
+        ("benchmarks", {"report", "peers", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
         ("benchmarks/report", set(), ["edge", "export"]),
+        ("benchmarks/peers", set(), ["edge", "export"]),
         ("benchmarks", set(), ["edge", "cloud", "train"]),
         ("deploy", set(), ["cloud"]),
         ("tests", set(), ["edge", "cloud", "train", "dev"]),

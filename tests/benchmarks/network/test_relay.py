@@ -6,8 +6,11 @@ import random
 import socket
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.network.ping import Echo, round_trips
 from benchmarks.network.profiles import PROFILES, Profile
@@ -47,6 +50,21 @@ def test_every_byte_arrives_in_order_on_the_worst_link() -> None:
             received += piece
         sender.join()
     assert received == data
+
+
+@given(st.lists(st.tuples(st.integers(1, 40_000), st.integers(0, 3)), min_size=1, max_size=6))
+@settings(max_examples=20, deadline=None)
+def test_it_counts_every_byte_each_way_of_all_connections(messages) -> None:
+    with Echo("127.0.0.1") as echo, Relay(PROFILES["none"], f"127.0.0.1:{echo.port}") as relay, ExitStack() as stack:
+        clients = [stack.enter_context(connect(relay)) for _ in range(4)]
+        assert relay.carried == (0, 0)
+        for size, client in messages:
+            clients[client].sendall(bytes(size))
+            missing = size
+            while missing:
+                missing -= len(clients[client].recv(65536))
+        total = sum(size for size, _ in messages)
+        assert relay.carried == (total, total)
 
 
 def test_a_rate_is_kept() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from benchmarks.peers.rows import Row
 from benchmarks.report.asker import Point
 from benchmarks.report.page import page
 from benchmarks.report.plan import SIMULATED, Plan
@@ -40,7 +42,7 @@ def made_results() -> Results:
         ]
     point = Point(0.5, 0.2, 0.01, 0.1)
     curves = {"ours, typical": [point], "ours, strict": [point], "chance": [point]}
-    return Results(figures, curves, systems, "a draft", "a target")
+    return Results(figures, curves, systems, "a draft", "a target", no_peers="no draft for them")
 
 
 @pytest.mark.slow
@@ -65,6 +67,21 @@ def test_whatever_is_simulated_is_labelled() -> None:
     assert labelled == {f"benchmarks/{name}.svg" for name in ("speed-simulated", "work-simulated", "parts")}
     headings = re.findall(r"^### (.*)$", files["benchmarks.md"], re.MULTILINE)
     assert [heading.startswith("Simulated step of 25 ms") for heading in headings] == [False, True] * 3
+
+
+@pytest.mark.slow
+def test_other_peoples_systems_have_a_table_or_a_sentence() -> None:
+    text = page(made_results(), Plan(), Settings(), "somewhere")["benchmarks.md"]
+    assert "None was measured: no draft for them." in text
+    rows = [
+        Row("home", 25.0, "AutoDraft", "not installed: pip install it"),
+        Row("home", 25.0, CLOUD, texts=2, equal=1.0),
+    ]
+    text = page(replace(made_results(), peers=rows, no_peers=""), Plan(), Settings(), "somewhere")["benchmarks.md"]
+    assert "None was measured" not in text
+    assert "AutoDraft: not installed: pip install it." in text
+    assert "- **AutoDraft**: " in text
+    assert "- **transformers" not in text
 
 
 @pytest.mark.slow

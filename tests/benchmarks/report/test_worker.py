@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 
 import pytest
@@ -20,6 +21,11 @@ def doubler(pipe, first):
         if number == 0:
             raise SystemExit(3)
         pipe.send(2 * number)
+
+
+def late(pipe):
+    """Is never ready."""
+    pipe.recv()
 
 
 def hungry(pipe):
@@ -47,6 +53,13 @@ def test_what_goes_wrong_in_it_is_told_here() -> None:
         worker.ask(-1)
     with Worker(doubler, None) as worker, pytest.raises(TandemError, match="ended before its time"):
         worker.ask(0)
+
+
+@pytest.mark.slow
+def test_one_that_is_not_ready_in_time_is_an_error_and_ends() -> None:
+    with pytest.raises(TandemError, match="was not ready within 1 second"):
+        Worker(late, patience=1.0)
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.slow
