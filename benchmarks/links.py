@@ -61,6 +61,7 @@ def rows_of(settings: Settings) -> dict[str, Settings]:
         f"sprint, {plain.criterion} {100 * plain.budget:g} %": replace(settings, mode=Mode.SPRINT),
         "sprint, strict 5 %": replace(settings, mode=Mode.SPRINT, criterion=Criterion.STRICT, budget=0.05),
         "exact": replace(settings, mode=Mode.EXACT),
+        "auto, strict 5 %": replace(settings, mode=Mode.AUTO, criterion=Criterion.STRICT, budget=0.05),
         CLOUD: replace(settings, mode=Mode.CLOUD),
     }
 

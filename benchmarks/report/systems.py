@@ -68,6 +68,15 @@ def systems_of(base: Settings) -> list[System]:
             sprint(Criterion.STRICT, STRICT),
             "of the tokens at most that share is not the target's own",
         ),
+        *(
+            System(
+                f"auto, {settings.criterion} {100 * settings.budget:g} %",
+                replace(settings, mode=Mode.AUTO),
+                "`sprint`, `exact` or `cloud` within that budget, by what is measured; a device begins without any "
+                "measurement in each place",
+            )
+            for settings in (sprint(usual.criterion, usual.budget), sprint(Criterion.STRICT, STRICT))
+        ),
         System("exact", replace(base, mode=Mode.EXACT), "the target's own text, the draft's tokens as guesses"),
         System("local", replace(base, mode=Mode.LOCAL), "the draft alone, without a target"),
         System(CLOUD, replace(base, mode=Mode.CLOUD), "the plain stream: the target writes alone"),

@@ -1,8 +1,7 @@
 """What a token would take in each mode, by what was measured.
 
-The forms follow from how the loops work; their three constants were fitted to `python -m benchmarks.links` with the
-embedded pair, target steps of 8 and 25 ms and round trips of 1 to 200 ms (42 rows, largest error of a mode by which
-another one would have been chosen: none). Where they are off for another pair, `Pace.errs` corrects them.
+The forms follow from how the loops work. Their constants were fitted to the embedded pair over links of 1 to 200 ms, with
+target steps of 8 and 25 ms. Where they are off for another pair, `Pace.errs` corrects them.
 """
 
 from __future__ import annotations
@@ -14,6 +13,10 @@ from shared.config import Mode
 
 # Guesses that one pass judges at most (the target's `MOST_JUDGED`).
 _LINE = 8
+# Of the guesses that would stand, those which are there when a pass begins.
+_READY = 0.85
+# What a pass and the way of its tokens take, against the pass.
+_STREAM = 1.08
 # Passes in one round trip after which hardly a guess reaches the target in time.
 _LAG = 7.5
 # Of a round trip, what a token that is asked about waits for, where hardly any is; and how much less where more are,
@@ -81,8 +84,8 @@ def forecast(mode: Mode, now: Conditions) -> Forecast:
             seconds = max(seconds, target)
             return Forecast(seconds, target, min((_DRAFTED + _DRAFTED_MORE * now.ask_rate) * now.draft, seconds))
         case Mode.EXACT:
-            together = sum(now.agreement**guesses for guesses in range(_LINE + 1))
+            together = sum((_READY * now.agreement) ** guesses for guesses in range(_LINE + 1))
             passes = 1.0 - (1.0 - 1.0 / together) * exp(-now.round_trip / now.guessed_step / _LAG)
             seconds = passes * now.guessed_step
-            return Forecast(seconds, seconds, min(_GUESSED * now.draft, seconds))
-    return Forecast(now.plain_step, now.plain_step, 0.0)
+            return Forecast(_STREAM * seconds, seconds, min(_GUESSED * now.draft, seconds))
+    return Forecast(_STREAM * now.plain_step, now.plain_step, 0.0)

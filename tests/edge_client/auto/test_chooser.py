@@ -50,7 +50,7 @@ def test_a_forecast_is_a_time_and_never_better_than_its_parts(now):
         assert found.seconds > 0
         assert 0 <= found.target <= found.seconds * (1 + 1e-9)
         assert found.work >= found.target
-    assert forecast(Mode.EXACT, now).seconds <= now.guessed_step * (1 + 1e-9)
+    assert forecast(Mode.EXACT, now).target <= now.guessed_step * (1 + 1e-9)
 
 
 def test_a_longer_way_makes_guesses_and_questions_worth_less_and_the_plain_stream_no_slower():
