@@ -2,7 +2,8 @@
 
 When an answer arrives is chance, and what it teaches moves the threshold. So that the same text is written again all
 the same, an answer takes effect at a place in the text: that to an asked token where the text goes on behind it, and an
-audit there too, or a fixed number of tokens after it, for which the text then waits.
+audit there too, or a fixed number of tokens after it, for which the text then waits. Where the text repeats itself, it
+waits at once: there hardly anything is doubted, and a text that runs in circles is wrong at every token.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from edge_client.decoding.text import Text
 from edge_client.decoding.tree import Node, Tree, Way
 from edge_client.target.session import Distribution, TargetSession
 from edge_client.target.verdict import Audit, Question, Verdict, nonsense
+from shared.repetition import repeated
 
 # Questions under way, at most; each costs a node's path in bytes, and where its guesses were wrong, nothing else.
 MOST_UNDER_WAY = 32
@@ -32,11 +34,13 @@ class Open:
         question: as the target has it.
         node: that it ends with; None for an audit of shown text.
         q: the draft's distribution, where the coupling needs it.
+        counts_at: of an audit, the position where it takes effect at the latest.
     """
 
     question: Question
     node: Node | None = None
     q: Sequence[Distribution] = ()
+    counts_at: int = 0
 
 
 class Questions:
@@ -53,7 +57,7 @@ class Questions:
         self._target = target
         self._window = window
         self._open: deque[Open] = deque()
-        self._audits: deque[tuple[Question, Verdict]] = deque()  # which have not taken effect yet
+        self._audits: deque[tuple[Open, Verdict]] = deque()  # which have not taken effect yet
         self._waiting: list[Node] = []  # due, and not asked yet
         self._drops = target.drops
         self._end: int | None = None  # of the text, once it is finished
@@ -100,12 +104,12 @@ class Questions:
             if (answer := self._target.collect(wait)) is None:
                 break
             question, verdict = answer
-            self._close(question)
+            one = self._close(question)
             if not question.audit_only:
                 self.since = question.judge_from + verdict.stands + (verdict.own is not None)
                 return answer
-            self._audits.append(answer)
-            if wait or self._effective(question) <= position:
+            self._audits.append((one, verdict))
+            if wait or one.counts_at <= position:
                 return None
         if wait:
             raise nonsense("answers to everything but what the text waits for")
@@ -125,8 +129,7 @@ class Questions:
         for question, verdict in self._target.collect_all(seconds):
             if question is tail:
                 return verdict.audit
-            self._audits.append((question, verdict))
-            self._close(question)
+            self._audits.append((self._close(question), verdict))
             self._renew()
         return None
 
@@ -144,32 +147,28 @@ class Questions:
         while any(map(self._is_wanted, self._open)):
             if (answer := self._target.collect(wait=True)) is None:
                 raise nonsense("answers to everything but an audit")
-            self._audits.append(answer)
-            self._close(answer[0])
+            self._audits.append((self._close(answer[0]), answer[1]))
             self._renew()
         self._target.drop()
 
     def take_effect(self, position: int | None = None) -> Iterator[tuple[Question, Verdict]]:
-        """The audits that count when the token at `position` is decided, each once; all of them if it is not given."""
-        while self._audits and (position is None or self._effective(self._audits[0][0]) <= position):
-            yield self._audits.popleft()
+        """The audits that count when the token at `position` is decided, each once; all of them if it is not given.
+
+        They count in order: one takes all before it along.
+        """
+        due = [position is None or one.counts_at <= position for one, _ in self._audits]
+        for _ in range(len(due) - due[::-1].index(True) if any(due) else 0):
+            one, verdict = self._audits.popleft()
+            yield one.question, verdict
 
     def is_overdue(self, position: int) -> bool:
         """Whether an audit that counts there is still under way."""
-        for one in self._open:
-            if one.question.audit_only and self._is_wanted(one):
-                return self._effective(one.question) <= position
-        return False
+        return any(one.counts_at <= position and one.question.audit_only and self._is_wanted(one) for one in self._open)
 
     def latest(self, end: int) -> int:
         """The first position, at most `end`, that may not be decided before another answer."""
-        for one in self._open:
-            if one.question.audit_only and self._is_wanted(one):
-                return min(end, self._effective(one.question))
-        return end
-
-    def _effective(self, audit: Question) -> int:
-        return audit.judge_from + (WINDOWS_AHEAD - 1) * self._window
+        audits = (one.counts_at for one in self._open if one.question.audit_only and self._is_wanted(one))
+        return min((end, *audits))
 
     def _renew(self) -> None:
         """Ask again what was given up when the link broke, once it is known which path the text took."""
@@ -180,12 +179,17 @@ class Questions:
                 if self._is_wanted(one):
                     self._post(one)
 
-    def _close(self, question: Question) -> None:
+    def _close(self, question: Question) -> Open:
         """It is answered; those before it were about paths that the text did not take."""
-        while self._open.popleft().question is not question:
+        while (one := self._open.popleft()).question is not question:
             pass
+        return one
 
     def _post(self, one: Open) -> None:
+        question = one.question
+        if question.audit_only:
+            goes_round = any(repeated(question.ids, question.audit_from, question.judge_from))
+            one.counts_at = question.judge_from + (0 if goes_round else (WINDOWS_AHEAD - 1) * self._window)
         self._open.append(one)
         self._target.post(one.question, one.q, lambda: self._is_wanted(one))
 

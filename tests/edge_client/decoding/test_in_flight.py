@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import accumulate, cycle
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_client.decoding.questions import WINDOWS_AHEAD
 from edge_client.decoding.text import Origin
 from edge_client.testing import LoopbackTransport, LossyTransport, ManualClock, Trouble
 from shared.config import Criterion, Mode, Sampling
+from shared.repetition import repeated
 from shared.sampling import Sampler
 from tests.edge_client.decoding.pair import Pair
 from tests.edge_client.late import LateTransport
@@ -139,6 +141,28 @@ class Restless:
 
     def doubted(self, doubt: float) -> None:
         self.told.append((doubt,))
+
+
+def test_a_text_that_runs_in_circles_waits_for_every_audit():
+    """Nothing comes before it is waited for. Of a text, some windows are shown that the budget has not heard of, and of
+    one that only repeats itself, one."""
+    pair, budget, window = Pair(), Restless([0.5]), 4
+    text = pair.write(
+        Mode.SPRINT,
+        Sampling(0.0),
+        PROMPT,
+        doubt(0.0),
+        60,
+        window,
+        transport=LateTransport(LoopbackTransport(pair.cloud), [False] * 10_000),
+        budget=budget,
+        told=budget,
+    )
+    assert repeated(text.sequence, len(PROMPT) + 20) == [True] * 40
+    # Tokens that the budget had not heard of, at each moment.
+    unheard = list(accumulate(-one[1] if len(one) == 4 else 1 for one in budget.told))
+    assert max(unheard) <= WINDOWS_AHEAD * window
+    assert max(unheard[-40:]) == window
 
 
 @settings(max_examples=1500, deadline=None)
