@@ -9,6 +9,8 @@ from statistics import fmean, quantiles
 
 from shared.config import Mode
 
+# What is quicker counts as this, seconds: the wire tells no less.
+RESOLUTION = 1e-6
 # How much of an average the newest value is, where values are means over many tokens.
 NEWEST = 0.3
 # What is assumed of a target that has not answered yet, and of a draft that has not run yet, seconds.
@@ -61,13 +63,14 @@ class Pace:
     def drafted(self, seconds: float, tokens: int) -> None:
         """So many tokens were drafted and verified in that time."""
         if tokens:
-            self.draft = average(self.draft, seconds / tokens)
+            self.draft = average(self.draft, max(seconds / tokens, RESOLUTION))
 
     def passed(self, mode: Mode, seconds: Collection[float]) -> None:
         """The target took so long for each of some passes."""
         if seconds:
-            self.steps[mode] = average(self.steps.get(mode), fmean(seconds))
-            self._passes.extend(seconds)
+            least = [max(each, RESOLUTION) for each in seconds]
+            self.steps[mode] = average(self.steps.get(mode), fmean(least))
+            self._passes.extend(least)
 
     def travelled(self, seconds: float) -> None:
         """A question and its answer were on the way for so long, or longer, if the answer was not looked at at once."""

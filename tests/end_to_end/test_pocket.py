@@ -70,10 +70,10 @@ def command(*arguments: str, stdin: str | None = None) -> subprocess.CompletedPr
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
 def test_exact_writes_what_the_target_writes_alone(edge, temperature):
     for seed, prompt in enumerate(EVERY):
-        cloud, exact = (
-            edge.generate(prompt, mode=mode, **drawn(temperature, seed)).token_ids for mode in ("cloud", "exact")
-        )
+        how = drawn(temperature, seed)
+        cloud, exact = (edge.generate(prompt, mode=mode, **how).token_ids for mode in ("cloud", "exact"))
         assert first_difference(cloud, exact) is None
+        assert edge.generate(prompt, mode="auto", **how | {"budget": 0.0}).token_ids == cloud
 
 
 @pytest.mark.parametrize("mode", ["exact", "sprint", "cloud"])

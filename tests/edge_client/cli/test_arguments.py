@@ -63,6 +63,23 @@ def test_escapes_in_stop_strings(typed, meant):
     assert parse_args(["--stop", typed, "Tom"]).stop == [meant]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--prefer", "cost"], "--prefer is about the choice that only --mode auto makes"),
+        (["--mode", "exact", "--explain"], "--explain is about the choice that only --mode auto makes"),
+        (["--mode", "auto", "--coupling", "residual"], "needs --coupling gumbel"),
+        (["--mode", "auto", "--learn", "--budget", "0"], "with a --budget above 0"),
+        (["--mode", "auto", "--prefer", "money"], "invalid choice: 'money'"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments, sentence, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse_args([*arguments, "Tom"])
+    assert stop.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
 def test_several_words_get_a_hint(capsys):
     with pytest.raises(SystemExit) as stop:
         parse_args(["--seed", "3", "Once", "upon", "a", "time"])

@@ -115,6 +115,25 @@ def test_json_is_one_line_with_everything(edge, mode):
     assert edge(*arguments)[1] in (report["text"] + "\n", report["text"])
 
 
+@pytest.mark.parametrize("prefer", ["speed", "cost", "energy"])
+def test_auto_says_who_led_and_why(edge, prefer):
+    arguments = ("Tom", "--mode", "auto", "--prefer", prefer, "--max-tokens", "60", "--no-memory")
+    status, out, err = edge(*arguments, "--explain")
+    assert (status, bool(out)) == (0, True)
+    assert err.splitlines()[-1].startswith("edge-client: the ")
+    assert "expected of a token" in err
+    assert "60 tokens" in err
+    report = json.loads(edge(*arguments, "--json")[1])
+    assert (report["mode"], report["tokens"]) == ("auto", 60)
+    assert "expected of a token" in report["explanation"]
+    assert "expected of a token" not in edge(*arguments)[2]
+
+
+def test_auto_without_a_budget_writes_what_the_target_does(edge):
+    auto = edge("Tom", "--mode", "auto", "--budget", "0", "--max-tokens", "60", "-q")
+    assert auto[1] == edge("Tom", "--mode", "cloud", "--max-tokens", "60", "-q")[1]
+
+
 def test_exact_is_cloud(edge):
     texts = {
         edge("Tom", "--mode", mode, "--window", window, "--max-tokens", "60", "-q")[1]
