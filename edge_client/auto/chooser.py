@@ -7,7 +7,7 @@ from math import log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
-from edge_client.auto.pace import AGREEMENT, DRAFT, Pace, Rate, average
+from edge_client.auto.pace import AGREEMENT, DRAFT, NEWEST, RESOLUTION, Pace, Rate
 from edge_client.settings import Prefer
 from shared.config import Mode
 
@@ -17,6 +17,8 @@ REVIEW = 24
 WORTH_LEAVING = 1.1
 # A forecast is off by no more than this, or what was measured was something else.
 _MOST_OFF = 10.0
+# Round trips after which a measured time is fully believed.
+_TRIPS = 4.0
 # A look counts less with each that follows.
 _KEPT = 0.99
 # How much better than its forecast a mode may be that was hardly tried; see `_hoped`.
@@ -106,7 +108,10 @@ class Chooser:
         if written >= REVIEW:
             off = min(max(seconds / written / expected, 1 / _MOST_OFF), _MOST_OFF)
             errs, looks, key = self._pace.errs, self._pace.looks, (self._kind, self.mode)
-            errs[key] = average(errs.get(key), off)
+            # What was written in less than some round trips says little: tokens come in bursts.
+            weight = NEWEST * min(1.0, seconds / (_TRIPS * self._pace.round_trip + RESOLUTION))
+            before = errs.get(key, 1.0)
+            errs[key] = before + weight * (off - before)
             for mode in self._modes:
                 looks[self._kind, mode] = _KEPT * looks.get((self._kind, mode), 0.0) + (mode is self.mode)
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
