@@ -80,8 +80,10 @@ class Chooser:
             left: tokens that may follow.
             asked: that the target was asked about.
         """
-        if self._since is None:  # the first token waits for the prompt to be read, in every mode
-            self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
+        if self._since is None:
+            # The first token of a stretch waits until the prompt is read, or the lead is handed over.
+            if tokens > self._counted:
+                self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
             return False
         if tokens < self._next:
             return False
