@@ -7,7 +7,7 @@ from math import log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
-from edge_client.auto.pace import AGREEMENT, DRAFT, NEWEST, RESOLUTION, Pace, Rate
+from edge_client.auto.pace import AGREEMENT, DRAFT, Pace, Rate
 from edge_client.settings import Prefer
 from shared.config import Mode
 
@@ -15,12 +15,10 @@ from shared.config import Mode
 REVIEW = 24
 # What is gained by another mode must be worth leaving this one, which takes about a round trip.
 WORTH_LEAVING = 1.1
-# A forecast is off by no more than this, or what was measured was something else.
-_MOST_OFF = 10.0
-# Round trips after which a measured time is fully believed.
-_TRIPS = 4.0
 # A look counts less with each that follows.
-_KEPT = 0.99
+_KEPT = 0.97
+# A forecast is as good as what was measured in so many round trips and seconds: tokens come in bursts.
+_TRIPS, _SECONDS = 4.0, 0.1
 # How much better than its forecast a mode may be that was hardly tried; see `_hoped`.
 _HOPE = 0.5
 
@@ -106,16 +104,12 @@ class Chooser:
         written, seconds = tokens - self._since[0], self._clock() - self._since[1]
         if self.mode is Mode.SPRINT:
             self._asks.add(asked - self._asked, written)
-        expected = forecast(self.mode, self.conditions).seconds
-        if written >= REVIEW:
-            off = min(max(seconds / written / expected, 1 / _MOST_OFF), _MOST_OFF)
-            errs, looks, key = self._pace.errs, self._pace.looks, (self._kind, self.mode)
-            # What was written in less than some round trips says little: tokens come in bursts.
-            weight = NEWEST * min(1.0, seconds / (_TRIPS * self._pace.round_trip + RESOLUTION))
-            before = errs.get(key, 1.0)
-            errs[key] = before + weight * (off - before)
-            for mode in self._modes:
-                looks[self._kind, mode] = _KEPT * looks.get((self._kind, mode), 0.0) + (mode is self.mode)
+        expected = written * forecast(self.mode, self.conditions).seconds
+        spent, looks = self._pace.spent, self._pace.looks
+        measured, forecasted = spent.get((self._kind, self.mode), (0.0, 0.0))
+        spent[self._kind, self.mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
+        for mode in self._modes:
+            looks[self._kind, mode] = _KEPT * looks.get((self._kind, mode), 0.0) + (mode is self.mode)
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
 
     @property
@@ -141,7 +135,9 @@ class Chooser:
     def forecast(self, mode: Mode) -> Forecast:
         """Of a token in a mode, corrected by what was measured in it."""
         plain = forecast(mode, self.conditions)
-        return Forecast(plain.seconds * self._pace.errs.get((self._kind, mode), 1.0), plain.target, plain.device)
+        measured, forecasted = self._pace.spent.get((self._kind, mode), (0.0, 0.0))
+        trust = _TRIPS * self._pace.round_trip + _SECONDS
+        return Forecast(plain.seconds * (measured + trust) / (forecasted + trust), plain.target, plain.device)
 
     def _hoped(self, mode: Mode) -> float:
         """What a text begins with: the figure, and the better the less it is known, as in UCB1 (Auer, Cesa-Bianchi,

@@ -48,14 +48,14 @@ class Pace:
         draft: of the device for a drafted token, verified.
         steps: of the target for a pass, by the mode that it was for.
         asks: of one kind of text, the share of tokens that the target is asked about.
-        errs: by kind of text and mode, measured time over forecast time of a token.
+        spent: by kind of text and mode, the time that was measured, and what was forecast for it; the older the less.
         looks: by kind of text and mode, at how many stretches of text that was measured, the older the less.
     """
 
     draft: float | None = None
     steps: dict[Mode, float] = field(default_factory=dict)
     asks: dict[object, Rate] = field(default_factory=dict)
-    errs: dict[object, float] = field(default_factory=dict)
+    spent: dict[object, tuple[float, float]] = field(default_factory=dict)
     looks: dict[object, float] = field(default_factory=dict)
     _passes: deque[float] = field(default_factory=lambda: deque(maxlen=64))
     _trips: deque[float] = field(default_factory=lambda: deque(maxlen=32))

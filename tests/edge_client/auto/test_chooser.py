@@ -86,7 +86,7 @@ def test_it_stays_where_leaving_gains_less_than_it_takes():
     other = {Mode.EXACT: Mode.CLOUD, Mode.CLOUD: Mode.EXACT}[first]
     chooser.shown(0, 100, 0)
     clock.now += 1.0
-    pace.errs["kind", first], pace.errs["kind", other] = 2.0, 0.5
+    pace.spent["kind", first], pace.spent["kind", other] = (200.0, 100.0), (50.0, 100.0)
     assert not chooser.shown(REVIEW, 3, 0)
     assert chooser.mode is first
 
