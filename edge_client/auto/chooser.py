@@ -7,7 +7,7 @@ from math import log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
-from edge_client.auto.pace import AGREEMENT, DRAFT, Pace, Rate
+from edge_client.auto.pace import AGREEMENT, DRAFT, Pace
 from edge_client.settings import Prefer
 from shared.config import Mode
 
@@ -54,9 +54,9 @@ class Chooser:
         agreement: float | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        self._pace, self._kind, self._prefer, self._modes = pace, kind, prefer, modes
+        self._pace, self._prefer, self._modes = pace, prefer, modes
         self._window = window
-        self._asks = pace.asks.setdefault(kind, Rate(ask_rate))
+        self._kind = pace.kind(kind, ask_rate)
         self._agreement = AGREEMENT if agreement is None else agreement
         self._clock = clock
         self._read: Callable[[Mode], None] = lambda mode: None
@@ -103,13 +103,13 @@ class Chooser:
         self._read(self.mode)
         written, seconds = tokens - self._since[0], self._clock() - self._since[1]
         if self.mode is Mode.SPRINT:
-            self._asks.add(asked - self._asked, written)
+            self._kind.asks.add(asked - self._asked, written)
         expected = written * forecast(self.mode, self.conditions).seconds
-        spent, looks = self._pace.spent, self._pace.looks
-        measured, forecasted = spent.get((self._kind, self.mode), (0.0, 0.0))
-        spent[self._kind, self.mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
+        spent, looks = self._kind.spent, self._kind.looks
+        measured, forecasted = spent.get(self.mode, (0.0, 0.0))
+        spent[self.mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
         for mode in self._modes:
-            looks[self._kind, mode] = _KEPT * looks.get((self._kind, mode), 0.0) + (mode is self.mode)
+            looks[mode] = _KEPT * looks.get(mode, 0.0) + (mode is self.mode)
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
 
     @property
@@ -122,7 +122,7 @@ class Chooser:
             pace.step(Mode.EXACT),
             pace.step(Mode.CLOUD),
             pace.round_trip,
-            self._asks.share,
+            self._kind.asks.share,
             self._window,
             self._agreement,
         )
@@ -135,16 +135,16 @@ class Chooser:
     def forecast(self, mode: Mode) -> Forecast:
         """Of a token in a mode, corrected by what was measured in it."""
         plain = forecast(mode, self.conditions)
-        measured, forecasted = self._pace.spent.get((self._kind, mode), (0.0, 0.0))
+        measured, forecasted = self._kind.spent.get(mode, (0.0, 0.0))
         trust = _TRIPS * self._pace.round_trip + _SECONDS
         return Forecast(plain.seconds * (measured + trust) / (forecasted + trust), plain.target, plain.device)
 
     def _hoped(self, mode: Mode) -> float:
         """What a text begins with: the figure, and the better the less it is known, as in UCB1 (Auer, Cesa-Bianchi,
         Fischer, 2002), so that no mode is given up for a forecast that was never tried."""
-        looks = [self._pace.looks.get((self._kind, one), 0.0) for one in self._modes]
-        own = looks[self._modes.index(mode)]
-        return self._figure(mode) / (1.0 + _HOPE * sqrt(log(1.0 + sum(looks)) / (1.0 + own)))
+        looks = self._kind.looks
+        hope = sqrt(log(1.0 + sum(looks.values())) / (1.0 + looks.get(mode, 0.0)))
+        return self._figure(mode) / (1.0 + _HOPE * hope)
 
     def _figure(self, mode: Mode) -> float:
         """What is to be least."""

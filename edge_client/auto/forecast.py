@@ -1,7 +1,7 @@
 """What a token would take in each mode, by what was measured.
 
 The forms follow from how the loops work. Their constants were fitted to the embedded pair over links of 1 to 200 ms,
-with target steps of 8 and 25 ms. Where they are off for another pair, `Pace.spent` corrects them.
+with target steps of 8 and 25 ms. Where they are off for another pair, `Kind.spent` corrects them.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 
@@ -19,6 +19,8 @@ STEP, DRAFT = 0.010, 0.0003
 AGREEMENT = 0.85
 # Tokens' worth of trust in an ask rate that was not measured here.
 PRIOR_TOKENS = 64.0
+# Kinds of text that are kept apart: whoever asks for a text may choose how it is sampled.
+MOST_KINDS = 64
 
 
 @dataclass
@@ -41,24 +43,46 @@ class Rate:
 
 
 @dataclass
+class Kind:
+    """What was measured of texts of one kind: those of one promise, sampled in one way.
+
+    Attributes:
+        asks: the share of tokens that `sprint` asks about.
+        spent: by mode, the time that was measured, and what was forecast for it; the older the less.
+        looks: by mode, at how many stretches of text that was measured, the older the less.
+    """
+
+    asks: Rate
+    spent: dict[Mode, tuple[float, float]] = field(default_factory=dict)
+    looks: dict[Mode, float] = field(default_factory=dict)
+
+
+@dataclass
 class Pace:
     """Times in seconds; None where nothing was measured. One for all texts to one target, whoever writes them.
 
     Attributes:
         draft: of the device for a drafted token, verified.
         steps: of the target for a pass, by the mode that it was for.
-        asks: of one kind of text, the share of tokens that the target is asked about.
-        spent: by kind of text and mode, the time that was measured, and what was forecast for it; the older the less.
-        looks: by kind of text and mode, at how many stretches of text that was measured, the older the less.
     """
 
     draft: float | None = None
     steps: dict[Mode, float] = field(default_factory=dict)
-    asks: dict[object, Rate] = field(default_factory=dict)
-    spent: dict[object, tuple[float, float]] = field(default_factory=dict)
-    looks: dict[object, float] = field(default_factory=dict)
+    _kinds: dict[Hashable, Kind] = field(default_factory=dict)
     _passes: deque[float] = field(default_factory=lambda: deque(maxlen=64))
     _trips: deque[float] = field(default_factory=lambda: deque(maxlen=32))
+
+    def kind(self, name: Hashable, ask_rate: float) -> Kind:
+        """Of texts of this kind; of more than `MOST_KINDS`, the one begun first is forgotten.
+
+        Args:
+            ask_rate: to be expected where none was written yet.
+        """
+        if name not in self._kinds:
+            while len(self._kinds) >= MOST_KINDS:
+                self._kinds.pop(next(iter(self._kinds)), None)
+            self._kinds[name] = Kind(Rate(ask_rate))
+        return self._kinds[name]
 
     def drafted(self, seconds: float, tokens: int) -> None:
         """So many tokens were drafted and verified in that time."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge_client.auto.chooser import REVIEW, WORTH_LEAVING, Chooser
 from edge_client.auto.explain import explanation
 from edge_client.auto.forecast import Conditions, forecast
-from edge_client.auto.pace import Pace
+from edge_client.auto.pace import MOST_KINDS, Pace
 from edge_client.settings import Prefer
 from shared.config import Mode
 
@@ -86,9 +86,19 @@ def test_it_stays_where_leaving_gains_less_than_it_takes():
     other = {Mode.EXACT: Mode.CLOUD, Mode.CLOUD: Mode.EXACT}[first]
     chooser.shown(0, 100, 0)
     clock.now += 1.0
-    pace.spent["kind", first], pace.spent["kind", other] = (200.0, 100.0), (50.0, 100.0)
+    spent = pace.kind("kind", 0.2).spent
+    spent[first], spent[other] = (200.0, 100.0), (50.0, 100.0)
     assert not chooser.shown(REVIEW, 3, 0)
     assert chooser.mode is first
+
+
+def test_however_many_ways_of_sampling_there_are_few_are_remembered():
+    pace = Pace()
+    for number in range(10 * MOST_KINDS):
+        pace.kind(number, 0.1).asks.add(1, 1)
+    newest = range(9 * MOST_KINDS, 10 * MOST_KINDS)
+    assert [pace.kind(number, 0.1).asks.tokens > 64 for number in newest] == [True] * MOST_KINDS
+    assert pace.kind(0, 0.1).asks.tokens == 64
 
 
 @pytest.mark.parametrize(("prefer", "words"), [(Prefer.SPEED, "fastest"), (Prefer.COST, "the target least")])
