@@ -284,8 +284,9 @@ class Edge:
         """Who decides in `auto`."""
         settings, manifest, client = job.settings, self.bundle.manifest, job.client
         assert client is not None, "auto needs a target"
-        if not self._pace.is_known:
-            self._pace.travelled(client.round_trip)
+        if self._pace.guess is None:
+            self._pace.guess, self._pace.told = client.round_trip, client.description.step or None
+            client.ping(self._pace.travelled)
         agreement = agreement_of(manifest.doubts, settings.sampling)
         kind = (settings.criterion, settings.budget, settings.temperature, settings.top_p, settings.top_k)
         modes: tuple[Mode, ...] = (Mode.EXACT, Mode.CLOUD)

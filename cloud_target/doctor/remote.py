@@ -138,9 +138,10 @@ class Remote:
             self._lost = True
             yield fail("describe", str(error))
             return
+        step = f"{who.step_us / 1e3:.1f} ms for a token when it started, " if who.step_us else ""
         yield ok(
             "describe",
-            f"{who.name}, {who.dtype}, {who.context} tokens of context, vocabulary {who.vocabulary}, "
+            f"{who.name}, {who.dtype}, {step}{who.context} tokens of context, vocabulary {who.vocabulary}, "
             f"fingerprint {who.fingerprint}",
         )
 

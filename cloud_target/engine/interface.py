@@ -118,6 +118,7 @@ class Engine(Protocol):
         block: a slot takes room in whole blocks of so many tokens.
         token_bytes: memory that a token takes.
         chunk: so many tokens cost about as much as a pass costs anyway; long feeds are read in chunks of that size.
+        step: what a pass over one token took when it was made, seconds; 0 where nobody measured.
     """
 
     description: Description
@@ -126,6 +127,7 @@ class Engine(Protocol):
     block: int
     token_bytes: int
     chunk: int
+    step: float
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them.

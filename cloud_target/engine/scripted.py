@@ -39,7 +39,7 @@ class ScriptedEngine:
         vocabulary: ids are below it.
         slots: so many texts of full length have room.
         context: longest text in tokens.
-        block: see `Engine`.
+        block, step: see `Engine`.
 
     Attributes:
         passes: how often `forward` ran.
@@ -49,9 +49,17 @@ class ScriptedEngine:
     token_bytes = 8
     chunk = 64
 
-    def __init__(self, script: Script, vocabulary: int, slots: int = 4, context: int = 128, block: int = 8) -> None:
+    def __init__(
+        self,
+        script: Script,
+        vocabulary: int,
+        slots: int = 4,
+        context: int = 128,
+        block: int = 8,
+        step: float = 0.0,
+    ) -> None:
         self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32")
-        self.context, self.block = context, block
+        self.context, self.block, self.step = context, block, step
         self.capacity = slots * self._blocks(context)
         self.passes = self.fed = 0
         self._script = script

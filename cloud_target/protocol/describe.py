@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from cloud_target.engine.interface import Description
+from cloud_target.engine.interface import Engine
 from cloud_target.protocol.requests import Limits
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
 
-def describe(who: Description, limits: Limits) -> wire.DescribeResponse:
+# The longest step that the message can tell, microseconds: more than an hour.
+_LONGEST = (1 << 32) - 1
+
+
+def describe(engine: Engine, limits: Limits) -> wire.DescribeResponse:
     """The description of a target to a caller with these limits."""
+    who = engine.description
     return wire.DescribeResponse(
         name=who.name,
         fingerprint=who.fingerprint,
@@ -19,4 +24,5 @@ def describe(who: Description, limits: Limits) -> wire.DescribeResponse:
         max_request_tokens=limits.max_request_tokens,
         dtype=who.dtype,
         protocol=codec.REVISION,
+        step_us=min(round(1e6 * engine.step), _LONGEST),
     )

@@ -67,7 +67,7 @@ class TargetServicer(TargetServiceServicer):
 
     async def Describe(self, request: wire.DescribeRequest, context: grpc.aio.ServicerContext) -> wire.DescribeResponse:
         async with self._call(context) as caller:
-            return describe(self._engine.description, self._limits(caller))
+            return describe(self._engine, self._limits(caller))
 
     async def Release(self, request: wire.ReleaseRequest, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse:
         async with self._call(context) as caller:

@@ -43,7 +43,7 @@ class InProcessTarget:
 
     def describe(self) -> wire.DescribeResponse:
         """Who the target is, as `Describe` says it."""
-        return describe(self.engine.description, self.limits)
+        return describe(self.engine, self.limits)
 
     def stream(self) -> InProcessStream:
         """Another stream of requests, as `Decode` takes them; whoever holds it must see whether its life is over."""

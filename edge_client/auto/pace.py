@@ -62,10 +62,14 @@ class Pace:
     """Times in seconds; None where nothing was measured. One for all texts to one target, whoever writes them.
 
     Attributes:
+        told: what the target says that a pass over one token takes.
+        guess: of the round trip, by what connecting took.
         draft: of the device for a drafted token, verified.
         steps: of the target for a pass, by the mode that it was for.
     """
 
+    told: float | None = None
+    guess: float | None = None
     draft: float | None = None
     steps: dict[Mode, float] = field(default_factory=dict)
     _kinds: dict[Hashable, Kind] = field(default_factory=dict)
@@ -101,14 +105,9 @@ class Pace:
         self._trips.append(seconds)
 
     @property
-    def is_known(self) -> bool:
-        """Whether any round trip was measured."""
-        return bool(self._trips)
-
-    @property
     def round_trip(self) -> float:
         """Of the link: the lower quartile, for the longer ones waited for something else."""
-        return min(self._trips, default=0.0) if len(self._trips) < 4 else quantiles(self._trips, n=4)[0]
+        return min(self._trips, default=self.guess or 0.0) if len(self._trips) < 4 else quantiles(self._trips, n=4)[0]
 
     @property
     def spread(self) -> float:
@@ -125,7 +124,7 @@ class Pace:
             return known
         if mode is Mode.CLOUD and len(self._passes) >= 4:
             return quantiles(self._passes, n=10)[0]
-        return min(self.steps.values(), default=STEP)
+        return min(self.steps.values(), default=self.told or STEP)
 
 
 def average(before: float | None, newest: float) -> float:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from threading import Thread
 
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
@@ -17,12 +19,15 @@ from edge_client.target.transport import Transport
 from edge_client.target.verdict import Reader
 from edge_client.usage.meter import Meter
 from shared.config import Coupling, Sampling
+from shared.errors import TargetError
 from shared.wire import codec
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
 CONNECT = Retry(attempt=3.0, total=3.0)
-# Round trips until a target is described: one to connect, and one to ask.
-CONNECTING = 2.0
+# Round trips until a target is described: two to connect, over TCP and then HTTP/2, and one to ask.
+CONNECTING = 3.0
+# How long an answer to a question that only measures the way may take, seconds.
+PING = 5.0
 
 
 class TargetClient:
@@ -106,6 +111,21 @@ class TargetClient:
             except PASSING as error:
                 outage.failed(error, patience)
                 patience.after(error)
+
+    def ping(self, answered: Callable[[float], None]) -> None:
+        """Measure the round trip, while others go on.
+
+        Args:
+            answered: is told it, seconds, once, by a thread of its own; never, if there is no answer soon.
+        """
+
+        def ask() -> None:
+            begin = self._clock.now()
+            with suppress(TargetError):
+                self._transport.describe(PING)
+                answered(self._clock.now() - begin)
+
+        Thread(target=ask, name="tandem-ping", daemon=True).start()
 
     def session(
         self,

@@ -23,6 +23,7 @@ class Description:
         context: longest sequence, prompt included, in tokens.
         max_request_tokens: most tokens in one request.
         dtype: arithmetic of the forward pass.
+        step: what a pass over one token took when the target started, seconds; 0 where it does not say.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Description:
     context: int
     max_request_tokens: int
     dtype: str
+    step: float = 0.0
 
     @classmethod
     def from_wire(cls, message: wire.DescribeResponse) -> Description:
@@ -47,7 +49,8 @@ class Description:
             raise nonsense("a fingerprint that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise nonsense("a description without its vocabulary, its context or its longest request")
-        return cls(**{name: getattr(message, name) for name in cls.__dataclass_fields__})
+        same = {name: getattr(message, name) for name in cls.__dataclass_fields__ if name != "step"}
+        return cls(**same, step=message.step_us / 1e6)
 
     def check(self, manifest: Manifest, address: str) -> None:
         """See that this target can judge the tokens of a bundle.

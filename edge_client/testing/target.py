@@ -23,6 +23,7 @@ class ScriptedTarget:
         context: longest text in tokens, prompt included.
         name, fingerprint: who it says it is. A bundle made for a target of another fingerprint is used, with a warning.
         tokenizer_fingerprint: a bundle with another one is refused.
+        step: what it says that a pass over one token takes, seconds; 0 says nothing.
 
     Attributes:
         script, vocabulary, context: as given.
@@ -38,10 +39,12 @@ class ScriptedTarget:
         name: str = SCRIPTED,
         fingerprint: str = SCRIPTED,
         tokenizer_fingerprint: str = SCRIPTED,
+        step: float = 0.0,
     ) -> None:
         self.script = script
         self.vocabulary, self.context = vocabulary, context
         self._name, self._fingerprint, self._tokenizer_fingerprint = name, fingerprint, tokenizer_fingerprint
+        self._step = step
         self.lives = 1
         self.texts: dict[bytes, list[int]] = {}
 
@@ -68,6 +71,7 @@ class ScriptedTarget:
             max_request_tokens=self.context,
             dtype="float32",
             protocol=codec.REVISION,
+            step_us=round(1e6 * self._step),
         )
 
     def stream(self) -> ScriptedStream:

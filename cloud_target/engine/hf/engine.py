@@ -49,7 +49,8 @@ class TargetEngine:
         self._store = cache.store
         self.capacity, self.block, self.token_bytes = self._store.capacity, self._store.block, self._store.token_bytes
         self.passes = choose_passes(model, cache, self.description.vocabulary, self.context)
-        self.chunk = measure(self.passes, self.context)
+        measured = measure(self.passes, self.context)
+        self.step, self.chunk = measured.step, measured.chunk
 
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:

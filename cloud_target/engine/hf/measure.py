@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
 from cloud_target.engine.hf.costs import seconds
@@ -15,16 +17,26 @@ LARGEST_CHUNK = 512
 _LONG = 256
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What passes take here.
+
+    Attributes:
+        step: seconds of one over a single token.
+        chunk: how many tokens cost about as much as a pass costs anyway: the size of a chunk.
+    """
+
+    step: float
+    chunk: int
+
+
 @torch.inference_mode()
-def measure(passes: Passes, context: int) -> int:
+def measure(passes: Passes, context: int) -> Measured:
     """Measure passes, and let them know their costs.
 
     Args:
         passes: used with slot 0, which is empty afterwards.
         context: longest text in tokens.
-
-    Returns:
-        How many tokens cost about as much as a pass costs anyway: the size of a chunk.
     """
     long = min(context, _LONG)
 
@@ -35,4 +47,4 @@ def measure(passes: Passes, context: int) -> int:
     token = max(whole - call, 1e-3 * call) / long
     passes.learn_costs(call, token, long)
     passes.trim(0)
-    return min(max(round(call / token), SMALLEST_CHUNK), LARGEST_CHUNK)
+    return Measured(call, min(max(round(call / token), SMALLEST_CHUNK), LARGEST_CHUNK))

@@ -65,6 +65,7 @@ def test_it_says_what_the_engine_says_and_keeps_what_it_keeps() -> None:
     paced.check_integrity()
     same = ("description", "context", "capacity", "block", "token_bytes", "chunk")
     assert all(getattr(paced, name) == getattr(inner, name) for name in same)
+    assert paced.step == 0.5
 
 
 def test_work_adds_up_and_what_is_not_known_stays_so() -> None:

@@ -72,7 +72,7 @@ def of(findings: list[Finding], name: str, level: Level) -> str:
 
 
 def scripted() -> ScriptedEngine:
-    return ScriptedEngine(random_script(16), 16)
+    return ScriptedEngine(random_script(16), 16, step=0.0025)
 
 
 def test_a_sound_machine_and_configuration(checkpoint, authority, token, capsys):
@@ -170,7 +170,7 @@ def test_a_running_target(authority, token, capsys):
         status, findings = examine(capsys, *words, "--token-file", str(token[1]))
         assert status == 0
         assert [f.name for f in findings] == ["versions", "reach", "tls", "health", "describe", "decode"]
-        assert "scripted, float32" in of(findings, "describe", Level.OK)
+        assert "scripted, float32, 2.5 ms for a token when it started" in of(findings, "describe", Level.OK)
         assert "a token is judged in" in of(findings, "decode", Level.OK)
         _, findings = examine(capsys, *words)
         assert "token" in of(findings, "describe", Level.FAIL)

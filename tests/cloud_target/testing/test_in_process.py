@@ -39,6 +39,13 @@ def test_it_says_who_it_is():
     said = a_target().describe()
     assert (said.name, said.vocabulary, said.context) == ("scripted", VOCABULARY, CONTEXT)
     assert said.max_request_tokens == CONTEXT
+    assert said.step_us == 0  # a script takes no time worth telling
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.0123, 12_300), (1e-6, 1), (1e9, 2**32 - 1)])
+def test_it_says_what_a_pass_takes(step, told):
+    target = InProcessTarget(lambda: ScriptedEngine(SCRIPT, VOCABULARY, context=CONTEXT, step=step))
+    assert target.describe().step_us == told
 
 
 def test_it_writes_what_the_target_writes():

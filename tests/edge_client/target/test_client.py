@@ -6,12 +6,17 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
+from queue import SimpleQueue
+from threading import Event
+from threading import enumerate as enumerate_threads
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.target.client import CONNECT
+from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.testing.in_process import InProcessTarget
+from edge_client.target.client import CONNECT, CONNECTING
 from edge_client.target.retry import Patience, Retry
 from edge_client.testing import LoopbackLink, LoopbackTransport, ManualClock
 from shared.errors import (
@@ -81,6 +86,41 @@ def test_a_pause_that_the_target_wants_is_counted_apart():
     with pytest.raises(TargetUnavailable, match="used up"):
         session.judge([*PROMPT, own(PROMPT)], 6)
     assert 0 < session.meter.held_seconds <= session.meter.wait_seconds
+
+
+def test_the_round_trip_is_measured_while_others_go_on():
+    clock, answered, asked = ManualClock(), SimpleQueue(), Event()
+
+    class Far(LoopbackTransport):
+        def describe(self, timeout: float) -> wire.DescribeResponse:
+            clock.sleep(0.2)
+            assert asked.wait(10)
+            return super().describe(timeout)
+
+    asked.set()
+    client = client_of(Far(make_cloud()), clock)
+    assert client.round_trip == pytest.approx(0.2 / CONNECTING)
+    asked.clear()
+    client.ping(answered.put)  # comes back though nobody has answered
+    assert answered.empty()
+    asked.set()
+    assert answered.get(timeout=10) == pytest.approx(0.2)
+
+
+def test_a_target_that_does_not_answer_is_no_trouble_for_who_measures():
+    clock = ManualClock()
+    transport = Dead(lambda: LinkBroken("gone"), clock)
+    client = client_of(transport, clock)
+    transport.dead = True
+    client.ping(lambda seconds: pytest.fail("there was no answer"))
+    while any(thread.name == "tandem-ping" for thread in enumerate_threads()):
+        pass
+    assert transport.attempts == 1
+
+
+def test_the_target_says_what_a_pass_takes():
+    cloud = InProcessTarget(lambda: ScriptedEngine(random_script(50), 50, step=0.0051))
+    assert client_of(LoopbackTransport(cloud)).description.step == pytest.approx(0.0051)
 
 
 def test_a_wrong_address_is_given_up_at_once():

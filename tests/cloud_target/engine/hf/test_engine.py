@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -48,6 +49,15 @@ def in_chunks(engine: TargetEngine, feed: Feed, most: int) -> Scores:
         assert len(chunk.tokens) <= most
         chunks.add(chunk, engine.forward([chunk])[0])
     return chunks.scores()
+
+
+def test_it_has_measured_what_a_pass_over_one_token_takes(make):
+    engine = make("llama")
+    begin = perf_counter()
+    for position in range(5):
+        engine.forward([Feed(0, position, (1,), 0, Sampling(0.0))])
+    assert 0 < engine.step < perf_counter() - begin
+    engine.trim(0)
 
 
 @pytest.mark.slow
