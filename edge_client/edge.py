@@ -18,7 +18,7 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Text, Token
 from edge_client.promise import drift
-from edge_client.promise.beginning import Beginning, agreement_of, foresight
+from edge_client.promise.beginning import Beginning, agreement_of, asked_of, foresight
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
@@ -292,9 +292,16 @@ class Edge:
         modes: tuple[Mode, ...] = (Mode.EXACT, Mode.CLOUD)
         asks = 0.0
         if feedback is not None:
-            modes, asks = (Mode.SPRINT, *modes), self._beginning(job).ask_rate(feedback.budget.threshold)
+            modes, asks = (Mode.SPRINT, *modes), self._asks(job, feedback)
         window, begins = settings.window_of(Mode.SPRINT), job.text.prompt_length
         return Chooser(self._pace, kind, settings.prefer, modes, begins, window, asks, agreement)
+
+    def _asks(self, job: _Job, feedback: Feedback) -> float:
+        """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""
+        settings, found = job.settings, None
+        if job.fits:
+            found = asked_of(self.bundle.manifest.calibration, settings.criterion, settings.sampling, settings.budget)
+        return self._beginning(job).ask_rate(feedback.budget.threshold) if found is None else found
 
     def _beginning(self, job: _Job) -> Beginning:
         """Where a budget for the text begins."""

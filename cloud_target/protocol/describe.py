@@ -7,7 +7,6 @@ from cloud_target.protocol.requests import Limits
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
-
 # The longest step that the message can tell, microseconds: more than an hour.
 _LONGEST = (1 << 32) - 1
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from math import log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
-from edge_client.auto.pace import AGREEMENT, DRAFT, Pace
+from edge_client.auto.pace import AGREEMENT, DRAFT, TEXT_TOKENS, Pace, Rate
 from edge_client.settings import Prefer
 from shared.config import Mode
 
@@ -57,6 +58,7 @@ class Chooser:
         self._pace, self._prefer, self._modes = pace, prefer, modes
         self._window = window
         self._kind = pace.kind(kind, ask_rate)
+        self._asks = Rate(self._kind.asks.share, TEXT_TOKENS)
         self._agreement = AGREEMENT if agreement is None else agreement
         self._clock = clock
         self._read: Callable[[Mode], None] = lambda mode: None
@@ -88,8 +90,7 @@ class Chooser:
         self.measure(tokens, asked)
         best = min(self._modes, key=self._figure)
         here, there = self._figure(self.mode), self._figure(best)
-        leaving = self._pace.round_trip + self._pace.step(self.mode)
-        if best is self.mode or here < WORTH_LEAVING * there or (here - there) * left < leaving:
+        if best is self.mode or here < WORTH_LEAVING * there or (here - there) * left < self._leaving(best):
             return False
         self.mode, self._since = best, None
         return True
@@ -102,9 +103,13 @@ class Chooser:
             return
         self._read(self.mode)
         written, seconds = tokens - self._since[0], self._clock() - self._since[1]
+        now = self.conditions
         if self.mode is Mode.SPRINT:
-            self._kind.asks.add(asked - self._asked, written)
-        expected = written * forecast(self.mode, self.conditions).seconds
+            for rate in (self._kind.asks, self._asks):
+                rate.add(asked - self._asked, written)
+            # How much it asks is told apart from how long that takes.
+            now = replace(now, ask_rate=(asked - self._asked) / written)
+        expected = written * forecast(self.mode, now).seconds
         spent, looks = self._kind.spent, self._kind.looks
         measured, forecasted = spent.get(self.mode, (0.0, 0.0))
         spent[self.mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
@@ -122,6 +127,7 @@ class Chooser:
             pace.step(Mode.EXACT),
             pace.step(Mode.CLOUD),
             pace.round_trip,
+            self._asks.share,
             self._kind.asks.share,
             self._window,
             self._agreement,
@@ -138,6 +144,14 @@ class Chooser:
         measured, forecasted = self._kind.spent.get(mode, (0.0, 0.0))
         trust = _TRIPS * self._pace.round_trip + _SECONDS
         return Forecast(plain.seconds * (measured + trust) / (forecasted + trust), plain.target, plain.device)
+
+    def _leaving(self, other: Mode) -> float:
+        """What it takes to go over to another mode, seconds.
+
+        Where the device has led, all of that is audited, and then the target begins: a round trip each. Whoever drafts
+        for the target, or not, or begins to lead, does so at once.
+        """
+        return 2.0 * (self._pace.round_trip + self._pace.step(other)) if self.mode is Mode.SPRINT else 0.0
 
     def _hoped(self, mode: Mode) -> float:
         """What a text begins with: the figure, and the better the less it is known, as in UCB1 (Auer, Cesa-Bianchi,

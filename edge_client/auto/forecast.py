@@ -19,8 +19,8 @@ _READY = 0.85
 _STREAM = 1.08
 # Passes in one round trip after which hardly a guess reaches the target in time.
 _LAG = 7.5
-# Of a round trip, what a token that is asked about waits for, where hardly any is; and how much less where more are,
-# because their questions are under way together.
+# Of a round trip, what a token that is asked about waits for, where hardly any is in such texts; and how much less where
+# more are, because doubts are smaller then, and their questions are under way together.
 _WAITS, _SHARED = 0.62, 1.2
 # What the loop takes of a token's time, against drafting and verifying it.
 _LOOP = 1.2
@@ -39,6 +39,7 @@ class Conditions:
             guesses, and that writes a token.
         round_trip: of the link.
         ask_rate: share of the tokens that `sprint` asks about.
+        usual_rate: the same in all such texts.
         window: tokens after which they are audited.
         agreement: share of the drafted tokens that are the target's own.
     """
@@ -49,6 +50,7 @@ class Conditions:
     plain_step: float
     round_trip: float
     ask_rate: float
+    usual_rate: float
     window: int
     agreement: float
 
@@ -78,7 +80,7 @@ def forecast(mode: Mode, now: Conditions) -> Forecast:
     match mode:
         case Mode.SPRINT:
             passes = now.ask_rate + (1.0 - now.ask_rate) / now.window
-            waits = max(_WAITS - _SHARED * now.ask_rate, 0.2) * now.round_trip
+            waits = max(_WAITS - _SHARED * now.usual_rate, 0.2) * now.round_trip
             seconds = _LOOP * now.draft + now.ask_rate * (now.asked_step + waits)
             target = passes * now.asked_step
             seconds = max(seconds, target)

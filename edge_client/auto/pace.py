@@ -17,8 +17,12 @@ NEWEST = 0.3
 STEP, DRAFT = 0.010, 0.0003
 # Of the probability that a token is the target's own, before anything is known.
 AGREEMENT = 0.85
-# Tokens' worth of trust in an ask rate that was not measured here.
-PRIOR_TOKENS = 64.0
+# How many asks' worth of trust an ask rate has that was not measured here, and at most one that was; and how many tokens'
+# worth it has within one text. What is asked about comes in clusters, and texts differ more than chance would have it:
+# a text says less of the others than of itself.
+PRIOR_ASKS, MOST_ASKS, TEXT_TOKENS = 14.0, 140.0, 64.0
+# Rarer asks are trusted as these are.
+_RAREST = 0.005
 # Kinds of text that are kept apart: whoever asks for a text may choose how it is sampled.
 MOST_KINDS = 64
 
@@ -33,11 +37,16 @@ class Rate:
     """
 
     share: float
-    tokens: float = PRIOR_TOKENS
+    tokens: float
+
+    @classmethod
+    def expected(cls, share: float) -> Rate:
+        """What was not measured here."""
+        return cls(share, PRIOR_ASKS / max(share, _RAREST))
 
     def add(self, happened: float, tokens: int) -> None:
         """Of so many more tokens."""
-        kept = min(self.tokens, 8 * PRIOR_TOKENS)
+        kept = min(self.tokens, MOST_ASKS / max(self.share, _RAREST))
         self.share = (self.share * kept + happened) / (kept + tokens)
         self.tokens = kept + tokens
 
@@ -85,7 +94,7 @@ class Pace:
         if name not in self._kinds:
             while len(self._kinds) >= MOST_KINDS:
                 self._kinds.pop(next(iter(self._kinds)), None)
-            self._kinds[name] = Kind(Rate(ask_rate))
+            self._kinds[name] = Kind(Rate.expected(ask_rate))
         return self._kinds[name]
 
     def drafted(self, seconds: float, tokens: int) -> None:

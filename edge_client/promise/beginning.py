@@ -8,13 +8,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from shared.config import Criterion, Sampling
-from shared.manifest import Doubts, Familiar, Manifest
+from shared.config import CRITERIA_REVISION, Criterion, Sampling
+from shared.manifest import Calibration, Doubts, Familiar, Manifest
 from shared.steering.budget import Budget, Steering
 from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior
 from shared.steering.usual import Usual
 
-Way = TypeVar("Way", Doubts, Familiar)
+Way = TypeVar("Way", Calibration, Doubts, Familiar)
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,7 @@ def usual_doubts(table: Sequence[Doubts], criterion: Criterion, sampling: Sampli
     ways = [way for way in table if way.criterion == criterion]
     if not ways:
         return None
-    below = [way for way in ways if way.temperature <= sampling.temperature] or ways
-    above = [way for way in ways if way.temperature >= sampling.temperature] or ways
-    low, high = (nearest(side, sampling) for side in (below, above))
-    span = high.temperature - low.temperature
-    share = min(max((sampling.temperature - low.temperature) / span, 0.0), 1.0) if span > 0 else 0.0
+    low, high, share = _around(ways, sampling)
     doubts = (1 - share) * np.array(low.log_odds) + share * np.array(high.log_odds)
     errors = (1 - share) * np.array(low.errors or low.log_odds) + share * np.array(high.errors or high.log_odds)
     return Usual(doubts, errors)
@@ -78,12 +74,40 @@ def agreement_of(table: Sequence[Doubts], sampling: Sampling) -> float | None:
     return None if usual is None else 1.0 - float(np.mean(1.0 / (1.0 + np.exp(-usual.errors))))
 
 
+def asked_of(table: Sequence[Calibration], criterion: Criterion, sampling: Sampling, budget: float) -> float | None:
+    """Of calibrated text, the share of tokens that is asked about in the long run; None where nothing was calibrated.
+
+    Between two calibrated budgets it is interpolated, and beyond them as at the nearest.
+    """
+    cells = [cell for cell in table if cell.criterion == criterion and cell.criteria == CRITERIA_REVISION]
+    if not cells:
+        return None
+
+    def rate(way: Calibration) -> float:
+        same = [cell for cell in cells if (cell.temperature, cell.top_p) == (way.temperature, way.top_p)]
+        by_budget = sorted((cell.budget, cell.ask_rate) for cell in same)
+        return float(np.interp(budget, *zip(*by_budget, strict=True)))
+
+    low, high, share = _around(cells, sampling)
+    return (1 - share) * rate(low) + share * rate(high)
+
+
 def foresight(ways: Sequence[Familiar], sampling: Sampling) -> Sequence[float] | None:
     """Where the target does not write the drawn token, how often it writes each of those that were nearly drawn.
 
     None where nobody counted.
     """
     return nearest(ways, sampling).rivals if ways else None
+
+
+def _around(ways: Sequence[Way], sampling: Sampling) -> tuple[Way, Way, float]:
+    """The ways of sampling at the calibrated temperatures around this one, and how far it is from the first of them."""
+    below = [way for way in ways if way.temperature <= sampling.temperature] or ways
+    above = [way for way in ways if way.temperature >= sampling.temperature] or ways
+    low, high = nearest(below, sampling), nearest(above, sampling)
+    span = high.temperature - low.temperature
+    share = min(max((sampling.temperature - low.temperature) / span, 0.0), 1.0) if span > 0 else 0.0
+    return low, high, share
 
 
 def nearest(ways: Sequence[Way], sampling: Sampling) -> Way:

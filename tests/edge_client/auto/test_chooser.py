@@ -41,7 +41,16 @@ def write(chooser: Chooser, clock: Clock, takes: dict[Mode, float], tokens: int)
 @settings(max_examples=200, deadline=None)
 @given(
     st.builds(
-        Conditions, TIMES, TIMES, TIMES, TIMES, st.floats(0, 1), st.floats(0, 1), st.integers(1, 256), st.floats(0, 1)
+        Conditions,
+        TIMES,
+        TIMES,
+        TIMES,
+        TIMES,
+        st.floats(0, 1),
+        st.floats(0, 1),
+        st.floats(0, 1),
+        st.integers(1, 256),
+        st.floats(0, 1),
     )
 )
 def test_a_forecast_is_a_time_and_never_better_than_its_parts(now):
@@ -55,7 +64,7 @@ def test_a_forecast_is_a_time_and_never_better_than_its_parts(now):
 
 def test_a_longer_way_makes_guesses_and_questions_worth_less_and_the_plain_stream_no_slower():
     def at(mode: Mode, trip: float) -> float:
-        return forecast(mode, Conditions(0.0002, 0.008, 0.008, 0.007, trip, 0.1, 32, 0.85)).seconds
+        return forecast(mode, Conditions(0.0002, 0.008, 0.008, 0.007, trip, 0.1, 0.1, 32, 0.85)).seconds
 
     trips = [0.0, 0.01, 0.05, 0.2, 1.0]
     for mode in (Mode.SPRINT, Mode.EXACT):
@@ -97,8 +106,8 @@ def test_however_many_ways_of_sampling_there_are_few_are_remembered():
     for number in range(10 * MOST_KINDS):
         pace.kind(number, 0.1).asks.add(1, 1)
     newest = range(9 * MOST_KINDS, 10 * MOST_KINDS)
-    assert [pace.kind(number, 0.1).asks.tokens > 64 for number in newest] == [True] * MOST_KINDS
-    assert pace.kind(0, 0.1).asks.tokens == 64
+    assert [pace.kind(number, 0.1).asks.share > 0.1 for number in newest] == [True] * MOST_KINDS
+    assert pace.kind(0, 0.1).asks.share == 0.1
 
 
 @pytest.mark.parametrize(("prefer", "words"), [(Prefer.SPEED, "fastest"), (Prefer.COST, "the target least")])
