@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, Unpack, overload
 from edge_client.auto.chooser import Chooser
 from edge_client.auto.explain import explanation
 from edge_client.auto.pace import Pace
+from edge_client.auto.paces import Paces
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
@@ -97,7 +98,7 @@ class Edge:
         self._connection = Connection(target, transport, credentials, retry, clock, self._notify)
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         self._memory: Memory | None = None
-        self._pace = Pace()
+        self._paces: Paces | None = None
         self._lock = threading.RLock()
 
     def generate(self, prompt: str | Iterable[int], **options: Unpack[Options]) -> Completion:
@@ -221,7 +222,7 @@ class Edge:
     def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings = self.bundle.manifest, job.settings
-        lesson = session = threshold = chooser = None
+        lesson = session = threshold = chooser = pace = None
         if job.client is None:
             threshold = self._beginning(job).budget(settings.budget).threshold
         else:
@@ -243,7 +244,9 @@ class Edge:
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend() as models:
             if job.mode is Mode.AUTO:
-                chooser = self._chooser(job, feedback)
+                assert job.client is not None, "auto needs a target"
+                pace = self._measured(job.client, ending)
+                chooser = self._chooser(job, feedback, pace)
             generation = Generation(
                 job.text,
                 settings,
@@ -256,8 +259,8 @@ class Edge:
                 job.provisional,
                 chooser,
             )
-            if chooser is not None and session is not None:
-                chooser.listen(Readings(self._pace, generation.drafter, session.meter).read)
+            if chooser is not None and pace is not None and session is not None:
+                chooser.listen(Readings(pace, generation.drafter, session.meter).read)
             try:
                 with closing(generation.write()) as events:
                     yield from events
@@ -274,19 +277,30 @@ class Edge:
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
                         ending.warnings += map(LossWarning, memory.end(lesson, counts))
+                    if chooser is not None and job.client is not None and self._paces is not None:
+                        ending.warnings += self._paces.keep(job.client)
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(job.text, job.mode, generation.summary, report, ending.warnings)
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer)
                         ending.completion = replace(ending.completion, explanation=why)
 
-    def _chooser(self, job: _Job, feedback: Feedback | None) -> Chooser:
+    def _measured(self, client: TargetClient, ending: Ending) -> Pace:
+        """What was measured of the target, by earlier texts and in earlier runs."""
+        with self._lock:
+            if self._paces is None:
+                self._paces = Paces()
+                if self._keeps:
+                    directory = None if self._keeps is True else self._keeps
+                    with suppress(InputError):  # no home: `_remember` says so
+                        self._paces = Paces.at(self.bundle.manifest, directory)
+            pace, trouble = self._paces.of(client)
+            ending.warnings += trouble
+            return pace
+
+    def _chooser(self, job: _Job, feedback: Feedback | None, pace: Pace) -> Chooser:
         """Who decides in `auto`."""
-        settings, manifest, client = job.settings, self.bundle.manifest, job.client
-        assert client is not None, "auto needs a target"
-        if self._pace.guess is None:
-            self._pace.guess, self._pace.told = client.round_trip, client.description.step or None
-            client.ping(self._pace.travelled)
+        settings, manifest = job.settings, self.bundle.manifest
         agreement = agreement_of(manifest.doubts, settings.sampling)
         kind = (settings.criterion, settings.budget, settings.temperature, settings.top_p, settings.top_k)
         modes: tuple[Mode, ...] = (Mode.EXACT, Mode.CLOUD)
@@ -294,7 +308,7 @@ class Edge:
         if feedback is not None:
             modes, asks = (Mode.SPRINT, *modes), self._asks(job, feedback)
         window, begins = settings.window_of(Mode.SPRINT), job.text.prompt_length
-        return Chooser(self._pace, kind, settings.prefer, modes, begins, window, asks, agreement)
+        return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement)
 
     def _asks(self, job: _Job, feedback: Feedback) -> float:
         """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from math import log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
-from edge_client.auto.pace import AGREEMENT, DRAFT, TEXT_TOKENS, Pace, Rate
+from edge_client.auto.pace import AGREEMENT, TEXT_TOKENS, Name, Pace, Rate
 from edge_client.settings import Prefer
 from shared.config import Mode
 
@@ -18,10 +18,8 @@ REVIEW = 24
 WORTH_LEAVING = 1.1
 # A look counts less with each that follows.
 _KEPT = 0.97
-# A forecast is as good as what was measured in so many round trips and seconds: tokens come in bursts.
-_TRIPS, _SECONDS = 4.0, 0.1
 # How much better than its forecast a mode may be that was hardly tried; see `_hoped`.
-_HOPE = 0.5
+_HOPE = 0.4
 
 
 class Chooser:
@@ -46,7 +44,7 @@ class Chooser:
     def __init__(
         self,
         pace: Pace,
-        kind: Hashable,
+        kind: Name,
         prefer: Prefer,
         modes: tuple[Mode, ...],
         begins: int,
@@ -122,7 +120,7 @@ class Chooser:
         """What the forecasts rest on now."""
         pace = self._pace
         return Conditions(
-            pace.draft or DRAFT,
+            pace.draft,
             pace.step(Mode.SPRINT),
             pace.step(Mode.EXACT),
             pace.step(Mode.CLOUD),
@@ -142,7 +140,7 @@ class Chooser:
         """Of a token in a mode, corrected by what was measured in it."""
         plain = forecast(mode, self.conditions)
         measured, forecasted = self._kind.spent.get(mode, (0.0, 0.0))
-        trust = _TRIPS * self._pace.round_trip + _SECONDS
+        trust = self._pace.trust
         return Forecast(plain.seconds * (measured + trust) / (forecasted + trust), plain.target, plain.device)
 
     def _leaving(self, other: Mode) -> float:

@@ -19,8 +19,8 @@ _READY = 0.85
 _STREAM = 1.08
 # Passes in one round trip after which hardly a guess reaches the target in time.
 _LAG = 7.5
-# Of a round trip, what a token that is asked about waits for, where hardly any is in such texts; and how much less where
-# more are, because doubts are smaller then, and their questions are under way together.
+# Of a round trip, what a token that is asked about waits for, where hardly any is in such texts; and how much less
+# where more are, because doubts are smaller then, and their questions are under way together.
 _WAITS, _SHARED = 0.62, 1.2
 # What the loop takes of a token's time, against drafting and verifying it.
 _LOOP = 1.2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 
@@ -11,20 +11,42 @@ from shared.config import Mode
 
 # What is quicker counts as this, seconds: the wire tells no less.
 RESOLUTION = 1e-6
-# How much of an average the newest value is, where values are means over many tokens.
+# How much of an average the newest value is in the end, where values are means over many tokens.
 NEWEST = 0.3
 # What is assumed of a target that has not answered yet, and of a draft that has not run yet, seconds.
 STEP, DRAFT = 0.010, 0.0003
 # Of the probability that a token is the target's own, before anything is known.
 AGREEMENT = 0.85
-# How many asks' worth of trust an ask rate has that was not measured here, and at most one that was; and how many tokens'
-# worth it has within one text. What is asked about comes in clusters, and texts differ more than chance would have it:
-# a text says less of the others than of itself.
+# How many asks' worth of trust an ask rate has that was not measured here, and at most one that was; and how many
+# tokens' worth it has within one text. What is asked about comes in clusters, and texts differ more than chance would
+# have it: a text says less of the others than of itself.
 PRIOR_ASKS, MOST_ASKS, TEXT_TOKENS = 14.0, 140.0, 64.0
 # Rarer asks are trusted as these are.
 _RAREST = 0.005
+# A forecast is as good as what was measured in so many round trips and seconds: tokens come in bursts.
+_TRIPS, _SECONDS = 4.0, 0.1
 # Kinds of text that are kept apart: whoever asks for a text may choose how it is sampled.
 MOST_KINDS = 64
+# Of a kind of text: what tells it from others.
+Name = tuple[str | float, ...]
+
+
+@dataclass
+class Level:
+    """An average that moves on with what is measured.
+
+    Attributes:
+        value: now.
+        weight: of it, against the next value's.
+    """
+
+    value: float
+    weight: float = 1.0
+
+    def add(self, newest: float) -> None:
+        """One more value."""
+        self.value += (newest - self.value) / (self.weight + 1.0)
+        self.weight = min(self.weight + 1.0, 1.0 / NEWEST - 1.0)
 
 
 @dataclass
@@ -72,41 +94,49 @@ class Pace:
 
     Attributes:
         told: what the target says that a pass over one token takes.
-        guess: of the round trip, by what connecting took.
-        draft: of the device for a drafted token, verified.
+        guess: of the round trip, before any was measured.
+        drafts: of the device for a drafted token, verified.
         steps: of the target for a pass, by the mode that it was for.
+        kinds: of text, by their names, the one begun first at first.
     """
 
     told: float | None = None
     guess: float | None = None
-    draft: float | None = None
-    steps: dict[Mode, float] = field(default_factory=dict)
-    _kinds: dict[Hashable, Kind] = field(default_factory=dict)
+    drafts: Level | None = None
+    steps: dict[Mode, Level] = field(default_factory=dict)
+    kinds: dict[Name, Kind] = field(default_factory=dict)
     _passes: deque[float] = field(default_factory=lambda: deque(maxlen=64))
     _trips: deque[float] = field(default_factory=lambda: deque(maxlen=32))
 
-    def kind(self, name: Hashable, ask_rate: float) -> Kind:
+    def kind(self, name: Name, ask_rate: float) -> Kind:
         """Of texts of this kind; of more than `MOST_KINDS`, the one begun first is forgotten.
 
         Args:
             ask_rate: to be expected where none was written yet.
         """
-        if name not in self._kinds:
-            while len(self._kinds) >= MOST_KINDS:
-                self._kinds.pop(next(iter(self._kinds)), None)
-            self._kinds[name] = Kind(Rate.expected(ask_rate))
-        return self._kinds[name]
+        if name not in self.kinds:
+            while len(self.kinds) >= MOST_KINDS:
+                self.kinds.pop(next(iter(self.kinds)), None)
+            self.kinds[name] = Kind(Rate.expected(ask_rate))
+        return self.kinds[name]
 
     def drafted(self, seconds: float, tokens: int) -> None:
         """So many tokens were drafted and verified in that time."""
         if tokens:
-            self.draft = average(self.draft, max(seconds / tokens, RESOLUTION))
+            newest = max(seconds / tokens, RESOLUTION)
+            if self.drafts is None:
+                self.drafts = Level(newest)
+            else:
+                self.drafts.add(newest)
 
     def passed(self, mode: Mode, seconds: Collection[float]) -> None:
         """The target took so long for each of some passes."""
         if seconds:
             least = [max(each, RESOLUTION) for each in seconds]
-            self.steps[mode] = average(self.steps.get(mode), fmean(least))
+            if mode in self.steps:
+                self.steps[mode].add(fmean(least))
+            else:
+                self.steps[mode] = Level(fmean(least))
             self._passes.extend(least)
 
     def travelled(self, seconds: float) -> None:
@@ -114,28 +144,35 @@ class Pace:
         self._trips.append(seconds)
 
     @property
+    def draft(self) -> float:
+        """Of the device for a drafted token."""
+        return DRAFT if self.drafts is None else self.drafts.value
+
+    @property
     def round_trip(self) -> float:
         """Of the link: the lower quartile, for the longer ones waited for something else."""
-        return min(self._trips, default=self.guess or 0.0) if len(self._trips) < 4 else quantiles(self._trips, n=4)[0]
+        trips = [*self._trips]
+        return min(trips, default=self.guess or 0.0) if len(trips) < 4 else quantiles(trips, n=4)[0]
 
     @property
     def spread(self) -> float:
         """How much longer the upper quartile is."""
-        if len(self._trips) < 4:
+        trips = [*self._trips]
+        if len(trips) < 4:
             return 0.0
-        low, _, high = quantiles(self._trips, n=4)
+        low, _, high = quantiles(trips, n=4)
         return high - low
+
+    @property
+    def trust(self) -> float:
+        """How long a mode must have been measured, to be believed as much as its forecast."""
+        return _TRIPS * self.round_trip + _SECONDS
 
     def step(self, mode: Mode) -> float:
         """A pass for a mode. Where it was not tried: as for another one, but `cloud` as the shortest, for those are of
         one token."""
         if (known := self.steps.get(mode)) is not None:
-            return known
+            return known.value
         if mode is Mode.CLOUD and len(self._passes) >= 4:
             return quantiles(self._passes, n=10)[0]
-        return min(self.steps.values(), default=self.told or STEP)
-
-
-def average(before: float | None, newest: float) -> float:
-    """Moved towards the newest value."""
-    return newest if before is None else before + NEWEST * (newest - before)
+        return min((level.value for level in self.steps.values()), default=self.told or STEP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from edge_client.auto.paces import Paces
 from edge_client.cli.console import CONTROLS
 from edge_client.cli.verifier_report import as_dict, as_text
 from edge_client.promise.memory import Memory
@@ -24,11 +25,14 @@ def report(options: argparse.Namespace) -> int:
 
 
 def reset(options: argparse.Namespace) -> int:
-    """Forget what audits have shown; returns the exit status.
+    """Forget what audits have shown, and what was measured of targets; returns the exit status.
 
     Raises:
-        InputError: the bundle cannot be read, or the file not removed.
+        InputError: the bundle cannot be read, or a file not removed.
     """
-    memory = Memory.at(read_manifest(options.bundle))
+    manifest = read_manifest(options.bundle)
+    memory, paces = Memory.at(manifest), Paces.at(manifest)
     print(f"removed {memory.path}" if memory.forget() else f"there was nothing to remove at {memory.path}")
+    if paces.forget():
+        print(f"removed {paces.path}")
     return 0

@@ -85,8 +85,8 @@ def asked_of(table: Sequence[Calibration], criterion: Criterion, sampling: Sampl
 
     def rate(way: Calibration) -> float:
         same = [cell for cell in cells if (cell.temperature, cell.top_p) == (way.temperature, way.top_p)]
-        by_budget = sorted((cell.budget, cell.ask_rate) for cell in same)
-        return float(np.interp(budget, *zip(*by_budget, strict=True)))
+        budgets, rates = zip(*sorted((cell.budget, cell.ask_rate) for cell in same), strict=True)
+        return float(np.interp(budget, budgets, rates))
 
     low, high, share = _around(cells, sampling)
     return (1 - share) * rate(low) + share * rate(high)

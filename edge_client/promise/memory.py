@@ -8,12 +8,9 @@ One JSON file a bundle, in the user's own state directory, since bundles may be 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from edge_client.promise.beginning import Beginning
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
 from edge_client.promise.promises import Entry, Promise
+from edge_client.state import Stamp, alone, replace_text, stamp, state_directory
 from edge_client.usage.audit_counts import AuditCounts
 from shared.errors import DamagedMemory, InputError
 from shared.fields import listed, shown
@@ -28,8 +26,6 @@ from shared.manifest import Manifest
 from shared.steering.budget import Steering
 
 FORMAT = 2
-# Of a file: time, size and number; None where there is none.
-Stamp = tuple[int, int, int] | None
 # Every promise has an entry; the least recently used ones are forgotten.
 MOST_ENTRIES = 64
 
@@ -178,7 +174,7 @@ class Memory:
         """Add what a text taught, and write the file."""
         trouble, is_added = [], False
         try:
-            with self._alone():
+            with nullcontext() if self.path is None else alone(self.path):
                 try:
                     self._refresh()
                 except DamagedMemory as error:
@@ -218,10 +214,10 @@ class Memory:
         """Read the file, if it is another one than when it was last read or written."""
         if self.path is None:
             return
-        stamp = _stamp(self.path)
-        if stamp is None or stamp != self._seen:
+        found = stamp(self.path)
+        if found is None or found != self._seen:
             self.entries = self._read()
-            self._seen = stamp
+            self._seen = found
 
     def _read(self) -> dict[Promise, Entry]:
         if self.path is None:
@@ -237,32 +233,8 @@ class Memory:
         if self.path is None:
             return
         data = {"format": FORMAT, "entries": [entry.as_json() for entry in self.entries.values()]}
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=".", delete=False, encoding="utf-8") as file:
-            try:
-                file.write(json.dumps(data, indent=1) + "\n")
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut may leave the new name on an empty file
-                os.replace(file.name, self.path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        self._seen = _stamp(self.path)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the file against other processes, where the system has such locks."""
-        if self.path is None:
-            yield
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path.with_suffix(".lock"), "w") as lock:
-            try:
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            except ImportError:
-                pass  # not a Unix: the last of two processes at once wins
-            yield
+        replace_text(self.path, json.dumps(data, indent=1) + "\n")
+        self._seen = stamp(self.path)
 
 
 def _entries(text: str) -> dict[Promise, Entry]:
@@ -284,29 +256,3 @@ def _entries(text: str) -> dict[Promise, Entry]:
 
 def _damaged(path: Path | None, why: BaseException | None) -> str:
     return f"what was remembered of earlier runs in {path} cannot be used: {why}"
-
-
-def _stamp(path: Path) -> Stamp:
-    """What changes when a file is written or replaced; None where there is none."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def state_directory() -> Path:
-    """Where programs of this user keep what they learn.
-
-    Raises:
-        InputError: the user has no home.
-    """
-    if given := os.environ.get("TANDEM_STATE") or os.environ.get("XDG_STATE_HOME"):
-        place = Path(given).expanduser()
-        return place if os.environ.get("TANDEM_STATE") else place / "tandem"
-    try:
-        return Path.home() / ".local" / "state" / "tandem"
-    except RuntimeError as error:
-        raise InputError(
-            "this user has no home directory to remember audits in; set TANDEM_STATE to a directory"
-        ) from error

@@ -9,9 +9,10 @@ import pytest
 
 from edge_client.cli import main as cli
 from edge_client.promise.beginning import Beginning
-from edge_client.promise.memory import FORMAT, Memory, state_directory
+from edge_client.promise.memory import FORMAT, Memory
 from edge_client.promise.promises import Promise
 from edge_client.settings import Settings
+from edge_client.state import state_directory
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.errors import InputError
