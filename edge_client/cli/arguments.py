@@ -188,7 +188,7 @@ def generate_parser() -> argparse.ArgumentParser:
         "--no-memory",
         action="store_true",
         help="sprint: start from the bundle's own calibration and keep nothing, so that the same seed gives the same "
-        "text again; without it the audits of every run teach the next one",
+        "text again; without it the audits of every run teach the next one. auto: nor what it measures of the target",
     )
     group.add_argument(
         "--learn",

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.promise.beginning import Beginning, usual_doubts
+from edge_client.promise.beginning import Beginning, asked_of, usual_doubts
 from shared.config import Criterion, Sampling
-from shared.manifest import SPREAD, Doubts
+from shared.manifest import SPREAD, Calibration, Doubts
 from shared.steering.recalibration import CALIBRATED, UNKNOWN
 from tests.edge_client.scripted_device import manifest
 
@@ -93,3 +93,34 @@ def test_it_begins_the_more_cautiously_the_less_is_known():
     assert threshold() > threshold(fits=False) > 0
     # Without any calibration a doubt as large as the budget is asked about.
     assert Beginning().budget(0.01).threshold < 0.01
+
+
+def cell(temperature: float, budget: float, ask_rate: float, **more) -> Calibration:
+    top_p = 0.9 if temperature == 0.7 else 1.0
+    return Calibration(TYPICAL, temperature, top_p, budget, 0.2, budget, ask_rate, 1000, **more)
+
+
+CELLS = [cell(0.0, 0.01, 0.0), cell(0.7, 0.02, 0.1), cell(0.7, 0.01, 0.2), cell(1.0, 0.01, 0.4), cell(1.0, 0.02, 0.3)]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "budget", "asked"),
+    [
+        (0.7, 0.01, 0.2),
+        (0.7, 0.015, 0.15),
+        (0.7, 0.001, 0.2),
+        (0.7, 0.5, 0.1),
+        (0.35, 0.02, 0.05),
+        (2.0, 0.015, 0.35),
+    ],
+)
+def test_what_is_asked_in_the_long_run_is_read_between_the_calibrated_budgets_and_temperatures(
+    temperature, budget, asked
+):
+    sampling = Sampling(temperature=temperature, top_p=0.9 if temperature == 0.7 else 1.0)
+    assert asked_of(CELLS, TYPICAL, sampling, budget) == pytest.approx(asked)
+
+
+def test_nothing_is_known_of_what_another_criterion_or_revision_asks():
+    assert asked_of(CELLS, Criterion.STRICT, Sampling(), 0.01) is None
+    assert asked_of([cell(0.7, 0.01, 0.2, criteria=1)], TYPICAL, Sampling(), 0.01) is None
