@@ -23,7 +23,8 @@ AGREEMENT = 0.85
 PRIOR_ASKS, MOST_ASKS, TEXT_TOKENS = 14.0, 140.0, 64.0
 # Rarer asks are trusted as these are.
 _RAREST = 0.005
-# A forecast is as good as what was measured in so many round trips and seconds: tokens come in bursts.
+# A forecast is as good as what was measured in so many round trips, long ones, and seconds: tokens come in bursts, and
+# where the link stalls now and then, one stretch of text says little of the next.
 _TRIPS, _SECONDS = 4.0, 0.1
 # Kinds of text that are kept apart: whoever asks for a text may choose how it is sampled.
 MOST_KINDS = 64
@@ -166,7 +167,7 @@ class Pace:
     @property
     def trust(self) -> float:
         """How long a mode must have been measured, to be believed as much as its forecast."""
-        return _TRIPS * self.round_trip + _SECONDS
+        return _TRIPS * (self.round_trip + self.spread) + _SECONDS
 
     def step(self, mode: Mode) -> float:
         """A pass for a mode. Where it was not tried: as for another one, but `cloud` as the shortest, for those are of

@@ -228,3 +228,15 @@ def test_a_devices_first_texts_are_written_nearly_as_fast_as_in_the_best_mode():
             chooser.measure(64, sum(asked_at))
         losses.append(clock.now / min(spent.values()))
     assert fmean(losses) < 1.05
+
+
+def test_where_round_trips_differ_much_one_slow_stretch_says_less():
+    figures = []
+    for trips in ([0.02] * 8, [0.02] * 4 + [0.3] * 4):
+        pace = Pace(told=0.010)
+        for trip in trips:
+            pace.travelled(trip)
+        chooser = a_chooser(pace, Clock())
+        pace.kinds["kind",].spent[Mode.CLOUD] = (2.0, 0.25)
+        figures.append(chooser.forecast(Mode.CLOUD).seconds)
+    assert figures[1] < 0.6 * figures[0]
