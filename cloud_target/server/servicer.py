@@ -79,7 +79,7 @@ class TargetServicer(TargetServiceServicer):
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
         counted = False
         async with self._call(context) as caller:
-            reader = RequestReader(caller.tenant)
+            reader = RequestReader(caller.tenant, self._engine.branches)
             stream = RequestStream(lambda message: reader.arrived(message, self._limits(caller)))
             async with self._open(stream, requests, caller), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
@@ -147,7 +147,7 @@ class TargetServicer(TargetServiceServicer):
                                 check()
                                 scores = submit(feed)
                             found = await scores
-                            tally.judged(len(found.own) - (feed.needed - feed.score_from))
+                            tally.judged(found.judged)
                             feed = steps.send(found)
                     finally:
                         if scores is not None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.scheduling.chunks import ChunkedFeed
@@ -121,7 +122,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
 def test_half_precision_gives_float32_logits(tmp_path):
     directory = str(write_checkpoint(tmp_path))
     half, full = (TargetEngine(load_target(directory, "cpu", dtype), MEMORY) for dtype in ("float16", "float32"))
-    text = [(0, 0, list(range(10)))]
+    text = [Text(0, 0, list(range(10)))]
     with torch.inference_mode():
         rough, exact = half.passes.run(text, [10]), full.passes.run(text, [10])
     assert torch.allclose(rough, exact, atol=0.1)
@@ -160,9 +161,9 @@ def test_a_copied_beginning_is_as_good_as_one_that_was_read(make):
     for slot in range(SLOTS):
         engine.trim(slot)
     with torch.inference_mode():
-        engine.passes.run([(0, 0, text[:15])], [0])
+        engine.passes.run([Text(0, 0, text[:15])], [0])
         engine.copy(0, 1, 12)
-        found = engine.passes.run([(1, 12, text[12:])], [8])
+        found = engine.passes.run([Text(1, 12, text[12:])], [8])
     assert torch.allclose(found, without_cache(engine, text)[12:], atol=1e-4)
     with pytest.raises(ValueError, match="cannot lend 16 tokens"):
         engine.copy(0, 2, 16)
