@@ -29,7 +29,7 @@ DEEP = 8
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """More guesses would be worth waiting for, so many seconds at most."""
+    """Guesses of an edge that knows all of the text would be worth waiting for, so many seconds at most."""
 
     seconds: float
 

@@ -40,6 +40,11 @@ class Patience:
         if self._told is not None and self._told[0] == seen:
             self._reply, self._told = _average(self._reply, self._clock() - self._told[1]), None
 
+    @property
+    def answered(self) -> bool:
+        """Whether guesses have come from an edge that had all of the text."""
+        return self._told is None
+
     def waited(self) -> None:
         """A pause is over; where nothing came of it, a reply takes twice as long as it was thought to."""
         if self._told is not None and self._reply is not None:

@@ -127,7 +127,7 @@ class TargetServicer(TargetServiceServicer):
                     step = steps.send(await submit(step))
                 while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
-                    arrivals, scores = stream.arrivals, None
+                    scores = None
                     feed = next(steps, None)
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
@@ -137,7 +137,7 @@ class TargetServicer(TargetServiceServicer):
                     try:
                         await lease.write(context.write(step))
                         if isinstance(feed, Pause):
-                            await stream.news(arrivals, feed.seconds)
+                            await stream.until(lambda: patience.answered, feed.seconds)
                             feed = next(steps)
                         if isinstance(feed, Feed):
                             if scores is None:

@@ -58,10 +58,14 @@ class Guesses:
         if self._has_moved:
             tree.least = self._least()
             tree.settle()
+            # What was not worth telling may be now.
+            tree.fresh[:] = [node for node in tree.nodes() if not node.is_told]
             self._has_moved = False
         if self._target.drops != self._drops:  # another stream, which knows no guesses
             self._drops = self._target.drops
             tree.fresh[:] = tree.nodes()
+            for node in tree.fresh:
+                node.is_told = False
         if tree.root is None:
             tree.begin(text.sequence, 0, self._drafter.propose(text.sequence))
             self.is_exhausted = False
@@ -105,15 +109,15 @@ class Guesses:
             news = sorted(tree.root.children)[:1]  # which says that there is nothing new
         self._is_awaited = False
         if news:
-            # What all have in common was told before.
             lines = [node.line() for node in news]
-            shared = sum(1 for _ in takewhile(_is_one, zip(*(line[:-1] for line in lines), strict=False)))
-            before = [node.token for node in lines[0][:shared]]
-            self._target.guess(before, *_as_tree([line[shared:] for line in lines]))
+            known = sum(1 for _ in takewhile(_is_known, zip(*(line[:-1] for line in lines), strict=False)))
+            before = [node.token for node in lines[0][:known]]
+            self._target.guess(before, *_as_tree([line[known:] for line in lines]))
 
 
-def _is_one(nodes: Sequence[Node]) -> bool:
-    return len(set(nodes)) == 1
+def _is_known(nodes: Sequence[Node]) -> bool:
+    """Whether these are one, which the target was told."""
+    return nodes[0].is_told and all(node is nodes[0] for node in nodes)
 
 
 def _as_tree(lines: Sequence[Sequence[Node]]) -> tuple[list[int], list[int], list[float]]:
@@ -130,6 +134,7 @@ def _as_tree(lines: Sequence[Sequence[Node]]) -> tuple[list[int], list[int], lis
                 if len(tokens) == MOST_NODES:
                     return tokens, parents, odds
                 numbers[node] = len(tokens)
+                node.is_told = True
                 tokens.append(node.token)
                 parents.append(number)
                 odds.append(node.odds)
