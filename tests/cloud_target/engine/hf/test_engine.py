@@ -114,7 +114,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     engine = TargetEngine(target, MEMORY)
     with torch.no_grad():
-        target.model.lm_head.weight.fill_(float("nan"))
+        target.model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(TargetError, match="gave values that are not numbers; use another --dtype"):
         engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
 
