@@ -22,6 +22,7 @@ from time import perf_counter
 from benchmarks.local_target import run_main
 from benchmarks.prompts import EVERY
 from benchmarks.tables import markdown_table, provenance
+from cloud_target.engine.hf.passes import Text
 from cloud_target.options.values import count
 from shared.errors import InputError
 
@@ -77,7 +78,7 @@ def make_calls(sessions: int, calls: int, words: Sequence[int], seed: int = 0):
 def fill(engine, texts) -> None:
     """Read all texts into the cache, as far as the first call builds on them."""
     for slot, (text, _) in enumerate(texts):
-        engine.passes.run([(slot, 0, text)], [1])
+        engine.passes.run([Text(slot, 0, text)], [1])
 
 
 def bare(engine, texts) -> float:
@@ -85,7 +86,7 @@ def bare(engine, texts) -> float:
     begun = perf_counter()
     for feeds in zip(*(feeds for _, feeds in texts), strict=True):
         engine.passes.run(
-            [(feed.slot, feed.start, feed.tokens) for feed in feeds], [len(feed.tokens) for feed in feeds]
+            [Text(feed.slot, feed.start, feed.tokens) for feed in feeds], [len(feed.tokens) for feed in feeds]
         )
     return perf_counter() - begun
 

@@ -31,6 +31,7 @@ from benchmarks.local_target import run_main
 from benchmarks.models_page import write_page
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.hf.passes import Text
 from cloud_target.export.bundle import make_bundle
 from edge_client.inference.draft import draft_maker
 from shared.errors import TandemError
@@ -82,7 +83,7 @@ def as_target(directory: Path, truths: Truth) -> float:
     for done, part in _parts(len(truth)):
         beside = IDS[: len(part) + 2][: engine.context]
         with torch.inference_mode():
-            logits = engine.passes.run([(1, 0, beside), (0, done, part)], [0, len(part)]).numpy()
+            logits = engine.passes.run([Text(1, 0, beside), Text(0, done, part)], [0, len(part)]).numpy()
         worst = max(worst, float(_distance(probabilities(logits), truth[done : done + len(part)])))
     return worst
 

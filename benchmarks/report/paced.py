@@ -73,6 +73,7 @@ class PacedEngine:
         self.description, self.context, self.capacity = engine.description, engine.context, engine.capacity
         self.block, self.token_bytes, self.chunk = engine.block, engine.token_bytes, engine.chunk
         self.step = max(engine.step, step)
+        self.branches = engine.branches
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """See `Engine.forward`."""

@@ -15,6 +15,8 @@ import numpy as np
 from shared.config import Coupling, Sampling
 from shared.wire.codec import AuditedTokens
 
+# Most tokens of a feed whose guesses are a tree.
+WIDEST_TREE = 64
 # A distribution on a few tokens: ids ``int64 [n]`` and probabilities ``float64 [n]``.
 Sparse = tuple[np.ndarray, np.ndarray]
 
@@ -37,6 +39,8 @@ class Feed:
         read: is told how much of the text the slot holds now, tokens, whenever a chunk of the feed has been read.
         spare: so many tokens at the end are guesses, which a pass without room for them may leave out; the scores are
             then those of a feed without them.
+        parents: of each guess, the index of the token that it follows, the last one that is no guess or an earlier
+            guess; empty where each follows the one before.
     """
 
     slot: int
@@ -48,6 +52,7 @@ class Feed:
     q: tuple[Sparse, ...] = ()
     read: Callable[[int], None] | None = field(default=None, compare=False)
     spare: int = 0
+    parents: tuple[int, ...] = ()
 
     @property
     def end(self) -> int:
@@ -61,12 +66,20 @@ class Feed:
 
     def with_guesses(self, count: int) -> Feed:
         """The same with the first `count` of its guesses only."""
-        return self if count == self.spare else replace(self, tokens=self.tokens[: self.needed + count], spare=count)
+        if count == self.spare:
+            return self
+        return replace(self, tokens=self.tokens[: self.needed + count], spare=count, parents=self.parents[:count])
+
+    def lines(self) -> tuple[int, ...]:
+        """Of every token, the index of the one that it follows."""
+        count = len(self.tokens)
+        return (*range(-1, self.needed - 1), *self.parents) if self.parents else tuple(range(-1, count - 1))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the target thinks of one feed; R rows were scored.
+    """What the target thinks of one feed; R rows were scored: of its guesses only those that stand, which are the
+    target's own tokens one after the other, up to the first that none of them is.
 
     Attributes:
         own: the target's own token after each row, ``int64 [R]``. With the residual coupling it is x itself where x
@@ -74,6 +87,7 @@ class Scores:
         own_nll: -ln p1 of them, nats, ``float64 [R]``.
         own_unlikely: which of them are words that the target hardly ever writes there, ``bool [R]``.
         given: the tokens that were given after the first R - 1 rows, as an audit.
+        judged: how many guesses were read to find those that stand.
         queue_us, forward_us: time the feed waited for the device and time of its forward pass, microseconds.
     """
 
@@ -81,6 +95,7 @@ class Scores:
     own_nll: np.ndarray
     own_unlikely: np.ndarray
     given: AuditedTokens
+    judged: int = 0
     queue_us: int = 0
     forward_us: int = 0
 
@@ -119,6 +134,7 @@ class Engine(Protocol):
         token_bytes: memory that a token takes.
         chunk: so many tokens cost about as much as a pass costs anyway; long feeds are read in chunks of that size.
         step: what a pass over one token took when it was made, seconds; 0 where nobody measured.
+        branches: whether guesses may be a tree.
     """
 
     description: Description
@@ -128,9 +144,11 @@ class Engine(Protocol):
     token_bytes: int
     chunk: int
     step: float
+    branches: bool
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
-        """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them.
+        """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them; afterwards
+        they hold the tokens that are no guesses, and behind them the guesses that stand.
 
         Raises:
             ValueError: a feed that the caller must not make (see `check_feeds`), or more than there is room for.
@@ -173,7 +191,18 @@ def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
             raise ValueError(
                 f"{feed.spare} guesses of {len(feed.tokens)} tokens that begin before row {feed.score_from}"
             )
+        if feed.parents and not (engine.branches and _is_tree(feed)):
+            raise ValueError(f"the guesses of {len(feed.tokens)} tokens are no tree, or one that cannot be read")
         if len(feed.q) > len(feed.tokens) - 1 - feed.score_from:
             raise ValueError(f"{len(feed.q)} distributions of the draft for fewer scored tokens")
         if not 0 <= min(feed.tokens) <= max(feed.tokens) < engine.description.vocabulary:
             raise ValueError("a token id is outside the vocabulary")
+
+
+def _is_tree(feed: Feed) -> bool:
+    trunk = feed.needed - 1
+    return (
+        len(feed.parents) == feed.spare
+        and len(feed.tokens) <= WIDEST_TREE
+        and all(trunk <= parent < index for index, parent in enumerate(feed.parents, feed.needed))
+    )

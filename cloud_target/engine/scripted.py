@@ -48,6 +48,7 @@ class ScriptedEngine:
 
     token_bytes = 8
     chunk = 64
+    branches = True
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class ScriptedEngine:
             held = self._held.setdefault(feed.slot, [])
             if feed.start > len(held):
                 raise ValueError(f"slot {feed.slot} holds {len(held)} tokens, fed from {feed.start}")
-            held[feed.start :] = feed.tokens
+            held[feed.start :] = feed.tokens  # guesses take room until the pass is over
         if (used := sum(map(self._blocks, map(len, self._held.values())))) > self.capacity:
             raise ValueError(f"{used} tokens do not fit in a cache of {self.capacity}")
         self.passes += 1
@@ -114,11 +115,20 @@ class ScriptedEngine:
 
     def _score(self, feed: Feed) -> Scores:
         text = self._held[feed.slot]
-        rows = [self._row(text, feed, index) for index in range(feed.score_from, len(feed.tokens))]
+        del text[feed.start + feed.needed :]
+        rows = [self._row(text, feed, index) for index in range(feed.score_from, feed.needed)]
+        last, follows = feed.needed - 1, feed.lines()
+        for index in range(feed.needed, len(feed.tokens)):
+            token, its_nll, is_unlikely, *_ = rows[-1]
+            if follows[index] == last and feed.tokens[index] == token:
+                rows[-1] = token, its_nll, is_unlikely, is_unlikely, its_nll
+                text.append(token)
+                last = index
+                rows.append(self._row(text, feed, len(text) - 1 - feed.start))
         own, own_nll, own_unlikely, unlikely, nll = (np.array(column) for column in zip(*rows, strict=True))
-        off_strict = own[:-1] != feed.tokens[feed.score_from + 1 :]
+        off_strict = own[:-1] != text[feed.start + feed.score_from + 1 :]
         given = AuditedTokens(off_strict, unlikely[:-1], nll[:-1])
-        return Scores(own.astype(np.int64), own_nll, own_unlikely, given)
+        return Scores(own.astype(np.int64), own_nll, own_unlikely, given, judged=feed.spare)
 
     def _row(self, text: list[int], feed: Feed, index: int) -> tuple[int, float, bool, bool, float]:
         position = feed.start + index + 1
@@ -129,10 +139,10 @@ class ScriptedEngine:
         ids = np.argsort(-logits, kind="stable")
         draw = Sampler(feed.sampling).draw(ids, logits[ids], position)
         own = draw.token
-        if index + 1 == len(feed.tokens):
+        if index + 1 >= feed.needed:
             return own, -log_p1[own], unlikely[own], False, 0.0
         x = feed.tokens[index + 1]
-        judged = index + 1 - (len(feed.tokens) - len(feed.q))
+        judged = index + 1 - (feed.needed - len(feed.q))
         if feed.coupling is Coupling.RESIDUAL and judged >= 0:
             p = np.zeros(len(logits))
             p[draw.distribution[0]] = draw.distribution[1]

@@ -14,18 +14,22 @@ from itertools import takewhile
 import numpy as np
 
 from cloud_target.engine.interface import Feed, Scores
-from cloud_target.protocol.guesses import Guesses
-from cloud_target.protocol.patience import MOST_JUDGED, Patience
+from cloud_target.protocol.guesses import MOST_JUDGED, Guesses, Picked
+from cloud_target.protocol.patience import Patience
 from cloud_target.protocol.requests import Request
 from cloud_target.sessions.session import Session
+from shared.config import Sampling
 from shared.wire import codec
 from shared.wire.codec import AuditedTokens
 from shared.wire.v1 import target_pb2 as wire
 
+# Of guesses that follow one another, more than these hardly ever all stand.
+DEEP = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """More guesses would be worth waiting for, so many seconds at most."""
+    """Guesses of an edge that knows all of the text would be worth waiting for, so many seconds at most."""
 
     seconds: float
 
@@ -117,8 +121,9 @@ def _write_on(
 ) -> Generator[Step, Scores, None]:
     """A message a pass, with its tokens; at least one, so that the edge learns of the end.
 
-    A pass reads the last token, which gives the next one, and behind it guesses. Those that stand are the target's own
-    tokens and give one more each, so that a pass without guesses writes one token, and no pass writes another text.
+    A pass reads the last token, which gives the next one, and behind it a tree of guesses. Those that stand are the
+    target's own tokens, one after the other, and give one more each, so that a pass without guesses writes one token,
+    and no pass writes another text.
     """
     terms = request.terms
     done = allowed == 0
@@ -130,16 +135,15 @@ def _write_on(
         position = len(session.ids)
         # Guesses that stand bring one token more than they are, and need no more room than the text will have.
         most = min(MOST_JUDGED, allowed - 1)
-        line = guesses.line(position, session.prefix_hash, most)
-        if seconds := patience.worth(len(line), most):
+        picked = guesses.pick(position, session.prefix_hash, most)
+        if seconds := patience.worth(picked.depth, min(DEEP, most)):
             yield Pause(seconds)
             patience.waited()
-            line = guesses.line(position, session.prefix_hash, most)
-        tokens = (session.ids[-1], *line)
-        scores = yield Feed(session.slot, position - 1, tokens, 0, terms.sampling, spare=len(line))
-        stands = _stands(scores.given.off_strict)
-        patience.judged(stands, len(scores.own) - 1, (scores.queue_us + scores.forward_us) / 1e6)
-        own = scores.own[: stands + 1].tolist()
+            picked = guesses.pick(position, session.prefix_hash, most)
+        scores = yield _feed(session, picked, terms.sampling)
+        own = scores.own.tolist()
+        fell = picked.goes_on(own[:-1], scores.judged)
+        patience.judged(len(own) - 1, fell, (scores.queue_us + scores.forward_us) / 1e6)
         end = next((i for i, token in enumerate(own) if token in terms.end_ids), None)
         count = len(own) if end is None else end + 1
         session.rewrite(position, own[:count], cached=position + count - 1)
@@ -155,6 +159,15 @@ def _write_on(
             timing=_timing(scores),
         )
         yield wire.DecodeResponse(request_id=request.request_id, continuation=continuation)
+
+
+def _feed(session: Session, picked: Picked, sampling: Sampling) -> Feed:
+    """The last token, and guesses behind it."""
+    tokens = (session.ids[-1], *picked.tokens)
+    parents = tuple(parent + 1 for parent in picked.parents)
+    is_line = parents == tuple(range(len(parents)))
+    start = len(session.ids) - 1
+    return Feed(session.slot, start, tokens, 0, sampling, spare=len(picked.tokens), parents=() if is_line else parents)
 
 
 def _stands(off_strict: np.ndarray) -> int:

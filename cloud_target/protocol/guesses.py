@@ -7,21 +7,67 @@ on a token that did not come is never looked up again, and what hangs on the one
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from shared import prefix_hash as prefix
 from shared.wire.guesses import TEXT, GuessTree
 
 # Two of the largest trees. What was sent before them was most likely about a text that has come out otherwise.
 MOST_KEPT = 512
+# Guesses that one pass judges, at most.
+MOST_JUDGED = 24
+# A guess is judged if the text takes its path with at least this probability: a row more of a pass costs little, not
+# nothing.
+WORTH_JUDGING = 0.05
+# Of what those before it leave, a guess whose odds are not told takes so much.
+_UNTOLD = 0.8
+
+
+@dataclass(frozen=True)
+class Picked:
+    """Guesses for one pass, the likeliest first.
+
+    Attributes:
+        tokens: their ids.
+        parents: of each, the index of the one that it follows, or `TEXT`.
+    """
+
+    tokens: Sequence[int]
+    parents: Sequence[int]
+
+    @property
+    def depth(self) -> int:
+        """How many of them follow one another along the likeliest line."""
+        node, length = TEXT, 0
+        while (child := self._child(node)) is not None:
+            node, length = child, length + 1
+        return length
+
+    def goes_on(self, path: Sequence[int], judged: int) -> bool:
+        """Whether, of the first `judged`, any follows the text with `path`, all of which stood."""
+        node = TEXT
+        for token in path:
+            node = next(i for i, parent in enumerate(self.parents) if parent == node and self.tokens[i] == token)
+        return node in self.parents[:judged]
+
+    def _child(self, node: int) -> int | None:
+        return next((i for i, parent in enumerate(self.parents) if parent == node), None)
 
 
 class Guesses:
-    """The guesses of one stream: for every text, what may follow it, the likeliest first."""
+    """The guesses of one stream: for every text, what may follow it.
 
-    def __init__(self) -> None:
-        # By the hash of a text, the least recently sent first: its length, and what may follow it, the likeliest first.
-        self._after: OrderedDict[int, tuple[int, dict[int, None]]] = OrderedDict()
+    Args:
+        branches: whether one pass can judge more than a line.
+    """
+
+    def __init__(self, branches: bool = True) -> None:
+        # By the hash of a text, the least recently sent first: its length, and the odds of what may follow it.
+        self._after: OrderedDict[int, tuple[int, dict[int, float]]] = OrderedDict()
         self._count = 0
+        self._branches = branches
 
     def __len__(self) -> int:
         return self._count
@@ -30,19 +76,20 @@ class Guesses:
         """Keep the nodes of a tree. Those sent longest ago make room."""
         lengths: list[int] = []
         hashes: list[int] = []
-        for token, parent in zip(tree.tokens, tree.parents, strict=True):
+        for token, parent, odds in zip(tree.tokens, tree.parents, tree.odds or _untold(tree.parents), strict=True):
             length, text = (tree.position, tree.prefix_hash) if parent == TEXT else (lengths[parent], hashes[parent])
             _, tokens = self._after.setdefault(text, (length, {}))
             self._after.move_to_end(text)
             self._count += token not in tokens
-            tokens.setdefault(token)
+            tokens.setdefault(token, odds)
             lengths.append(length + 1)
             hashes.append(prefix.extend(text, (token,)))
         while self._count > MOST_KEPT:
             self._forget_oldest()
 
-    def line(self, length: int, prefix_hash: int, most: int) -> tuple[int, ...]:
-        """The likeliest tokens after a text, at most so many, each following the one before.
+    def pick(self, length: int, prefix_hash: int, most: int) -> Picked:
+        """The guesses after a text that a pass had best judge, at most so many: those whose paths are the likeliest, or
+        of the likeliest line, where it can judge no tree.
 
         Args:
             length: of the text, tokens; the next one may only be longer, so what was to follow shorter ones may go.
@@ -50,13 +97,40 @@ class Guesses:
         """
         while self._after and next(iter(self._after.values()))[0] < length:
             self._forget_oldest()
-        found: list[int] = []
-        while len(found) < most and (after := self._after.get(prefix_hash)) is not None:
-            token = next(iter(after[1]))
-            found.append(token)
-            prefix_hash = prefix.extend(prefix_hash, (token,))
-        return tuple(found)
+        tokens: list[int] = []
+        parents: list[int] = []
+        # The likeliest first, of equals the one that was found first: how likely, number, parent, token, text before.
+        waiting: list[tuple[float, int, int, int, int]] = []
+        found = 0
+
+        def find(parent: int, reach: float, text: int) -> None:
+            nonlocal found
+            _, after = self._after.get(text, (0, {}))
+            following = after.items() if self._branches else sorted(after.items(), key=lambda one: -one[1])[:1]
+            for token, odds in following:
+                heappush(waiting, (-reach * odds, found, parent, token, text))
+                found += 1
+
+        find(TEXT, 1.0, prefix_hash)
+        while waiting and len(tokens) < most:
+            reach, _, parent, token, text = heappop(waiting)
+            if self._branches and -reach < WORTH_JUDGING:
+                break
+            tokens.append(token)
+            parents.append(parent)
+            find(len(tokens) - 1, -reach, prefix.extend(text, (token,)))
+        return Picked(tokens, parents)
 
     def _forget_oldest(self) -> None:
         _, (_, tokens) = self._after.popitem(last=False)
         self._count -= len(tokens)
+
+
+def _untold(parents: Sequence[int]) -> list[float]:
+    """By the order of those that follow the same one."""
+    left = dict.fromkeys(parents, 1.0)
+    found = []
+    for parent in parents:
+        found.append(_UNTOLD * left[parent])
+        left[parent] -= found[-1]
+    return found

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# Guesses that one pass judges, at most: of a longer line hardly ever all stand.
-MOST_JUDGED = 8
 # How much of an average the newest value is.
 NEWEST = 0.25
 # Guesses that stood and fell before any was judged.
@@ -42,22 +40,28 @@ class Patience:
         if self._told is not None and self._told[0] == seen:
             self._reply, self._told = _average(self._reply, self._clock() - self._told[1]), None
 
+    @property
+    def answered(self) -> bool:
+        """Whether guesses have come from an edge that had all of the text."""
+        return self._told is None
+
     def waited(self) -> None:
         """A pause is over; where nothing came of it, a reply takes twice as long as it was thought to."""
         if self._told is not None and self._reply is not None:
             self._reply, self._told = 2.0 * self._reply, None
 
-    def judged(self, stood: int, judged: int, seconds: float) -> None:
-        """A pass has judged guesses, of which the first `stood` stand."""
+    def judged(self, stood: int, fell: bool, seconds: float) -> None:
+        """A pass has judged guesses: so many in a row stood, and whether the token after them was guessed wrongly."""
         self._stood = _STOOD + _KEPT * (self._stood - _STOOD) + stood
-        self._fell = _FELL + _KEPT * (self._fell - _FELL) + (stood < judged)
+        self._fell = _FELL + _KEPT * (self._fell - _FELL) + fell
         self._pass = _average(self._pass, seconds)
 
     def worth(self, line: int, most: int) -> float:
-        """Seconds to wait at most for more guesses than a line of so many, of which a pass can take `most`.
+        """Seconds to wait at most for more guesses, where so many follow one another and a pass can use `most`.
 
         Waiting as long as a reply takes must give more tokens a second than going on at once: a pass writes
-        1 + a + ... + a^n tokens, where a guess stands with probability a and the line has n of them.
+        1 + a + ... + a^n tokens, where one of the guesses for a place is right with probability a and there are some
+        for n places.
         """
         if self._told is None or self._reply is None or self._pass is None:
             return 0.0

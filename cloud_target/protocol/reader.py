@@ -14,14 +14,15 @@ class RequestReader:
 
     Args:
         tenant: who sends them.
+        branches: whether a pass can judge a tree of guesses.
 
     Attributes:
         guesses: what came with them of what the target may write next.
         patience: how long it is worth waiting for more of it.
     """
 
-    def __init__(self, tenant: str = "") -> None:
-        self.guesses = Guesses()
+    def __init__(self, tenant: str = "", branches: bool = True) -> None:
+        self.guesses = Guesses(branches)
         self.patience = Patience()
         self._tenant = tenant
         self._terms: Terms | None = None

@@ -35,15 +35,12 @@ class RequestStream:
     Args:
         arrived: looks at each request as soon as it comes, and says whether it is to be answered in its turn.
 
-    Attributes:
-        arrivals: how much has come, of any kind.
     """
 
     def __init__(self, arrived: Callable[[wire.DecodeRequest], bool]) -> None:
         self._arrived = arrived
         self._waiting: deque[Arrival] = deque()
         self._bytes = 0
-        self.arrivals = 0
         self._changed = asyncio.Event()
         self._anything = asyncio.Event()
         self._taken = asyncio.Event()
@@ -70,7 +67,6 @@ class RequestStream:
                 if self._closing:
                     return  # whoever sent it will hear that the server stops, and send it again elsewhere
                 is_wanted = self._arrived(request)
-                self.arrivals += 1
                 self._anything.set()
                 if not is_wanted:
                     continue
@@ -113,11 +109,11 @@ class RequestStream:
             self._changed.clear()
             await self._changed.wait()
 
-    async def news(self, arrivals: int, seconds: float) -> None:
-        """Wait until there are more arrivals than so many, or the stream ends, at most so long."""
+    async def until(self, enough: Callable[[], bool], seconds: float) -> None:
+        """Wait until what has come is enough, or a request waits or the stream ends, at most so long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self.arrivals == arrivals and not (self._ended or self._closing):
+                while not (enough() or self.pending or self._ended):
                     self._anything.clear()
                     await self._anything.wait()
 

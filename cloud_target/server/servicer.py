@@ -79,7 +79,7 @@ class TargetServicer(TargetServiceServicer):
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
         counted = False
         async with self._call(context) as caller:
-            reader = RequestReader(caller.tenant)
+            reader = RequestReader(caller.tenant, self._engine.branches)
             stream = RequestStream(lambda message: reader.arrived(message, self._limits(caller)))
             async with self._open(stream, requests, caller), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
@@ -127,7 +127,7 @@ class TargetServicer(TargetServiceServicer):
                     step = steps.send(await submit(step))
                 while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
-                    arrivals, scores = stream.arrivals, None
+                    scores = None
                     feed = next(steps, None)
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
@@ -137,7 +137,7 @@ class TargetServicer(TargetServiceServicer):
                     try:
                         await lease.write(context.write(step))
                         if isinstance(feed, Pause):
-                            await stream.news(arrivals, feed.seconds)
+                            await stream.until(lambda: patience.answered, feed.seconds)
                             feed = next(steps)
                         if isinstance(feed, Feed):
                             if scores is None:
@@ -147,7 +147,7 @@ class TargetServicer(TargetServiceServicer):
                                 check()
                                 scores = submit(feed)
                             found = await scores
-                            tally.judged(len(found.own) - (feed.needed - feed.score_from))
+                            tally.judged(found.judged)
                             feed = steps.send(found)
                     finally:
                         if scores is not None:

@@ -98,7 +98,7 @@ class InProcessStream:
 
     def __init__(self, target: InProcessTarget) -> None:
         self._target = target
-        self._reader = RequestReader(_ANYBODY)
+        self._reader = RequestReader(_ANYBODY, target.engine.branches)
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
         """The responses to one request, one pass at a time as they are asked for; a request with guesses has none.

@@ -8,7 +8,7 @@ from time import perf_counter
 from edge_client.auto.chooser import Chooser
 from edge_client.decoding.decoder import Listener, draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
-from edge_client.decoding.led import WORTH_TELLING, Guesses, let_the_target_write
+from edge_client.decoding.led import Guesses, let_the_target_write
 from edge_client.decoding.policy import Local, Sprint
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.questions import Questions
@@ -195,7 +195,7 @@ class Generation:
 
     def _guesses(self, session: TargetSession) -> Guesses:
         """Of what the target writes."""
-        tree = Tree(self.drafter, None, end_ids=self._end_ids, foresight=self._foresight, least=WORTH_TELLING)
+        tree = Tree(self.drafter, None, end_ids=self._end_ids, foresight=self._foresight)
         return Guesses(self.drafter, tree, session, self._settings.window_of(Mode.EXACT))
 
     def _take_effect(self, listeners: Sequence[Listener]) -> None:

@@ -8,18 +8,20 @@ whose draft is at the other end of the link: guesses are judged in whatever pass
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from edge_client.decoding.decoder import Listener, reveal
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.text import Event, Origin, Text
-from edge_client.decoding.tree import Tree
+from edge_client.decoding.tree import Node, Tree
 from edge_client.target.session import TargetSession
+from shared.wire.guesses import MOST_NODES
 
 # Guesses travel when there are so many, or nothing is left to guess.
 ENOUGH = 24
-# A guess is made and told where the text takes its path with at least this probability: the target is at work anyway.
+# A guess is made and told where it is so likely to be judged right in one of the passes that begin before a later guess
+# could take its place.
 WORTH_TELLING = 0.04
 # A line of so many is told at once: the target may be waiting for it.
 LINE = 8
@@ -39,6 +41,7 @@ class Guesses:
         self._has_moved = self._rests = False
         self._is_awaited = False  # whether the target may wait for guesses about what it just wrote
         self.is_exhausted = False
+        tree.least = WORTH_TELLING
 
     def rest(self) -> None:
         """Guess nothing until `resume`."""
@@ -53,11 +56,16 @@ class Guesses:
         """Guess a little more, and tell the target."""
         tree = self._tree
         if self._has_moved:
+            tree.least = self._least()
             tree.settle()
+            # What was not worth telling may be now.
+            tree.fresh[:] = [node for node in tree.nodes() if not node.is_told]
             self._has_moved = False
         if self._target.drops != self._drops:  # another stream, which knows no guesses
             self._drops = self._target.drops
             tree.fresh[:] = tree.nodes()
+            for node in tree.fresh:
+                node.is_told = False
         if tree.root is None:
             tree.begin(text.sequence, 0, self._drafter.propose(text.sequence))
             self.is_exhausted = False
@@ -82,42 +90,56 @@ class Guesses:
         """See `Tree.likeliest`."""
         return self._tree.likeliest()
 
+    def _least(self) -> float:
+        """How likely the text must take a path that is worth a guess: the more passes begin within a round trip, the
+        further ahead must be guessed."""
+        meter = self._target.meter
+        writing, trip = sum(meter.steps), min(meter.trips, default=0.0)
+        passes = trip * len(meter.steps) / writing if writing else 0.0
+        return WORTH_TELLING / (1.0 + passes)
+
     def _has_line(self) -> bool:
         return len(list(islice(self._tree.likeliest(), LINE))) == LINE
 
     def _tell(self) -> None:
         tree = self._tree
-        paths = [node.path() for node in sorted(tree.fresh) if not node.is_gone and node.reach >= WORTH_TELLING]
+        news = [node for node in sorted(tree.fresh) if not node.is_gone and node.reach >= tree.least]
         tree.fresh.clear()
-        if self._is_awaited and not paths:
-            paths = [[token] for token in islice(tree.likeliest(), 1)]  # which says that there is nothing new
+        if self._is_awaited and not news and tree.root is not None:
+            news = sorted(tree.root.children)[:1]  # which says that there is nothing new
         self._is_awaited = False
-        if paths:
-            # What all have in common was told before.
-            known = _shared([path[:-1] for path in paths])
-            self._target.guess(known, *_as_tree([path[len(known) :] for path in paths]))
+        if news:
+            lines = [node.line() for node in news]
+            known = sum(1 for _ in takewhile(_is_known, zip(*(line[:-1] for line in lines), strict=False)))
+            before = [node.token for node in lines[0][:known]]
+            self._target.guess(before, *_as_tree([line[known:] for line in lines]))
 
 
-def _shared(paths: Sequence[list[int]]) -> list[int]:
-    """What all begin with."""
-    low, high = min(paths), max(paths)
-    length = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-    return low[:length]
+def _is_known(nodes: Sequence[Node]) -> bool:
+    """Whether these are one, which the target was told."""
+    return nodes[0].is_told and all(node is nodes[0] for node in nodes)
 
 
-def _as_tree(paths: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-    """The tree of some paths, their ends in order: tokens, and the number of the one that each follows, -1 for none."""
-    numbers: dict[tuple[int, ...], int] = {(): -1}
+def _as_tree(lines: Sequence[Sequence[Node]]) -> tuple[list[int], list[int], list[float]]:
+    """The tree of some lines of nodes, the likeliest first, as far as a message takes it: tokens, the number of the one
+    that each follows, -1 for none, and how likely each is after it."""
+    numbers: dict[Node | None, int] = {}
     tokens: list[int] = []
     parents: list[int] = []
-    for path in paths:
-        for length in range(1, len(path) + 1):
-            place = tuple(path[:length])
-            if place not in numbers:
-                numbers[place] = len(tokens)
-                tokens.append(place[-1])
-                parents.append(numbers[place[:-1]])
-    return tokens, parents
+    odds: list[float] = []
+    for line in lines:
+        number = -1
+        for node in line:
+            if node not in numbers:
+                if len(tokens) == MOST_NODES:
+                    return tokens, parents, odds
+                numbers[node] = len(tokens)
+                node.is_told = True
+                tokens.append(node.token)
+                parents.append(number)
+                odds.append(node.odds)
+            number = numbers[node]
+    return tokens, parents, odds
 
 
 def let_the_target_write(

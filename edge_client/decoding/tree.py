@@ -23,7 +23,7 @@ from edge_client.inference.draft import Leaf
 from edge_client.target.verdict import Question
 
 # Nodes that the draft reads ahead, at most.
-MOST_NODES = 160
+MOST_NODES = 256
 # Where the device leads, a node is read if the text takes its path with at least this probability.
 WORTH_READING = 0.01
 # Nodes a run, at most: each but the first takes less than half of a run's time, so those join which are so likely
@@ -47,13 +47,15 @@ class Node:
     Attributes:
         parent: the node before it; None for the root.
         way: how it may come to stand there.
-        reach: probability that the text takes this path, given that it has come to the root.
+        odds: probability that the text takes it, given that it has come to its parent.
+        reach: the same of its whole path, given that it has come to the root.
         since: the first position on this path that is in no question yet.
         due: whether a question ends with it: an asked token, or the last of an audited run.
         asks: that question, once it is under way.
         proposal: what the draft thinks of the next token; None until it is read.
         number: of the draft's node; -1 where the draft has it in the text, or not at all.
         children: what may follow; none until it is read.
+        is_told: whether the target knows it as a guess.
         is_gone: the text took another path.
     """
 
@@ -62,7 +64,9 @@ class Node:
         "children",
         "due",
         "is_gone",
+        "is_told",
         "number",
+        "odds",
         "parent",
         "position",
         "proposal",
@@ -77,9 +81,9 @@ class Node:
         self.position = position
         self.parent = parent
         self.way = Way.ACCEPTED
-        self.reach = reach
+        self.odds = self.reach = reach
         self.since = 0
-        self.due = self.is_gone = False
+        self.due = self.is_gone = self.is_told = False
         self.asks: Question | None = None
         self.proposal: Proposal | None = None
         self.number = -1
@@ -88,13 +92,17 @@ class Node:
     def __lt__(self, other: Node) -> bool:
         return self.reach > other.reach  # the likeliest leaf is the smallest of a heap
 
-    def path(self) -> list[int]:
-        """The tokens from behind the root to this one."""
-        tokens, node = [], self
+    def line(self) -> list[Node]:
+        """The nodes from behind the root to this one."""
+        nodes, node = [], self
         while node.parent is not None:
-            tokens.append(node.token)
+            nodes.append(node)
             node = node.parent
-        return tokens[::-1]
+        return nodes[::-1]
+
+    def path(self) -> list[int]:
+        """Their tokens."""
+        return [node.token for node in self.line()]
 
 
 class Tree:
@@ -106,9 +114,9 @@ class Tree:
         end_ids: tokens that nothing follows.
         foresight: probabilities that each rival is the target's own token where x falls; None where they are not known.
         bets: whether anything is read before the target has answered.
-        least: a node is read where the text takes its path with at least this probability.
 
     Attributes:
+        least: a node is read where the text takes its path with at least this probability.
         accepts: whether a proposal may be shown without asking; None where the target leads.
         root: the last token shown; None where there is no tree, because nothing is asked.
         fresh: nodes that may be due, parents first, or where the target leads, all that are new; emptied by whoever
@@ -123,7 +131,6 @@ class Tree:
         end_ids: Collection[int] = (),
         foresight: Sequence[float] | None = None,
         bets: bool = True,
-        least: float = WORTH_READING,
     ) -> None:
         self._drafter = drafter
         self.accepts = accepts
@@ -131,7 +138,7 @@ class Tree:
         self._end_ids = end_ids
         self._foresight = FORESIGHT if foresight is None else foresight
         self._bets = bets
-        self._least = least
+        self.least = WORTH_READING
         self.root: Node | None = None
         self.fresh: list[Node] = []
         self._leaves: list[Node] = []  # a heap
@@ -264,7 +271,7 @@ class Tree:
             if (child.way, child.since, child.due) != (way, since, due):
                 child.way, child.since, child.due = way, since, due
                 _forget(child)
-            child.reach = odds * node.reach
+            child.odds, child.reach = odds, odds * node.reach
             if is_new and token not in self._end_ids:
                 heappush(self._leaves, child)
             if due or self.accepts is None:
@@ -278,14 +285,14 @@ class Tree:
         found: list[Node] = []
         later: list[Node] = []
         most = min(RUN if self._drafter.branches else 1, MOST_NODES - len(self._read), self._drafter.room)
-        least = self._least
+        least = self.least
         while self._leaves and len(found) < most and self._leaves[0].reach >= least:
             leaf = heappop(self._leaves)
             if leaf.is_gone:
                 continue
             if leaf.position + 1 < end and (self._drafter.branches or self._is_next(leaf)):
                 found.append(leaf)
-                least = max(self._least, JOINS * found[0].reach)
+                least = max(self.least, JOINS * found[0].reach)
             else:
                 later.append(leaf)
         for leaf in later:

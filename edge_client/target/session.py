@@ -213,18 +213,20 @@ class TargetSession:
             if text[-1] in self._reader.end_ids:
                 return
 
-    def guess(self, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int]) -> None:
+    def guess(
+        self, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int], odds: Sequence[float] = ()
+    ) -> None:
         """Tell the target what it may write after all that it is known to have written. Never waits.
 
         Guesses change no token, and what becomes of them is nobody's business.
 
         Args:
             before: guesses that were told, and that all of these follow.
-            tokens, parents: a tree, see `shared.wire.guesses.GuessTree`.
+            tokens, parents, odds: a tree, see `shared.wire.guesses.GuessTree`.
         """
         if self._trouble is None:
             hash_ = prefix_hash.extend(self._known.hash, before)
-            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents, seen=len(self._known))
+            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents, len(self._known), odds)
             try:
                 self._link.post(wire.DecodeRequest(guesses=encode_guesses(tree)))
             except PASSING as error:

@@ -12,6 +12,7 @@ from shared.wire.v1 import target_pb2 as wire
 MOST_NODES = 256
 # The node that is the text itself.
 TEXT = -1
+_ONE = 255
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class GuessTree:
         tokens: the nodes, each after its parent; of those with one parent, the likeliest first.
         parents: of each node, the index of the one that it follows, or `TEXT`.
         seen: tokens of the text that whoever guessed had.
+        odds: of each node, how likely it is the token after the one that it follows, 0 to 1; empty if nobody knows.
     """
 
     position: int
@@ -31,10 +33,12 @@ class GuessTree:
     tokens: Sequence[int]
     parents: Sequence[int]
     seen: int = 0
+    odds: Sequence[float] = ()
 
 
 def encode_guesses(tree: GuessTree) -> wire.Guesses:
-    """The tree, of 1 to 256 nodes, as a message: a byte or two a token, and a byte or two a parent if it is no line."""
+    """The tree, of 1 to 256 nodes, as a message: a byte or two a token, and if it is no line, one or two a parent; the
+    odds are another byte."""
     offsets = [node - parent for node, parent in enumerate(tree.parents)]
     is_line = all(offset == 1 for offset in offsets)
     return wire.Guesses(
@@ -43,6 +47,7 @@ def encode_guesses(tree: GuessTree) -> wire.Guesses:
         tokens=tree.tokens,
         parents=[] if is_line else offsets,
         seen=tree.seen,
+        odds=bytes(round(_ONE * odds) for odds in tree.odds),
     )
 
 
@@ -51,7 +56,7 @@ def decode_guesses(message: wire.Guesses, vocabulary: int) -> GuessTree:
 
     Raises:
         ProtocolError: no nodes, or too many; a token outside the vocabulary; a parent that does not stand before its
-            node.
+            node; odds of another number of nodes.
     """
     count, offsets = len(message.tokens), list(message.parents)
     if not 1 <= count <= MOST_NODES:
@@ -65,5 +70,10 @@ def decode_guesses(message: wire.Guesses, vocabulary: int) -> GuessTree:
             f"{len(offsets)} parents for {count} guesses; send one for each, counted back from it to a guess before it "
             "or to the text, or none for a line"
         )
+    if message.odds and len(message.odds) != count:
+        raise ProtocolError(f"odds of {len(message.odds)} guesses for {count}; send one byte for each, or none")
     parents = [node - offset for node, offset in enumerate(offsets)]
-    return GuessTree(message.position, message.prefix_hash, tuple(message.tokens), tuple(parents), message.seen)
+    odds = [byte / _ONE for byte in message.odds]
+    return GuessTree(
+        message.position, message.prefix_hash, tuple(message.tokens), tuple(parents), message.seen, tuple(odds)
+    )

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.local_target import local_target
 from benchmarks.prompts import EVERY
-from cloud_target.protocol.answer import MOST_JUDGED
+from cloud_target.protocol.guesses import MOST_JUDGED
 from edge_client.bundles.bundle import Bundle
 from shared import prefix_hash as prefix
 from shared.config import Sampling
@@ -67,18 +67,19 @@ def guessing(tree: GuessTree) -> wire.DecodeRequest:
 
 
 def line(text: Sequence[int], tokens: Sequence[int]) -> GuessTree:
-    return GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1))
+    return GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1), odds=[1.0] * len(tokens))
 
 
 def forked(text: Sequence[int], tokens: Sequence[int]) -> GuessTree:
     """Wrong at every fourth token, with the right one as the second choice."""
-    nodes, parents, last = [], [], TEXT
+    nodes, parents, odds, last = [], [], [], TEXT
     for i, token in enumerate(tokens):
         wrong = [token - 1 if token else 1] if i % 4 == 3 else []
         nodes += [*wrong, token]
         parents += [last] * (len(wrong) + 1)
+        odds += [0.5] * 2 if wrong else [1.0]
         last = len(nodes) - 1
-    return GuessTree(len(text), prefix.extend(0, text), nodes, parents)
+    return GuessTree(len(text), prefix.extend(0, text), nodes, parents, odds=odds)
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -88,7 +89,7 @@ def test_guesses_that_are_there_save_passes(stub, prompts, sampling):
         known = truth[: len(prompt) + 1]
         for tree, most in (
             (line(known, truth[len(known) :]), WRITE_ON / MOST_JUDGED + 1),
-            (forked(known, truth[len(known) :]), WRITE_ON / 4 + 1),
+            (forked(known, truth[len(known) :]), WRITE_ON / 16 + 2),
         ):
             stream = Stream(stub)
             stream.send(request(prompt, 0, sampling, judge_from=len(prompt)))

@@ -12,8 +12,10 @@ from cloud_target.engine.hf.context import choose_context
 from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit
 from cloud_target.engine.hf.measure import measure
 from cloud_target.engine.hf.model import LoadedTarget
+from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.interface import Feed, Scores, check_feeds
-from cloud_target.engine.scoring.score import Row, score
+from cloud_target.engine.lineage import depths
+from cloud_target.engine.scoring.score import Row, RowScores, score
 from shared.config import Coupling
 from shared.errors import TargetError
 from shared.wire.codec import AuditedTokens
@@ -51,10 +53,11 @@ class TargetEngine:
         self.passes = choose_passes(model, cache, self.description.vocabulary, self.context)
         measured = measure(self.passes, self.context)
         self.step, self.chunk = measured.step, measured.chunk
+        self.branches = self.passes.branches
 
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
-        """Read all feeds and score their rows; only small arrays leave the device.
+        """Read all feeds and score their rows; only small arrays leave the device. Of guesses those stay that stand.
 
         Raises:
             ValueError: a feed that the caller must not make, or more than there is room for.
@@ -63,7 +66,8 @@ class TargetEngine:
         check_feeds(self, feeds)
         rows = [list(_rows(feed)) for feed in feeds]
         try:
-            logits = self.passes.run([(feed.slot, feed.start, feed.tokens) for feed in feeds], list(map(len, rows)))
+            texts = [Text(feed.slot, feed.start, feed.tokens, feed.lines() if feed.parents else ()) for feed in feeds]
+            logits = self.passes.run(texts, list(map(len, rows)))
             result, first, found = score(logits, [row for of_feed in rows for row in of_feed]), 0, []
         except torch.OutOfMemoryError:
             raise TargetError(
@@ -74,11 +78,13 @@ class TargetEngine:
                 f"the target's arithmetic in {self.description.dtype} gave values that are not numbers; "
                 "use another --dtype"
             )
-        for of_feed in rows:
+        for feed, of_feed in zip(feeds, rows, strict=True):
             end = first + len(of_feed)
-            own, own_nll, own_unlikely = (column[first:end] for column in result[:3])
-            given = AuditedTokens(*(column[first : end - 1] for column in result[3:]))  # the last has no token after it
-            found.append(Scores(own, own_nll, own_unlikely, given))
+            of_it = RowScores(*(column[first:end] for column in result))
+            standing = _standing(feed, of_it.own)
+            if feed.spare:
+                self._store.follow(feed.slot, feed.start + feed.needed, [feed.start + index for index in standing])
+            found.append(_scores(feed, of_it, standing))
             first = end
         return found
 
@@ -101,9 +107,34 @@ class TargetEngine:
 
 
 def _rows(feed: Feed) -> Iterator[Row]:
-    count = len(feed.tokens)
+    count = feed.needed
     judged_from = count - len(feed.q) if feed.coupling is Coupling.RESIDUAL else count
     for i in range(feed.score_from, count):
         given = feed.tokens[i + 1] if i + 1 < count else None
         q = feed.q[i + 1 - judged_from] if judged_from <= i + 1 < count else None
         yield Row(feed.start + i + 1, feed.sampling, given, q)
+    for depth in depths(feed.lines())[count:]:
+        yield Row(feed.start + depth + 1, feed.sampling)
+
+
+def _standing(feed: Feed, own: np.ndarray) -> list[int]:
+    """Indices of the guesses that stand, in order: each is the own token of the row of the one that it follows."""
+    found, last, follows = [], feed.needed - 1, feed.lines()
+    for index in range(feed.needed, len(feed.tokens)):
+        if follows[index] == last and feed.tokens[index] == own[last - feed.score_from]:
+            found.append(index)
+            last = index
+    return found
+
+
+def _scores(feed: Feed, rows: RowScores, standing: Sequence[int]) -> Scores:
+    """Of all rows of a feed those that count. A guess that stands is the own token before it, and is as likely."""
+    sure = feed.needed - feed.score_from
+    kept = [*range(sure), *(index - feed.score_from for index in standing)]
+    own, own_nll, own_unlikely = rows.own[kept], rows.own_nll[kept], rows.own_unlikely[kept]
+    given = AuditedTokens(
+        np.append(rows.off_strict[: sure - 1], np.zeros(len(standing), dtype=bool)),
+        np.append(rows.unlikely[: sure - 1], own_unlikely[sure - 1 : -1]),
+        np.append(rows.nll[: sure - 1], own_nll[sure - 1 : -1]),
+    )
+    return Scores(own, own_nll, own_unlikely, given, judged=feed.spare)

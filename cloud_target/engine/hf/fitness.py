@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from cloud_target.engine.hf import packed
 from cloud_target.engine.hf.cache import StoreCache
 from cloud_target.engine.hf.costs import Costs
-from cloud_target.engine.hf.passes import PackedPasses, PaddedPasses, Passes
+from cloud_target.engine.hf.passes import PackedPasses, PaddedPasses, Passes, Text
 from cloud_target.engine.hf.switches import LEAST, trial_length
 from cloud_target.engine.hf.trial import TOLERANCE, alone, distance, plain, trial_text
 from cloud_target.engine.hf.typed import cache_argument
@@ -85,6 +85,7 @@ def choose_passes(model: PreTrainedModel, cache: StoreCache, vocabulary: int, co
     for passes in _ways(model, eager, usual, cache, vocabulary, context):
         trouble = next(filter(None, (_trouble(passes, *truth, truths[0][1]) for truth in truths)), None)
         if trouble is None:
+            passes.branches = passes.branches and _reads_trees(passes, *truths[-1])
             return passes
     _refuse(model, str(trouble))
 
@@ -165,15 +166,41 @@ def _read_with_detours(passes: Passes, tokens: list[int], keep: int) -> tuple[to
     late = min(_LATE, max(len(tokens) // 2, 1))
     half = len(tokens) - late
     kept, wrong = max(keep - late, 0), [tokens[-1]] * min(_WRONG, late)
-    begin = passes.run([(1, 0, tokens[:half] + wrong)], [kept + len(wrong)])[:kept]
+    begin = passes.run([Text(1, 0, tokens[:half] + wrong)], [kept + len(wrong)])[:kept]
     store = passes.store
     room = -(-len(tokens) // store.block) * store.block + store.block <= store.capacity
-    texts = [(0, 0, tokens[: _BESIDE if room else 0]), (1, half, tokens[half:-1])]
-    texts = [text for text in texts if text[2]]
-    middle = passes.run(texts, [len(part) for _, _, part in texts]) if texts else begin[:0]
+    texts = [Text(0, 0, tokens[: _BESIDE if room else 0]), Text(1, half, tokens[half:-1])]
+    texts = [text for text in texts if text.tokens]
+    middle = passes.run(texts, [len(text.tokens) for text in texts]) if texts else begin[:0]
     beside, middle = middle[: -(late - 1) or None], middle[len(middle) - (late - 1) :]
-    last = passes.run([(1, len(tokens) - 1, tokens[-1:])], [1])
+    last = passes.run([Text(1, len(tokens) - 1, tokens[-1:])], [1])
     return torch.cat((begin, middle, last))[-keep:], beside if room else last[:0]
+
+
+def _reads_trees(passes: Passes, tokens: list[int], truth: torch.Tensor) -> bool:
+    """Whether new tokens may be a tree: of a text's last tokens but some, each is read beside a wrong one, and then the
+    next one behind the right ones alone."""
+    late = min(_LATE, (len(tokens) - 1) // 4)
+    if late < 1:
+        return False
+    end = len(tokens) - late  # so that the wrong ones have room
+    trunk = end - late - 1
+    tree, follows = [tokens[trunk]], [-1]
+    for right in tokens[trunk + 1 : end]:
+        follows += [max(len(tree) - 1, 0)] * 2
+        tree += [(right + 1) % passes.vocabulary, right]
+    try:
+        if trunk:
+            passes.run([Text(0, 0, tokens[:trunk])], [1])
+        beside = passes.run([Text(0, trunk, tree, follows)], [len(tree)])
+        passes.store.follow(0, trunk + 1, range(trunk + 2, trunk + len(tree), 2))
+        after = passes.run([Text(0, end, tokens[end : end + 1])], [1])
+    except Exception:  # whatever a model makes of it: then it reads lines
+        return False
+    finally:
+        passes.trim(0)
+    found, first = torch.cat((beside[::2], after)), len(tokens) - len(truth)
+    return distance(found, truth[trunk - first : end + 1 - first]) <= TOLERANCE.get(passes.model.dtype, 0.05)
 
 
 def _refuse(

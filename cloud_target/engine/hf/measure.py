@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from cloud_target.engine.hf.costs import seconds
-from cloud_target.engine.hf.passes import Passes
+from cloud_target.engine.hf.passes import Passes, Text
 
 # Fewest tokens of a chunk of a long feed: with fewer a prompt takes too many passes.
 SMALLEST_CHUNK = 16
@@ -41,7 +41,7 @@ def measure(passes: Passes, context: int) -> Measured:
     long = min(context, _LONG)
 
     def pass_over(tokens: int) -> float:
-        return seconds(lambda: passes.run([(0, 0, [0] * tokens)], [1]), passes.device)
+        return seconds(lambda: passes.run([Text(0, 0, [0] * tokens)], [1]), passes.device)
 
     call, whole = pass_over(1), pass_over(long)
     token = max(whole - call, 1e-3 * call) / long

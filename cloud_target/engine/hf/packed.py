@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from cloud_target.engine.hf.costs import Costs, grouped
+from cloud_target.engine.lineage import ancestors, depths
 
 NAME = "tandem_packed"
 # Most new tokens of a row in one call. Longer rows take several: what lies after a piece needs no masking away then.
@@ -40,12 +41,14 @@ _IDLE |= {"output_router_logits", "head_mask"}
 @dataclass(frozen=True)
 class Row:
     """New tokens of one text: ``[begin, end)`` of the line; their text has arena indices ``[first, last)``, they
-    themselves the last of these."""
+    themselves the last of these. Where they are a tree, `follows` says of each which of them it follows, -1 for the
+    first."""
 
     begin: int
     end: int
     first: int
     last: int
+    follows: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -67,8 +70,12 @@ class Masks:
         self._context, self._dtype, self._device = context, dtype, device
         self._whole: dict[tuple[int, int | None], torch.Tensor] = {}
 
-    def of(self, new: int, seen: int, repeat: int, window: int | None) -> torch.Tensor | None:
-        """``[new * repeat, seen]``; None if all is seen. Each row stands there `repeat` times."""
+    def of(self, row: Row, seen: int, repeat: int, window: int | None) -> torch.Tensor | None:
+        """What a row's tokens see of its last `seen`, ``[new * repeat, seen]``; None if that is all. Each stands
+        there `repeat` times."""
+        new = row.count
+        if row.follows:
+            return self._of_tree(row.follows, seen, window).repeat_interleave(repeat, 0)
         if new == 1 and (window is None or seen <= window):
             return None
         key = repeat, window
@@ -76,6 +83,17 @@ class Masks:
             self._whole[key] = self._make(repeat, window)
         before = self._context - (seen - new)
         return self._whole[key][: new * repeat, before : self._context + new]
+
+    def _of_tree(self, follows: tuple[int, ...], seen: int, window: int | None) -> torch.Tensor:
+        """``[new, seen]``."""
+        new, before = len(follows), seen - len(follows)
+        depth = np.array(depths(follows))
+        hidden = np.zeros((new, seen), dtype=bool)
+        hidden[:, before:] = ~ancestors(follows)
+        if window is not None:
+            hidden |= depth[:, None] - np.concatenate((np.arange(-before, 0), depth)) >= window
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
+        return mask.masked_fill_(torch.from_numpy(hidden).to(self._device), -torch.inf)
 
     def _make(self, repeat: int, window: int | None) -> torch.Tensor:
         token = torch.arange(QUERY, device=self._device)[:, None]
@@ -152,7 +170,7 @@ class _Together:
         out = torch.full((len(self.rows), self.new * repeat, self.seen), -torch.inf, device=self.device)
         out[:, :, 0] = 0  # padding must see something
         for one, row in zip(out, self.rows, strict=True):
-            seen = masks.of(row.count, row.seen, repeat, window)
+            seen = masks.of(row, row.seen, repeat, window)
             one[: row.count * repeat, : row.seen] = 0 if seen is None else seen
         return out[:, None]
 
@@ -219,7 +237,7 @@ class Packed:
     def _row_mask(self, call: Row, seen: int, repeat: int, window: int | None) -> torch.Tensor | None:
         key = id(call), repeat, window
         if key not in self._views:
-            self._views[key] = aligned(self._masks.of(call.count, seen, repeat, window))
+            self._views[key] = aligned(self._masks.of(call, seen, repeat, window))
         return self._views[key]
 
     def _mask(self, call: _Together, repeat: int, window: int | None) -> torch.Tensor:

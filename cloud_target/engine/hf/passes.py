@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +15,23 @@ from cloud_target.engine.hf.cache import StoreCache
 from cloud_target.engine.hf.costs import Costs, grouped, seconds
 from cloud_target.engine.hf.padded import MaskMaker, Padded
 from cloud_target.engine.hf.typed import cache_argument, only_logits
+from cloud_target.engine.lineage import depths
 
-# Of one text: its slot, the position of the first new token, and the new tokens.
-Text = tuple[int, int, Sequence[int]]
+
+class Text(NamedTuple):
+    """New tokens of one text.
+
+    Attributes:
+        slot: whose.
+        start: position of the first.
+        tokens: their ids.
+        follows: where they are a tree: of each, the index of the one that it follows, -1 for the first.
+    """
+
+    slot: int
+    start: int
+    tokens: Sequence[int]
+    follows: Sequence[int] = ()
 
 
 class Passes(ABC):
@@ -29,7 +44,10 @@ class Passes(ABC):
 
     Attributes:
         costs: decide which texts share a call; until they are measured, none do.
+        branches: whether new tokens may be a tree.
     """
+
+    branches = False
 
     def __init__(self, model: PreTrainedModel, cache: StoreCache, vocabulary: int) -> None:
         self.model, self.store = model, cache.store
@@ -42,7 +60,7 @@ class Passes(ABC):
 
     @torch.inference_mode()
     def run(self, texts: Sequence[Text], keep: Sequence[int]) -> torch.Tensor:
-        """One pass over texts in different slots.
+        """One pass over texts in different slots. The tokens of a tree stand one behind the other in their slot.
 
         Returns:
             The logits of the last `keep[i]` tokens of each text, one after the other, ``float32 [N, vocabulary]``.
@@ -50,14 +68,14 @@ class Passes(ABC):
         Raises:
             ValueError: a text leaves a gap in its slot, or there is no room.
         """
-        places = [self.store.reserve(slot, start + len(tokens)) for slot, start, tokens in texts]
-        for (slot, start, _), place in zip(texts, places, strict=True):
-            if start > place.held:
-                raise ValueError(f"slot {slot} holds {place.held} tokens, fed from {start}")
-            place.held = start
+        places = [self.store.reserve(text.slot, text.start + len(text.tokens)) for text in texts]
+        for text, place in zip(texts, places, strict=True):
+            if text.start > place.held:
+                raise ValueError(f"slot {text.slot} holds {place.held} tokens, fed from {text.start}")
+            place.held = text.start
         logits = self._logits(texts, [place.offset for place in places], keep)
-        for (_, start, tokens), place in zip(texts, places, strict=True):
-            place.held = start + len(tokens)
+        for text, place in zip(texts, places, strict=True):
+            place.held = text.start + len(text.tokens)
         return logits
 
     def trim(self, slot: int, tokens: int = 0) -> None:
@@ -89,6 +107,8 @@ class PackedPasses(Passes):
         context: longest text in tokens.
     """
 
+    branches = True
+
     def __init__(self, model: PreTrainedModel, cache: StoreCache, vocabulary: int, context: int) -> None:
         super().__init__(model, cache, vocabulary)
         self._views = packed.Masks(context, self.store.keys[0].dtype, self.device)
@@ -97,13 +117,14 @@ class PackedPasses(Passes):
         rows: list[packed.Row] = []
         ids: list[int] = []
         positions, where, wanted = [], [], []
-        for (_, start, tokens), offset, count in zip(texts, offsets, keep, strict=True):
+        for (_, start, tokens, follows), offset, count in zip(texts, offsets, keep, strict=True):
             for begin in range(0, len(tokens), packed.QUERY):
                 end = min(begin + packed.QUERY, len(tokens))
-                rows.append(packed.Row(len(ids) + begin, len(ids) + end, offset, offset + start + end))
+                rows.append(packed.Row(len(ids) + begin, len(ids) + end, offset, offset + start + end, tuple(follows)))
             ids += tokens
-            positions.append(np.arange(start, start + len(tokens)))
-            where.append(positions[-1] + offset)
+            places = np.arange(start, start + len(tokens))
+            positions.append(start + np.array(depths(follows)) if follows else places)
+            where.append(places + offset)
             wanted.append(np.arange(len(ids) - count, len(ids)))
         self._cache.where, self._cache.padded = self._to_device(np.concatenate(where)), None
         # 0 keeps all, without a copy.
@@ -148,15 +169,15 @@ class PaddedPasses(Passes):
     """Texts side by side with padding (see `padded.py`), as any causal model takes them."""
 
     def _logits(self, texts: Sequence[Text], offsets: Sequence[int], keep: Sequence[int]) -> torch.Tensor:
-        sizes = [(len(tokens), start + len(tokens)) for _, start, tokens in texts]
+        sizes = [(len(text.tokens), text.start + len(text.tokens)) for text in texts]
         found: dict[int, torch.Tensor] = {}
         for group in grouped(sizes, self.costs):
             rows = [texts[i] for i in group]
-            at = Padded([(offsets[i], texts[i][1], len(texts[i][2])) for i in group], self.device)
+            at = Padded([(offsets[i], texts[i].start, len(texts[i].tokens)) for i in group], self.device)
             width, most = at.positions.shape[1], max(keep[i] for i in group)
             where = at.positions + torch.tensor([[offsets[i]] for i in group], device=self.device)
             self._cache.where, self._cache.padded = where.flatten()[at.new], at
-            ids = torch.tensor([[0] * (width - len(t)) + list(t) for _, _, t in rows], device=self.device)
+            ids = torch.tensor([[0] * (width - len(row.tokens)) + list(row.tokens) for row in rows], device=self.device)
             logits = self.model(
                 input_ids=ids,
                 attention_mask=self._masks.make(at),

@@ -96,6 +96,16 @@ class KvStore:
             allocation.size = min(allocation.size, -(-tokens // self.block) * self.block)
             allocation.held = min(allocation.held, tokens)
 
+    def follow(self, slot: int, end: int, positions: Sequence[int]) -> None:
+        """Let a text end with the tokens at these growing positions, behind its first `end` ones."""
+        allocation = self[slot]
+        moved = [(position, end + i) for i, position in enumerate(positions) if position != end + i]
+        if moved:
+            source, target = (torch.tensor(moved, device=self.keys[0].device) + allocation.offset).unbind(1)
+            for arena in self._arenas:
+                arena.index_copy_(0, target, arena.index_select(0, source))
+        allocation.held = end + len(positions)
+
     def copy(self, source: int, target: int, count: int) -> None:
         """Let `target` begin with the first `count` tokens of `source`, and hold nothing else.
 

@@ -19,6 +19,8 @@ from shared.config import Sampling
 CANDIDATES = (32, 256, 2048)
 # Ids piled up into one column where the largest are looked for; a power of two, as it divides most vocabularies.
 _DEPTH = 16
+# Logits that a CPU looks through as fast without that.
+_FEW = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -68,28 +70,29 @@ def supports(logits: torch.Tensor, samplings: Sequence[Sampling]) -> Iterator[Su
         yield Support(rows, torch.arange(vocabulary, device=device).expand_as(log_p), log_p)
     if cut:
         rows = torch.tensor(cut, device=device)
+        by_row = [samplings[row] for row in cut]
         terms = torch.tensor(
-            [
-                [1 / s.temperature, min(s.top_k or vocabulary, vocabulary), s.top_p]
-                for s in (samplings[row] for row in cut)
-            ],
+            [[1 / s.temperature, min(s.top_k or vocabulary, vocabulary), s.top_p] for s in by_row],
             dtype=torch.float64,
             device=device,
         )
-        yield from _cut(logits if len(cut) == len(logits) else logits[rows], rows, terms)
+        by_rank = any(0 < s.top_k < vocabulary for s in by_row)
+        yield from _cut(logits if len(cut) == len(logits) else logits[rows], rows, terms, by_rank)
 
 
-def _cut(logits: torch.Tensor, rows: torch.Tensor, terms: torch.Tensor) -> Iterator[Support]:
+def _cut(logits: torch.Tensor, rows: torch.Tensor, terms: torch.Tensor, by_rank: bool) -> Iterator[Support]:
+    """The rows that top-k or top-p cut; see `_truncate`."""
     vocabulary = logits.shape[1]
+    whole = (logits * terms[:, 0:1].float()).exp_().sum(1, keepdim=True).double()
     for width in (*(width for width in CANDIDATES if width < vocabulary), vocabulary):
         values, ids = _best(logits, width)
-        log_p, settled = _truncate(logits, values, terms)
-        if settled.all():
-            yield _trimmed(rows, ids, log_p)
+        log_p, survivors, settled = _truncate(values, whole, terms, vocabulary, by_rank)
+        if width == vocabulary or settled.all():
+            yield _trimmed(rows, ids, log_p, survivors)
             return
         if settled.any():
-            yield _trimmed(rows[settled], ids[settled], log_p[settled])
-            logits, rows, terms = logits[~settled], rows[~settled], terms[~settled]
+            yield _trimmed(rows[settled], ids[settled], log_p[settled], survivors[settled])
+            logits, rows, terms, whole = (part[~settled] for part in (logits, rows, terms, whole))
 
 
 def _best(logits: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -108,7 +111,8 @@ def _largest(logits: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tens
     """As topk, but it looks at whole columns first: the largest are in the `width` columns with the largest maxima."""
     rows, vocabulary = logits.shape
     columns = vocabulary // _DEPTH
-    if vocabulary % _DEPTH or columns <= 4 * width:
+    few = logits.device.type == "cpu" and logits.numel() <= _FEW
+    if few or vocabulary % _DEPTH or columns <= 4 * width:
         return logits.topk(width)
     piled = logits.view(rows, _DEPTH, columns)
     best = piled.amax(1).topk(width, sorted=False).indices
@@ -116,35 +120,43 @@ def _largest(logits: torch.Tensor, width: int) -> tuple[torch.Tensor, torch.Tens
     return values, best.gather(1, places % width) + places // width * columns
 
 
-def _trimmed(rows: torch.Tensor, ids: torch.Tensor, log_p: torch.Tensor) -> Support:
-    longest = max(int(log_p.isfinite().sum(1).max()), 1)
+def _trimmed(rows: torch.Tensor, ids: torch.Tensor, log_p: torch.Tensor, survivors: torch.Tensor) -> Support:
+    longest = int(survivors.max())
     return Support(rows, ids[:, :longest], log_p[:, :longest])
 
 
-def _truncate(logits: torch.Tensor, values: torch.Tensor, terms: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """ln p of sorted candidates, and whether the candidates settle who survives.
+def _truncate(
+    values: torch.Tensor, whole: torch.Tensor, terms: torch.Tensor, vocabulary: int, by_rank: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """ln p of sorted candidates, how many survive, and whether the candidates settle which.
 
     Args:
-        logits: whole rows, ``float32 [n, V]``, the largest of each 0.
-        values: their largest logits, descending, ``float32 [n, C]``.
+        values: the largest logits of rows, descending, ``float32 [n, C]``; the first is 0.
+        whole: the mass of all tokens at the row's temperature, ``float64 [n, 1]``.
         terms: 1 / temperature, top-k (V keeps all) and top-p, ``float64 [n, 3]``.
+        by_rank: whether any top-k is below V; without, there is less to do.
     """
-    width, vocabulary = values.shape[1], logits.shape[1]
+    width = values.shape[1]
     inverse, top_k, top_p = terms[:, 0:1], terms[:, 1:2], terms[:, 2:3]
     rank = torch.arange(width, device=values.device)
-    scaled = (values.double() * inverse).masked_fill(rank >= top_k, -torch.inf)
+    scaled = values.double() * inverse
+    if by_rank:
+        scaled = scaled.masked_fill_(rank >= top_k, -torch.inf)
     cumulative = scaled.exp().cumsum(1)
-    everything = (logits * inverse.float()).exp_().sum(1, keepdim=True).double()
     # With every token among the candidates the running sum itself is the mass: no second rounding to disagree with.
-    mass = torch.where(top_k <= width, cumulative[:, -1:], everything)
-    wanted = torch.where(top_p < 1, (cumulative < top_p * mass).sum(1, keepdim=True) + 1, vocabulary)
-    survivors = torch.minimum(wanted, top_k.long()).clamp(max=width)
+    if width == vocabulary:
+        mass = cumulative[:, -1:]
+    else:
+        mass = torch.where(top_k <= width, cumulative[:, -1:], whole) if by_rank else whole
+    survivors = (cumulative < top_p * mass).sum(1, keepdim=True) + 1
+    if by_rank:
+        survivors = torch.minimum(torch.where(top_p < 1, survivors, vocabulary), top_k.long())
+    survivors = survivors.clamp_(max=width)
     last = survivors - 1
     # Beyond the candidates nothing can change the survivors if the last of them is strictly above the last candidate,
     # and the mass is known: all of the top k are here, or all tokens count.
-    known = (top_k <= width) | (top_k == vocabulary)
-    settled = known & (values.gather(1, last) > values[:, -1:])
-    if width == vocabulary:
-        settled = torch.ones_like(settled)
-    log_p = (scaled - cumulative.gather(1, last).log()).masked_fill(rank > last, -torch.inf)
-    return log_p, settled.squeeze(1)
+    settled = values.gather(1, last) > values[:, -1:]
+    if by_rank:
+        settled &= (top_k <= width) | (top_k == vocabulary)
+    log_p = (scaled - cumulative.gather(1, last).log()).masked_fill_(rank > last, -torch.inf)
+    return log_p, survivors.squeeze(1), settled.squeeze(1)

@@ -93,18 +93,20 @@ class DecodeRequest(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., request_id: _Optional[int] = ..., position: _Optional[int] = ..., prefix_hash: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., audit_from: _Optional[int] = ..., judge_from: _Optional[int] = ..., write_on: _Optional[int] = ..., audit_only: _Optional[bool] = ..., q: _Optional[_Iterable[_Union[SparseDistribution, _Mapping]]] = ..., guesses: _Optional[_Union[Guesses, _Mapping]] = ...) -> None: ...
 
 class Guesses(_message.Message):
-    __slots__ = ("position", "prefix_hash", "tokens", "parents", "seen")
+    __slots__ = ("position", "prefix_hash", "tokens", "parents", "seen", "odds")
     POSITION_FIELD_NUMBER: _ClassVar[int]
     PREFIX_HASH_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     PARENTS_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
+    ODDS_FIELD_NUMBER: _ClassVar[int]
     position: int
     prefix_hash: int
     tokens: _containers.RepeatedScalarFieldContainer[int]
     parents: _containers.RepeatedScalarFieldContainer[int]
     seen: int
-    def __init__(self, position: _Optional[int] = ..., prefix_hash: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., parents: _Optional[_Iterable[int]] = ..., seen: _Optional[int] = ...) -> None: ...
+    odds: bytes
+    def __init__(self, position: _Optional[int] = ..., prefix_hash: _Optional[int] = ..., tokens: _Optional[_Iterable[int]] = ..., parents: _Optional[_Iterable[int]] = ..., seen: _Optional[int] = ..., odds: _Optional[bytes] = ...) -> None: ...
 
 class SparseDistribution(_message.Message):
     __slots__ = ("ids", "probabilities")

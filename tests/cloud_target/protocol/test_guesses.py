@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_target.protocol.guesses import MOST_KEPT, Guesses
+from cloud_target.protocol.guesses import MOST_KEPT, WORTH_JUDGING, Guesses, Picked
 from shared import prefix_hash as prefix
 from shared.wire.guesses import MOST_NODES, TEXT, GuessTree
 
@@ -27,30 +28,66 @@ def paths_of(text: Sequence[int], tree: GuessTree) -> list[list[int]]:
 def trees_after(draw, text: Sequence[int], most: int = 12) -> GuessTree:
     tokens = draw(st.lists(ids, min_size=1, max_size=most))
     parents = [draw(st.integers(TEXT, node - 1)) for node in range(len(tokens))]
-    return GuessTree(len(text), prefix.extend(0, text), tokens, parents)
+    odds = [draw(st.sampled_from([0.05, 0.2, 0.5, 0.9, 1.0])) for _ in tokens]
+    return GuessTree(len(text), prefix.extend(0, text), tokens, parents, odds=odds)
+
+
+def picked(guesses: Guesses, text: Sequence[int], most: int = 99) -> tuple[list[int], list[int]]:
+    found = guesses.pick(len(text), prefix.extend(0, text), most)
+    return list(found.tokens), list(found.parents)
 
 
 def line(guesses: Guesses, text: Sequence[int], most: int = 99) -> list[int]:
-    return list(guesses.line(len(text), prefix.extend(0, text), most))
+    """Of one who judges no trees."""
+    tokens, parents = picked(guesses, text, most)
+    assert parents == list(range(TEXT, len(tokens) - 1))
+    return tokens
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_a_line_follows_what_was_sent_first_after_each_text(data):
-    guesses, sent = Guesses(), []
+def test_the_likeliest_paths_are_picked(data):
+    """Of all that was sent, those that the text takes with the highest probability, each after the one it follows."""
+    guesses, odds = Guesses(), {}
     for _ in range(data.draw(st.integers(1, 5))):
         text = data.draw(texts)
         tree = data.draw(trees_after(text))
         guesses.add(tree)
-        sent += paths_of(text, tree)
-    assert len(guesses) == len({tuple(path) for path in sent})
-    text, most = data.draw(texts), data.draw(st.integers(0, 5))
+        for path, one in zip(paths_of(text, tree), tree.odds, strict=True):
+            odds.setdefault(tuple(path), one)  # what was said first counts
+    assert len(guesses) == len(odds)
+    text, most = tuple(data.draw(texts)), data.draw(st.integers(0, 8))
+
+    def reach(path: tuple[int, ...]) -> float:
+        return 1.0 if path == text else reach(path[:-1]) * odds.get(path, 0.0)
+
     # Looking up what follows a text may forget what followed shorter ones, so it is done once.
-    expected, path = [], list(text)
-    while len(expected) < most and (after := [one[-1] for one in sent if one[:-1] == path]):
-        expected.append(after[0])
-        path.append(after[0])
-    assert line(guesses, text, most) == expected
+    tokens, parents = picked(guesses, text, most)
+    paths: list[tuple[int, ...]] = []
+    for token, parent in zip(tokens, parents, strict=True):
+        paths.append((*(text if parent == TEXT else paths[parent]), token))
+    possible = sorted(
+        (reach(path) for path in odds if len(path) > len(text) and path[: len(text)] == text), reverse=True
+    )
+    assert len(set(paths)) == len(paths)
+    expected = [one for one in possible if one >= WORTH_JUDGING][:most]
+    assert [reach(path) for path in paths] == pytest.approx(expected)
+
+
+def test_who_judges_no_trees_gets_the_likeliest_line_to_its_end():
+    guesses = Guesses(branches=False)
+    odds = [0.4, 0.6, 0.01, 0.3, 0.2]
+    guesses.add(GuessTree(0, 0, [1, 2, 1, 2, 5], [TEXT, TEXT, 1, 1, 3], odds=odds))
+    assert line(guesses, [], 2) == [2, 2]
+    assert line(guesses, []) == [2, 2, 5]
+
+
+def test_how_deep_a_pick_is_and_whether_it_goes_on():
+    found = Picked([1, 2, 1, 4], [TEXT, 0, TEXT, 1])
+    assert (found.depth, Picked([], []).depth) == (3, 0)
+    assert [found.goes_on(path, 4) for path in ([], [1], [1, 2], [1, 2, 4])] == [True, True, True, False]
+    assert not found.goes_on([1, 2], 3)
+    assert not Picked([], []).goes_on([], 0)
 
 
 @settings(max_examples=8, deadline=None)
@@ -60,7 +97,9 @@ def test_there_are_never_too_many_and_the_newest_stay(random):
     for number in range(12):
         tokens = random.choices(range(10), k=random.choice([1, 100, MOST_NODES]))
         text = [number % 4] * random.randint(0, 3)
-        guesses.add(GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1)))
+        guesses.add(
+            GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1), odds=[0.5] * len(tokens))
+        )
         assert len(guesses) <= MOST_KEPT
         before = prefix.extend(0, text)
         for token in tokens:
@@ -71,7 +110,7 @@ def test_there_are_never_too_many_and_the_newest_stay(random):
 
 def test_what_followed_a_shorter_text_goes():
     guesses = Guesses()
-    guesses.add(GuessTree(0, 0, [1, 2, 2, 3], [TEXT, TEXT, 0, 2]))
+    guesses.add(GuessTree(0, 0, [1, 2, 2, 3], [TEXT, TEXT, 0, 2], odds=[1.0] * 4))
     assert len(guesses) == 4
     assert line(guesses, [1]) == [2, 3]
     assert len(guesses) == 2
@@ -81,6 +120,6 @@ def test_what_followed_a_shorter_text_goes():
 
 def test_on_a_fall_the_line_goes_on_behind_the_token_that_came():
     guesses = Guesses()
-    guesses.add(GuessTree(1, prefix.extend(0, [0]), [1, 2, 1, 2], [TEXT, TEXT, 1, 2]))
+    guesses.add(GuessTree(1, prefix.extend(0, [0]), [1, 2, 1, 2], [TEXT, TEXT, 1, 2], odds=[0.8, 0.2, 1.0, 1.0]))
     assert line(guesses, [0], 1) == [1]
     assert line(guesses, [0, 2]) == [1, 2]

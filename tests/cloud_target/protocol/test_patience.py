@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_target.protocol.patience import MOST_JUDGED, Patience
+from cloud_target.protocol.answer import DEEP
+from cloud_target.protocol.patience import Patience
 
 PASS = 0.025
 
@@ -19,73 +20,73 @@ class Clock:
         return self.now
 
 
-def a_stream(reply: float, stood: int = MOST_JUDGED, rounds: int = 200) -> tuple[Patience, Clock]:
-    """One whose guesses come so many seconds after what they are about, and of which so many of a line stand."""
+def a_stream(reply: float, stood: int = DEEP, rounds: int = 200) -> tuple[Patience, Clock]:
+    """One whose guesses come so many seconds after what they are about; so many of them stand, one after the other."""
     clock = Clock()
     patience = Patience(clock)
     for length in range(rounds):
         patience.told(length)
         clock.now += reply
         patience.heard(length)
-        patience.judged(stood, MOST_JUDGED, PASS)
+        patience.judged(stood, stood < DEEP, PASS)
     patience.told(rounds)
     return patience, clock
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.floats(0.0002, 0.5), st.integers(0, MOST_JUDGED), st.integers(0, MOST_JUDGED))
+@given(st.floats(0.0002, 0.5), st.integers(0, DEEP), st.integers(0, DEEP))
 def test_it_waits_exactly_where_that_gives_more_tokens_a_second(reply, stood, line):
     patience, _ = a_stream(reply, stood)
     # What was measured tends to this share: of each line so many stood, and one fell unless all did.
-    fell = float(stood < MOST_JUDGED)
+    fell = float(stood < DEEP)
     share = (8 + 20 * stood) / (10 + 20 * (stood + fell))
 
     def tokens(guesses: int) -> float:
         return sum(share**i for i in range(guesses + 1))
 
-    at_once, later = tokens(line) / PASS, tokens(MOST_JUDGED) / (PASS + reply)
+    at_once, later = tokens(line) / PASS, tokens(DEEP) / (PASS + reply)
     if abs(at_once / later - 1) > 0.2:  # the averages have nearly come to rest
-        assert (patience.worth(line, MOST_JUDGED) > 0) == (later > at_once)
-    seconds = patience.worth(line, MOST_JUDGED)
+        assert (patience.worth(line, DEEP) > 0) == (later > at_once)
+    seconds = patience.worth(line, DEEP)
     assert 0 <= seconds <= 2 * reply + 1e-9
-    assert tokens(MOST_JUDGED) / (PASS + seconds) >= 0.8 * at_once
+    assert tokens(DEEP) / (PASS + seconds) >= 0.8 * at_once
 
 
 def test_nobody_waits_for_an_edge_that_has_not_answered_yet():
     patience = Patience(Clock())
     patience.told(5)
-    patience.judged(0, 0, PASS)
-    assert patience.worth(0, MOST_JUDGED) == 0
+    patience.judged(0, False, PASS)
+    assert patience.worth(0, DEEP) == 0
     patience.heard(4)  # guesses about what was there before
-    assert patience.worth(0, MOST_JUDGED) == 0
+    assert patience.worth(0, DEEP) == 0
 
 
 def test_what_was_heard_is_not_waited_for_again():
     patience, clock = a_stream(0.001)
-    assert patience.worth(0, MOST_JUDGED) > 0
+    assert patience.worth(0, DEEP) > 0
     clock.now += 0.001
     patience.heard(200)
-    assert patience.worth(0, MOST_JUDGED) == 0
+    assert patience.worth(0, DEEP) == 0
 
 
 def test_of_the_time_to_wait_some_may_have_passed():
     patience, clock = a_stream(0.004)
-    before = patience.worth(0, MOST_JUDGED)
+    before = patience.worth(0, DEEP)
     clock.now += 0.003
-    assert patience.worth(0, MOST_JUDGED) == pytest.approx(before - 0.003)
+    assert patience.worth(0, DEEP) == pytest.approx(before - 0.003)
     clock.now += 1.0
-    assert patience.worth(0, MOST_JUDGED) == 0
+    assert patience.worth(0, DEEP) == 0
 
 
 def test_an_edge_that_stops_answering_is_soon_not_waited_for():
     patience, clock = a_stream(0.001)
     lost = 0.0
     for length in range(201, 400):
-        if seconds := patience.worth(0, MOST_JUDGED):
+        if seconds := patience.worth(0, DEEP):
             clock.now += seconds
             lost += seconds
             patience.waited()
-        patience.judged(0, 0, PASS)
+        patience.judged(0, False, PASS)
         patience.told(length)
     assert lost < 20 * PASS
-    assert patience.worth(0, MOST_JUDGED) == 0
+    assert patience.worth(0, DEEP) == 0

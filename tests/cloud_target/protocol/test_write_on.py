@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.protocol.answer import MOST_JUDGED
+from cloud_target.protocol.guesses import MOST_JUDGED
 from cloud_target.testing.in_process import InProcessTarget
 from shared import prefix_hash as prefix
 from shared.config import Sampling
@@ -157,7 +157,8 @@ class Edge:
             is_right = path == truth[: len(path)] and len(path) < len(truth) and random.random() < 0.8
             paths.append([*path, truth[len(path)] if is_right else random.randrange(VOCABULARY)])
             parents.append(parent)
-        tree = GuessTree(len(base), prefix.extend(0, base), [path[-1] for path in paths], parents)
+        odds = [random.random() for _ in parents] if random.random() < 0.7 else []
+        tree = GuessTree(len(base), prefix.extend(0, base), [path[-1] for path in paths], parents, odds=odds)
         for _ in range(random.choice([1, 1, 2])):
             message = wire.DecodeRequest(request_id=next(self.numbers), guesses=encode_guesses(tree))
             assert list(self.stream.answers(message)) == []
@@ -188,13 +189,14 @@ TRUTH = alone(random_script(VOCABULARY), PROMPT, GREEDY, len(PROMPT) + 1 + WRITE
 KNOWN = len(PROMPT) + 1
 
 
-def passes(tokens: Sequence[int], parents: Sequence[int] | None = None) -> int:
+def passes(tokens: Sequence[int], parents: Sequence[int] | None = None, odds: Sequence[float] = ()) -> int:
     """How many passes a text takes whose target hears these guesses before it writes on; the text is as ever."""
     target = a_target(0)
     stream = target.stream()
     answers = stream.answers(request(PROMPT, 0, GREEDY, judge_from=len(PROMPT), write_on=WRITE_ON))
     text, before = [*PROMPT, next(answers).verdict.token], target.engine.passes
-    tree = GuessTree(KNOWN, prefix.extend(0, text), tokens, parents or range(TEXT, len(tokens) - 1))
+    parents = parents or range(TEXT, len(tokens) - 1)
+    tree = GuessTree(KNOWN, prefix.extend(0, text), tokens, parents, odds=odds or [1.0] * len(tokens))
     assert not list(stream.answers(wire.DecodeRequest(request_id=2, guesses=encode_guesses(tree))))
     for answer in answers:
         text += answer.continuation.tokens
@@ -222,9 +224,20 @@ def test_guesses_beyond_the_end_are_not_judged():
     assert passes([*TRUTH[KNOWN:], 0, 1, 2, 3]) == math.ceil(WRITE_ON / (MOST_JUDGED + 1))
 
 
-def test_after_a_fall_the_guesses_behind_the_token_that_came_are_next():
-    """The fourth guess is wrong, and has followers of its own; the right one is the second choice there."""
+def fork(choice: float) -> int:
+    """Passes where the fourth guess is wrong, and has followers of its own, and the right one is likely to the rest."""
     right = TRUTH[KNOWN:]
     tokens = [*right[:3], wrong(right[3]), 0, 0, *right[3:]]
     parents = [TEXT, 0, 1, 2, 3, 4, 2, *range(6, len(tokens) - 1)]
-    assert passes(tokens, parents) == 1 + math.ceil((WRITE_ON - 4) / (MOST_JUDGED + 1))
+    odds = [1.0] * 3 + [choice, 1.0, 1.0, 1.0 - choice] + [1.0] * (len(right) - 4)
+    return passes(tokens, parents, odds)
+
+
+def test_one_pass_judges_the_likely_branches_of_a_tree():
+    """Behind the fork there is room for all but the three wrong ones."""
+    assert fork(0.6) == 1 + math.ceil((WRITE_ON - (MOST_JUDGED + 1 - 3)) / (MOST_JUDGED + 1))
+
+
+def test_after_a_fall_the_guesses_behind_the_token_that_came_are_next():
+    """What is hardly likely is not judged beside the rest; but once the token came, all behind it is likely."""
+    assert fork(0.97) == 1 + math.ceil((WRITE_ON - 4) / (MOST_JUDGED + 1))

@@ -11,7 +11,7 @@ import pytest
 
 from cloud_target.engine.interface import Feed
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.protocol.answer import MOST_JUDGED
+from cloud_target.protocol.guesses import MOST_JUDGED
 from cloud_target.server.server import running
 from cloud_target.telemetry.observer import Observer
 from shared import prefix_hash as prefix
@@ -69,7 +69,7 @@ def stub(engine: Wide, ear: Ear) -> Iterator[TargetServiceStub]:
 
 
 def guesses(text: Sequence[int], tokens: Sequence[int], seen: int = 0) -> wire.DecodeRequest:
-    tree = GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1), seen)
+    tree = GuessTree(len(text), prefix.extend(0, text), tokens, range(TEXT, len(tokens) - 1), seen, [1.0] * len(tokens))
     return wire.DecodeRequest(guesses=encode_guesses(tree))
 
 
@@ -187,6 +187,7 @@ MORE.write_on = 1
         (guesses([1] * (CONTEXT + 1), [1]), "position 201 are outside the target's context of 200"),
         (wire.DecodeRequest(guesses=wire.Guesses(tokens=[1], parents=[2])), "counted back from it"),
         (wire.DecodeRequest(guesses=wire.Guesses()), "0 guesses"),
+        (wire.DecodeRequest(guesses=wire.Guesses(tokens=[1, 2], odds=b"1")), "odds of 1 guesses for 2"),
     ],
 )
 def test_malformed_guesses_are_refused_in_a_sentence(stub, message, sentence):

@@ -19,7 +19,8 @@ def trees(draw) -> GuessTree:
     parents = [draw(st.integers(TEXT, node - 1)) for node in range(len(tokens))]
     numbers = st.integers(0, 2**32 - 1)
     hash_ = draw(st.integers(0, 2**64 - 1))
-    return GuessTree(draw(numbers), hash_, tuple(tokens), tuple(parents), draw(numbers))
+    odds = draw(st.sampled_from([(), tuple(draw(st.integers(0, 255)) / 255 for _ in tokens)]))
+    return GuessTree(draw(numbers), hash_, tuple(tokens), tuple(parents), draw(numbers), odds)
 
 
 @settings(max_examples=60, deadline=None)
@@ -51,6 +52,7 @@ def test_parents_are_counted_back():
         ("counted back from it", {"tokens": [1, 2], "parents": [1, 0]}),
         ("counted back from it", {"tokens": [1, 2], "parents": [1, 3]}),
         ("counted back from it", {"tokens": [1, 2], "parents": [2, 1]}),
+        ("odds of 1 guesses for 2", {"tokens": [1, 2], "odds": b"x"}),
     ],
 )
 def test_what_is_no_tree(match, fields):

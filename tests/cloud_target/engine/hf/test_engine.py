@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.scheduling.chunks import ChunkedFeed
@@ -123,7 +124,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
     target = load_target(str(write_checkpoint(tmp_path)), "cpu")
     engine = TargetEngine(target, MEMORY)
     with torch.no_grad():
-        target.model.lm_head.weight.fill_(float("nan"))
+        target.model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(TargetError, match="gave values that are not numbers; use another --dtype"):
         engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
 
@@ -131,7 +132,7 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
 def test_half_precision_gives_float32_logits(tmp_path):
     directory = str(write_checkpoint(tmp_path))
     half, full = (TargetEngine(load_target(directory, "cpu", dtype), MEMORY) for dtype in ("float16", "float32"))
-    text = [(0, 0, list(range(10)))]
+    text = [Text(0, 0, list(range(10)))]
     with torch.inference_mode():
         rough, exact = half.passes.run(text, [10]), full.passes.run(text, [10])
     assert torch.allclose(rough, exact, atol=0.1)
@@ -170,9 +171,9 @@ def test_a_copied_beginning_is_as_good_as_one_that_was_read(make):
     for slot in range(SLOTS):
         engine.trim(slot)
     with torch.inference_mode():
-        engine.passes.run([(0, 0, text[:15])], [0])
+        engine.passes.run([Text(0, 0, text[:15])], [0])
         engine.copy(0, 1, 12)
-        found = engine.passes.run([(1, 12, text[12:])], [8])
+        found = engine.passes.run([Text(1, 12, text[12:])], [8])
     assert torch.allclose(found, without_cache(engine, text)[12:], atol=1e-4)
     with pytest.raises(ValueError, match="cannot lend 16 tokens"):
         engine.copy(0, 2, 16)

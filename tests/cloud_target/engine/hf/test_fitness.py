@@ -35,6 +35,7 @@ from transformers import (
 from cloud_target.engine.hf import trial
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.hf.passes import Text
 from shared.errors import InputError
 from tests.cloud_target.engine.checkpoints import VOCABULARY, make_tokenizer, write_checkpoint
 
@@ -80,8 +81,8 @@ def eagerly(directory: Path, text: list[int]) -> torch.Tensor:
 def test_a_target_computes_what_its_checkpoint_computes(tmp_path, what):
     engine = TargetEngine(load_target(str(save(PECULIAR[what], tmp_path)), "cpu"), 8 << 20)
     text = np.random.default_rng(0).integers(0, VOCABULARY, 150).tolist()
-    got = [engine.passes.run([(0, 0, text[:100]), (1, 0, text[:9])], [100, 0])]
-    got += [engine.passes.run([(0, i, [text[i]])], [1]) for i in range(100, 150)]
+    got = [engine.passes.run([Text(0, 0, text[:100]), Text(1, 0, text[:9])], [100, 0])]
+    got += [engine.passes.run([Text(0, i, [text[i]])], [1]) for i in range(100, 150)]
     assert trial.distance(torch.cat(got), eagerly(tmp_path, text)) < 1e-5
 
 

@@ -7,6 +7,7 @@ import torch
 
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
+from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.interface import Feed
 from cloud_target.engine.scoring import noise
 from shared.config import Sampling
@@ -28,12 +29,12 @@ def test_noise_is_bit_equal():
 def test_logits_and_scores(tmp_path, dtype, tolerance):
     directory = str(write_checkpoint(tmp_path))
     here, there = (TargetEngine(load_target(directory, *how)) for how in (("cpu", "float32"), ("cuda", dtype)))
-    texts = [(0, 0, [1, 2, 3, 4, 5]), (2, 0, [6, 7])]
+    texts = [Text(0, 0, [1, 2, 3, 4, 5]), Text(2, 0, [6, 7])]
     expected, found = here.passes.run(texts, [5, 1]), there.passes.run(texts, [5, 1]).cpu()
     assert found.dtype is torch.float32
     assert torch.allclose(found, expected, atol=tolerance)
     for past in range(9):  # masks are windows into one, so they begin anywhere
-        more = [(0, past, [1, 2, 3])]
+        more = [Text(0, past, [1, 2, 3])]
         assert torch.allclose(there.passes.run(more, [3]).cpu(), here.passes.run(more, [3]), atol=tolerance)
     feed = Feed(0, 3, (4, 9, 9, 1), 0, Sampling(0.8, 0, 0.9, 3))
     if dtype == "float32":

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloud_target.engine.hf.costs import Costs
-from cloud_target.engine.hf.passes import PaddedPasses
+from cloud_target.engine.hf.passes import PaddedPasses, Text
 from tests.cloud_target.engine.checkpoints import CONTEXT, MAKERS, VOCABULARY
 from tests.cloud_target.engine.hf.plain import without_cache
 
@@ -47,14 +47,13 @@ def test_cached_logits_are_those_without_a_cache(make, kind, costs, data):
             start = data.draw(st.integers(0, len(texts[slot])))
             new = data.draw(st.lists(tokens, min_size=1, max_size=min(9, CONTEXT - start)))
             texts[slot][start:] = new
-            rows.append((slot, start, new))
+            rows.append(Text(slot, start, new))
             keep.append(data.draw(st.integers(0, len(new))))
         with torch.inference_mode():
             found = engine.passes.run(rows, keep)
         engine.check_integrity()
         expected = [
-            without_cache(engine, texts[slot])[len(texts[slot]) - n :]
-            for (slot, _, _), n in zip(rows, keep, strict=True)
+            without_cache(engine, texts[slot])[len(texts[slot]) - n :] for (slot, *_), n in zip(rows, keep, strict=True)
         ]
         assert found.dtype is torch.float32
         assert torch.allclose(found, torch.cat(expected), atol=1e-4)
@@ -64,6 +63,6 @@ def test_the_whole_context_can_be_used(make):
     engine = make("llama")
     text = [i % VOCABULARY for i in range(CONTEXT)]
     with torch.inference_mode():
-        engine.passes.run([(0, 0, text[:-1])], [0])
-        found = engine.passes.run([(2, 0, [1]), (0, CONTEXT - 1, text[-1:])], [0, 1])
+        engine.passes.run([Text(0, 0, text[:-1])], [0])
+        found = engine.passes.run([Text(2, 0, [1]), Text(0, CONTEXT - 1, text[-1:])], [0, 1])
     assert torch.allclose(found, without_cache(engine, text)[-1:], atol=1e-4)

@@ -103,3 +103,25 @@ def test_a_top_k_beyond_the_vocabulary_cuts_nothing_and_costs_nothing(monkeypatc
     for top_k in (0, 1000, 5000):
         draw_all(logits, [Sampling(1.0, top_k=top_k, top_p=0.9)], [3])
     assert widths == [sampling.CANDIDATES[0]] * 3
+
+
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("few", [0, 1 << 14, 1 << 30])
+def test_the_largest_are_found_in_columns_and_without(monkeypatch, rows, few):
+    monkeypatch.setattr(sampling, "_FEW", few)
+    logits = torch.from_numpy(np.random.default_rng(rows).normal(0, 3, (rows, 4096)).astype(np.float32))
+    values, ids = sampling._best(logits, 32)
+    expected = logits.sort(dim=1, descending=True, stable=True)
+    assert values.equal(expected.values[:, :32])
+    assert ids.equal(expected.indices[:, :32])
+
+
+def test_rows_beside_a_top_k_are_cut_as_they_are_alone():
+    """Without any top-k there is less to do, and the result is the same to the last bit."""
+    logits = torch.from_numpy(np.random.default_rng(5).normal(0, 2, (2, 4096)).astype(np.float32))
+    rows = [Sampling(0.7, top_k=0, top_p=0.95, seed=4), Sampling(0.7, top_k=40, top_p=1.0, seed=4)]
+    together = draw_all(logits, rows, [7, 8])
+    for i in range(2):
+        tokens, distributions = draw_all(logits[i : i + 1], rows[i : i + 1], [7 + i])
+        assert tokens[0] == together[0][i]
+        assert distributions[0] == together[1][i]

@@ -1,0 +1,130 @@
+"""Trees of guesses in one pass: each node reads its own ancestors only, and the slot keeps the path that stands."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloud_target.engine.hf.costs import Costs
+from cloud_target.engine.hf.passes import PackedPasses, Text
+from cloud_target.engine.interface import WIDEST_TREE, Feed
+from cloud_target.engine.lineage import ancestors, depths
+from shared.config import Sampling
+from tests.cloud_target.engine.checkpoints import CONTEXT, MAKERS, VOCABULARY
+from tests.cloud_target.engine.hf.plain import without_cache
+from tests.cloud_target.engine.hf.test_engine import SLOTS, plain_twin, quick, samplings
+
+ALONE, TOGETHER = Costs(call=0.0, new=1.0), Costs(call=1.0)
+
+
+def a_tree(random: Random, most: int) -> list[int]:
+    """Of every token, the index of the one that it follows."""
+    return [-1, *(random.randrange(node) for node in range(1, random.randint(2, most)))]
+
+
+def path_to(node: int, follows: list[int]) -> list[int]:
+    return [*(path_to(follows[node], follows) if follows[node] >= 0 else []), node]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_lineage(random):
+    follows = a_tree(random, 12)
+    for node in range(len(follows)):
+        path = path_to(node, follows)
+        assert depths(follows)[node] == len(path) - 1
+        assert np.flatnonzero(ancestors(follows)[node]).tolist() == path
+
+
+def test_models_whose_attention_is_ours_read_trees(make):
+    assert [kind for kind in MAKERS if make(kind).branches] == [
+        kind for kind in MAKERS if isinstance(make(kind).passes, PackedPasses)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "costs"), [*((kind, ALONE) for kind in MAKERS), *((kind, TOGETHER) for kind in ("llama", "mistral"))]
+)
+@quick
+@given(random=st.randoms(use_true_random=False))
+def test_each_node_is_read_as_if_its_path_were_the_text(make, kind, costs, random):
+    """Of several slots in one pass, beside a line; then one path is kept, and the text goes on behind it."""
+    engine = make(kind)
+    if not engine.branches:
+        pytest.skip("it reads lines")
+    engine.passes.costs = costs
+    draw = lambda many: random.choices(range(VOCABULARY), k=many)  # noqa: E731
+    before = [draw(random.randint(1, 14)) for _ in range(SLOTS)]
+    rows = []
+    for slot, text in enumerate(before):
+        follows = a_tree(random, 9) if slot else []
+        rows.append(Text(slot, len(text), draw(len(follows) or 3), follows))
+    with torch.inference_mode():
+        for slot, text in enumerate(before):
+            engine.trim(slot)
+            engine.passes.run([Text(slot, 0, text)], [1])
+        found = engine.passes.run(rows, [len(row.tokens) for row in rows]).split([len(row.tokens) for row in rows])
+        assert torch.allclose(found[0], without_cache(engine, [*before[0], *rows[0].tokens])[-3:], atol=1e-4)
+        for text, row, logits in zip(before[1:], rows[1:], found[1:], strict=True):
+            for node in range(len(row.tokens)):
+                path = path_to(node, row.follows)
+                whole = [*text, *(row.tokens[i] for i in path)]
+                assert torch.allclose(logits[node], without_cache(engine, whole)[-1], atol=1e-4)
+            engine.passes.store.follow(row.slot, len(text), [len(text) + i for i in path])
+            engine.check_integrity()
+            after = engine.passes.run([Text(row.slot, len(whole), [7, 3])], [2])
+            assert torch.allclose(after, without_cache(engine, [*whole, 7, 3])[-2:], atol=1e-4)
+
+
+@pytest.mark.slow
+@quick
+@given(random=st.randoms(use_true_random=False), data=st.data())
+def test_scores_of_trees_are_those_of_the_plain_reading(make, random, data):
+    """Guesses are often the target's own tokens; both engines go on from what they keep."""
+    engine = make("llama")
+    twin = plain_twin(engine)
+    engine.forward([Feed(slot, 0, (0,) * 12, 11, Sampling()) for slot in range(SLOTS)])
+    start, sampling = 12, data.draw(samplings)
+    for _ in range(4):
+        own = [int(twin.forward([Feed(0, start, (5,), 0, sampling)])[0].own[0])]
+        parents = tuple(parent + 1 for parent in a_tree(random, 8))
+        guesses = tuple(random.choice([own[0], random.randrange(VOCABULARY)]) for _ in parents)
+        feed = Feed(0, start, (5, *guesses), 0, sampling, spare=len(guesses), parents=parents)
+        beside = Feed(1, 12, (1, 2, 3), 1, sampling)
+        for scores, expected in zip(engine.forward([feed, beside]), twin.forward([feed, beside]), strict=True):
+            assert scores.own.tolist() == expected.own.tolist()
+            assert scores.judged == expected.judged
+            assert scores.own_unlikely.tolist() == expected.own_unlikely.tolist()
+            for name in ("off_strict", "unlikely", "nll"):
+                assert np.allclose(getattr(scores.given, name), getattr(expected.given, name), atol=1e-4)
+        start += 1 + int(twin.held[0] - start - 1)
+        assert twin.held[0] == start
+        with pytest.raises(ValueError, match="holds"):
+            engine.forward([Feed(0, start + 1, (1,), 0, sampling)])
+
+
+@pytest.mark.parametrize(
+    "parents",
+    [(0, 1), (0, 1, 2, 3), (-1, 0, 0), (0, 2, 0), (0, 3, 0)],
+    ids=["too few", "too many", "before the last token", "itself", "a later one"],
+)
+def test_what_is_no_tree_never_reaches_the_model(make, parents):
+    engine = make("llama")
+    engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
+    with pytest.raises(ValueError, match="no tree"):
+        engine.forward([Feed(0, 1, (2, 3, 4, 5), 0, Sampling(), spare=3, parents=parents)])
+
+
+def test_a_feed_with_fewer_guesses_is_a_smaller_tree():
+    feed = Feed(0, 3, (9, 1, 2, 3), 0, Sampling(), spare=3, parents=(0, 0, 1))
+    assert feed.lines() == (-1, 0, 0, 1)
+    fewer = feed.with_guesses(2)
+    assert (fewer.tokens, fewer.parents, fewer.lines()) == ((9, 1, 2), (0, 0), (-1, 0, 0))
+    assert feed.with_guesses(0).lines() == (-1,)
+    assert WIDEST_TREE <= CONTEXT
