@@ -59,20 +59,18 @@ class Patience:
     def worth(self, line: int, most: int) -> float:
         """Seconds to wait at most for more guesses, where so many follow one another and a pass can use `most`.
 
-        Waiting as long as a reply takes must give more tokens a second than going on at once: a pass writes
-        1 + a + ... + a^n tokens, where one of the guesses for a place is right with probability a and there are some
-        for n places.
+        A pass writes 1 + a + ... + a^n tokens, where one of the guesses for a place is right with probability a and
+        there are some for n places: t with those that are here, T with all that it can use. A pass that goes on at once
+        writes t, and the next one finds what comes meanwhile, which foresaw the first of these tokens with probability
+        a: together t + aT in two passes. Waiting for a reply gives T in a reply and a pass, and in what is left of the
+        same time, at T a pass, T (1 - reply / pass) more.
         """
         if self._told is None or self._reply is None or self._pass is None:
             return 0.0
-        gain = self._pass * (self._tokens(most) / self._tokens(line) - 1.0)
-        left = 2.0 * self._reply - (self._clock() - self._told[1])
-        return min(gain, left) if self._reply < gain and left > 0.0 else 0.0
-
-    def _tokens(self, line: int) -> float:
-        """That a pass writes, on average."""
         stands = self._stood / (self._stood + self._fell)
-        return sum(stands**guesses for guesses in range(line + 1))
+        here, all_ = (sum(stands**guesses for guesses in range(places + 1)) for places in (line, most))
+        is_worth = all_ + all_ * (1.0 - self._reply / self._pass) > here + stands * all_
+        return max(2.0 * self._reply - (self._clock() - self._told[1]), 0.0) if is_worth else 0.0
 
 
 def _average(before: float | None, newest: float) -> float:

@@ -11,14 +11,14 @@ from math import exp
 
 from shared.config import Mode
 
-# Guesses that one pass judges at most (the target's `MOST_JUDGED`).
-_LINE = 8
+# Guesses that follow one another in one pass, at most, and the share of the tokens that fell which another guess holds.
+_DEEP, _FORESIGHT = 8, 0.75
 # Of the guesses that would stand, those which are there when a pass begins.
-_READY = 0.85
+_READY = 0.87
 # What a pass and the way of its tokens take, against the pass.
 _STREAM = 1.08
 # Passes in one round trip after which hardly a guess reaches the target in time.
-_LAG = 7.5
+_LAG = 8.0
 # Of a round trip, what a token that is asked about waits for, where hardly any is in such texts; and how much less
 # where more are, because doubts are smaller then, and their questions are under way together.
 _WAITS, _SHARED = 0.62, 1.2
@@ -86,7 +86,8 @@ def forecast(mode: Mode, now: Conditions) -> Forecast:
             seconds = max(seconds, target)
             return Forecast(seconds, target, min((_DRAFTED + _DRAFTED_MORE * now.ask_rate) * now.draft, seconds))
         case Mode.EXACT:
-            together = sum((_READY * now.agreement) ** guesses for guesses in range(_LINE + 1))
+            guessed = _READY * (now.agreement + _FORESIGHT * (1.0 - now.agreement))
+            together = sum(guessed**guesses for guesses in range(_DEEP + 1))
             passes = 1.0 - (1.0 - 1.0 / together) * exp(-now.round_trip / now.guessed_step / _LAG)
             seconds = passes * now.guessed_step
             return Forecast(_STREAM * seconds, seconds, min(_GUESSED * now.draft, seconds))
