@@ -58,6 +58,22 @@ def replace_text(path: Path, text: str) -> None:
             raise
 
 
+def remove(path: Path) -> bool:
+    """Remove a file and its lock; returns whether there was one.
+
+    Raises:
+        InputError: it cannot be removed.
+    """
+    if not path.is_file():
+        return False
+    try:
+        path.unlink()
+        path.with_suffix(".lock").unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot remove {path} ({error.strerror}); remove it by hand") from error
+    return True
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Hold a file against other processes, where the system has such locks; makes its directory.

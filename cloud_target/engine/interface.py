@@ -70,7 +70,7 @@ class Feed:
             return self
         return replace(self, tokens=self.tokens[: self.needed + count], spare=count, parents=self.parents[:count])
 
-    def lines(self) -> tuple[int, ...]:
+    def follows(self) -> tuple[int, ...]:
         """Of every token, the index of the one that it follows."""
         count = len(self.tokens)
         return (*range(-1, self.needed - 1), *self.parents) if self.parents else tuple(range(-1, count - 1))

@@ -117,7 +117,7 @@ class ScriptedEngine:
         text = self._held[feed.slot]
         del text[feed.start + feed.needed :]
         rows = [self._row(text, feed, index) for index in range(feed.score_from, feed.needed)]
-        last, follows = feed.needed - 1, feed.lines()
+        last, follows = feed.needed - 1, feed.follows()
         for index in range(feed.needed, len(feed.tokens)):
             token, its_nll, is_unlikely, *_ = rows[-1]
             if follows[index] == last and feed.tokens[index] == token:

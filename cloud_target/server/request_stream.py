@@ -34,7 +34,6 @@ class RequestStream:
 
     Args:
         arrived: looks at each request as soon as it comes, and says whether it is to be answered in its turn.
-
     """
 
     def __init__(self, arrived: Callable[[wire.DecodeRequest], bool]) -> None:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from edge_client.auto.pace import Pace
 from edge_client.auto.stored import FORMAT, MOST_TARGETS, Target, as_json, paces
-from edge_client.state import alone, replace_text, state_directory
+from edge_client.state import alone, remove, replace_text, state_directory
 from edge_client.target.client import TargetClient
-from shared.errors import InputError
 from shared.manifest import Manifest
 
 
@@ -80,14 +79,7 @@ class Paces:
         Raises:
             InputError: it cannot be removed.
         """
-        if self.path is None or not self.path.is_file():
-            return False
-        try:
-            self.path.unlink()
-            self.path.with_suffix(".lock").unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot remove {self.path} ({error.strerror}); remove it by hand") from error
-        return True
+        return self.path is not None and remove(self.path)
 
     def _read(self) -> tuple[dict[Target, Pace], list[str]]:
         if self.path is None:

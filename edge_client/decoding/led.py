@@ -16,7 +16,7 @@ from edge_client.decoding.preview import Preview
 from edge_client.decoding.text import Event, Origin, Text
 from edge_client.decoding.tree import Node, Tree
 from edge_client.target.session import TargetSession
-from shared.wire.guesses import MOST_NODES
+from shared.wire.guesses import MOST_NODES, TEXT
 
 # Guesses travel when there are so many, or nothing is left to guess.
 ENOUGH = 24
@@ -59,7 +59,7 @@ class Guesses:
             tree.least = self._least()
             tree.settle()
             # What was not worth telling may be now.
-            tree.fresh[:] = [node for node in tree.nodes() if not node.is_told]
+            tree.fresh[:] = [node for node in tree.nodes() if not node.is_told and node.reach >= tree.least]
             self._has_moved = False
         if self._target.drops != self._drops:  # another stream, which knows no guesses
             self._drops = self._target.drops
@@ -111,35 +111,21 @@ class Guesses:
         if news:
             lines = [node.line() for node in news]
             known = sum(1 for _ in takewhile(_is_known, zip(*(line[:-1] for line in lines), strict=False)))
-            before = [node.token for node in lines[0][:known]]
-            self._target.guess(before, *_as_tree([line[known:] for line in lines]))
+            nodes = [*dict.fromkeys(node for line in lines for node in line[known:])][:MOST_NODES]
+            numbers: dict[Node | None, int] = {node: number for number, node in enumerate(nodes)}
+            self._target.guess(
+                [node.token for node in lines[0][:known]],
+                [node.token for node in nodes],
+                [numbers.get(node.parent, TEXT) for node in nodes],
+                [node.odds for node in nodes],
+            )
+            for node in nodes:
+                node.is_told = True
 
 
 def _is_known(nodes: Sequence[Node]) -> bool:
     """Whether these are one, which the target was told."""
     return nodes[0].is_told and all(node is nodes[0] for node in nodes)
-
-
-def _as_tree(lines: Sequence[Sequence[Node]]) -> tuple[list[int], list[int], list[float]]:
-    """The tree of some lines of nodes, the likeliest first, as far as a message takes it: tokens, the number of the one
-    that each follows, -1 for none, and how likely each is after it."""
-    numbers: dict[Node | None, int] = {}
-    tokens: list[int] = []
-    parents: list[int] = []
-    odds: list[float] = []
-    for line in lines:
-        number = -1
-        for node in line:
-            if node not in numbers:
-                if len(tokens) == MOST_NODES:
-                    return tokens, parents, odds
-                numbers[node] = len(tokens)
-                node.is_told = True
-                tokens.append(node.token)
-                parents.append(number)
-                odds.append(node.odds)
-            number = numbers[node]
-    return tokens, parents, odds
 
 
 def let_the_target_write(

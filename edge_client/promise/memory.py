@@ -18,7 +18,7 @@ from edge_client.promise.beginning import Beginning
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
 from edge_client.promise.promises import Entry, Promise
-from edge_client.state import Stamp, alone, replace_text, stamp, state_directory
+from edge_client.state import Stamp, alone, remove, replace_text, stamp, state_directory
 from edge_client.usage.audit_counts import AuditCounts
 from shared.errors import DamagedMemory, InputError
 from shared.fields import listed, shown
@@ -161,14 +161,7 @@ class Memory:
             InputError: it cannot be removed.
         """
         self.entries.clear()
-        if self.path is None or not self.path.is_file():
-            return False
-        try:
-            self.path.unlink()
-            self.path.with_suffix(".lock").unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot remove {self.path} ({error.strerror}); remove it by hand") from error
-        return True
+        return self.path is not None and remove(self.path)
 
     def _learn(self, lesson: Lesson, counts: AuditCounts) -> list[str]:
         """Add what a text taught, and write the file."""

@@ -19,7 +19,7 @@ from edge_client.target.transport import Transport
 from edge_client.target.verdict import Reader
 from edge_client.usage.meter import Meter
 from shared.config import Coupling, Sampling
-from shared.errors import TargetError
+from shared.errors import TandemError
 from shared.wire import codec
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
@@ -121,7 +121,7 @@ class TargetClient:
 
         def ask() -> None:
             begin = self._clock.now()
-            with suppress(TargetError):
+            with suppress(TandemError):  # whoever writes will hear of it
                 self._transport.describe(PING)
                 answered(self._clock.now() - begin)
 

@@ -60,3 +60,12 @@ def test_where_the_system_has_no_such_locks_it_goes_on_without(tmp_path, monkeyp
     with state.alone(path), state.alone(path):
         state.replace_text(path, "text")
     assert path.read_text() == "text"
+
+
+def test_a_file_is_removed_with_its_lock(tmp_path):
+    path = tmp_path / "learned.json"
+    assert not state.remove(path)
+    with state.alone(path):
+        state.replace_text(path, "text")
+    assert state.remove(path)
+    assert list(tmp_path.iterdir()) == []

@@ -66,7 +66,7 @@ class TargetEngine:
         check_feeds(self, feeds)
         rows = [list(_rows(feed)) for feed in feeds]
         try:
-            texts = [Text(feed.slot, feed.start, feed.tokens, feed.lines() if feed.parents else ()) for feed in feeds]
+            texts = [Text(feed.slot, feed.start, feed.tokens, feed.follows() if feed.parents else ()) for feed in feeds]
             logits = self.passes.run(texts, list(map(len, rows)))
             result, first, found = score(logits, [row for of_feed in rows for row in of_feed]), 0, []
         except torch.OutOfMemoryError:
@@ -81,7 +81,7 @@ class TargetEngine:
         for feed, of_feed in zip(feeds, rows, strict=True):
             end = first + len(of_feed)
             of_it = RowScores(*(column[first:end] for column in result))
-            standing = _standing(feed, of_it.own)
+            standing = _standing(feed, of_it.own) if feed.spare else ()
             if feed.spare:
                 self._store.follow(feed.slot, feed.start + feed.needed, [feed.start + index for index in standing])
             found.append(_scores(feed, of_it, standing))
@@ -113,13 +113,14 @@ def _rows(feed: Feed) -> Iterator[Row]:
         given = feed.tokens[i + 1] if i + 1 < count else None
         q = feed.q[i + 1 - judged_from] if judged_from <= i + 1 < count else None
         yield Row(feed.start + i + 1, feed.sampling, given, q)
-    for depth in depths(feed.lines())[count:]:
-        yield Row(feed.start + depth + 1, feed.sampling)
+    if feed.spare:
+        for depth in depths(feed.follows())[count:]:
+            yield Row(feed.start + depth + 1, feed.sampling)
 
 
-def _standing(feed: Feed, own: np.ndarray) -> list[int]:
+def _standing(feed: Feed, own: np.ndarray) -> Sequence[int]:
     """Indices of the guesses that stand, in order: each is the own token of the row of the one that it follows."""
-    found, last, follows = [], feed.needed - 1, feed.lines()
+    found, last, follows = [], feed.needed - 1, feed.follows()
     for index in range(feed.needed, len(feed.tokens)):
         if follows[index] == last and feed.tokens[index] == own[last - feed.score_from]:
             found.append(index)

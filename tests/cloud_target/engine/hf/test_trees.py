@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloud_target.engine.hf.costs import Costs
+from cloud_target.engine.hf.packed import QUERY
 from cloud_target.engine.hf.passes import PackedPasses, Text
 from cloud_target.engine.interface import WIDEST_TREE, Feed
 from cloud_target.engine.lineage import ancestors, depths
 from shared.config import Sampling
-from tests.cloud_target.engine.checkpoints import CONTEXT, MAKERS, VOCABULARY
+from tests.cloud_target.engine.checkpoints import MAKERS, VOCABULARY
 from tests.cloud_target.engine.hf.plain import without_cache
 from tests.cloud_target.engine.hf.test_engine import SLOTS, plain_twin, quick, samplings
 
@@ -123,8 +124,11 @@ def test_what_is_no_tree_never_reaches_the_model(make, parents):
 
 def test_a_feed_with_fewer_guesses_is_a_smaller_tree():
     feed = Feed(0, 3, (9, 1, 2, 3), 0, Sampling(), spare=3, parents=(0, 0, 1))
-    assert feed.lines() == (-1, 0, 0, 1)
+    assert feed.follows() == (-1, 0, 0, 1)
     fewer = feed.with_guesses(2)
-    assert (fewer.tokens, fewer.parents, fewer.lines()) == ((9, 1, 2), (0, 0), (-1, 0, 0))
-    assert feed.with_guesses(0).lines() == (-1,)
-    assert WIDEST_TREE <= CONTEXT
+    assert (fewer.tokens, fewer.parents, fewer.follows()) == ((9, 1, 2), (0, 0), (-1, 0, 0))
+    assert feed.with_guesses(0).follows() == (-1,)
+
+
+def test_the_widest_tree_is_one_call_of_attention():
+    assert WIDEST_TREE <= QUERY
