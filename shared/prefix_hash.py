@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MASK = (1 << 64) - 1
+_STEP = 0x9E3779B97F4A7C15
 
 
 def mix(h: int) -> int:
@@ -14,8 +15,22 @@ def mix(h: int) -> int:
     return h ^ (h >> 31)
 
 
+def unmix(h: int) -> int:
+    """What `mix` makes `h` of."""
+    h ^= h >> 31 ^ h >> 62
+    h = h * 0x319642B2D24D8EC3 & MASK
+    h ^= h >> 27 ^ h >> 54
+    h = h * 0x96DE1B173F119089 & MASK
+    return h ^ h >> 30 ^ h >> 60
+
+
 def extend(prefix_hash: int, ids: Iterable[int]) -> int:
     """The hash of a prefix continued by `ids`; the empty prefix hashes to 0."""
     for token in ids:
-        prefix_hash = mix((prefix_hash + token + 0x9E3779B97F4A7C15) & MASK)
+        prefix_hash = mix((prefix_hash + token + _STEP) & MASK)
     return prefix_hash
+
+
+def last_token(prefix_hash: int, extended: int) -> int:
+    """The id that extends the one hash to the other, if any does; where none does, most likely a very large number."""
+    return (unmix(extended) - prefix_hash - _STEP) & MASK

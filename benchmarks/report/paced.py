@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Protocol
 
 from benchmarks.report.worker import Worker
+from cloud_target.engine.hf.measure import LARGEST_CHUNK
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.engine.load import load_engine
 from cloud_target.engine.settings import EngineSettings
@@ -71,8 +72,10 @@ class PacedEngine:
         self._engine, self._step, self._counters = engine, step, counters
         self._clock, self._sleep = clock, sleep
         self.description, self.context, self.capacity = engine.description, engine.context, engine.capacity
-        self.block, self.token_bytes, self.chunk = engine.block, engine.token_bytes, engine.chunk
+        self.block, self.token_bytes = engine.block, engine.token_bytes
         self.step = max(engine.step, step)
+        # What costs as much as a pass costs anyway grows with it: pauses are as long for many tokens as for one.
+        self.chunk = min(round(engine.chunk * self.step / engine.step), LARGEST_CHUNK) if engine.step else engine.chunk
         self.branches = engine.branches
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:

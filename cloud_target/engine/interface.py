@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -25,22 +26,23 @@ Sparse = tuple[np.ndarray, np.ndarray]
 class Feed:
     """Tokens to be read at their positions in one slot, and which of them to score.
 
-    The row of ``tokens[i]`` is the target's distribution of position ``start + i + 1``.
+    The row of a token is the target's distribution of what follows it.
 
     Attributes:
         slot: whose cache, any number from 0; what it holds from `start` on is forgotten.
         start: position of the first token; everything before it must be in the slot.
         tokens: their ids, at least one.
-        score_from: index of the first row to score; each is scored against the token after it, and the last row
-            gives the target's own next token.
+        score_from: index of the first row to score; each gives the target's own token there, and each token after
+            the first of them is scored by the row of the one that it follows.
         sampling: how the target's own tokens are drawn.
         coupling: with `RESIDUAL`, tokens that come with a `q` are judged by the paper's rule.
         q: the draft's distribution at each of the last ``len(q)`` tokens, in order.
         read: is told how much of the text the slot holds now, tokens, whenever a chunk of the feed has been read.
         spare: so many tokens at the end are guesses, which a pass without room for them may leave out; the scores are
             then those of a feed without them.
-        parents: of each guess, the index of the token that it follows, the last one that is no guess or an earlier
-            guess; empty where each follows the one before.
+        parents: of each guess, the index of the token that it follows; empty where each follows the one before.
+        kept: where in the slot the last tokens before `start` are, as growing places, if they are guesses of the feed
+            before; they are moved to where they belong.
     """
 
     slot: int
@@ -53,10 +55,11 @@ class Feed:
     read: Callable[[int], None] | None = field(default=None, compare=False)
     spare: int = 0
     parents: tuple[int, ...] = ()
+    kept: tuple[int, ...] = ()
 
     @property
     def end(self) -> int:
-        """Position after the last token."""
+        """The place in the slot after that of the last token; a token that is no guess has its position for a place."""
         return self.start + len(self.tokens)
 
     @property
@@ -78,16 +81,15 @@ class Feed:
 
 @dataclass(frozen=True)
 class Scores:
-    """What the target thinks of one feed; R rows were scored: of its guesses only those that stand, which are the
-    target's own tokens one after the other, up to the first that none of them is.
+    """What the target thinks of one feed; R rows were scored, those of its last tokens.
 
     Attributes:
-        own: the target's own token after each row, ``int64 [R]``. With the residual coupling it is x itself where x
+        own: the target's own token after each of them, ``int64 [R]``. With the residual coupling it is x itself where x
             was accepted, and the residual draw where it was not; so a judged token stands iff it is the own token.
         own_nll: -ln p1 of them, nats, ``float64 [R]``.
         own_unlikely: which of them are words that the target hardly ever writes there, ``bool [R]``.
-        given: the tokens that were given after the first R - 1 rows, as an audit.
-        judged: how many guesses were read to find those that stand.
+        given: the last R - 1 tokens, as an audit: each by the row of the one that it follows.
+        guesses: how many of them are guesses, the last ones.
         queue_us, forward_us: time the feed waited for the device and time of its forward pass, microseconds.
     """
 
@@ -95,9 +97,22 @@ class Scores:
     own_nll: np.ndarray
     own_unlikely: np.ndarray
     given: AuditedTokens
-    judged: int = 0
+    guesses: int = 0
     queue_us: int = 0
     forward_us: int = 0
+
+    def along(self, rows: Sequence[int]) -> Scores:
+        """The same of some rows only, of tokens that follow one another."""
+        at, given = np.asarray(rows), self.given
+        behind = at[1:] - 1
+        return replace(
+            self,
+            own=self.own[at],
+            own_nll=self.own_nll[at],
+            own_unlikely=self.own_unlikely[at],
+            given=AuditedTokens(given.off_strict[behind], given.unlikely[behind], given.nll[behind]),
+            guesses=0,
+        )
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,7 @@ class Engine(Protocol):
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them; afterwards
-        they hold the tokens that are no guesses, and behind them the guesses that stand.
+        they hold the tokens of their feeds, in this order.
 
         Raises:
             ValueError: a feed that the caller must not make (see `check_feeds`), or more than there is room for.
@@ -193,6 +208,9 @@ def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
             )
         if feed.parents and not (engine.branches and _is_tree(feed)):
             raise ValueError(f"the guesses of {len(feed.tokens)} tokens are no tree, or one that cannot be read")
+        before = feed.start - len(feed.kept)
+        if before < 0 or any(a >= b for a, b in pairwise((before - 1, *feed.kept))):
+            raise ValueError(f"places {feed.kept} are none that {len(feed.kept)} tokens before {feed.start} can be at")
         if len(feed.q) > len(feed.tokens) - 1 - feed.score_from:
             raise ValueError(f"{len(feed.q)} distributions of the draft for fewer scored tokens")
         if not 0 <= min(feed.tokens) <= max(feed.tokens) < engine.description.vocabulary:
@@ -200,9 +218,8 @@ def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
 
 
 def _is_tree(feed: Feed) -> bool:
-    trunk = feed.needed - 1
     return (
         len(feed.parents) == feed.spare
         and len(feed.tokens) <= WIDEST_TREE
-        and all(trunk <= parent < index for index, parent in enumerate(feed.parents, feed.needed))
+        and all(feed.score_from <= parent < index for index, parent in enumerate(feed.parents, feed.needed))
     )

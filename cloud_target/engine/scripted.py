@@ -80,7 +80,8 @@ class ScriptedEngine:
             held = self._held.setdefault(feed.slot, [])
             if feed.start > len(held):
                 raise ValueError(f"slot {feed.slot} holds {len(held)} tokens, fed from {feed.start}")
-            held[feed.start :] = feed.tokens  # guesses take room until the pass is over
+            held[feed.start - len(feed.kept) : feed.start] = [held[place] for place in feed.kept]
+            held[feed.start :] = feed.tokens
         if (used := sum(map(self._blocks, map(len, self._held.values())))) > self.capacity:
             raise ValueError(f"{used} tokens do not fit in a cache of {self.capacity}")
         self.passes += 1
@@ -114,37 +115,46 @@ class ScriptedEngine:
         return {slot: len(text) for slot, text in self._held.items()}
 
     def _score(self, feed: Feed) -> Scores:
-        text = self._held[feed.slot]
-        del text[feed.start + feed.needed :]
-        rows = [self._row(text, feed, index) for index in range(feed.score_from, feed.needed)]
-        last, follows = feed.needed - 1, feed.follows()
-        for index in range(feed.needed, len(feed.tokens)):
-            token, its_nll, is_unlikely, *_ = rows[-1]
-            if follows[index] == last and feed.tokens[index] == token:
-                rows[-1] = token, its_nll, is_unlikely, is_unlikely, its_nll
-                text.append(token)
-                last = index
-                rows.append(self._row(text, feed, len(text) - 1 - feed.start))
-        own, own_nll, own_unlikely, unlikely, nll = (np.array(column) for column in zip(*rows, strict=True))
-        off_strict = own[:-1] != text[feed.start + feed.score_from + 1 :]
-        given = AuditedTokens(off_strict, unlikely[:-1], nll[:-1])
-        return Scores(own.astype(np.int64), own_nll, own_unlikely, given, judged=feed.spare)
+        before, follows = self._held[feed.slot][: feed.start], feed.follows()
+        paths: list[list[int]] = []
+        for token, parent in zip(feed.tokens, follows, strict=True):
+            paths.append([*(paths[parent] if parent >= 0 else before), token])
+        indices = range(feed.score_from, len(feed.tokens))
+        rows = [_Row(self._script(paths[index]), paths[index], feed, index) for index in indices]
+        given = [(rows[follows[index] - feed.score_from], feed.tokens[index]) for index in indices[1:]]
+        return Scores(
+            np.array([row.own for row in rows]),
+            np.array([row.nll(row.own) for row in rows]),
+            np.array([row.is_unlikely(row.own) for row in rows]),
+            AuditedTokens(
+                np.array([row.own != x for row, x in given], dtype=bool),
+                np.array([row.is_unlikely(x) for row, x in given], dtype=bool),
+                np.array([row.nll(x) for row, x in given]),
+            ),
+            guesses=feed.spare,
+        )
 
-    def _row(self, text: list[int], feed: Feed, index: int) -> tuple[int, float, bool, bool, float]:
-        position = feed.start + index + 1
-        logits = self._script(text[:position])
-        log_p1 = logits.astype(np.float64) - np.logaddexp.reduce(logits.astype(np.float64))
-        entropy = -float(np.exp(log_p1) @ log_p1)
-        unlikely = np.exp(log_p1) < min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy))
+
+class _Row:
+    """What the target thinks behind one token of a feed, and its own token there."""
+
+    def __init__(self, logits: np.ndarray, text: Sequence[int], feed: Feed, index: int) -> None:
+        position = len(text)
+        wide = logits.astype(np.float64)
+        self._log_p1 = wide - np.logaddexp.reduce(wide)
+        entropy = -float(np.exp(self._log_p1) @ self._log_p1)
+        self._least = min(TYPICAL_EPS, TYPICAL_DELTA * np.exp(-entropy))
         ids = np.argsort(-logits, kind="stable")
         draw = Sampler(feed.sampling).draw(ids, logits[ids], position)
-        own = draw.token
-        if index + 1 >= feed.needed:
-            return own, -log_p1[own], unlikely[own], False, 0.0
-        x = feed.tokens[index + 1]
+        self.own = draw.token
         judged = index + 1 - (feed.needed - len(feed.q))
-        if feed.coupling is Coupling.RESIDUAL and judged >= 0:
+        if feed.coupling is Coupling.RESIDUAL and 0 <= judged < len(feed.q):
             p = np.zeros(len(logits))
             p[draw.distribution[0]] = draw.distribution[1]
-            own = judge_residual(x, p, feed.q[judged], feed.sampling, position)
-        return own, -log_p1[own], unlikely[own], unlikely[x], -log_p1[x]
+            self.own = judge_residual(feed.tokens[index + 1], p, feed.q[judged], feed.sampling, position)
+
+    def nll(self, token: int) -> float:
+        return -self._log_p1[token]
+
+    def is_unlikely(self, token: int) -> bool:
+        return np.exp(self._log_p1[token]) < self._least

@@ -31,7 +31,8 @@ class Picked:
 
     Attributes:
         tokens: their ids.
-        parents: of each, the index of the one that it follows, or `TEXT`.
+        parents: of each, the index of the one that it follows, or `TEXT`, which is the last token of the text; the ones
+            before that are -2, -3 and so on.
     """
 
     tokens: Sequence[int]
@@ -45,15 +46,27 @@ class Picked:
             node, length = child, length + 1
         return length
 
-    def goes_on(self, path: Sequence[int], judged: int) -> bool:
-        """Whether, of the first `judged`, any follows the text with `path`, all of which stood."""
-        node = TEXT
-        for token in path:
-            node = next(i for i, parent in enumerate(self.parents) if parent == node and self.tokens[i] == token)
-        return node in self.parents[:judged]
+    def path(self, own: Sequence[int]) -> list[int]:
+        """Those that stand, one after the other: each is the target's own token where it is.
 
-    def _child(self, node: int) -> int | None:
-        return next((i for i, parent in enumerate(self.parents) if parent == node), None)
+        Args:
+            own: the target's own token after the text, and after each of the first guesses, which were read.
+        """
+        found: list[int] = []
+        child = self._child(TEXT, len(own) - 1, own[0])
+        while child is not None:
+            found.append(child)
+            child = self._child(child, len(own) - 1, own[child + 1])
+        return found
+
+    def goes_on(self, path: Sequence[int], read: int) -> bool:
+        """Whether any of the first `read` follows the last of a path."""
+        return self._child(path[-1] if path else TEXT, read) is not None
+
+    def _child(self, node: int, read: int | None = None, token: int | None = None) -> int | None:
+        """The first that follows a node, of the first `read`, and only if it is this token where one is given."""
+        followers = (i for i, parent in enumerate(self.parents[:read]) if parent == node)
+        return next((i for i in followers if token is None or self.tokens[i] == token), None)
 
 
 class Guesses:
@@ -61,13 +74,16 @@ class Guesses:
 
     Args:
         branches: whether one pass can judge more than a line.
+
+    Attributes:
+        branches: as above.
     """
 
     def __init__(self, branches: bool = True) -> None:
         # By the hash of a text, the least recently sent first: its length, and the odds of what may follow it.
         self._after: OrderedDict[int, tuple[int, dict[int, float]]] = OrderedDict()
         self._count = 0
-        self._branches = branches
+        self.branches = branches
 
     def __len__(self) -> int:
         return self._count
@@ -106,7 +122,7 @@ class Guesses:
         def find(parent: int, reach: float, text: int) -> None:
             nonlocal found
             _, after = self._after.get(text, (0, {}))
-            following = after.items() if self._branches else sorted(after.items(), key=lambda one: -one[1])[:1]
+            following = after.items() if self.branches else sorted(after.items(), key=lambda one: -one[1])[:1]
             for token, odds in following:
                 heappush(waiting, (-reach * odds, found, parent, token, text))
                 found += 1
@@ -114,7 +130,7 @@ class Guesses:
         find(TEXT, 1.0, prefix_hash)
         while waiting and len(tokens) < most:
             reach, _, parent, token, text = heappop(waiting)
-            if self._branches and -reach < WORTH_JUDGING:
+            if self.branches and -reach < WORTH_JUDGING:
                 break
             tokens.append(token)
             parents.append(parent)

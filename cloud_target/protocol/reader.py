@@ -28,34 +28,29 @@ class RequestReader:
         self._terms: Terms | None = None
         self._last_id = 0
 
-    def arrived(self, message: wire.DecodeRequest, limits: Limits) -> bool:
-        """Look at a message as soon as it comes: guesses are known from then on, whatever is at work.
+    def read(self, message: wire.DecodeRequest, limits: Limits) -> Request | None:
+        """Read a message as soon as it comes, whatever is at work; guesses are known from then on.
 
         Returns:
-            Whether it is a request that wants an answer: `read` it in its turn.
+            The request, checked; None for guesses, which have no answer.
 
         Raises:
-            ProtocolError: an id that does not grow, or guesses that the contract does not allow.
+            ContextLengthError: the text would be longer than the context.
+            ProtocolError, InputError: any other rule of the contract broken.
         """
         if message.request_id <= self._last_id:
             raise ProtocolError("request ids count from 1 and must grow within a stream")
         is_first, self._last_id = self._last_id == 0, message.request_id
         if not message.HasField("guesses"):
-            return True
+            return self._request(message, limits)
         if is_first:
             raise ProtocolError("the first request of a stream has no guesses; send them after one with the session")
         tree = parse_guesses(message, limits)
         self.guesses.add(tree)
         self.patience.heard(tree.seen)
-        return False
+        return None
 
-    def read(self, message: wire.DecodeRequest, limits: Limits) -> Request:
-        """The next request of the stream that wants an answer, checked.
-
-        Raises:
-            ContextLengthError: the text would be longer than the context.
-            ProtocolError, InputError: any other rule of the contract broken; the sentence names it.
-        """
+    def _request(self, message: wire.DecodeRequest, limits: Limits) -> Request:
         if self._terms is None:
             self._terms = parse_terms(message, limits, self._tenant)
         elif message.HasField("session"):

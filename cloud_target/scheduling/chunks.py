@@ -51,7 +51,14 @@ class ChunkedFeed:
         first_q = count - len(feed.q)
         q = tuple(feed.q[i - first_q] for i in range(max(score_from + 1, first_q), end))
         return replace(
-            feed, start=feed.start + begin, tokens=feed.tokens[begin:end], score_from=score_from - begin, q=q, spare=0
+            feed,
+            start=feed.start + begin,
+            tokens=feed.tokens[begin:end],
+            score_from=score_from - begin,
+            q=q,
+            spare=0,
+            parents=(),
+            kept=() if begin else feed.kept,
         )
 
     def add(self, chunk: Feed, scores: Scores) -> None:

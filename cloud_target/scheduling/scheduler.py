@@ -248,7 +248,7 @@ class Scheduler:
                 continue
             job.chunked.add(chunk, result)
             if chunk.read is not None:
-                chunk.read(chunk.end)
+                chunk.read(chunk.start + chunk.needed)
             if job.chunked.done:
                 job.future.set_result(job.scores())
             else:

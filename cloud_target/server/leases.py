@@ -87,7 +87,7 @@ class Leases:
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def take(self, request: Request, context: int) -> AsyncIterator[Lease]:
+    async def take(self, request: Request, context: int, more: int = 0) -> AsyncIterator[Lease]:
         """Wait for the session and for all the room that its answer may need, and have both until the block ends.
 
         A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
@@ -96,13 +96,14 @@ class Leases:
 
         Args:
             context: longest text in tokens.
+            more: tokens that it had better have room for, too, where there is some.
 
         Raises:
             TargetBusy: texts at work left too little room, or the session's older request went on, for the whole of
                 the patience.
         """
         key = request.terms.key
-        lease = self._working[key] = await self._begin(request, context)
+        lease = self._working[key] = await self._begin(request, context, more)
         try:
             yield lease
         finally:
@@ -110,7 +111,7 @@ class Leases:
             self._table.put_back(key)
             self._wake()
 
-    async def _begin(self, request: Request, context: int) -> Lease:
+    async def _begin(self, request: Request, context: int, more: int) -> Lease:
         key, tenant, ticket = request.terms.key, request.terms.tenant, object()
         now, queued = asyncio.get_running_loop().time(), False
         deadline, fair = now + self._timeouts.patience, now + self._timeouts.fair
@@ -122,7 +123,7 @@ class Leases:
                     busy = TargetBusy("an older request is at work on this session; try again in a moment")
                 elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
                     try:
-                        return Lease(begin(self._table, request, context), self._timeouts)
+                        return Lease(begin(self._table, request, context, more), self._timeouts)
                     except TargetBusy as error:
                         busy = error
                 else:

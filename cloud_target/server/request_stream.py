@@ -12,6 +12,7 @@ from time import perf_counter
 import grpc
 from google.protobuf.message import DecodeError
 
+from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.interface import STOPPING
 from shared.errors import ProtocolError, TandemError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
@@ -23,9 +24,10 @@ READ_AHEAD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request and when it came, `perf_counter` seconds."""
+    """A request, the bytes that it took, and when it came, `perf_counter` seconds."""
 
-    message: wire.DecodeRequest
+    request: Request
+    size: int
     time: float
 
 
@@ -33,11 +35,11 @@ class RequestStream:
     """A queue of requests that knows when it ends and when the server wants to stop.
 
     Args:
-        arrived: looks at each request as soon as it comes, and says whether it is to be answered in its turn.
+        read: reads each message as soon as it comes; what it gives is to be answered in its turn.
     """
 
-    def __init__(self, arrived: Callable[[wire.DecodeRequest], bool]) -> None:
-        self._arrived = arrived
+    def __init__(self, read: Callable[[wire.DecodeRequest], Request | None]) -> None:
+        self._read_one = read
         self._waiting: deque[Arrival] = deque()
         self._bytes = 0
         self._changed = asyncio.Event()
@@ -51,6 +53,10 @@ class RequestStream:
         """Whether something newer than the request at work is here: what is unfinished of that one is not wanted."""
         return bool(self._waiting) or self._closing or self._refused is not None
 
+    def waiting(self) -> list[Request]:
+        """The requests behind the one at work, in order."""
+        return [arrival.request for arrival in self._waiting]
+
     @asynccontextmanager
     async def reading(self, requests: AsyncIterable[wire.DecodeRequest]) -> AsyncIterator[None]:
         """Read `requests` for as long as the block lasts."""
@@ -62,15 +68,15 @@ class RequestStream:
 
     async def _read(self, requests: AsyncIterable[wire.DecodeRequest]) -> None:
         try:
-            async for request in requests:
+            async for message in requests:
                 if self._closing:
                     return  # whoever sent it will hear that the server stops, and send it again elsewhere
-                is_wanted = self._arrived(request)
+                request = self._read_one(message)
                 self._anything.set()
-                if not is_wanted:
+                if request is None:
                     continue
-                self._bytes += request.ByteSize()
-                self._waiting.append(Arrival(request, perf_counter()))
+                self._waiting.append(Arrival(request, message.ByteSize(), perf_counter()))
+                self._bytes += self._waiting[-1].size
                 self._changed.set()
                 while len(self._waiting) >= READ_AHEAD or self._bytes >= READ_AHEAD_BYTES:
                     self._taken.clear()
@@ -96,7 +102,7 @@ class RequestStream:
         while True:
             if self._waiting:
                 arrival = self._waiting.popleft()
-                self._bytes -= arrival.message.ByteSize()
+                self._bytes -= arrival.size
                 self._taken.set()
                 return arrival
             if self._closing:

@@ -15,8 +15,8 @@ from cloud_target.access.tokens import TokenFile
 from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.protocol.answer import Pause, Step, answer
 from cloud_target.protocol.describe import describe
-from cloud_target.protocol.guesses import Guesses
-from cloud_target.protocol.patience import Patience
+from cloud_target.protocol.forthcoming import MOST_AHEAD
+from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
@@ -80,26 +80,22 @@ class TargetServicer(TargetServiceServicer):
         counted = False
         async with self._call(context) as caller:
             reader = RequestReader(caller.tenant, self._engine.branches)
-            stream = RequestStream(lambda message: reader.arrived(message, self._limits(caller)))
+            stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
+            prospects = Prospects(reader.guesses, reader.patience, stream.waiting)
             async with self._open(stream, requests, caller), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
-                    limits = self._limits(caller)
-                    request = reader.read(arrival.message, limits)
+                    request = arrival.request
                     if not counted:
                         session.enter_context(caller.usage.session(request.terms.session_id))
                         counted = True
                     self._admission.check(caller)
                     with Tally(request, caller.usage, self._observer, arrival.time) as tally:
-                        await self._answer(
-                            request, limits, reader.guesses, reader.patience, stream, tally, caller, context
-                        )
+                        await self._answer(request, prospects, stream, tally, caller, context)
 
     async def _answer(
         self,
         request: Request,
-        limits: Limits,
-        guesses: Guesses,
-        patience: Patience,
+        prospects: Prospects,
         stream: RequestStream,
         tally: Tally,
         caller: Caller,
@@ -109,6 +105,8 @@ class TargetServicer(TargetServiceServicer):
         left = context.time_remaining()
         deadline = None if left is None else monotonic() + left
         seen = monotonic()
+        limits, patience = self._limits(caller), prospects.patience
+        more = MOST_AHEAD if prospects.waiting() else 0
 
         def submit(feed: Feed) -> asyncio.Future[Scores]:
             return self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
@@ -120,8 +118,8 @@ class TargetServicer(TargetServiceServicer):
                 self._admission.check(caller)
                 seen = now
 
-        async with self._leases.take(request, limits.context) as lease:
-            with closing(answer(lease.session, request, limits.context, guesses, patience)) as steps:
+        async with self._leases.take(request, limits.context, more) as lease:
+            with closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     step = steps.send(await submit(step))
@@ -147,7 +145,7 @@ class TargetServicer(TargetServiceServicer):
                                 check()
                                 scores = submit(feed)
                             found = await scores
-                            tally.judged(found.judged)
+                            tally.judged(found.guesses)
                             feed = steps.send(found)
                     finally:
                         if scores is not None:

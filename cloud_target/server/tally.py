@@ -47,7 +47,8 @@ class Tally:
         self._kind = answer.WhichOneof("answer")
         if self._kind == "verdict":
             written = int(answer.verdict.HasField("token"))
-            self._usage.spend(written)
+            # What an earlier pass has read ahead costs as if it were read now.
+            self._usage.spend(written if self._has_begun else written + len(self._request.tokens))
         else:
             written = len(answer.continuation.tokens)
             more = max(written - 1, 0)  # the first was paid for as it was begun: a feed of one token

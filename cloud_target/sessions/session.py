@@ -5,7 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
+from cloud_target.engine.interface import Feed, Scores
+from cloud_target.sessions.ahead import Ahead
 from shared import prefix_hash as prefix
+from shared.config import Sampling
 
 
 def session_key(tenant: str, session_id: bytes) -> bytes:
@@ -20,7 +23,8 @@ class Session:
         slot: its slot in the engine.
         tenant: whose it is.
         ids: the text as far as it is known, the target's own last token included.
-        cached: how many of them the slot holds; an own last token is not fed until something follows it.
+        cached: how many of them the slot holds, from the first on, where they belong; an own last token is not fed
+            until something follows it.
         allocated: tokens that the slot may hold.
     """
 
@@ -29,11 +33,21 @@ class Session:
         self.ids = array("I")
         self.cached = self.allocated = 0
         self._hashes = array("Q", [0])
+        self._ahead: Ahead | None = None
 
     @property
     def prefix_hash(self) -> int:
         """The hash of all of the text that is known."""
         return self._hashes[-1]
+
+    @property
+    def held(self) -> int:
+        """Tokens that the slot holds, those included that the text may yet come to."""
+        return self.cached if self._ahead is None else max(self.cached, self._ahead.end)
+
+    def hash_of(self, length: int) -> int:
+        """The hash of the first tokens of the text."""
+        return self._hashes[length]
 
     def matches(self, position: int, prefix_hash: int) -> bool:
         """Whether the text is known up to `position` and hashes to `prefix_hash` there."""
@@ -63,6 +77,30 @@ class Session:
             self.ids.append(token)
             self._hashes.append(prefix.extend(self._hashes[-1], (token,)))
         self.cached = cached
+
+    def kept(self, end: int) -> tuple[int, ...]:
+        """Where in the slot those tokens of the text before position `end` are that were read ahead. What else was read
+        ahead is forgotten, for the next feed writes there."""
+        places, position = [], self.cached
+        while self._ahead is not None and position < end:
+            if (place := self._ahead.place(self._hashes[position + 1])) is None:
+                break
+            places.append(place)
+            position += 1
+        self.forget_ahead()
+        return tuple(places)
+
+    def keep_ahead(self, feed: Feed, scores: Scores) -> None:
+        """A feed was read: keep what it brought, guesses and all."""
+        self._ahead = Ahead.of(feed, scores, self._hashes[feed.start])
+
+    def forget_ahead(self) -> None:
+        """The slot holds no more than the text."""
+        self._ahead = None
+
+    def known_scores(self, begin: int, end: int, sampling: Sampling) -> Scores | None:
+        """The scores of the text's tokens at ``[begin, end)``, if they were read ahead."""
+        return None if self._ahead is None else self._ahead.scores_of(self._hashes[begin + 1 : end + 1], sampling)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the parts contradict each other."""

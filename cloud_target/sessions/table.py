@@ -91,7 +91,13 @@ class SessionTable:
         found = longest_prefix(session, ids, recent, self._engine.block)
         if found is not None:
             self._do(found.copy(self._engine), lambda: self._forget(session, found.source))
+            session.forget_ahead()
             session.rewrite(0, ids[: found.tokens], cached=found.tokens)
+
+    def widen(self, session: Session, tokens: int) -> None:
+        """Let a session that is in use have room for so many tokens, as far as nobody else has it."""
+        free = self._engine.capacity - self.used
+        self._resize(session, min(max(self._blocks(tokens), session.allocated), session.allocated + free))
 
     def put_back(self, session_id: bytes) -> None:
         """End the use that `take` began; room that was not needed, and a session without cache, go now."""
@@ -101,7 +107,7 @@ class SessionTable:
         elif session.cached == 0:
             self._drop(session_id)
         else:
-            self._resize(session, session.cached)
+            self._resize(session, session.held)
         self._observe()
 
     def release(self, session_id: bytes) -> None:
@@ -174,5 +180,5 @@ class SessionTable:
             raise AssertionError("the sessions by tenant are not the sessions")
         for session in held.values():
             session.check_integrity()
-            if session.cached > session.allocated:
-                raise AssertionError(f"{session.cached} tokens cached in an allocation of {session.allocated}")
+            if session.held > session.allocated:
+                raise AssertionError(f"{session.held} tokens held in an allocation of {session.allocated}")

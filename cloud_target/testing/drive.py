@@ -11,9 +11,9 @@ from contextlib import closing
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.protocol.answer import Pause, answer
 from cloud_target.protocol.begin import begin
-from cloud_target.protocol.guesses import Guesses
-from cloud_target.protocol.patience import Patience
-from cloud_target.protocol.requests import Request
+from cloud_target.protocol.forthcoming import MOST_AHEAD
+from cloud_target.protocol.prospects import Prospects
+from cloud_target.protocol.requests import Limits, Request
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from shared.wire.v1 import target_pb2 as wire
@@ -21,14 +21,14 @@ from shared.wire.v1 import target_pb2 as wire
 Responses = Generator[wire.DecodeResponse, None, None]
 
 
-def drive(session: Session, request: Request, engine: Engine, guesses: Guesses | None = None) -> Responses:
+def drive(session: Session, request: Request, engine: Engine, prospects: Prospects | None = None) -> Responses:
     """The responses to one request on a session that was taken for it; close the generator to cut the answer short.
 
     Args:
-        guesses: of the stream; may grow between any two answers.
+        prospects: of the stream; may grow between any two answers.
     """
-    guesses = Guesses() if guesses is None else guesses
-    with closing(answer(session, request, engine.context, guesses, Patience())) as steps:
+    prospects = Prospects() if prospects is None else prospects
+    with closing(answer(session, request, Limits.of(engine), prospects)) as steps:
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Feed):
@@ -40,18 +40,18 @@ def drive(session: Session, request: Request, engine: Engine, guesses: Guesses |
                 step = next(steps, None)
 
 
-def serve(table: SessionTable, request: Request, engine: Engine, guesses: Guesses | None = None) -> Responses:
+def serve(table: SessionTable, request: Request, engine: Engine, prospects: Prospects | None = None) -> Responses:
     """The responses to one request, from taking its session to giving it back.
 
     Args:
-        guesses: as in `drive`.
+        prospects: as in `drive`.
 
     Raises:
         TargetBusy: there is no room now.
     """
-    session = begin(table, request, engine.context)
+    session = begin(table, request, engine.context, MOST_AHEAD if prospects and prospects.waiting() else 0)
     try:
-        yield from drive(session, request, engine, guesses)
+        yield from drive(session, request, engine, prospects)
     finally:
         table.put_back(request.terms.key)
         table.check_integrity()

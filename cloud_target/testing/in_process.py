@@ -10,7 +10,7 @@ from threading import RLock
 
 from cloud_target.engine.interface import Engine
 from cloud_target.protocol.describe import describe
-from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.sessions.session import session_key
@@ -72,13 +72,13 @@ class InProcessTarget:
         with self._lock:
             self.table.clear()
 
-    def serve(self, request: Request, guesses: Guesses) -> Iterator[wire.DecodeResponse]:
+    def serve(self, request: Request, prospects: Prospects) -> Iterator[wire.DecodeResponse]:
         """The responses to a request that was read from a stream, which ends an older one's on the same session."""
         with self._lock:
             unfinished, key = self._unfinished, request.terms.key
             if (older := unfinished.pop(key, None)) is not None:
                 older.close()
-            responses = unfinished[key] = serve(self.table, request, self.engine, guesses)
+            responses = unfinished[key] = serve(self.table, request, self.engine, prospects)
         try:
             while True:
                 with self._lock:
@@ -99,6 +99,7 @@ class InProcessStream:
     def __init__(self, target: InProcessTarget) -> None:
         self._target = target
         self._reader = RequestReader(_ANYBODY, target.engine.branches)
+        self._prospects = Prospects(self._reader.guesses)
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
         """The responses to one request, one pass at a time as they are asked for; a request with guesses has none.
@@ -107,6 +108,6 @@ class InProcessStream:
             ProtocolError, InputError: a request that the contract does not allow.
             TargetBusy: there is no room now.
         """
-        reader, limits = self._reader, self._target.limits
-        if reader.arrived(message, limits):
-            yield from self._target.serve(reader.read(message, limits), reader.guesses)
+        request = self._reader.read(message, self._target.limits)
+        if request is not None:
+            yield from self._target.serve(request, self._prospects)

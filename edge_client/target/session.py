@@ -309,7 +309,9 @@ class TargetSession:
     def _read(self, message: wire.Verdict, question: Question) -> Verdict:
         """A verdict, of which all has been taken note."""
         verdict = self._reader.verdict(message, question)
-        self.meter.passed(_seconds(message.timing), is_step=self.meter.calls > 0)
+        seconds = _seconds(message.timing)
+        # An answer that took the target no time was read by an earlier pass.
+        self.meter.passed(seconds, is_step=self.meter.calls > 0 and seconds > 0)
         self.meter.calls += 1
         stands = question.ids[: question.judge_from + verdict.stands]
         self._learn(stands if verdict.own is None else [*stands, verdict.own.token])

@@ -67,8 +67,11 @@ class TargetEngine:
         rows = [list(_rows(feed)) for feed in feeds]
         try:
             texts = [Text(feed.slot, feed.start, feed.tokens, feed.follows() if feed.parents else ()) for feed in feeds]
+            for feed in feeds:
+                if feed.kept:
+                    self._store.follow(feed.slot, feed.start - len(feed.kept), feed.kept)
             logits = self.passes.run(texts, list(map(len, rows)))
-            result, first, found = score(logits, [row for of_feed in rows for row in of_feed]), 0, []
+            result = score(logits, [row for of_feed in rows for row in of_feed], _beside(feeds))
         except torch.OutOfMemoryError:
             raise TargetError(
                 "the target's device has no memory left for this; its operator can give it a smaller --kv-memory"
@@ -78,15 +81,7 @@ class TargetEngine:
                 f"the target's arithmetic in {self.description.dtype} gave values that are not numbers; "
                 "use another --dtype"
             )
-        for feed, of_feed in zip(feeds, rows, strict=True):
-            end = first + len(of_feed)
-            of_it = RowScores(*(column[first:end] for column in result))
-            standing = _standing(feed, of_it.own) if feed.spare else ()
-            if feed.spare:
-                self._store.follow(feed.slot, feed.start + feed.needed, [feed.start + index for index in standing])
-            found.append(_scores(feed, of_it, standing))
-            first = end
-        return found
+        return _of_feeds(feeds, result)
 
     def trim(self, slot: int, tokens: int = 0) -> None:
         """Keep only the first tokens of a slot, and none of a slot with 0."""
@@ -118,24 +113,36 @@ def _rows(feed: Feed) -> Iterator[Row]:
             yield Row(feed.start + depth + 1, feed.sampling)
 
 
-def _standing(feed: Feed, own: np.ndarray) -> Sequence[int]:
-    """Indices of the guesses that stand, in order: each is the own token of the row of the one that it follows."""
-    found, last, follows = [], feed.needed - 1, feed.follows()
-    for index in range(feed.needed, len(feed.tokens)):
-        if follows[index] == last and feed.tokens[index] == own[last - feed.score_from]:
-            found.append(index)
-            last = index
+def _beside(feeds: Sequence[Feed]) -> list[tuple[int, int]]:
+    """The guesses, each with the row of the token that it follows."""
+    found, first = [], 0
+    for feed in feeds:
+        before = first - feed.score_from
+        if feed.spare:
+            follows = feed.follows()
+            found += [(before + follows[i], feed.tokens[i]) for i in range(feed.needed, len(feed.tokens))]
+        first = before + len(feed.tokens)
     return found
 
 
-def _scores(feed: Feed, rows: RowScores, standing: Sequence[int]) -> Scores:
-    """Of all rows of a feed those that count. A guess that stands is the own token before it, and is as likely."""
-    sure = feed.needed - feed.score_from
-    kept = [*range(sure), *(index - feed.score_from for index in standing)]
-    own, own_nll, own_unlikely = rows.own[kept], rows.own_nll[kept], rows.own_unlikely[kept]
-    given = AuditedTokens(
-        np.append(rows.off_strict[: sure - 1], np.zeros(len(standing), dtype=bool)),
-        np.append(rows.unlikely[: sure - 1], own_unlikely[sure - 1 : -1]),
-        np.append(rows.nll[: sure - 1], own_nll[sure - 1 : -1]),
-    )
-    return Scores(own, own_nll, own_unlikely, given, judged=feed.spare)
+def _of_feeds(feeds: Sequence[Feed], rows: RowScores) -> list[Scores]:
+    """Of all rows those of each feed."""
+    found: list[Scores] = []
+    first = guess = 0
+    for feed in feeds:
+        before = first - feed.score_from
+        sure, end = slice(first, before + feed.needed - 1), before + len(feed.tokens)
+        guesses = slice(guess, guess + feed.spare)
+        off_strict = rows.off_strict[sure]
+        if feed.spare:
+            followed = [before + parent for parent in feed.follows()[feed.needed :]]
+            off_strict = np.append(off_strict, rows.own[followed] != feed.tokens[feed.needed :])
+        given = AuditedTokens(
+            off_strict,
+            np.append(rows.unlikely[sure], rows.beside_unlikely[guesses]),
+            np.append(rows.nll[sure], rows.beside_nll[guesses]),
+        )
+        own = slice(first, end)
+        found.append(Scores(rows.own[own], rows.own_nll[own], rows.own_unlikely[own], given, guesses=feed.spare))
+        first, guess = end, guesses.stop
+    return found

@@ -35,7 +35,8 @@ class Row:
 
 
 class RowScores(NamedTuple):
-    """Answers for N rows as host arrays; those about x mean nothing in rows without one.
+    """Answers for N rows, and for M tokens beside the text's, as host arrays; those about x mean nothing in rows
+    without one.
 
     Attributes:
         own: the target's own token, ``int64 [N]``.
@@ -44,6 +45,7 @@ class RowScores(NamedTuple):
         off_strict: x is not the own token, ``bool [N]``.
         unlikely: p1(x) < min(eps, delta exp(-H(p1))), ``bool [N]`` (Medusa, arXiv 2401.10774, section 2.3.1).
         nll: -ln p1(x), nats, ``float64 [N]``.
+        beside_unlikely, beside_nll: the same of the tokens beside, ``bool [M]`` and ``float64 [M]``.
     """
 
     own: np.ndarray
@@ -52,10 +54,16 @@ class RowScores(NamedTuple):
     off_strict: np.ndarray
     unlikely: np.ndarray
     nll: np.ndarray
+    beside_unlikely: np.ndarray
+    beside_nll: np.ndarray
 
 
-def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
-    """Score rows of logits ``float32 [N, vocabulary]``."""
+def score(logits: torch.Tensor, rows: Sequence[Row], beside: Sequence[tuple[int, int]] = ()) -> RowScores:
+    """Score rows of logits ``float32 [N, vocabulary]``.
+
+    Args:
+        beside: further tokens to be looked at: the index of a row, and a token that may stand there.
+    """
     device = logits.device
     given = torch.tensor([0 if row.given is None else row.given for row in rows], device=device)
     own = torch.empty(len(rows), dtype=torch.int64, device=device)
@@ -73,13 +81,27 @@ def score(logits: torch.Tensor, rows: Sequence[Row]) -> RowScores:
     weights = shifted.exp()
     total = weights.sum(1)
     entropy = total.log() - weights.mul_(shifted).sum(1) / total
-    nll = total.log()[:, None] - shifted.gather(1, torch.stack((given, own), 1))
-    unlikely = -nll < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))[:, None]
+    count, every = len(rows), torch.arange(len(rows), device=device)
+    others = torch.tensor(beside, dtype=torch.int64, device=device).view(-1, 2)
+    at = torch.cat((every, every, others[:, 0]))
+    nll = total.log()[at] - shifted[at, torch.cat((own, given, others[:, 1]))]
+    unlikely = -nll < torch.log((TYPICAL_DELTA * torch.exp(-entropy)).clamp(max=TYPICAL_EPS))[at]
     # One transfer: ids are exact in float64.
-    columns = (own.double(), nll[:, 1].double(), unlikely[:, 1], own != given, unlikely[:, 0], nll[:, 0].double())
-    packed = torch.stack(columns).cpu().numpy()
-    own_unlikely, off_strict, given_unlikely = packed[2:5] > 0
-    return RowScores(packed[0].astype(np.int64), packed[1], own_unlikely, off_strict, given_unlikely, packed[5])
+    packed = torch.cat((own.double(), own != given, unlikely, nll.double())).cpu().numpy()
+    ids, off_strict, of_likely, of_nll = np.split(packed, (count, 2 * count, 2 * count + len(at)))
+    ends = (count, 2 * count)
+    own_unlikely, given_unlikely, beside_unlikely = np.split(of_likely > 0, ends)
+    own_nll, given_nll, beside_nll = np.split(of_nll, ends)
+    return RowScores(
+        ids.astype(np.int64),
+        own_nll,
+        own_unlikely,
+        off_strict > 0,
+        given_unlikely,
+        given_nll,
+        beside_unlikely,
+        beside_nll,
+    )
 
 
 def _keys(rows: Sequence[Row], stream: int, device: torch.device) -> torch.Tensor:

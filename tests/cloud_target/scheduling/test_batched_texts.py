@@ -13,6 +13,7 @@ from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.protocol.guesses import Guesses
+from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.scheduling.settings import SchedulerSettings
@@ -83,7 +84,9 @@ async def at_once(
 
     async def write(request: Request, guesses: Guesses) -> list[wire.DecodeResponse]:
         async with leases.take(request, engine.context) as lease:
-            return await loop.run_in_executor(threads, lambda: list(drive(lease.session, request, scheduled, guesses)))
+            return await loop.run_in_executor(
+                threads, lambda: list(drive(lease.session, request, scheduled, Prospects(guesses)))
+            )
 
     with ThreadPoolExecutor(len(requests)) as threads:
         found = await asyncio.gather(*map(write, requests, guessed))

@@ -1,0 +1,80 @@
+"""What the requests that wait will have judged, so that a pass can read it with what it judges now.
+
+An edge sends questions while others are under way. Each builds on a text that ends with an answer which the edge
+foresees, and says of that text only its hash; but the token that was foreseen follows from the hash and from that of
+the text before it. So all that waits adds up to one tree behind the question at work, of which the text will take one
+path; and what one pass reads of it, later questions need no pass for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cloud_target.engine.interface import WIDEST_TREE
+from cloud_target.protocol.guesses import Picked
+from cloud_target.protocol.requests import Limits, Request
+from cloud_target.sessions.session import Session
+from shared import prefix_hash as prefix
+
+# Tokens that one pass reads of requests that wait, at most.
+MOST_AHEAD = 56
+
+
+def forthcoming(session: Session, first_row: int, waiting: Iterable[Request], limits: Limits, branches: bool) -> Picked:
+    """The tokens that requests ask about behind the text that is judged now, in the order of the requests.
+
+    Args:
+        session: whose text ends with what is judged now, and has room for some more.
+        first_row: position of the first token of it that is scored.
+        limits: of a text.
+        branches: whether a pass can read more than a line.
+    """
+    end = len(session.ids)
+    needed = end - min(session.cached, first_row)
+    branches = branches and needed < WIDEST_TREE
+    most = min(MOST_AHEAD, min(session.allocated, limits.context) - end)
+    if branches:
+        most = min(most, WIDEST_TREE - needed)
+    tree = _Tree(session, first_row, most, branches)
+    for request in waiting:
+        text = tree.find(request, limits.vocabulary)
+        for token in request.tokens:
+            if text is None:
+                break
+            text = tree.extend(text, token)
+    return Picked(tree.tokens, tree.parents)
+
+
+class _Tree:
+    """Tokens behind the last ones of a text, by the hashes of the texts that end with them."""
+
+    def __init__(self, session: Session, first: int, most: int, branches: bool) -> None:
+        end = len(session.ids)
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self._most, self._branches = most, branches
+        # Of each text its length and the number of its last token, counted back from -1 where that is no new one.
+        lengths = range(first + 1, end + 1)
+        self._texts = {session.hash_of(length): (length, length - end - 1) for length in lengths}
+
+    def find(self, request: Request, vocabulary: int) -> int | None:
+        """The hash of the text that a request builds on, if that is one of these, or ends one token behind one."""
+        text = request.prefix_hash
+        if text in self._texts:
+            return text
+        for before, (length, _) in self._texts.items():
+            if length == request.position - 1 and (token := prefix.last_token(before, text)) < vocabulary:
+                return self.extend(before, token)
+        return None
+
+    def extend(self, text: int, token: int) -> int | None:
+        """The hash of a text with one token more, which is read from now on; None if there is no room for it."""
+        longer = prefix.extend(text, (token,))
+        if longer not in self._texts:
+            length, number = self._texts[text]
+            if len(self.tokens) >= self._most or not (self._branches or number == len(self.tokens) - 1):
+                return None
+            self._texts[longer] = length + 1, len(self.tokens)
+            self.tokens.append(token)
+            self.parents.append(number)
+        return longer
