@@ -15,9 +15,10 @@ from cloud_target.protocol.guesses import Picked
 from cloud_target.protocol.requests import Limits, Request
 from cloud_target.sessions.session import Session
 from shared import prefix_hash as prefix
+from shared.wire.guesses import TEXT
 
 # Tokens that one pass reads of requests that wait, at most.
-MOST_AHEAD = 56
+MOST_AHEAD = 96
 
 
 def forthcoming(session: Session, first_row: int, waiting: Iterable[Request], limits: Limits, branches: bool) -> Picked:
@@ -30,11 +31,9 @@ def forthcoming(session: Session, first_row: int, waiting: Iterable[Request], li
         branches: whether a pass can read more than a line.
     """
     end = len(session.ids)
-    needed = end - min(session.cached, first_row)
-    branches = branches and needed < WIDEST_TREE
     most = min(MOST_AHEAD, min(session.allocated, limits.context) - end)
-    if branches:
-        most = min(most, WIDEST_TREE - needed)
+    widest = WIDEST_TREE - (end - min(session.cached, first_row))
+    branches = branches and widest > 0
     tree = _Tree(session, first_row, most, branches)
     for request in waiting:
         text = tree.find(request, limits.vocabulary)
@@ -42,6 +41,8 @@ def forthcoming(session: Session, first_row: int, waiting: Iterable[Request], li
             if text is None:
                 break
             text = tree.extend(text, token)
+    if not tree.is_line:
+        return Picked(tree.tokens[:widest], tree.parents[:widest])
     return Picked(tree.tokens, tree.parents)
 
 
@@ -56,6 +57,11 @@ class _Tree:
         # Of each text its length and the number of its last token, counted back from -1 where that is no new one.
         lengths = range(first + 1, end + 1)
         self._texts = {session.hash_of(length): (length, length - end - 1) for length in lengths}
+
+    @property
+    def is_line(self) -> bool:
+        """Whether each new token follows the one before."""
+        return self.parents == list(range(TEXT, len(self.parents) - 1))
 
     def find(self, request: Request, vocabulary: int) -> int | None:
         """The hash of the text that a request builds on, if that is one of these, or ends one token behind one."""

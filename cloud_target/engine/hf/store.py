@@ -97,8 +97,14 @@ class KvStore:
             allocation.held = min(allocation.held, tokens)
 
     def follow(self, slot: int, end: int, positions: Sequence[int]) -> None:
-        """Let a text end with the tokens at these growing positions, behind its first `end` ones."""
+        """Let a text end with the tokens at these growing positions, behind its first `end` ones.
+
+        Raises:
+            ValueError: the slot holds less.
+        """
         allocation = self[slot]
+        if max((end - 1, *positions)) >= allocation.held:
+            raise ValueError(f"slot {slot} does not hold what is at places {list(positions)}")
         moved = [(position, end + i) for i, position in enumerate(positions) if position != end + i]
         if moved:
             source, target = (torch.tensor(moved, device=self.keys[0].device) + allocation.offset).unbind(1)

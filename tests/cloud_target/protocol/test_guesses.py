@@ -85,8 +85,14 @@ def test_who_judges_no_trees_gets_the_likeliest_line_to_its_end():
 def test_how_deep_a_pick_is_and_whether_it_goes_on():
     found = Picked([1, 2, 1, 4], [TEXT, 0, TEXT, 1])
     assert (found.depth, Picked([], []).depth) == (3, 0)
-    assert [found.goes_on(path, 4) for path in ([], [1], [1, 2], [1, 2, 4])] == [True, True, True, False]
-    assert not found.goes_on([1, 2], 3)
+    assert [found.goes_on(path, 4) for path in ([], [0], [0, 1], [0, 1, 3])] == [True, True, True, False]
+    assert not found.goes_on([0, 1], 3)
+    assert [found.path(own) for own in ([1, 2, 4, 9, 9], [1, 2, 4, 9], [1, 3], [2, 9, 9, 9, 9])] == [
+        [0, 1, 3],
+        [0, 1],
+        [0],
+        [],
+    ]
     assert not Picked([], []).goes_on([], 0)
 
 

@@ -65,7 +65,8 @@ class Scheduled:
     """An engine whose passes are those of a scheduler, for threads beside its event loop."""
 
     def __init__(self, engine: TargetEngine, scheduler: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
-        self.context = engine.context
+        self.context, self.description = engine.context, engine.description
+        self.description = engine.description
         self._scheduler, self._loop = scheduler, loop
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:

@@ -62,3 +62,11 @@ def test_without_guesses_nothing_is_told_of_them():
         tally.judged(0)
         tally.count(wire.DecodeResponse(continuation=wire.Continuation(position=4, done=True)))
     assert ear.heard == [("acme", "continuation", 3, 0)]
+
+
+def test_a_question_that_was_read_ahead_costs_as_much():
+    usage, ear = Spent("acme", Quota()), Ear()
+    with Tally(a_request(), usage, ear, 0.0) as tally:
+        tally.count(wire.DecodeResponse(verdict=wire.Verdict(token=1)))
+    assert usage.spent == 3 + 1
+    assert ear.heard == [("acme", "verdict", 3, 1)]

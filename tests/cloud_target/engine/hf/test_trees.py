@@ -15,6 +15,7 @@ from cloud_target.engine.hf.packed import QUERY
 from cloud_target.engine.hf.passes import PackedPasses, Text
 from cloud_target.engine.interface import WIDEST_TREE, Feed
 from cloud_target.engine.lineage import ancestors, depths
+from cloud_target.engine.scripted import ScriptedEngine, random_script
 from shared.config import Sampling
 from tests.cloud_target.engine.checkpoints import MAKERS, VOCABULARY
 from tests.cloud_target.engine.hf.plain import without_cache
@@ -87,39 +88,65 @@ def test_each_node_is_read_as_if_its_path_were_the_text(make, kind, costs, rando
 @quick
 @given(random=st.randoms(use_true_random=False), data=st.data())
 def test_scores_of_trees_are_those_of_the_plain_reading(make, random, data):
-    """Guesses are often the target's own tokens; both engines go on from what they keep."""
+    """A text goes on behind any of the tokens that were read, and both engines with it."""
     engine = make("llama")
     twin = plain_twin(engine)
     engine.forward([Feed(slot, 0, (0,) * 12, 11, Sampling()) for slot in range(SLOTS)])
-    start, sampling = 12, data.draw(samplings)
+    start, kept, sampling = 12, (), data.draw(samplings)
     for _ in range(4):
-        own = [int(twin.forward([Feed(0, start, (5,), 0, sampling)])[0].own[0])]
-        parents = tuple(parent + 1 for parent in a_tree(random, 8))
-        guesses = tuple(random.choice([own[0], random.randrange(VOCABULARY)]) for _ in parents)
-        feed = Feed(0, start, (5, *guesses), 0, sampling, spare=len(guesses), parents=parents)
+        needed = random.randint(1, 3)
+        score_from = random.randrange(needed)
+        parents = tuple(random.randrange(score_from, index) for index in range(needed, needed + random.randint(0, 7)))
+        words = tuple(random.choices(range(VOCABULARY), k=needed + len(parents)))
+        feed = Feed(0, start, words, score_from, sampling, spare=len(parents), parents=parents, kept=kept)
         beside = Feed(1, 12, (1, 2, 3), 1, sampling)
         for scores, expected in zip(engine.forward([feed, beside]), twin.forward([feed, beside]), strict=True):
             assert scores.own.tolist() == expected.own.tolist()
-            assert scores.judged == expected.judged
+            assert scores.guesses == expected.guesses
             assert scores.own_unlikely.tolist() == expected.own_unlikely.tolist()
-            for name in ("off_strict", "unlikely", "nll"):
-                assert np.allclose(getattr(scores.given, name), getattr(expected.given, name), atol=1e-4)
-        start += 1 + int(twin.held[0] - start - 1)
-        assert twin.held[0] == start
-        with pytest.raises(ValueError, match="holds"):
-            engine.forward([Feed(0, start + 1, (1,), 0, sampling)])
+            assert np.allclose(scores.own_nll, expected.own_nll, atol=1e-4)
+            assert scores.given.off_strict.tolist() == expected.given.off_strict.tolist()
+            assert scores.given.unlikely.tolist() == expected.given.unlikely.tolist()
+            assert np.allclose(scores.given.nll, expected.given.nll, atol=1e-4)
+        path = path_to(random.randrange(len(words)), feed.follows())
+        kept = tuple(start + index for index in path if index >= needed)
+        start += len(path)
+
+
+def test_the_scores_along_a_path():
+    """Are those of a feed of that line."""
+    engine = ScriptedEngine(random_script(VOCABULARY), VOCABULARY)
+    tree = engine.forward([Feed(0, 0, (1, 2, 3, 4, 5, 6), 1, Sampling(), spare=3, parents=(1, 3, 3))])[0]
+    line = engine.forward([Feed(0, 0, (1, 2, 4, 6), 1, Sampling())])[0]
+    found = tree.along([0, 2, 4])
+    for name in ("own", "own_nll", "own_unlikely"):
+        assert getattr(found, name).tolist() == getattr(line, name).tolist()
+    for name in ("off_strict", "unlikely", "nll"):
+        assert getattr(found.given, name).tolist() == getattr(line.given, name).tolist()
 
 
 @pytest.mark.parametrize(
     "parents",
-    [(0, 1), (0, 1, 2, 3), (-1, 0, 0), (0, 2, 0), (0, 3, 0)],
-    ids=["too few", "too many", "before the last token", "itself", "a later one"],
+    [(1, 2), (1, 2, 3, 4), (1, 0, 1), (1, 3, 1), (1, 4, 1)],
+    ids=["too few", "too many", "one that is not scored", "itself", "a later one"],
 )
 def test_what_is_no_tree_never_reaches_the_model(make, parents):
     engine = make("llama")
     engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
     with pytest.raises(ValueError, match="no tree"):
-        engine.forward([Feed(0, 1, (2, 3, 4, 5), 0, Sampling(), spare=3, parents=parents)])
+        engine.forward([Feed(0, 1, (2, 3, 4, 5, 6), 1, Sampling(), spare=3, parents=parents)])
+
+
+@pytest.mark.parametrize(
+    ("start", "kept"),
+    [(1, (2, 3)), (2, (1, 0)), (2, (1, 1)), (2, (0,)), (2, (3,))],
+    ids=["more than there are", "shrinking", "twice", "before its own", "where nothing is"],
+)
+def test_what_cannot_be_kept_never_moves(make, start, kept):
+    engine = make("llama")
+    engine.forward([Feed(0, 0, (1, 2, 3), 0, Sampling())])
+    with pytest.raises(ValueError, match=r"place|hold"):
+        engine.forward([Feed(0, start, (4,), 0, Sampling(), kept=kept)])
 
 
 def test_a_feed_with_fewer_guesses_is_a_smaller_tree():
