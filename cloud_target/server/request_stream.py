@@ -18,7 +18,7 @@ from shared.errors import ProtocolError, TandemError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 # Requests that may wait, and their bytes. Beyond that the client is not read from, until its own flow control stops it.
-READ_AHEAD = 64
+READ_AHEAD = 256
 READ_AHEAD_BYTES = 1 << 20
 
 

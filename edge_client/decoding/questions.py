@@ -19,7 +19,7 @@ from edge_client.target.verdict import Audit, Question, Verdict, nonsense
 from shared.repetition import repeated
 
 # Questions under way, at most; each costs a node's path in bytes, and where its guesses were wrong, nothing else.
-MOST_UNDER_WAY = 32
+MOST_UNDER_WAY = 128
 # A question is asked where the text takes its path with at least this probability.
 WORTH_ASKING = 0.01
 # Windows of tokens from the beginning of an audit to where it takes effect at the latest.
