@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -64,7 +65,8 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
 
 
 def run_main(main: Callable[[], int]) -> int:
-    """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C is quiet."""
+    """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C and SIGTERM are quiet."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         with interruptible():
             return main()
@@ -74,3 +76,8 @@ def run_main(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print()
         return INTERRUPTED
+
+
+def _interrupt(*_: object) -> None:
+    """So that what was started ends, too."""
+    raise KeyboardInterrupt

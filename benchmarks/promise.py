@@ -57,8 +57,11 @@ def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], l
         print(f"{scenario}: {len(jobs)} runs of {options.generations} texts", file=sys.stderr, flush=True)
         with Workers(min(options.jobs, len(jobs)), stage.bundle, stage.target) as workers:
             results = workers.run(write_all, jobs, len(jobs) * options.generations * options.tokens)
-    asking = [runs for job, runs in zip(jobs, results, strict=True) if job.settings.mode is Mode.SPRINT]
-    return cells_of(scenario, jobs, results), warnings_of([run for runs in asking for run in runs])
+            asking = [runs for job, runs in zip(jobs, results, strict=True) if job.settings.mode is Mode.SPRINT]
+            cells, warnings = cells_of(scenario, jobs, results), warnings_of([run for runs in asking for run in runs])
+            # Before the processes end, which may take a while, or be cut short.
+            print(report(cells, warnings) + "\n", flush=True)
+    return cells, warnings
 
 
 def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
@@ -184,7 +187,6 @@ def main() -> int:
         found, warnings = play(scenario, filled(scenario, options))
         cells += found
         parts.append(report(found, warnings))
-        print(parts[-1] + "\n", flush=True)
     parts += [LEGEND, closing(cells)]
     print("\n\n".join(parts[-2:]))
     write_files(options, "benchmarks.promise", parts, cells)

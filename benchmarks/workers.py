@@ -81,7 +81,10 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, failure: type[BaseException] | None, *_: object) -> None:
+        if failure is not None:  # nobody waits for what is half done
+            for process in multiprocessing.active_children():
+                process.terminate()
         self._resources.close()
 
     def _start(self, count: int, arguments: list[str]) -> list[TargetProcess]:

@@ -8,7 +8,8 @@ path; and what one pass reads of it, later questions need no pass for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Sequence
 
 from cloud_target.engine.interface import WIDEST_TREE
 from cloud_target.protocol.guesses import Picked
@@ -21,7 +22,7 @@ from shared.wire.guesses import TEXT
 MOST_AHEAD = 96
 
 
-def forthcoming(session: Session, first_row: int, waiting: Iterable[Request], limits: Limits, branches: bool) -> Picked:
+def forthcoming(session: Session, first_row: int, waiting: Sequence[Request], limits: Limits, branches: bool) -> Picked:
     """The tokens that requests ask about behind the text that is judged now, in the order of the requests.
 
     Args:
@@ -33,14 +34,17 @@ def forthcoming(session: Session, first_row: int, waiting: Iterable[Request], li
     end = len(session.ids)
     most = min(MOST_AHEAD, min(session.allocated, limits.context) - end)
     widest = WIDEST_TREE - (end - min(session.cached, first_row))
-    branches = branches and widest > 0
-    tree = _Tree(session, first_row, most, branches)
+    if not waiting or most <= 0:
+        return Picked((), ())
+    tree = _Tree(session, first_row, most, branches and widest > 0)
     for request in waiting:
         text = tree.find(request, limits.vocabulary)
         for token in request.tokens:
             if text is None:
                 break
             text = tree.extend(text, token)
+        if len(tree.tokens) == most:
+            break
     if not tree.is_line:
         return Picked(tree.tokens[:widest], tree.parents[:widest])
     return Picked(tree.tokens, tree.parents)
@@ -55,8 +59,10 @@ class _Tree:
         self.parents: list[int] = []
         self._most, self._branches = most, branches
         # Of each text its length and the number of its last token, counted back from -1 where that is no new one.
-        lengths = range(first + 1, end + 1)
-        self._texts = {session.hash_of(length): (length, length - end - 1) for length in lengths}
+        self._texts: dict[int, tuple[int, int]] = {}
+        self._of_length: defaultdict[int, list[int]] = defaultdict(list)
+        for length in range(max(first + 1, end - WIDEST_TREE), end + 1):
+            self._add(session.hash_of(length), length, length - end - 1)
 
     @property
     def is_line(self) -> bool:
@@ -68,8 +74,8 @@ class _Tree:
         text = request.prefix_hash
         if text in self._texts:
             return text
-        for before, (length, _) in self._texts.items():
-            if length == request.position - 1 and (token := prefix.last_token(before, text)) < vocabulary:
+        for before in self._of_length.get(request.position - 1, ()):
+            if (token := prefix.last_token(before, text)) < vocabulary:
                 return self.extend(before, token)
         return None
 
@@ -80,7 +86,11 @@ class _Tree:
             length, number = self._texts[text]
             if len(self.tokens) >= self._most or not (self._branches or number == len(self.tokens) - 1):
                 return None
-            self._texts[longer] = length + 1, len(self.tokens)
+            self._add(longer, length + 1, len(self.tokens))
             self.tokens.append(token)
             self.parents.append(number)
         return longer
+
+    def _add(self, text: int, length: int, number: int) -> None:
+        self._texts[text] = length, number
+        self._of_length[length].append(text)
