@@ -9,8 +9,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 ARGS   ?=
-# A process a core, four at most: each may hold a torch of its own. A file's tests share what they set up.
-SPREAD := -n auto --maxprocesses 4 --dist loadfile
+# A process a core, four at most: each may hold a torch of its own. Whoever is done takes over tests of others.
+SPREAD := -n auto --maxprocesses 4 --dist worksteal --durations 20 --durations-min 10
 
 # $(call install,EXTRAS): torch by its exact pin first (constraints.txt says why), then this tree, editable.
 define install
