@@ -114,10 +114,14 @@ def test_every_answer_is_what_it_is_without_foresight(random, branches):
         questions = edge.questions()
         for number, question in enumerate(questions):
             expected = untimed(plain.ask(question))
-            for _ in range(99):
+            found = None
+            while found is None:
                 with suppress(RuntimeError):
-                    assert untimed(foreseeing(cloud, question, questions[number + 1 :])) == expected
-                    break
+                    found = untimed(foreseeing(cloud, question, questions[number + 1 :]))
+            if cloud.table.get(SESSION_ID) is None and plain.table.get(SESSION_ID) is not None:
+                assert found[0].HasField("resync")
+                return  # a pass over all of the text failed, and nothing is known of it
+            assert found == expected
             if random.random() < 0.05:
                 with suppress(RuntimeError):
                     cloud.ask(request([1, 2, 3], 0, edge.sampling, session_id=b"b" * 16))
