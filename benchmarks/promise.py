@@ -49,8 +49,8 @@ HEADS = ["criterion", "temperature", "budget %", "tokens", "audited", "off-targe
 HEADS += ["worst 1,000", "unlikely %", "asked %", "never asking %", "calls/token", "verdict"]
 
 
-def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
-    """All cells of one scenario, and the edge's warnings."""
+def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], str]:
+    """All cells of one scenario, and their report, which is printed, too."""
     with tempfile.TemporaryDirectory() as scratch:
         stage = build(scenario, options.bundle, Path(scratch), options.target)
         jobs = all_jobs(stage, options)
@@ -58,10 +58,11 @@ def play(scenario: Scenario, options: argparse.Namespace) -> tuple[list[Cell], l
         with Workers(min(options.jobs, len(jobs)), stage.bundle, stage.target) as workers:
             results = workers.run(write_all, jobs, len(jobs) * options.generations * options.tokens)
             asking = [runs for job, runs in zip(jobs, results, strict=True) if job.settings.mode is Mode.SPRINT]
-            cells, warnings = cells_of(scenario, jobs, results), warnings_of([run for runs in asking for run in runs])
+            cells = cells_of(scenario, jobs, results)
+            part = report(cells, warnings_of([run for runs in asking for run in runs]))
             # Before the processes end, which may take a while, or be cut short.
-            print(report(cells, warnings) + "\n", flush=True)
-    return cells, warnings
+            print(part + "\n", flush=True)
+    return cells, part
 
 
 def all_jobs(stage: Stage, options: argparse.Namespace) -> list[Job]:
@@ -184,9 +185,9 @@ def main() -> int:
     cells: list[Cell] = []
     parts = []
     for scenario in options.scenario:
-        found, warnings = play(scenario, filled(scenario, options))
+        found, part = play(scenario, filled(scenario, options))
         cells += found
-        parts.append(report(found, warnings))
+        parts.append(part)
     parts += [LEGEND, closing(cells)]
     print("\n\n".join(parts[-2:]))
     write_files(options, "benchmarks.promise", parts, cells)

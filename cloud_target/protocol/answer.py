@@ -126,20 +126,18 @@ def _feed(session: Session, first_row: int, request: Request, picked: Picked, q:
     needed, spare = len(session.ids) - start, len(picked.tokens)
     parents = tuple(parent + needed for parent in picked.parents)
     is_line = parents == tuple(range(needed - 1, needed + spare - 1))
-    tokens = (*session.ids[start:], *picked.tokens)
-    rows = first_row - start
     return Feed(
         session.slot,
         start,
-        tokens,
-        rows,
+        (*session.ids[start:], *picked.tokens),
+        first_row - start,
         terms.sampling,
         terms.coupling,
         q,
-        session.hold,
-        spare,
-        () if is_line else parents,
-        kept,
+        read=session.hold,
+        spare=spare,
+        parents=() if is_line else parents,
+        kept=kept,
     )
 
 

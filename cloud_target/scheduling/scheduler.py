@@ -20,7 +20,7 @@ from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.scheduling.chunks import ChunkedFeed
 from cloud_target.scheduling.interface import STOPPING
 from cloud_target.scheduling.round_robin import RoundRobin
-from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.scheduling.settings import WINDOW, SchedulerSettings
 from cloud_target.scheduling.shares import share_out
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
@@ -67,6 +67,7 @@ class Scheduler:
         self._engine, self._observer = engine, observer
         self._settings = settings or SchedulerSettings()
         self._chunk = self._settings.chunk or engine.chunk
+        self._whole = self._settings.chunk or WINDOW
         self._short: RoundRobin[_Job] = RoundRobin()
         self._long: RoundRobin[_Job] = RoundRobin()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
@@ -129,7 +130,8 @@ class Scheduler:
         return TargetBusy(f"{self._settings.most_waiting} calls wait for the target already; try again in a moment")
 
     def _queue(self, job: _Job) -> RoundRobin[_Job]:
-        return self._long if job.chunked.left > self._chunk else self._short
+        is_long = job.chunked.left > self._chunk and job.chunked.feed.needed > self._whole
+        return self._long if is_long else self._short
 
     def _give_up(self, job: _Job) -> None:
         if any(queue.discard(job.tenant, job) for queue in (self._short, self._long)):

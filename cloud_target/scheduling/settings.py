@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Tokens of a call that takes one pass on any device, because several would take longer for everybody.
+WINDOW = 40
+
 
 @dataclass(frozen=True)
 class SchedulerSettings:
@@ -14,7 +17,8 @@ class SchedulerSettings:
             every session of a busy server to have one, few enough to be served within seconds.
         pass_tokens: most tokens of short feeds in one pass: by then it uses the device well, and more would only make
             all of them wait.
-        chunk: feeds of more tokens are long: a pass reads so many tokens of them; None for what the engine says.
+        chunk: feeds of more tokens are long: a pass reads so many tokens of them; None for what the engine says, and
+            then a device's window of shown tokens with what it asks (`WINDOW`) is never long.
         calm: seconds without a short feed after which long ones are read in whole chunks again, not in halves.
         dead_after: so many passes in a row that fail for everybody mean that the device is lost: no later one would be
             better.

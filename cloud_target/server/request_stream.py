@@ -17,9 +17,10 @@ from cloud_target.scheduling.interface import STOPPING
 from shared.errors import ProtocolError, TandemError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
-# Requests that may wait, and their bytes. Beyond that the client is not read from, until its own flow control stops it.
+# Requests that may wait, and their bytes; tokens take up to twenty times as much in memory. Beyond that the client is
+# not read from, until its own flow control stops it.
 READ_AHEAD = 256
-READ_AHEAD_BYTES = 1 << 20
+READ_AHEAD_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)

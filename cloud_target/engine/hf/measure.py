@@ -9,9 +9,8 @@ import torch
 from cloud_target.engine.hf.costs import seconds
 from cloud_target.engine.hf.passes import Passes, Text
 
-# Fewest tokens of a chunk of a long feed: with fewer a prompt takes too many passes, and a device's window of shown
-# tokens more than one.
-SMALLEST_CHUNK = 40
+# Fewest tokens of a chunk of a long feed: with fewer a prompt takes too many passes.
+SMALLEST_CHUNK = 16
 # Most tokens of one: with more its activations take too much memory.
 LARGEST_CHUNK = 512
 # Tokens of the longer pass that is measured.

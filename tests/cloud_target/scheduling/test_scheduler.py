@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.scheduling.settings import SchedulerSettings
+from cloud_target.scheduling.settings import WINDOW, SchedulerSettings
 from cloud_target.telemetry.observer import Observer
 from shared.config import Coupling, Sampling
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
@@ -326,5 +326,18 @@ def test_the_observer_hears_of_everything():
         assert seen.passes == [(1, 1), (2, 6), (1, 10)]
         assert len(seen.waits) == 3
         assert (max(seen.depth), seen.depth[-1]) == (2, 0)
+
+    run(test)
+
+
+@pytest.mark.parametrize(("tokens", "passes"), [(33, 1), (WINDOW, 1), (WINDOW + 1, 3)])
+def test_a_devices_window_is_read_in_one_pass_however_small_the_engines_chunk(tokens, passes):
+    async def test() -> None:
+        engine = Gated(open_gate=True)
+        engine.chunk = 16
+        scheduler = Scheduler(engine)
+        await scheduler.run(a_feed(0, tokens))
+        assert len(engine.batches) == passes
+        scheduler.close()
 
     run(test)

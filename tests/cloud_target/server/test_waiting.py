@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 
 import grpc
 import pytest
 
-from cloud_target.engine.interface import Feed, Scores
-from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.server.server import running
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import Cloud, alone, request
 from tests.cloud_target.protocol.test_answer import untimed
+from tests.cloud_target.scheduling.gated import CONTEXT, SCRIPT, VOCABULARY, Gated
 from tests.cloud_target.server.streams import Stream, refusal
 
-VOCABULARY, CONTEXT = 6, 200
-SCRIPT, SAMPLING = random_script(VOCABULARY), Sampling(0.8, seed=5)
+SAMPLING = Sampling(0.8, seed=5)
 TRUTH = alone(SCRIPT, [1, 2, 3], SAMPLING, CONTEXT)
-
-
-class Gated(ScriptedEngine):
-    """Runs a pass when it is let, and remembers how many tokens each read."""
-
-    def __init__(self) -> None:
-        super().__init__(SCRIPT, VOCABULARY, slots=2, context=CONTEXT)
-        self.gate, self.running = threading.Semaphore(0), threading.Semaphore(0)
-        self.read: list[int] = []
-
-    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
-        self.running.release()
-        assert self.gate.acquire(timeout=20)
-        self.read += [len(feed.tokens) for feed in feeds]
-        return super().forward(feeds)
 
 
 @pytest.fixture
@@ -75,7 +58,7 @@ def test_what_waits_is_read_in_one_pass_and_answered_in_turn(engine, stub):
     expected = untimed([answer for question in questions for answer in cloud.ask(question)])
     stream = Stream(stub)
     stream.send(questions[0])
-    assert engine.running.acquire(timeout=20)
+    assert engine.begun.wait(timeout=20)
     for number, question in enumerate(questions[1:], 2):
         stream.send(question, number)
     time.sleep(0.5)  # until they have come
@@ -88,7 +71,7 @@ def test_what_waits_is_read_in_one_pass_and_answered_in_turn(engine, stub):
     assert untimed(answers) == expected
     kinds = [answer.WhichOneof("answer") for answer in answers]
     assert kinds == ["verdict", "verdict", "stale", "verdict", "resync", "verdict"]
-    assert len(engine.read) == 2
+    assert len(engine.batches) == 2
     assert timings == [True, True, False, False]
 
 
