@@ -107,7 +107,7 @@ class Written:
 def write(edge: Edge, cascade: Cascade, ids: list[int], settings: Settings) -> Written:
     """Write one text after the prompt `ids`."""
     tokenizer, manifest = edge.bundle.tokenizer, edge.bundle.manifest
-    stopper = Stopper(manifest.end_ids, settings.stop, settings.max_tokens)
+    stopper = Stopper(manifest.end_ids, settings.stop, settings.max_tokens or manifest.context)
     text, record = Text(ids, StreamDecoder(tokenizer, ids), stopper), Record()
     session = edge.connect().session(settings.sampling, Coupling.GUMBEL, manifest.end_ids, len(ids))
     with edge.bundle.models.lend() as models, session:

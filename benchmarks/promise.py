@@ -43,8 +43,9 @@ divergence: off-target tokens (accepted ones, by the row's criterion) in per cen
 error over the texts; settled: of the texts that begin at the 300th token or later; unlikely: words that the target
 would hardly have written, whoever wrote them; never asking: what `local` writes for the same prompts, scored by the
 target afterwards; worst 1,000: the most off-target tokens in texts in a row with about 1,000 audited ones, and how many
-there may be (but for those of one call); kept: within the budget and one standard error; broken: above that; needless:
-kept with more asks than it took, below three quarters of the budget, where never asking breaks it."""
+there may be (beside those of the 128 tokens or fewer under way); kept: within the budget and one standard error;
+broken: above that; needless: kept with more asks than it took, below three quarters of the budget, where never asking
+breaks it."""
 HEADS = ["criterion", "temperature", "budget %", "tokens", "audited", "off-target", "divergence %", "settled %"]
 HEADS += ["worst 1,000", "unlikely %", "asked %", "never asking %", "calls/token", "verdict"]
 

@@ -51,7 +51,8 @@ LEGEND = """\
 divergence: off-target tokens in per cent of the tokens audited, ± its standard error over the texts; promised: what it
 may be in these texts, in budgets; never asking: what `local` writes to the same prompts, scored by the target
 afterwards; worst 1,000: the most off-target tokens of one device in texts in a row with about 1,000 audited ones, and
-how many there may be (but for those of one call); kept: within both and one standard error; broken: beyond one."""
+how many there may be (beside those of the 128 tokens or fewer under way); kept: within both and one standard error;
+broken: beyond one."""
 HEADS = [
     "promise",
     "texts",
@@ -187,7 +188,8 @@ def row_of(
     if group.promised is not None:
         within = divergence is not None and divergence.value <= group.promised * budget + divergence.error
         bounded = (
-            max(worsts, default=0) <= most_errors(budget, 1000 + settings.max_tokens) + WINDOWS_AHEAD * SPRINT_WINDOW
+            max(worsts, default=0)
+            <= most_errors(budget, 1000 + (settings.max_tokens or 0)) + WINDOWS_AHEAD * SPRINT_WINDOW
         )
         verdict = Verdict.KEPT if within and bounded else Verdict.BROKEN
     counts = counted(runs)

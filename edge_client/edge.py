@@ -204,7 +204,8 @@ class Edge:
                 f"{context - 1} or fewer"
             )
         spelled = special_tokens(self.bundle.tokenizer) if settings.stop else {}
-        stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, min(settings.max_tokens, room), spelled)
+        most = room if settings.max_tokens is None else min(settings.max_tokens, room)
+        stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, most, spelled)
         return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)
 
     def _remember(self, ending: Ending) -> Memory:
@@ -280,7 +281,9 @@ class Edge:
                     if chooser is not None and job.client is not None and self._paces is not None:
                         ending.warnings += self._paces.keep(job.client)
                     report = AuditReport(settings.criterion, counts)
-                    ending.completion = Completion.of(job.text, job.mode, generation.summary, report, ending.warnings)
+                    ending.completion = Completion.of(
+                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll
+                    )
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer)
                         ending.completion = replace(ending.completion, explanation=why)
@@ -363,7 +366,7 @@ class _Job:
 def _not_as_asked(settings: Settings, text: Text) -> list[str]:
     """What is known before the first token to come out otherwise than the settings may let one think."""
     found = []
-    if text.remaining < settings.max_tokens:
+    if settings.max_tokens is not None and text.remaining < settings.max_tokens:
         found.append(
             f"only {text.remaining} tokens fit into the context after the {text.prompt_length} of the prompt: no more "
             f"are written, though {settings.max_tokens} were asked for"

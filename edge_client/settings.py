@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
     top_k: int
     top_p: float
     seed: int
-    max_tokens: int
+    max_tokens: int | None
     stop: str | Sequence[str]
     window: int | None
     audit: bool
@@ -60,7 +60,7 @@ class Settings:
         criterion: what the budget counts as an error.
         coupling: how the draft's and the target's draws hang together.
         temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
-        max_tokens: most tokens to write.
+        max_tokens: most tokens to write; None for as many as fit.
         stop: strings that end the text; they are not shown.
         window: in `sprint`, accepted tokens in a row after which they are audited; in `exact`, tokens that are guessed
             ahead; None for the mode's own.
@@ -82,7 +82,7 @@ class Settings:
     top_k: int = Sampling.top_k
     top_p: float = Sampling.top_p
     seed: int = Sampling.seed
-    max_tokens: int = 128
+    max_tokens: int | None = 128
     stop: Sequence[str] = ()
     window: int | None = None
     audit: bool = True
@@ -95,7 +95,7 @@ class Settings:
         if not 0 <= self.budget <= 1:
             sentence = f"budget must be a share of the tokens shown, between 0 and 1, not {self.budget}"
             raise InputError(sentence, options=("budget",))
-        if self.max_tokens < 1:
+        if self.max_tokens is not None and self.max_tokens < 1:
             raise InputError(f"max_tokens must be 1 or more, not {self.max_tokens}", options=("max_tokens",))
         if self.window is not None and not 1 <= self.window <= LARGEST_WINDOW:
             sentence = f"window must be between 1 and {LARGEST_WINDOW} tokens, not {self.window}"
@@ -165,7 +165,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "top_k": values.whole,
     "top_p": values.number,
     "seed": values.whole,
-    "max_tokens": values.whole,
+    "max_tokens": lambda name, value: None if value is None else values.whole(name, value),
     "stop": values.strings,
     "window": lambda name, value: None if value is None else values.whole(name, value),
     "audit": values.switch,

@@ -31,7 +31,9 @@ class Completion:
 
     Attributes:
         text: what was written after the prompt.
-        token_ids, origins: of each token, in order.
+        token_ids, origins, pieces: of each token, in order; the pieces together are the text.
+        nll: of each token, -ln of its probability under the target at temperature 1, nats, as an audit codes it (to 1 %
+            or so); None where the target has not seen it.
         finish_reason: why it ended.
         mode: in which it was written.
         prompt_tokens: length of the prompt.
@@ -45,6 +47,8 @@ class Completion:
     text: str
     token_ids: list[int]
     origins: list[Origin]
+    pieces: list[str]
+    nll: list[float | None]
     finish_reason: FinishReason
     mode: Mode
     prompt_tokens: int
@@ -54,12 +58,22 @@ class Completion:
     explanation: str | None = None
 
     @classmethod
-    def of(cls, text: Text, mode: Mode, usage: Summary, audit: AuditReport, warnings: list[str]) -> Completion:
+    def of(
+        cls,
+        text: Text,
+        mode: Mode,
+        usage: Summary,
+        audit: AuditReport,
+        warnings: list[str],
+        nll: list[float | None],
+    ) -> Completion:
         """What has become of a text."""
         return cls(
             "".join(text.pieces),
             text.continuation,
             list(text.origins),
+            list(text.pieces),
+            nll,
             text.finish_reason or FinishReason.CANCELLED,
             mode,
             text.prompt_length,
@@ -74,6 +88,7 @@ class Completion:
             "text": self.text,
             "token_ids": self.token_ids,
             "origins": [str(origin) for origin in self.origins],
+            "nll": self.nll,
             "mode": str(self.mode),
             "finish_reason": str(self.finish_reason),
             "prompt_tokens": self.prompt_tokens,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ settings.register_profile(
 )
 settings.load_profile("tandem")
 
+
+# Whose tests reach what is measured (pyproject.toml says what); tracing the others would only take time.
+_MEASURED = (
+    "edge_client",
+    "end_to_end",
+    "shared",
+    *(f"cloud_target/{name}" for name in ("protocol", "scheduling", "server", "sessions")),
+)
 
 _QUICK = pytest.StashKey[bool]()  # whether the test that runs now counts as quick
 
@@ -96,6 +105,20 @@ def processes_only_where_slow(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", guard)
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if not item.path.relative_to(here).as_posix().startswith(_MEASURED):
+            item.add_marker("no_cover")
+
+
+@pytest.fixture(autouse=True)
+def untraced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of tests that are not measured are not, either."""
+    if request.node.get_closest_marker("no_cover"):
+        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ def write_in_windows(edge: Edge, prompt: Sequence[int], settings: Settings) -> t
     """
     begin, first = perf_counter(), 0.0
     manifest, is_residual = edge.bundle.manifest, settings.coupling is Coupling.RESIDUAL
-    stopper = Stopper(manifest.end_ids, settings.stop, settings.max_tokens)
+    stopper = Stopper(manifest.end_ids, settings.stop, settings.max_tokens or manifest.context)
     text, record = Text(list(prompt), StreamDecoder(edge.bundle.tokenizer, prompt), stopper), Record()
     session = edge.connect().session(settings.sampling, settings.coupling, manifest.end_ids, len(prompt))
     with edge.bundle.models.lend() as models, session:

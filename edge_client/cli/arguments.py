@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 from collections.abc import Sequence
 from typing import NoReturn
 
-from edge_client.bundles.pocket import POCKET
-from edge_client.cli.numbers import number, share, whole
-from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Prefer, Settings
-from edge_client.target.credentials import Credentials, read_token
-from edge_client.target.retry import Retry
-from shared.config import Coupling, Criterion, Mode
+from edge_client.cli.numbers import whole
+from edge_client.cli.options import add_bundle, add_drawing, add_target, add_writing
+from edge_client.settings import Settings
+from shared.config import Coupling, Mode
 from shared.errors import InputError
 from shared.paths import typed_path
 from shared.version import add_version_option
-
-TARGET = "127.0.0.1:50051"
 
 _EXAMPLES = """
 examples:
@@ -33,6 +28,7 @@ examples:
   edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
   edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
   edge-client --json "Once upon a time" | python -m json.tool
+  edge-client serve                                    a server on this device that speaks OpenAI's API
   edge-client info                                     what the bundle is
   edge-client verifier report                          what it promises, and what audits have shown so far
   edge-client verifier reset                           forget what audits have shown
@@ -40,8 +36,21 @@ examples:
 exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 130 interrupted; 1 any other error.
 """
 
+_SERVE_EXAMPLES = """
+examples:
+  edge-client serve                                    http://127.0.0.1:8080/v1, for tools on this device
+  edge-client serve --target gpu.example:50051 --tls --token-file my.token --bundle my-bundle
+  edge-client serve --mode local --port 9000           nothing ever leaves this device
+  edge-client serve --host 0.0.0.0 --api-key-file key --https-cert cert.pem --https-key key.pem
+
+  curl http://127.0.0.1:8080/v1/completions -H 'Content-Type: application/json' \\
+    -d '{"model": "pocket", "prompt": "Once upon a time", "tandem": {"mode": "exact"}}'
+
+A request may choose for itself what the options below say of all; docs/server.md has the fields.
+"""
+
 # Words of each command.
-_COMMANDS = {"info": 1, "verifier": 2, "generate": 1}
+_COMMANDS = {"info": 1, "serve": 1, "verifier": 2, "generate": 1}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -59,6 +68,9 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
             return _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle").parse_args(rest)
         case ["verifier", *rest]:
             return _verifier_parser().parse_args(rest)
+        case ["serve", *rest]:
+            parser = _serve_parser()
+            return _checked(parser, parser.parse_args(rest))
         case ["generate", *rest]:
             arguments = rest
     options, unknown = parser.parse_known_args(arguments)
@@ -68,13 +80,18 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f'a prompt of several words goes in quotes, as in: edge-client "{prompt}"')
     if misspelt:  # of the other words nobody knows which are their values
         parser.error(f"unrecognized arguments: {' '.join(misspelt)}")
+    return _checked(parser, options)
+
+
+def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
+    """The options, of which none is without the others that it needs."""
     if options.learn and options.no_memory:
         parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
     if options.learn and (options.mode not in (Mode.SPRINT, Mode.AUTO) or options.budget == 0):
         parser.error("--learn teaches the verifier, which only --mode sprint and auto use, with a --budget above 0")
     if options.mode != Mode.AUTO:
         for name in ("prefer", "explain"):
-            if getattr(options, name) != parser.get_default(name):
+            if getattr(options, name, None) != parser.get_default(name):
                 parser.error(f"--{name} is about the choice that only --mode auto makes; give both")
     elif options.coupling == Coupling.RESIDUAL:
         parser.error("--mode auto goes from mode to mode, which needs --coupling gumbel")
@@ -109,7 +126,8 @@ def generate_parser() -> argparse.ArgumentParser:
     """What understands all but the commands about a bundle."""
     parser = _Parser(
         prog="edge-client",
-        usage='edge-client [generate] [options] "PROMPT"\n       edge-client info [--bundle DIR] [--json]\n'
+        usage='edge-client [generate] [options] "PROMPT"\n       edge-client serve [options]\n'
+        "       edge-client info [--bundle DIR] [--json]\n"
         "       edge-client verifier report|reset [--bundle DIR]",
         description="Write a text on this device, and have a large model in the cloud judge what a small one doubts.",
         epilog=_EXAMPLES,
@@ -142,95 +160,19 @@ def generate_parser() -> argparse.ArgumentParser:
         help=r"end the text before TEXT; may be given several times; \n, \t and \r mean what they usually do, \\ is a "
         "backslash",
     )
-    group = parser.add_argument_group("who writes")
-    group.add_argument(
-        "--mode",
-        choices=[mode.value for mode in Mode],
-        metavar="MODE",
-        default=Settings.mode.value,
-        help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
-        "device; local: the device alone; cloud: the target alone; auto: sprint, exact or cloud, by what is measured",
-    )
-    group.add_argument(
-        "--prefer",
-        choices=[prefer.value for prefer in Prefer],
-        metavar="WHAT",
-        default=Settings.prefer.value,
-        help="what --mode auto makes least of: speed, the time until a token is shown (default); cost, the target's "
-        "work; energy, the work of both sides",
-    )
+    group = add_writing(parser)
     group.add_argument(
         "--explain", action="store_true", help="with --mode auto, say who led and why, in a sentence with the numbers"
     )
+    group = add_drawing(parser)
     group.add_argument(
-        "--budget",
-        type=share,
-        default=Settings.budget,
-        metavar="SHARE",
-        help="most off-target tokens per token shown: 0.01, or 1%%; 0 is --mode exact (default: %(default)s)",
-    )
-    group.add_argument(
-        "--criterion",
-        choices=[criterion.value for criterion in Criterion],
-        metavar="RULE",
-        default=Settings.criterion.value,
-        help="what is off-target: strict, any token other than the target's own; typical, such a token if the target "
-        "would hardly have written it, or if it goes on with a repetition (default)",
-    )
-    group.add_argument(
-        "--window",
+        "--seed",
         type=whole,
+        default=Settings.seed,
         metavar="N",
-        help=f"sprint: accepted tokens in a row after which they are audited (default: {SPRINT_WINDOW}); exact: tokens "
-        f"guessed ahead (default: {EXACT_WINDOW}, with the residual coupling {RESIDUAL_WINDOW})",
+        help="seed of the noise that both models share (default: %(default)s)",
     )
-    group.add_argument(
-        "--no-memory",
-        action="store_true",
-        help="sprint: start from the bundle's own calibration and keep nothing, so that the same seed gives the same "
-        "text again; without it the audits of every run teach the next one. auto: nor what it measures of the target",
-    )
-    group.add_argument(
-        "--learn",
-        action="store_true",
-        help="sprint: let the audits teach the verifier too; used only while they say that it got better. Worth it for "
-        "a bundle whose verifier was not trained; a trained one gains little",
-    )
-    group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
-    group = parser.add_argument_group("how tokens are drawn")
-    for option, kind, letter, text in (
-        ("--temperature", number, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
-        ("--top-p", share, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
-        ("--top-k", whole, "K", "keep only the K likeliest tokens; 0 keeps all"),
-        ("--seed", whole, "N", "seed of the noise that both models share"),
-    ):
-        default = getattr(Settings, option.strip("-").replace("-", "_"))
-        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (default: %(default)s)")
-    group.add_argument(
-        "--coupling",
-        choices=[coupling.value for coupling in Coupling],
-        metavar="KIND",
-        default=Settings.coupling.value,
-        help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw, with "
-        "which --mode exact has the target's distribution, but not the very text of --mode cloud",
-    )
-    group = parser.add_argument_group("where things are")
-    target = os.environ.get("TANDEM_TARGET") or TARGET
-    group.add_argument(
-        "--target",
-        default=target,
-        metavar="HOST:PORT",
-        help=f"where `cloud-target serve` listens (default: {TARGET}; environment: TANDEM_TARGET)",
-    )
-    group.add_argument(
-        "--timeout",
-        type=number,
-        metavar="SECONDS",
-        help="give up when the target has not answered for so long (default: 3 where it was never reached, "
-        f"{Retry.total:.0f} in the middle of a text)",
-    )
-    _add_bundle(group)
-    _add_access(parser)
+    add_target(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
         "--json",
@@ -254,38 +196,54 @@ def generate_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_access(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how the target is reached")
-    group.add_argument(
-        "--tls",
-        action="store_true",
-        default=os.environ.get("TANDEM_TLS", "") not in ("", "0"),
-        help="encrypt, and check the target's certificate (environment: TANDEM_TLS=1)",
+def _serve_parser() -> _Parser:
+    parser = _Parser(
+        prog="edge-client serve",
+        description="Serve texts of this device to tools that speak OpenAI's API.",
+        epilog=_SERVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    for option, text in (
-        ("--ca", "the authority of the target's certificate, PEM, instead of the well-known ones; implies --tls"),
-        ("--client-cert", "this device's own certificate, PEM, for a target that wants one"),
-        ("--client-key", "the key of that certificate, PEM"),
-        ("--token-file", "file with the token from the target's operator; or put the token itself into TANDEM_TOKEN"),
-    ):
-        name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
-        group.add_argument(
-            option,
-            type=typed_path,
-            default=os.environ.get(name) or None,
-            metavar="FILE",
-            help=f"{text} (environment: {name})",
-        )
-
-
-def read_credentials(options: argparse.Namespace) -> Credentials:
-    """How the target is reached, from the command line and the environment; a file with a token goes before the token.
-
-    Raises:
-        InputError: an option without the one that it needs, or a file that cannot be used.
-    """
-    token = read_token(options.token_file) if options.token_file else os.environ.get("TANDEM_TOKEN") or None
-    return Credentials(options.tls, options.ca, options.client_cert, options.client_key, token)
+    parser.set_defaults(command="serve")
+    group = parser.add_argument_group("where it listens, and to whom")
+    group.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s, for this device alone; any other takes a key and a "
+        "certificate)",
+    )
+    group.add_argument(
+        "--port", type=whole, default=8080, metavar="N", help="0 is any that is free (default: %(default)s)"
+    )
+    group.add_argument(
+        "--api-key-file",
+        type=typed_path,
+        metavar="FILE",
+        help="file with the key that clients have to show; or put the key itself into TANDEM_API_KEY",
+    )
+    group.add_argument("--https-cert", type=typed_path, metavar="FILE", help="certificate of this server, PEM")
+    group.add_argument("--https-key", type=typed_path, metavar="FILE", help="its key, PEM without a pass phrase")
+    group.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let web pages from there ask, like https://chat.example; may be given several times; * is any",
+    )
+    group.add_argument(
+        "--texts", type=whole, default=8, metavar="N", help="most texts written at once (default: %(default)s)"
+    )
+    group.add_argument(
+        "--waiting",
+        type=whole,
+        default=64,
+        metavar="N",
+        help="most texts that wait for their turn (default: %(default)s)",
+    )
+    add_writing(parser)
+    add_drawing(parser)
+    add_target(parser)
+    return parser
 
 
 def _verifier_parser() -> _Parser:
@@ -314,17 +272,7 @@ def _fill_bundle_parser(parser: _Parser, command: str, example: str) -> _Parser:
     parser.set_defaults(command=command)
     parser.epilog = f"example:\n  {example}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    _add_bundle(parser)
+    add_bundle(parser)
     if not command.endswith("reset"):
         parser.add_argument("--json", action="store_true", help="as one line of JSON")
     return parser
-
-
-def _add_bundle(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--bundle",
-        type=typed_path,
-        default=os.environ.get("TANDEM_BUNDLE") or POCKET,
-        metavar="DIR",
-        help="directory of the device's models (default: the embedded ones; environment: TANDEM_BUNDLE)",
-    )

@@ -10,13 +10,13 @@ from contextlib import suppress
 from functools import partial
 
 from edge_client.bundles.bundle import Bundle
-from edge_client.cli.arguments import read_credentials
 from edge_client.cli.console import Console, Output, Silent, say
 from edge_client.cli.live import Live, can_be_live
+from edge_client.cli.options import read_credentials, read_options
 from edge_client.cli.prompt import read_prompt
 from edge_client.decoding.text import Event
 from edge_client.edge import Edge
-from edge_client.settings import Settings
+from edge_client.settings import Options, Settings
 from edge_client.stream import LinkWarning, LossWarning, Stream
 from shared.errors import InputError, TandemError
 from shared.stopping import FinishReason
@@ -29,23 +29,13 @@ def run(options: argparse.Namespace) -> int:
         TandemError: it cannot be written.
     """
     prompt = read_prompt(options.prompt, options.verbatim)
-    settings = Settings(
-        mode=options.mode,
-        prefer=options.prefer,
-        budget=options.budget,
-        criterion=options.criterion,
-        coupling=options.coupling,
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        seed=options.seed,
-        max_tokens=options.max_tokens,
-        stop=options.stop,
-        window=options.window,
-        audit=not options.no_audit,
-        learn=options.learn,
-        timeout=options.timeout,
-    )
+    given: Options = {
+        **read_options(options),
+        "seed": options.seed,
+        "max_tokens": options.max_tokens,
+        "stop": options.stop,
+    }
+    settings = Settings().override(**given)
     output = _output(options)
     bundle = Bundle.load(options.bundle)
     encoded = bundle.encode_chat([{"role": "user", "content": prompt}]) if options.chat else bundle.encode(prompt)

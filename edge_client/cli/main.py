@@ -17,6 +17,7 @@ from shared.interrupts import interruptible
 _COMMANDS = {
     "generate": "edge_client.cli.generate:run",
     "info": "edge_client.cli.bundle:run",
+    "serve": "edge_client.cli.serve:run",
     "verifier report": "edge_client.cli.verifier:report",
     "verifier reset": "edge_client.cli.verifier:reset",
 }

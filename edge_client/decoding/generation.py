@@ -130,6 +130,11 @@ class Generation:
                 doubted=self._local.doubted if self._local else None,
             )
 
+    @property
+    def nll(self) -> list[float | None]:
+        """Of each token shown, under the target, nats; None where it has not seen it."""
+        return [self._record.known.get(place) for place in range(self.text.prompt_length, self.text.shown)]
+
     def _events(self, listeners: Sequence[Listener]) -> Iterator[Event]:
         """The loop of the mode."""
         settings, text, drafter, session = self._settings, self.text, self.drafter, self._session

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_client.cli import main as cli
-from edge_client.cli.arguments import parse_args, read_credentials
+from edge_client.cli.arguments import parse_args
+from edge_client.cli.options import read_credentials
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.grpc_transport import GrpcTransport
 from shared.errors import InputError

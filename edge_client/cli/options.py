@@ -1,0 +1,178 @@
+"""Options that several commands of the device have: who writes, how tokens are drawn, and where things are."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from edge_client.bundles.pocket import POCKET
+from edge_client.cli.numbers import number, share, whole
+from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Options, Prefer, Settings
+from edge_client.target.credentials import Credentials, read_token
+from edge_client.target.retry import Retry
+from shared.config import Coupling, Criterion, Mode
+from shared.paths import typed_path
+
+TARGET = "127.0.0.1:50051"
+
+
+def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Who writes, and how far the text may stray; returns the group."""
+    group = parser.add_argument_group("who writes")
+    group.add_argument(
+        "--mode",
+        choices=[mode.value for mode in Mode],
+        metavar="MODE",
+        default=Settings.mode.value,
+        help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
+        "device; local: the device alone; cloud: the target alone; auto: sprint, exact or cloud, by what is measured",
+    )
+    group.add_argument(
+        "--prefer",
+        choices=[prefer.value for prefer in Prefer],
+        metavar="WHAT",
+        default=Settings.prefer.value,
+        help="what --mode auto makes least of: speed, the time until a token is shown (default); cost, the target's "
+        "work; energy, the work of both sides",
+    )
+    group.add_argument(
+        "--budget",
+        type=share,
+        default=Settings.budget,
+        metavar="SHARE",
+        help="most off-target tokens per token shown: 0.01, or 1%%; 0 is --mode exact (default: %(default)s)",
+    )
+    group.add_argument(
+        "--criterion",
+        choices=[criterion.value for criterion in Criterion],
+        metavar="RULE",
+        default=Settings.criterion.value,
+        help="what is off-target: strict, any token other than the target's own; typical, such a token if the target "
+        "would hardly have written it, or if it goes on with a repetition (default)",
+    )
+    group.add_argument(
+        "--window",
+        type=whole,
+        metavar="N",
+        help=f"sprint: accepted tokens in a row after which they are audited (default: {SPRINT_WINDOW}); exact: tokens "
+        f"guessed ahead (default: {EXACT_WINDOW}, with the residual coupling {RESIDUAL_WINDOW})",
+    )
+    group.add_argument(
+        "--no-memory",
+        action="store_true",
+        help="sprint: start from the bundle's own calibration and keep nothing, so that the same seed gives the same "
+        "text again; without it the audits of every run teach the next one. auto: nor what it measures of the target",
+    )
+    group.add_argument(
+        "--learn",
+        action="store_true",
+        help="sprint: let the audits teach the verifier too; used only while they say that it got better. Worth it for "
+        "a bundle whose verifier was not trained; a trained one gains little",
+    )
+    group.add_argument("--no-audit", action="store_true", help="do not have the tokens after the last call audited")
+    return group
+
+
+def add_drawing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """How tokens are drawn; returns the group."""
+    group = parser.add_argument_group("how tokens are drawn")
+    for option, kind, letter, text in (
+        ("--temperature", number, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
+        ("--top-p", share, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
+        ("--top-k", whole, "K", "keep only the K likeliest tokens; 0 keeps all"),
+    ):
+        default = getattr(Settings, option.strip("-").replace("-", "_"))
+        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (default: %(default)s)")
+    group.add_argument(
+        "--coupling",
+        choices=[coupling.value for coupling in Coupling],
+        metavar="KIND",
+        default=Settings.coupling.value,
+        help="gumbel: both models share their noise (default); residual: the SPRINTER paper's accept and redraw, with "
+        "which --mode exact has the target's distribution, but not the very text of --mode cloud",
+    )
+    return group
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """Where target and bundle are, and how the target is reached."""
+    group = parser.add_argument_group("where things are")
+    target = os.environ.get("TANDEM_TARGET") or TARGET
+    group.add_argument(
+        "--target",
+        default=target,
+        metavar="HOST:PORT",
+        help=f"where `cloud-target serve` listens (default: {TARGET}; environment: TANDEM_TARGET)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=number,
+        metavar="SECONDS",
+        help="give up when the target has not answered for so long (default: 3 where it was never reached, "
+        f"{Retry.total:.0f} in the middle of a text)",
+    )
+    add_bundle(group)
+    _add_access(parser)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how the target is reached")
+    group.add_argument(
+        "--tls",
+        action="store_true",
+        default=os.environ.get("TANDEM_TLS", "") not in ("", "0"),
+        help="encrypt, and check the target's certificate (environment: TANDEM_TLS=1)",
+    )
+    for option, text in (
+        ("--ca", "the authority of the target's certificate, PEM, instead of the well-known ones; implies --tls"),
+        ("--client-cert", "this device's own certificate, PEM, for a target that wants one"),
+        ("--client-key", "the key of that certificate, PEM"),
+        ("--token-file", "file with the token from the target's operator; or put the token itself into TANDEM_TOKEN"),
+    ):
+        name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
+        group.add_argument(
+            option,
+            type=typed_path,
+            default=os.environ.get(name) or None,
+            metavar="FILE",
+            help=f"{text} (environment: {name})",
+        )
+
+
+def read_options(options: argparse.Namespace) -> Options:
+    """How texts are written, as far as the command line of every command says it."""
+    return {
+        "mode": options.mode,
+        "prefer": options.prefer,
+        "budget": options.budget,
+        "criterion": options.criterion,
+        "coupling": options.coupling,
+        "temperature": options.temperature,
+        "top_k": options.top_k,
+        "top_p": options.top_p,
+        "window": options.window,
+        "audit": not options.no_audit,
+        "learn": options.learn,
+        "timeout": options.timeout,
+    }
+
+
+def read_credentials(options: argparse.Namespace) -> Credentials:
+    """How the target is reached, from the command line and the environment; a file with a token goes before the token.
+
+    Raises:
+        InputError: an option without the one that it needs, or a file that cannot be used.
+    """
+    token = read_token(options.token_file) if options.token_file else os.environ.get("TANDEM_TOKEN") or None
+    return Credentials(options.tls, options.ca, options.client_cert, options.client_key, token)
+
+
+def add_bundle(parser: argparse._ActionsContainer) -> None:
+    """Where the bundle is."""
+    parser.add_argument(
+        "--bundle",
+        type=typed_path,
+        default=os.environ.get("TANDEM_BUNDLE") or POCKET,
+        metavar="DIR",
+        help="directory of the device's models (default: the embedded ones; environment: TANDEM_BUNDLE)",
+    )

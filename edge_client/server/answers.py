@@ -1,0 +1,131 @@
+"""What requests are answered with: OpenAI's objects, and what Tandem knows beyond them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import time
+from typing import Any
+from uuid import uuid4
+
+from edge_client.decoding.text import Token
+from edge_client.server.asked import Asked
+from edge_client.stream import Completion
+from shared.stopping import FinishReason
+
+_REASONS = {FinishReason.END: "stop", FinishReason.STOP: "stop", FinishReason.LENGTH: "length"}
+
+
+def finish_reason(completion: Completion) -> str:
+    """OpenAI's word for why a text ended; ours where it has none."""
+    return _REASONS.get(completion.finish_reason, str(completion.finish_reason))
+
+
+@dataclass
+class Answer:
+    """The answer to one request, as a whole or in chunks.
+
+    Attributes:
+        completions: of the choices that have ended, by number.
+    """
+
+    asked: Asked
+    fingerprint: str
+    completions: dict[int, Completion] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._id = f"{'chatcmpl' if self.asked.is_chat else 'cmpl'}-{uuid4().hex}"
+        self._created = int(time())
+
+    def whole(self) -> dict[str, Any]:
+        """All choices, once they have ended."""
+        choices = []
+        for number, done in sorted(self.completions.items()):
+            text = (
+                {"message": {"role": "assistant", "content": done.text, "refusal": None}}
+                if self.asked.is_chat
+                else {"text": done.text}
+            )
+            logprobs = self._logprobs(done.pieces, done.nll)
+            choices.append({"index": number, **text, "logprobs": logprobs, "finish_reason": finish_reason(done)})
+        return self._head("") | {"choices": choices, "usage": self.usage()}
+
+    def opening(self, number: int) -> dict[str, Any]:
+        """The first chunk of a choice in a chat."""
+        return self._chunk({"index": number, "delta": {"role": "assistant", "content": ""}})
+
+    def tokens(self, number: int, tokens: Sequence[Token]) -> dict[str, Any]:
+        """Some tokens of a choice. How likely they are is known of those that the target has seen: not yet."""
+        text = "".join(token.text for token in tokens)
+        said = {"delta": {"content": text}} if self.asked.is_chat else {"text": text}
+        return self._chunk({"index": number, **said})
+
+    def end(self, number: int, completion: Completion) -> dict[str, Any]:
+        """The last chunk of a choice; how likely the tokens are stands here, where the target has seen them."""
+        self.completions[number] = completion
+        said: dict[str, Any] = {"delta": {}} if self.asked.is_chat else {"text": ""}
+        logprobs = self._logprobs(completion.pieces, completion.nll)
+        return self._chunk({"index": number, **said, "logprobs": logprobs, "finish_reason": finish_reason(completion)})
+
+    def figures(self) -> dict[str, Any]:
+        """The chunk behind all others, for clients that want to know what it took."""
+        return self._head(".chunk") | {"choices": [], "usage": self.usage()}
+
+    def usage(self) -> dict[str, Any]:
+        """Tokens as OpenAI counts them, and under `tandem` a choice each with what went on."""
+        done = [completion for _, completion in sorted(self.completions.items())]
+        prompt = sum(completion.prompt_tokens for completion in done[:: self.asked.choices])
+        written = sum(len(completion.token_ids) for completion in done)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+            "tandem": [self._report(number, completion) for number, completion in enumerate(done)],
+        }
+
+    def _report(self, number: int, completion: Completion) -> dict[str, Any]:
+        report = completion.usage.as_dict() | {
+            "mode": str(completion.mode),
+            "seed": seed_of(self.asked, number),
+            "explanation": completion.explanation,
+            "warnings": completion.warnings,
+        }
+        if self.asked.origins:
+            report["token_ids"] = completion.token_ids
+            report["origins"] = [str(origin) for origin in completion.origins]
+        return report
+
+    def _logprobs(self, pieces: Sequence[str], nll: Sequence[float | None]) -> dict[str, Any] | None:
+        """How likely each token is to the target at temperature 1; null where it has not seen one."""
+        if not self.asked.logprobs:
+            return None
+        logprobs = [None if each is None else -each for each in nll]
+        if self.asked.is_chat:
+            content = [
+                {"token": piece, "logprob": logprob, "bytes": list(piece.encode()), "top_logprobs": []}
+                for piece, logprob in zip(pieces, logprobs, strict=True)
+            ]
+            return {"content": content, "refusal": None}
+        offsets = [0]
+        for piece in pieces:
+            offsets.append(offsets[-1] + len(piece))
+        return {"tokens": list(pieces), "token_logprobs": logprobs, "top_logprobs": None, "text_offset": offsets[:-1]}
+
+    def _chunk(self, choice: dict[str, Any]) -> dict[str, Any]:
+        chunk = self._head(".chunk") | {"choices": [{"logprobs": None, "finish_reason": None} | choice]}
+        return chunk | ({"usage": None} if self.asked.with_usage else {})
+
+    def _head(self, suffix: str) -> dict[str, Any]:
+        kind = f"chat.completion{suffix}" if self.asked.is_chat else "text_completion"
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self.asked.model,
+            "system_fingerprint": self.fingerprint,
+        }
+
+
+def seed_of(asked: Asked, number: int) -> int:
+    """The seed of a choice: equal prompts have seeds one after the other."""
+    return (asked.seed + number % asked.choices) % (1 << 64)

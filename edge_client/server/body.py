@@ -1,0 +1,39 @@
+"""The body of a request: read within a bound, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from edge_client.server.errors import ApiError
+
+
+async def read_json(request: Request, most: int) -> dict[str, Any]:
+    """The object that a request carries.
+
+    Args:
+        most: bytes.
+
+    Raises:
+        ApiError: it is too large, or none.
+    """
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise ApiError(
+                413, f"the request is larger than {most} bytes, the most that is read here", code="too_large"
+            )
+    try:
+        found = json.loads(bytes(body), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, f"the request is no JSON that can be read ({error})") from None
+    if not isinstance(found, dict):
+        raise ApiError(400, 'the request must be a JSON object, like {"prompt": "Once upon a time"}')
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

@@ -1,0 +1,73 @@
+"""Errors as OpenAI's API reports them: a status, and an object with a sentence, a type, a parameter and a code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.errors import (
+    AccessDenied,
+    ContextLengthError,
+    InputError,
+    LimitReached,
+    ProtocolError,
+    TandemError,
+    TargetBusy,
+    TargetError,
+    TargetUnavailable,
+)
+
+_INVALID, _SERVER = "invalid_request_error", "server_error"
+# Of each kind of error its status, type and code; the first that fits.
+_KINDS: tuple[tuple[type[TandemError], int, str, str | None], ...] = (
+    (ContextLengthError, 400, _INVALID, "context_length_exceeded"),
+    (InputError, 400, _INVALID, None),
+    (LimitReached, 429, "rate_limit_error", "rate_limit_exceeded"),
+    (TargetBusy, 503, _SERVER, "target_busy"),
+    (TargetUnavailable, 503, _SERVER, "target_unavailable"),
+    (AccessDenied, 502, _SERVER, "target_denied_access"),
+    (TargetError, 502, _SERVER, "target_refused"),
+    (ProtocolError, 502, _SERVER, "target_protocol"),
+    (TandemError, 500, _SERVER, None),
+)
+
+
+class ApiError(Exception):
+    """What a request is answered with that cannot be done.
+
+    Args:
+        status: of HTTP.
+        sentence: what is wrong, and what to do.
+        kind: OpenAI's type of the error.
+        param: the field that is wrong.
+        code: for programs.
+        headers: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        sentence: str,
+        kind: str = _INVALID,
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.headers = headers or {}
+        self.body: dict[str, Any] = {"error": {"message": sentence, "type": kind, "param": param, "code": code}}
+
+    @classmethod
+    def of(cls, error: TandemError) -> ApiError:
+        """An error of ours."""
+        _, status, kind, code = next(row for row in _KINDS if isinstance(error, row[0]))
+        headers = {}
+        if isinstance(error, TargetBusy) and error.retry_after is not None:
+            headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        param = error.options[0] if error.options and isinstance(error, InputError) else None
+        return cls(status, str(error), kind, param, code, headers)
+
+
+def unsupported(name: str, sentence: str) -> ApiError:
+    """A field of OpenAI's API that means something which is not done here."""
+    return ApiError(400, sentence, param=name, code="unsupported_parameter")

@@ -1,0 +1,76 @@
+"""Answers over HTTP whose client may leave before their end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+Result = TypeVar("Result")
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # proxies that collect answers are asked not to
+]
+
+
+async def unless_left(
+    receive: Receive, work: Callable[[], Coroutine[Any, Any, Result]], leave: Callable[[], None]
+) -> Result | None:
+    """What `work` returns; None, if the client leaves before.
+
+    Args:
+        receive: of a request whose body has been read.
+        leave: called where the client leaves, or `work` does not come to its end.
+    """
+    working, watching = asyncio.create_task(work()), asyncio.create_task(_left(receive))
+    is_done = False
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        found = working.result() if working.done() else None
+        is_done = working.done()
+        return found
+    finally:
+        if not is_done:
+            leave()
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Events(Response):
+    """Server-sent events, one a chunk.
+
+    Args:
+        chunks: JSON objects; the last may be an error.
+        leave: called where the client leaves before the end.
+    """
+
+    def __init__(self, chunks: AsyncIterator[dict[str, Any]], leave: Callable[[], None]) -> None:
+        self.status_code = 200
+        self.background = None
+        self._chunks = chunks
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await unless_left(receive, lambda: self._send(send), self._leave)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        failed = False
+        async for chunk in self._chunks:
+            failed = "error" in chunk
+            data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
+            await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})
+        body = b"" if failed else b"data: [DONE]\n\n"
+        await send({"type": "http.response.body", "body": body, "more_body": False})

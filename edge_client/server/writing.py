@@ -1,0 +1,196 @@
+"""Texts that are written in threads of their own, read by the event loop that serves the requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Lock
+from typing import NamedTuple
+
+from edge_client.decoding.text import Token
+from edge_client.edge import Edge
+from edge_client.server.errors import ApiError
+from edge_client.settings import Options
+from edge_client.stream import Completion, Stream
+from shared.errors import TandemError
+
+# Makes the ids of a prompt; it may take a while, or fail, and is called by the thread that writes.
+Prompt = Callable[[], list[int]]
+
+
+_ENDED = ApiError(503, "the server is ending; try again when it is back", "server_error", code="shutting_down")
+
+
+class Batch(NamedTuple):
+    """What came since one last looked.
+
+    Attributes:
+        text: which of several it belongs to, from 0.
+        tokens: in order; one or more, or none at the end.
+        completion: the whole, where the text has ended.
+    """
+
+    text: int
+    tokens: list[Token]
+    completion: Completion | None
+
+
+class Writers:
+    """Threads that write, a text each; a text for which there is none free waits its turn.
+
+    Args:
+        texts: written at once.
+        waiting: texts that may wait.
+
+    Attributes:
+        under_way: texts that are being written or wait, now.
+    """
+
+    def __init__(self, edge: Edge, texts: int, waiting: int) -> None:
+        self.edge = edge
+        self.most = texts + waiting
+        self._pool = ThreadPoolExecutor(texts, "text")
+        self._lock = Lock()
+        self._running: set[Writing] = set()
+
+    @property
+    def under_way(self) -> int:
+        return len(self._running)
+
+    def begin(self, texts: Sequence[tuple[Prompt, Options]]) -> Texts:
+        """Write several texts; to be called by the event loop that reads them.
+
+        Raises:
+            ApiError: too many wait already.
+        """
+        with self._lock:
+            if len(self._running) + len(texts) > self.most:
+                raise ApiError(
+                    429,
+                    f"{len(self._running)} texts are being written or wait here, and {self.most} are the most; "
+                    "try again in a moment",
+                    "rate_limit_error",
+                    code="rate_limit_exceeded",
+                    headers={"Retry-After": "1"},
+                )
+            together = Texts(asyncio.get_running_loop())
+            together.writings = [Writing(self.edge, *text, together.wake) for text in texts]
+            self._running.update(together.writings)
+        for writing in together.writings:
+            self._pool.submit(self._write, writing)
+        return together
+
+    def close(self) -> None:
+        """Give up all texts, and wait until their threads have noticed."""
+        with self._lock:
+            running = list(self._running)
+        for writing in running:
+            writing.give_up()
+        self._pool.shutdown()
+
+    def _write(self, writing: Writing) -> None:
+        try:
+            writing.write()
+        finally:
+            with self._lock:
+                self._running.discard(writing)
+
+
+class Writing:
+    """One text: written by a thread, read and given up by the event loop.
+
+    Args:
+        wake: tells the reader that there is something new; from any thread.
+    """
+
+    def __init__(self, edge: Edge, prompt: Prompt, options: Options, wake: Callable[[], None]) -> None:
+        self._edge = edge
+        self._prompt = prompt
+        self._options = options
+        self._wake = wake
+        self._tokens: deque[Token] = deque()
+        self._stream: Stream[Token] | None = None
+        self._is_given_up = False
+        self.completion: Completion | None = None
+        self.error: Exception | None = None
+
+    def write(self) -> None:
+        """Write it to its end; errors are kept for the reader."""
+        try:
+            if self._is_given_up:
+                raise _ENDED
+            with self._edge.stream(self._prompt(), **self._options) as stream:
+                self._stream = stream
+                if self._is_given_up:
+                    stream.text.cancel()
+                for token in stream:
+                    self._tokens.append(token)
+                    self._wake()
+            self.completion = stream.completion
+        except Exception as error:  # the reader says what it was
+            self.error = error
+        finally:
+            self._wake()
+
+    def take(self) -> list[Token]:
+        """The tokens since the last time."""
+        tokens = []
+        with suppress(IndexError):
+            while True:
+                tokens.append(self._tokens.popleft())
+        return tokens
+
+    def give_up(self) -> None:
+        """Nobody wants the rest: the thread ends after the token, or the call, that is under way."""
+        self._is_given_up = True
+        if self._stream is not None:
+            self._stream.text.cancel()
+
+
+class Texts:
+    """Several texts that are read together, as their tokens come."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.writings: list[Writing] = []
+        self._loop = loop
+        self._news = asyncio.Event()
+        self._is_awake = False
+
+    def wake(self) -> None:
+        """Tell the reader that there is something new; from any thread."""
+        if not self._is_awake:
+            self._is_awake = True
+            with suppress(RuntimeError):  # the loop is closed: nobody reads any more
+                self._loop.call_soon_threadsafe(self._news.set)
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """What comes, until all texts have ended.
+
+        Raises:
+            ApiError: one of them cannot be written.
+        """
+        left = dict(enumerate(self.writings))
+        while left:
+            await self._news.wait()
+            self._news.clear()
+            self._is_awake = False  # before one looks: what comes while one looks wakes again
+            for number, writing in list(left.items()):
+                completion, error = (
+                    writing.completion,
+                    writing.error,
+                )  # before the tokens, of which there are none behind
+                tokens = writing.take()
+                if tokens or completion is not None:
+                    yield Batch(number, tokens, completion)
+                if error is not None:
+                    raise ApiError.of(error) if isinstance(error, TandemError) else error
+                if completion is not None:
+                    del left[number]
+
+    def give_up(self) -> None:
+        """Nobody wants the rest."""
+        for writing in self.writings:
+            writing.give_up()

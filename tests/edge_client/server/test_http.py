@@ -1,0 +1,151 @@
+"""The local server as anything may reach it over HTTP, well-meaning or not."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from edge_client.edge import Edge
+from edge_client.server.settings import ServerSettings
+from edge_client.testing import scripted_edge
+from shared.errors import InputError
+from tests.edge_client.server.serving import Served, served
+
+KEY = "a-key-of-16-signs"
+ASK = json.dumps({"model": "scripted", "prompt": "Once", "max_tokens": 3})
+
+
+@pytest.fixture
+def edge() -> Iterator[Edge]:
+    with scripted_edge(max_tokens=8) as edge:
+        yield edge
+
+
+def ask(
+    client: Served, method: str, path: str, body: str | bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], str]:
+    """Status, headers and body of an answer; underscores in the names of headers are hyphens."""
+    connection = http.client.HTTPConnection(client.address, timeout=20)
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ("", 400),
+        ("{", 400),
+        ("[]", 400),
+        ('"text"', 400),
+        ('{"model": "scripted", "prompt": "a", "temperature": NaN}', 400),
+        ('{"model": "scripted", "prompt": "a", "temperature": 1e999}', 400),
+        ("[" * 100_000, 400),
+        (b"\xff\xfe\x00", 400),
+        ('{"prompt": "' + "a" * 5000 + '"}', 413),
+        ('{"model": "scripted", "prompt": "\\ud800"}', 400),
+    ],
+)
+def test_a_body_that_is_no_request_is_told_so(edge, body, status):
+    with served(edge, largest_request=4096 if status == 413 else 1 << 20) as client:
+        found, headers, said = ask(client, "POST", "/v1/completions", body)
+        assert found == status
+        assert headers["content-type"] == "application/json"
+        error = json.loads(said)["error"]
+        assert error["type"] == "invalid_request_error"
+        assert len(error["message"]) > 20
+        assert ask(client, "POST", "/v1/completions", ASK)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1/completions", 405),
+        ("POST", "/v1/embeddings", 404),
+        ("DELETE", "/v1/models", 405),
+    ],
+)
+def test_other_paths_say_what_is_served(edge, method, path, status):
+    with served(edge) as client:
+        found, _, said = ask(client, method, path)
+        assert found == status
+        assert "/v1/chat/completions" in json.loads(said)["error"]["message"]
+
+
+def test_a_web_page_under_a_name_of_its_own_gets_nothing(edge):
+    with served(edge) as client:
+        for name in ("evil.example", "evil.example:8080", "127.0.0.1.evil.example", "", "[fe80::1]:80"):
+            status, _, said = ask(client, "POST", "/v1/completions", ASK, Host=name)
+            assert (status, "no name of this server" in said) == (403, True)
+        for name in ("localhost", "LOCALHOST:99", "127.0.0.1:1", "[::1]:8080", "127.8.9.1"):
+            assert ask(client, "GET", "/v1/models", Host=name)[0] == 200
+
+
+def test_the_key_opens_all_but_health(edge):
+    with served(edge, key=KEY) as client:
+        for given in ("", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x", "Bearer \xe9"):
+            for path in ("/v1/models", "/metrics", "/v1/completions", "/nothing"):
+                status, headers, said = ask(client, "GET", path, Authorization=given)
+                assert status == 401
+                assert headers["www-authenticate"] == "Bearer"
+                assert json.loads(said)["error"]["code"] == "invalid_api_key"
+        assert ask(client, "GET", "/health")[0] == 200
+        assert ask(client, "GET", "/v1/models", Authorization=f"bearer {KEY}", Host="any.example")[0] == 200
+        assert [model.id for model in client.models.list()]
+
+
+def test_web_pages_of_a_named_origin_may_ask(edge):
+    wanted = {"Origin": "https://chat.example", "Access_Control_Request_Method": "POST"}
+    with served(edge) as client:
+        assert "access-control-allow-origin" not in ask(client, "GET", "/v1/models", Origin="https://chat.example")[1]
+    with served(edge, origins=("https://chat.example",), key=KEY) as client:
+        status, headers, _ = ask(client, "OPTIONS", "/v1/completions", **wanted)
+        assert (status, headers["access-control-allow-origin"]) == (200, "https://chat.example")
+        assert ask(client, "OPTIONS", "/v1/completions", **wanted | {"Origin": "https://evil.example"})[0] == 400
+        answer = ask(client, "GET", "/v1/models", Origin="https://chat.example", Authorization=f"Bearer {KEY}")
+        assert answer[1]["access-control-allow-origin"] == "https://chat.example"
+
+
+def test_health_and_metrics(edge):
+    with served(edge) as client:
+        client.completions.create(model="scripted:exact", prompt="Once", seed=1, max_tokens=6)
+        status, _, said = ask(client, "GET", "/health")
+        assert (status, json.loads(said)["status"], json.loads(said)["model"]) == (200, "ok", "scripted")
+        status, headers, said = ask(client, "GET", "/metrics")
+        values = dict(line.rsplit(" ", 1) for line in said.splitlines() if not line.startswith("#"))
+        assert headers["content-type"].startswith("text/plain")
+        assert values['tandem_edge_requests_total{path="/v1/completions",status="200"}'] == "1.0"
+        assert values['tandem_edge_tokens_total{origin="target"}'] == "6.0"
+        assert values["tandem_edge_texts"] == "0.0"
+        assert float(values["tandem_edge_calls_total"]) >= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ({"host": "0.0.0.0"}, "api_key_file"),
+        ({"host": "0.0.0.0", "key": KEY}, "https_cert"),
+        ({"host": "device.example"}, "api_key_file"),
+        ({"key": "short"}, "api_key_file"),
+        ({"key": "with spaces in it"}, "api_key_file"),
+        ({"port": 70000}, "port"),
+        ({"texts": 0}, "texts"),
+        ({"waiting": -1}, "waiting"),
+        ({"origins": ("chat.example",)}, "allow_origin"),
+        ({"https_cert": "cert.pem"}, "https_key"),
+    ],
+)
+def test_settings_that_are_not_safe_are_refused(wrong, option):
+    with pytest.raises(InputError) as caught:
+        ServerSettings(**wrong)
+    assert option in caught.value.options
+
+
+def test_a_key_is_not_shown():
+    assert KEY not in repr(ServerSettings(key=KEY))
