@@ -6,6 +6,9 @@ python -m benchmarks.batching --dtype bfloat16 --sessions 16 --rounds 5
 Calls are feeds as edges cause them: texts of 40 to 600 tokens that the target wrote are in the cache, a call brings 1
 to 16 tokens that are all judged, and three in ten are continuations of one token. "bare" is the forward pass alone over
 the same tokens, without scoring, scheduling and waiting. Figures are medians over rounds, in which all ways take turns.
+
+Then the target writes on by itself, in every session: a token a pass, and with guesses, of which a session always has
+16 in a line. Each is right with the probability with which the pocket draft agrees with its target.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from shared.errors import InputError
 SHORTEST, LONGEST = 40, 600  # tokens of a text in the cache
 NEW, CONTINUING = 16, 0.3  # most new tokens of a call, and the share of calls with one token
 PREFILL = 800  # tokens of a background prompt
+WRITTEN, GUESSED, RIGHT = 32, 16, 0.83  # tokens written on, guesses ahead, and how often one is right
 
 
 def write(engine, openings: Sequence[Sequence[int]], tokens: int) -> list[int]:
@@ -138,6 +142,56 @@ async def throughput(engine, words: Sequence[int], sessions: int, calls: int, ro
         f"{median(gains):.2f}",
         f"{median(shares):.2f}",
     ]
+
+
+async def write_on(scheduler, start: int, slot: int, last: int, known: Sequence[int], rng: Random) -> list[int]:
+    """`WRITTEN` tokens of the target's own in one session, with guesses where it is `known` what they will be."""
+    from cloud_target.engine.interface import Feed
+    from shared.config import Sampling
+
+    written: list[int] = []
+    while len(written) < WRITTEN:
+        ahead = known[len(written) : min(len(written) + GUESSED, WRITTEN - 1)]
+        guesses = [token if rng.random() < RIGHT else token ^ 1 for token in ahead]
+        tokens = (written[-1] if written else last, *guesses)
+        feed = Feed(slot, start + len(written), tokens, 0, Sampling(seed=slot), spare=len(guesses))
+        own = (await scheduler.run(feed)).own.tolist()
+        stands = 0
+        while stands < len(own) - 1 and own[stands] == guesses[stands]:
+            stands += 1
+        written += own[: stands + 1]
+    return written
+
+
+async def writing(engine, words: Sequence[int], sessions: int, rounds: int) -> list[str]:
+    """A row of the table about writing on."""
+    from cloud_target.scheduling.scheduler import Scheduler
+
+    fill(engine, texts := make_calls(sessions, 1, words))
+    scheduler = Scheduler(engine)
+    times: dict[str, list[float]] = {"alone": [], "guessed": []}
+
+    async def all_of_them(known: Sequence[Sequence[int]]) -> list[list[int]]:
+        return await asyncio.gather(
+            *(
+                write_on(scheduler, len(text) - 1, slot, text[-1], known[slot], Random(slot))
+                for slot, (text, _) in enumerate(texts)
+            )
+        )
+
+    nothing: list[list[int]] = [[] for _ in texts]
+    known = await all_of_them(nothing)
+    for _ in range(rounds):
+        for way, given in (("alone", nothing), ("guessed", known)):
+            begun = perf_counter()
+            await all_of_them(given)
+            times[way].append(perf_counter() - begun)
+    scheduler.close()
+    for slot in range(sessions):
+        engine.trim(slot)
+    rates = {way: sessions * WRITTEN / median(spans) for way, spans in times.items()}
+    gains = [one / other for one, other in zip(times["alone"], times["guessed"], strict=True)]
+    return [str(sessions), *(f"{rates[way]:.0f}" for way in ("alone", "guessed")), f"{median(gains):.2f}"]
 
 
 async def latency(engine, words: Sequence[int], calls: int, rounds: int) -> list[list[str]]:
@@ -252,6 +306,9 @@ def run(arguments: argparse.Namespace) -> int:
         ]
         heads = ["sessions", "serial tokens/s", "together", "bare passes", "together / serial", "bare time / together"]
         print(markdown_table(heads, rows), flush=True)
+        rows = [asyncio.run(writing(engine, words, sessions, arguments.rounds)) for sessions in arguments.sessions]
+        heads = ["sessions", "written tokens/s", "with guesses", "with / without"]
+        print("\n" + markdown_table(heads, rows), flush=True)
         heads = ["a short call, ms", "p50", "p90", "p99", "p99 / p50 alone", "prefill tokens/s beside"]
         print(
             "\n"

@@ -32,4 +32,5 @@ def test_it_prints_its_tables(monkeypatch, capsys):
     assert batching.main() == 0
     out = capsys.readouterr().out
     assert re.search(r"^\| 3 +\| +\d+ \| +\d+ \| +\d+ \| +\d+\.\d\d \|", out, re.M)
+    assert re.search(r"^\| 3 +\| +\d+ \| +\d+ \| +\d+\.\d\d \|$", out, re.M), "writing on, with guesses and without"
     assert re.search(r"^\| under prefills +\| +\d+\.\d \|", out, re.M)
