@@ -8,7 +8,7 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
-from edge_client.decoding.text import Token
+from edge_client.decoding.text import Event, Provisional, Token
 from edge_client.server.asked import Asked
 from edge_client.stream import Completion
 from shared.stopping import FinishReason
@@ -54,10 +54,17 @@ class Answer:
         """The first chunk of a choice in a chat."""
         return self._chunk({"index": number, "delta": {"role": "assistant", "content": ""}})
 
-    def tokens(self, number: int, tokens: Sequence[Token]) -> dict[str, Any]:
-        """Some tokens of a choice. How likely they are is known of those that the target has seen: not yet."""
-        text = "".join(token.text for token in tokens)
-        said = {"delta": {"content": text}} if self.asked.is_chat else {"text": text}
+    def said(self, number: int, events: Sequence[Event]) -> dict[str, Any] | None:
+        """What came of a choice; None if that is nothing to be told.
+
+        How likely the tokens are is known of those that the target has seen: not yet.
+        """
+        text = "".join(event.text for event in events if isinstance(event, Token))
+        if not text and not self.asked.events:
+            return None
+        said: dict[str, Any] = {"delta": {"content": text}} if self.asked.is_chat else {"text": text}
+        if self.asked.events:
+            said["tandem"] = {"events": [_plain(event) for event in events]}
         return self._chunk({"index": number, **said})
 
     def end(self, number: int, completion: Completion) -> dict[str, Any]:
@@ -91,8 +98,11 @@ class Answer:
             "warnings": completion.warnings,
         }
         if self.asked.origins:
-            report["token_ids"] = completion.token_ids
-            report["origins"] = [str(origin) for origin in completion.origins]
+            columns = completion.token_ids, completion.pieces, completion.origins, completion.nll
+            report["written"] = [
+                {"id": id_, "text": piece, "origin": str(origin), "logprob": None if nll is None else -nll}
+                for id_, piece, origin, nll in zip(*columns, strict=True)
+            ]
         return report
 
     def _logprobs(self, pieces: Sequence[str], nll: Sequence[float | None]) -> dict[str, Any] | None:
@@ -129,3 +139,13 @@ class Answer:
 def seed_of(asked: Asked, number: int) -> int:
     """The seed of a choice: equal prompts have seeds one after the other."""
     return (asked.seed + number % asked.choices) % (1 << 64)
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    """What happened to a text, as plain values."""
+    match event:
+        case Token():
+            return {"type": "token", "id": event.id, "text": event.text, "origin": str(event.origin)}
+        case Provisional():
+            return {"type": "provisional", "id": event.id, "text": event.text}
+    return {"type": "retract", "tokens": event.tokens, "text": event.text}

@@ -98,7 +98,7 @@ class Server:
 
     async def _write(self, request: Request, read: Callable[[dict[str, Any]], Asked]) -> Response:
         asked = read(await read_json(request, self._settings.largest_request))
-        texts = self._writers.begin(self._jobs(asked))
+        texts = self._writers.begin(self._jobs(asked), asked.events)
         answer = Answer(asked, f"tandem-{version()}")
         batches = texts.batches()
         if not asked.stream:
@@ -165,7 +165,8 @@ class Server:
             yield answer.figures()
 
     def _of(self, answer: Answer, batch: Batch) -> list[dict[str, Any]]:
-        chunks = [answer.tokens(batch.text, batch.tokens)] if any(token.text for token in batch.tokens) else []
+        chunk = answer.said(batch.text, batch.events)
+        chunks = [] if chunk is None else [chunk]
         if batch.completion is not None:
             self._metrics.ended(batch.completion)
             chunks.append(answer.end(batch.text, batch.completion))

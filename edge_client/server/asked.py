@@ -49,7 +49,8 @@ class Asked:
         max_tokens: None for what fits, or the server's own limit.
         stream, with_usage: whether tokens come as they are settled, and the figures behind them.
         logprobs: tell how likely each token is to the target.
-        origins: tell who wrote each token.
+        origins: tell who wrote each token, and what the target thinks of it.
+        events: in a stream, also tell of each token by itself, and of drafted ones that nobody has judged yet.
     """
 
     model: str
@@ -63,6 +64,7 @@ class Asked:
     with_usage: bool
     logprobs: bool
     origins: bool
+    events: bool
 
 
 def read_completion(body: dict[str, Any]) -> Asked:
@@ -143,12 +145,16 @@ def _rest(fields: Fields, prompts: list[Prompt], is_chat: bool, logprobs: bool, 
     mode = tandem.take("mode", values.string)
     options["mode"] = _required(tandem.take("require", _exact), mode)
     options |= {name: value for name, kind in _TANDEM.items() if (value := tandem.take(name, kind)) is not None}
-    origins = tandem.flag("origins")
+    origins, events = tandem.flag("origins"), tandem.flag("events")
+    if events and not stream:
+        raise ApiError(400, "`tandem.events` come in a stream only: give `stream`, too", param="tandem.events")
     tandem.end()
     fields.end()
     given = cast(Options, {name: value for name, value in options.items() if value is not None})
     seed = secrets.randbits(32) if seed is None else seed % (1 << 64)
-    return Asked(model, prompts, is_chat, given, seed, max_tokens, choices, stream, with_usage, logprobs, origins)
+    return Asked(
+        model, prompts, is_chat, given, seed, max_tokens, choices, stream, with_usage, logprobs, origins, events
+    )
 
 
 def _required(require: Literal["exact"] | None, mode: str | None) -> str | None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple
 
-from edge_client.decoding.text import Token
+from edge_client.decoding.text import Event
 from edge_client.edge import Edge
 from edge_client.server.errors import ApiError
 from edge_client.settings import Options
@@ -29,12 +29,12 @@ class Batch(NamedTuple):
 
     Attributes:
         text: which of several it belongs to, from 0.
-        tokens: in order; one or more, or none at the end.
+        events: in order; one or more, or none at the end.
         completion: the whole, where the text has ended.
     """
 
     text: int
-    tokens: list[Token]
+    events: list[Event]
     completion: Completion | None
 
 
@@ -60,8 +60,11 @@ class Writers:
     def under_way(self) -> int:
         return len(self._running)
 
-    def begin(self, texts: Sequence[tuple[Prompt, Options]]) -> Texts:
+    def begin(self, texts: Sequence[tuple[Prompt, Options]], provisional: bool) -> Texts:
         """Write several texts; to be called by the event loop that reads them.
+
+        Args:
+            provisional: tell also of tokens that nobody has judged yet.
 
         Raises:
             ApiError: too many wait already.
@@ -77,7 +80,7 @@ class Writers:
                     headers={"Retry-After": "1"},
                 )
             together = Texts(asyncio.get_running_loop())
-            together.writings = [Writing(self.edge, *text, together.wake) for text in texts]
+            together.writings = [Writing(self.edge, *text, provisional, together.wake) for text in texts]
             self._running.update(together.writings)
         for writing in together.writings:
             self._pool.submit(self._write, writing)
@@ -106,13 +109,16 @@ class Writing:
         wake: tells the reader that there is something new; from any thread.
     """
 
-    def __init__(self, edge: Edge, prompt: Prompt, options: Options, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, edge: Edge, prompt: Prompt, options: Options, provisional: bool, wake: Callable[[], None]
+    ) -> None:
         self._edge = edge
         self._prompt = prompt
         self._options = options
+        self._provisional = provisional
         self._wake = wake
-        self._tokens: deque[Token] = deque()
-        self._stream: Stream[Token] | None = None
+        self._events: deque[Event] = deque()
+        self._stream: Stream[Event] | None = None
         self._is_given_up = False
         self.completion: Completion | None = None
         self.error: Exception | None = None
@@ -122,12 +128,12 @@ class Writing:
         try:
             if self._is_given_up:
                 raise _ENDED
-            with self._edge.stream(self._prompt(), **self._options) as stream:
+            with self._edge.stream(self._prompt(), provisional=self._provisional, **self._options) as stream:
                 self._stream = stream
                 if self._is_given_up:
                     stream.text.cancel()
-                for token in stream:
-                    self._tokens.append(token)
+                for event in stream:
+                    self._events.append(event)
                     self._wake()
             self.completion = stream.completion
         except Exception as error:  # the reader says what it was
@@ -135,13 +141,13 @@ class Writing:
         finally:
             self._wake()
 
-    def take(self) -> list[Token]:
-        """The tokens since the last time."""
-        tokens = []
+    def take(self) -> list[Event]:
+        """What has come since the last time."""
+        events = []
         with suppress(IndexError):
             while True:
-                tokens.append(self._tokens.popleft())
-        return tokens
+                events.append(self._events.popleft())
+        return events
 
     def give_up(self) -> None:
         """Nobody wants the rest: the thread ends after the token, or the call, that is under way."""
@@ -181,10 +187,10 @@ class Texts:
                 completion, error = (
                     writing.completion,
                     writing.error,
-                )  # before the tokens, of which there are none behind
-                tokens = writing.take()
-                if tokens or completion is not None:
-                    yield Batch(number, tokens, completion)
+                )  # before the events, of which none come behind
+                events = writing.take()
+                if events or completion is not None:
+                    yield Batch(number, events, completion)
                 if error is not None:
                     raise ApiError.of(error) if isinstance(error, TandemError) else error
                 if completion is not None:

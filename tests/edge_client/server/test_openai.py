@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import cycle
 
 import openai
 import pytest
@@ -15,6 +16,7 @@ from edge_client.testing import LoopbackTransport, ScriptedTarget, random_script
 from edge_client.testing.scripts import blurred
 from edge_client.testing.tokenizer import byte_tokenizer
 from shared.errors import TargetUnavailable
+from tests.edge_client.late import LateTransport
 from tests.edge_client.server.serving import Served, served
 
 TURNS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A table for two?"}]
@@ -179,14 +181,44 @@ def test_what_went_on_is_told(edge, client):
     got = client.completions.create(model="scripted", prompt="Once", seed=5, extra_body={"tandem": asked})
     (report,) = got.usage.tandem
     assert report["mode"] == "sprint"
-    assert len(report["origins"]) == len(report["token_ids"]) == got.usage.completion_tokens == report["tokens"]
+    assert len(report["written"]) == got.usage.completion_tokens == report["tokens"]
+    assert "".join(token["text"] for token in report["written"]) == got.choices[0].text
+    assert [token["origin"] for token in report["written"]].count("accepted") == report["accepted"]
     assert report["accepted"] + report["confirmed"] + report["target"] == report["tokens"]
     assert report["calls"] > 0
     assert report["bytes_up"] > 0
     assert report["total_ms"] > 0
     assert {"asked", "drafted", "off_strict", "off_typical", "draft_ms", "network_ms"} <= report.keys()
     plain = client.completions.create(model="scripted", prompt="Once").usage.tandem[0]
-    assert "origins" not in plain
+    assert "written" not in plain
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_events_tell_of_what_is_not_judged_yet(mode):
+    asked = {"mode": mode, "events": True, "origins": True, "criterion": "strict", "budget": 0.05}
+    body = {"model": "scripted", "seed": 5, "max_tokens": 60, "stream": True, "stream_options": {"include_usage": True}}
+    bundle = scripted_bundle(blurred(target := random_script(byte_tokenizer().get_vocab_size()), 0.5))
+    late = LateTransport(LoopbackTransport(ScriptedTarget.of(bundle.manifest, target)), cycle([False, False, True]))
+    with scripted_edge(bundle=bundle, transport=late) as edge, served(edge) as client:
+        *chunks, figures = client.completions.create(prompt="Once", extra_body={"tandem": asked}, **body)
+    events = [
+        event for chunk in chunks for event in (getattr(chunk.choices[0], "tandem", None) or {}).get("events", [])
+    ]
+    settled, provisional = [], []
+    for event in events:
+        match event["type"]:
+            case "token":
+                assert not provisional or provisional.pop(0) == event["id"]
+                settled.append({"id": event["id"], "text": event["text"], "origin": event["origin"]})
+            case "provisional":
+                provisional.append(event["id"])
+            case "retract":
+                del provisional[len(provisional) - event["tokens"] :]
+    assert provisional == []
+    (report,) = figures.usage.tandem
+    assert settled == [{name: token[name] for name in ("id", "text", "origin")} for token in report["written"]]
+    assert "".join(chunk.choices[0].text for chunk in chunks) == "".join(token["text"] for token in settled)
+    assert (mode == "exact") <= any(event["type"] == "provisional" for event in events)
 
 
 def test_exact_is_required(client):
