@@ -33,7 +33,7 @@ from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.hf.passes import Text
 from cloud_target.export.bundle import make_bundle
-from edge_client.inference.draft import draft_maker
+from edge_client.inference.draft_loading import draft_maker
 from shared.errors import TandemError
 from shared.manifest import read_manifest
 

@@ -59,6 +59,9 @@ class Edge:
         threads: of each model.
         retry: how patiently the target is asked.
         clock: time as the waiting sees it.
+        conversations: of so many finished texts what was read is kept, here and at the target, so that a prompt which
+            goes on from one (the next turn of a chat) is read only from there on. With 0 every text begins anew, and is
+            the same to the last bit whatever was written before.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
             answers again; by the thread that waits for it.
         options: defaults of all texts, by the names of `Settings`.
@@ -84,6 +87,7 @@ class Edge:
         retry: Retry | None = None,
         clock: Clock | None = None,
         notify: Callable[[str], None] | None = None,
+        conversations: int = 0,
         **options: Unpack[Options],
     ) -> None:
         alone = target is None and transport is None
@@ -95,7 +99,10 @@ class Edge:
                 raise InputError(f"{name} must be of edge_client.{kind.__name__}, not {given!r}", options=(name,))
         if target is not None:
             values.string("target", target)
-        self._connection = Connection(target, transport, credentials, retry, clock, self._notify)
+        self._conversations = values.whole("conversations", conversations)
+        if self._conversations < 0:
+            raise InputError(f"conversations must be 0 or more, not {conversations}")
+        self._connection = Connection(target, transport, credentials, retry, clock, self._notify, self._conversations)
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         self._memory: Memory | None = None
         self._paces: Paces | None = None
@@ -222,7 +229,7 @@ class Edge:
 
     def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
-        manifest, settings = self.bundle.manifest, job.settings
+        manifest, settings, prompt = self.bundle.manifest, job.settings, job.text.sequence[:]
         lesson = session = threshold = chooser = pace = None
         if job.client is None:
             threshold = self._beginning(job).budget(settings.budget).threshold
@@ -241,9 +248,10 @@ class Edge:
                 job.text.prompt_length,
                 settings.timeout,
                 tell,
+                prompt,
             )
         feedback = lesson.feedback if lesson else None
-        with self.bundle.models.lend() as models:
+        with self.bundle.models.lend(prompt, self._conversations) as models:
             if job.mode is Mode.AUTO:
                 assert job.client is not None, "auto needs a target"
                 pace = self._measured(job.client, ending)

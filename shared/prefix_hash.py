@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MASK = (1 << 64) - 1
 _STEP = 0x9E3779B97F4A7C15
@@ -34,3 +34,11 @@ def extend(prefix_hash: int, ids: Iterable[int]) -> int:
 def last_token(prefix_hash: int, extended: int) -> int:
     """The id that extends the one hash to the other, if any does; where none does, most likely a very large number."""
     return (unmix(extended) - prefix_hash - _STEP) & MASK
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """With how many of the same ids two texts begin."""
+    length = min(len(one), len(other))
+    if one[:length] == other[:length]:  # as lists are, at once
+        return length
+    return next((i for i in range(length) if one[i] != other[i]), length)

@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks.cascades import Cascade, Score, free_scores
 from edge_client.bundles.bundle import Bundle
-from edge_client.inference.draft import Step, draft_maker
+from edge_client.inference.draft import Step
+from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.pool import ModelPool, Models
 from shared.manifest import read_manifest
 from shared.sampling import Draw

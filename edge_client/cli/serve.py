@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
         credentials=read_credentials(options) if settings.needs_target else None,
         memory=not options.no_memory,
         notify=say,
+        conversations=options.texts,
         **vars(settings),
     ) as edge:
         who = f"with {options.target}" if settings.needs_target else "alone"

@@ -84,6 +84,7 @@ class Generation:
             keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
         )
         self._record = Record()
+        self._reused = models.draft.length
         self._questions: Questions | None = None
         # Of what the target writes alone, or the device, nothing is provisional.
         judged = settings.effective_mode not in (Mode.LOCAL, Mode.CLOUD)
@@ -114,6 +115,8 @@ class Generation:
                 if tail is not None:
                     for listener in listeners:
                         listener.audited(tail)
+            if session is not None and not is_cancelled:
+                session.finish()
         finally:
             if session is not None:
                 session.close()
@@ -127,6 +130,8 @@ class Generation:
                 session.meter if session else Meter(),
                 threshold=max(feedback.budget.threshold, 0.0) if feedback else None,
                 drafted=self.drafter.drafted,
+                reused_draft=self._reused,
+                reused_target=session.reused if session else 0,
                 doubted=self._local.doubted if self._local else None,
             )
 

@@ -53,6 +53,8 @@ class Record:
         times: Times,
         meter: Meter,
         drafted: int,
+        reused_draft: int = 0,
+        reused_target: int = 0,
         threshold: float | None = None,
         doubted: int | None = None,
     ) -> Summary:
@@ -84,6 +86,8 @@ class Record:
             bytes_prompt=meter.bytes_prompt,
             reconnects=meter.reconnects,
             drafted=drafted,
+            reused_draft=reused_draft,
+            reused_target=reused_target,
             threshold=threshold,
             doubted=doubted,
             repeated=sum(repeated(text.sequence, text.prompt_length, text.shown)),

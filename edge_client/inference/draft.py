@@ -8,19 +8,16 @@ some of them the text. What a graph gives is described in `cloud_target/export/c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
 from onnxruntime import OrtValue
 
-from edge_client.inference.runtime import open_session
-from shared.errors import BundleError, ContextLengthError, InputError, first_line
-from shared.manifest import DraftGraph, Manifest, Probe
+from shared.errors import ContextLengthError, InputError
+from shared.manifest import DraftGraph
 
 # A long prompt is read in pieces, so that the memory it takes for a moment stays small.
 _CHUNK = 128
@@ -64,6 +61,7 @@ class Draft(ABC):
 
     Attributes:
         length: tokens of the text that are read, that is in its key-value cache.
+        ids: which ones.
         nodes: beyond the text.
         branches: whether several nodes may follow the same one; else the tree is a single line.
         context: longest sequence in tokens, nodes included.
@@ -74,6 +72,8 @@ class Draft(ABC):
 
     def __init__(self, vocabulary: int, context: int) -> None:
         self.length = self.nodes = 0
+        self.ids: list[int] = []
+        self._node_ids: list[int] = []
         self.context = context
         self.vocabulary = vocabulary
 
@@ -89,10 +89,13 @@ class Draft(ABC):
         count, self.nodes = len(ids), 0
         if count == 1:
             if 0 <= ids[0] < self.vocabulary and self.length < self.context:
-                return self._read(ids)
+                step = self._read(ids)
+                self.ids.append(ids[0])
+                return step
         elif count and self.length + count <= self.context and min(ids) >= 0 and max(ids) < self.vocabulary:
             for first in range(0, count, _CHUNK):
                 step = self._read(ids[first : first + _CHUNK])
+                self.ids += ids[first : first + _CHUNK]
             return step
         raise self._refusal(ids)
 
@@ -108,6 +111,7 @@ class Draft(ABC):
                 "it has reached"
             )
         self.length, self.nodes = length, 0
+        del self.ids[length:]
 
     def grow(self, leaves: Sequence[Leaf]) -> list[Step]:
         """Read new nodes; returns what comes after each. They are numbered on in this order.
@@ -125,6 +129,7 @@ class Draft(ABC):
                 raise InputError(
                     f"node {number} cannot follow node {leaf.parent}; it may follow one that was grown before"
                 )
+        self._node_ids[self.nodes :] = [leaf.token for leaf in leaves]
         return self._grow(leaves)
 
     def keep(self, path: Sequence[int], rest: Sequence[int] = ()) -> None:
@@ -135,6 +140,8 @@ class Draft(ABC):
             rest: nodes behind the last of these, parents before their children; they are numbered anew, from 0.
         """
         self._keep(path, rest)
+        self.ids += [self._node_ids[node] for node in path]
+        self._node_ids = [self._node_ids[node] for node in rest]
         self.length += len(path)
         self.nodes = len(rest)
 
@@ -341,56 +348,6 @@ class ConcatDraft(Draft):
         step.log_normaliser = normaliser.item()
         step.entropy = entropy.item()
         return step
-
-
-_KINDS: dict[str, type[SharedBufferDraft | ConcatDraft]] = {"shared-buffer": SharedBufferDraft, "concat": ConcatDraft}
-
-
-def draft_maker(bundle: str | Path, manifest: Manifest, threads: int = 1) -> Callable[[], Draft]:
-    """Load `draft.onnx` of a bundle, and see that it gives the logits that the manifest expects.
-
-    Returns:
-        What makes drafts over the loaded graph, each with an empty cache of its own.
-
-    Raises:
-        BundleError: the graph is missing, damaged, of an unknown kind, or not the one the manifest describes.
-    """
-    path = Path(bundle) / "draft.onnx"
-    kind = _KINDS.get(manifest.draft.kind)
-    if kind is None:
-        raise BundleError(
-            f"{path} is a graph of the kind {manifest.draft.kind!r}, and this version knows {', '.join(_KINDS)}; "
-            "update Tandem, or make the bundle again"
-        )
-    session = open_session(path, threads)
-    make = partial(kind, session, manifest.draft, manifest.vocabulary, manifest.context)
-    try:
-        _check_probe(make(), manifest.probe, path)
-    except BundleError:
-        raise
-    except Exception as error:  # onnxruntime's own exceptions have no common base below this
-        raise BundleError(
-            f"{path} cannot be run as the manifest describes it ({first_line(error)}); make the bundle again"
-        ) from error
-    return make
-
-
-def _check_probe(draft: Draft, probe: Probe, path: Path) -> None:
-    """Feed the probe, the last token by itself as in decoding, and compare the likeliest tokens."""
-    if len(probe.ids) > 1:
-        draft.feed(probe.ids[:-1])
-    step = draft.feed(probe.ids[-1:])
-    given = dict(zip(step.ids.tolist(), step.logits.tolist(), strict=True))
-    for token, expected in zip(probe.top_ids, probe.top_logits, strict=True):
-        # Written so that NaN does not pass.
-        if not abs(given.get(token, np.inf) - expected) <= probe.tolerance:
-            found = (
-                f"gives token {token} the logit {given[token]:.4f}" if token in given else f"leaves out token {token}"
-            )
-            raise BundleError(
-                f"{path} {found} on the probe prompt, and the manifest expects a logit of {expected:.4f} ± "
-                f"{probe.tolerance:.4f}; the graph is damaged or of another model: make the bundle again"
-            )
 
 
 def _value(array: np.ndarray) -> OrtValue:

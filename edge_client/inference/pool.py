@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_client.inference.draft import Draft, draft_maker
+from edge_client.inference.draft import Draft
+from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.verifier import Head, Verifier
 from shared.manifest import Manifest
+from shared.prefix_hash import common
+
+# A shorter beginning is read again as fast as it is looked for, and most prompts of one kind begin alike anyway.
+SHORTEST = 16
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,29 @@ class ModelPool:
         return cls(lambda: Models(make_draft(), make_verifier()))
 
     @contextmanager
-    def lend(self) -> Iterator[Models]:
-        """Models that nobody else uses while the block lasts, with an empty cache."""
+    def lend(self, prompt: Sequence[int] = (), texts: int = 0) -> Iterator[Models]:
+        """Models that nobody else uses while the block lasts.
+
+        Args:
+            prompt: the cache may hold what the prompt begins with; else it is empty.
+            texts: of so many texts the cache is kept after their end, for prompts that go on from one.
+        """
         with self._lock:
-            models = self._idle.pop() if self._idle else None
+            models = self._fitting(prompt, texts) if texts else self._idle.pop() if self._idle else None
         models = models or self._make()
-        models.draft.rewind(0)
+        begins = common(models.draft.ids, prompt)
+        models.draft.rewind(begins if begins >= SHORTEST else 0)
         try:
             yield models
         finally:
             with self._lock:
                 self._idle.append(models)
+
+    def _fitting(self, prompt: Sequence[int], texts: int) -> Models | None:
+        """Idle models that have read most of a prompt; if none has, those idle for longest, unless more may be made."""
+        if not self._idle:
+            return None
+        read = [common(models.draft.ids, prompt) for models in self._idle]
+        if max(read) >= SHORTEST:
+            return self._idle.pop(read.index(max(read)))
+        return self._idle.pop(0) if len(self._idle) >= texts else None

@@ -87,6 +87,7 @@ class Answer:
             "prompt_tokens": prompt,
             "completion_tokens": written,
             "total_tokens": prompt + written,
+            "prompt_tokens_details": {"cached_tokens": sum(completion.usage.reused_target for completion in done)},
             "tandem": [self._report(number, completion) for number, completion in enumerate(done)],
         }
 

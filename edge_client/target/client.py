@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from threading import Thread
 
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
+from edge_client.target.kept_sessions import Kept, KeptSessions
 from edge_client.target.outage import Outage, tell_nobody
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
@@ -40,6 +41,7 @@ class TargetClient:
         clock, chance: time, and the randomness of pauses.
         timeout: how long a target that cannot be reached is looked for, seconds; None for `CONNECT`'s.
         notify: is told, in a sentence, where that takes long.
+        kept: of so many finished texts the target is let keep its cache, for prompts that go on from one.
 
     Attributes:
         description: what is served.
@@ -59,8 +61,10 @@ class TargetClient:
         chance: random.Random | None = None,
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
+        kept: int = 0,
     ) -> None:
         self.address = address
+        self._kept = KeptSessions(kept, transport.release) if kept else None
         self._transport = transport
         self._retry = retry or Retry()
         self._clock = clock or SystemClock()
@@ -78,6 +82,7 @@ class TargetClient:
         clock: Clock | None = None,
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
+        kept: int = 0,
     ) -> TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
 
@@ -89,7 +94,7 @@ class TargetClient:
 
         transport = GrpcTransport(address, credentials)
         try:
-            return cls(transport, address, retry, clock, timeout=timeout, notify=notify)
+            return cls(transport, address, retry, clock, timeout=timeout, notify=notify, kept=kept)
         except BaseException:
             transport.close()
             raise
@@ -135,6 +140,7 @@ class TargetClient:
         prompt_length: int,
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
+        prompt: Sequence[int] = (),
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
@@ -143,20 +149,30 @@ class TargetClient:
             prompt_length: how many tokens the prompt has; they are not audited.
             timeout: the longest time without any progress, seconds; None for that of `retry`.
             notify: is told, in a sentence, where an answer takes long; by the thread that waits for it.
+            prompt: its ids, to find a kept session that holds what it begins with.
         """
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
-        session_id = os.urandom(codec.SESSION_ID_BYTES)
-        header = codec.encode_session(session_id, sampling, coupling, sorted(reader.end_ids))
+        found = self._kept.take(prompt) if self._kept else None
+        kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
+        header = codec.encode_session(kept.session_id, sampling, coupling, sorted(reader.end_ids))
 
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify)
-            return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage)
+            is_known = found is not None
+            return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage, is_known)
 
-        limit = self.description.max_request_tokens
-        return TargetSession(make_link, reader, limit, prompt_length, _within(self._retry, timeout), self._patience)
+        def keep(ids: Sequence[int]) -> bool:
+            if self._kept is not None:
+                self._kept.give(Kept(kept.session_id, ids))
+            return self._kept is not None
+
+        limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
+        return TargetSession(make_link, reader, limit, prompt_length, retry, self._patience, kept.ids, keep)
 
     def close(self) -> None:
         """Close the connection, after at most a second for releases that are under way. Never raises."""
+        if self._kept is not None:
+            self._kept.close()
         self._transport.close()
 
     def __enter__(self) -> TargetClient:

@@ -20,7 +20,7 @@ class Connection:
     Args:
         address: "host:port"; None where there is no target, or a transport that reaches it.
         transport: reaches the target in the place of gRPC; closed by `close`.
-        credentials, retry, clock, notify: see `Edge`.
+        credentials, retry, clock, notify, kept: see `Edge`; `kept` is its `conversations`.
 
     Raises:
         InputError: an address or credentials beside a transport, which knows both itself.
@@ -34,11 +34,12 @@ class Connection:
         retry: Retry | None = None,
         clock: Clock | None = None,
         notify: Callable[[str], None] = tell_nobody,
+        kept: int = 0,
     ) -> None:
         if transport is not None and (address is not None or credentials is not None):
             raise InputError("a transport knows its target and how to reach it; leave address and credentials out")
         self._address, self._transport, self._credentials = address, transport, credentials
-        self._retry, self._clock, self._notify = retry, clock, notify
+        self._retry, self._clock, self._notify, self._kept = retry, clock, notify, kept
         self._client: TargetClient | None = None
         self._is_closed = False
         self._connecting = threading.RLock()
@@ -71,10 +72,10 @@ class Connection:
     def close(self) -> None:
         """Close the connection. Twice is once."""
         self._is_closed = True
-        if self._transport is not None:
-            self._transport.close()
-        elif self._client is not None:
+        if self._client is not None:
             self._client.close()
+        elif self._transport is not None:
+            self._transport.close()
 
     def _see_that_it_is_open(self) -> None:
         if self._is_closed:
@@ -83,10 +84,14 @@ class Connection:
     def _connect(self, timeout: float | None) -> TargetClient:
         if self._transport is not None:
             name = type(self._transport).__name__
-            return TargetClient(self._transport, name, self._retry, self._clock, timeout=timeout, notify=self._notify)
+            return TargetClient(
+                self._transport, name, self._retry, self._clock, timeout=timeout, notify=self._notify, kept=self._kept
+            )
         if self._address is None:
             raise InputError(
                 "there is no target to ask; start one with `cloud-target serve` and give its address, or write alone",
                 options=("target", "mode local"),
             )
-        return TargetClient.connect(self._address, self._retry, self._credentials, self._clock, timeout, self._notify)
+        return TargetClient.connect(
+            self._address, self._retry, self._credentials, self._clock, timeout, self._notify, self._kept
+        )

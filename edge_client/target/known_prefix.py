@@ -11,30 +11,29 @@ class Known:
     """A prefix of the text, and its hash; grows at the cost of what is new.
 
     Attributes:
+        ids: of it.
         hash: of all of it, as in `shared/prefix_hash.py`.
     """
 
-    def __init__(self) -> None:
-        self._ids: list[int] = []
+    def __init__(self, ids: Sequence[int] = ()) -> None:
+        self.ids: list[int] = []
         self.hash = 0
+        self.extend(ids)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     def extend(self, ids: Sequence[int]) -> None:
         """The target knows these tokens too."""
-        self._ids += ids
+        self.ids += ids
         self.hash = prefix.extend(self.hash, ids)
 
     def keep(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
-        if length < len(self._ids):
-            del self._ids[length:]
-            self.hash = prefix.extend(0, self._ids)
+        if length < len(self.ids):
+            del self.ids[length:]
+            self.hash = prefix.extend(0, self.ids)
 
     def align(self, ids: Sequence[int]) -> None:
         """Keep what `ids` begins with."""
-        length = min(len(self._ids), len(ids))
-        if self._ids[:length] != list(ids[:length]):
-            length = next(i for i in range(length) if self._ids[i] != ids[i])
-        self.keep(length)
+        self.keep(prefix.common(self.ids, ids))

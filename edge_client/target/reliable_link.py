@@ -19,10 +19,18 @@ class ReliableLink:
         prompt_length: the first tokens of the text, which the meter counts apart.
         meter: told of bytes, seconds and reconnects.
         outage: told of failures, and of their end.
+        is_known: the target has the session already.
     """
 
     def __init__(
-        self, transport: Transport, header: wire.Session, prompt_length: int, meter: Meter, clock: Clock, outage: Outage
+        self,
+        transport: Transport,
+        header: wire.Session,
+        prompt_length: int,
+        meter: Meter,
+        clock: Clock,
+        outage: Outage,
+        is_known: bool = False,
     ) -> None:
         self._transport = transport
         self._header = header
@@ -32,7 +40,7 @@ class ReliableLink:
         self._outage = outage
         self._link: Link | None = None
         self._request_id = 0
-        self._used = False
+        self._used = is_known
 
     @property
     def number(self) -> int:
@@ -109,6 +117,11 @@ class ReliableLink:
         if self._link is not None:
             self._link.close()
             self._link = None
+
+    def leave(self) -> None:
+        """Give the stream up, and leave the session's cache to others."""
+        self.hang_up()
+        self._used = False
 
     def close(self) -> None:
         """Give the stream and the session's cache up. Never raises, never blocks; twice is once."""

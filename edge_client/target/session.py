@@ -54,9 +54,12 @@ class TargetSession:
         make_link: makes the way to the target, which counts in the meter that it is given.
         patience: makes the patience for one call, and whether somebody waits for it.
         limit: most tokens in one request.
+        known: what the target holds of the prompt already.
+        keep: takes what it holds in the end, where the text is finished; says whether it keeps the session.
 
     Attributes:
         meter: what the conversation has taken so far.
+        reused: tokens of the prompt that the target held from an earlier text.
         drops: how often questions under way were given up, so that those which still matter have to be posted again.
     """
 
@@ -68,6 +71,8 @@ class TargetSession:
         prompt_length: int,
         retry: Retry,
         patience: Callable[[Retry, bool], Patience],
+        known: Sequence[int] = (),
+        keep: Callable[[Sequence[int]], bool] = lambda _: False,
     ) -> None:
         self.meter = Meter()
         self._link = make_link(self.meter)
@@ -75,7 +80,10 @@ class TargetSession:
         self._limit = limit
         self._retry = retry
         self._patience = patience
-        self._known = Known()
+        self._known = Known(known)
+        self._keep = keep
+        self._is_finished = False
+        self.reused = len(known)
         self._prompt_length = self._audited = prompt_length
         self._posted: deque[_Posted] = deque()
         self._trouble: TargetUnavailable | None = None
@@ -253,9 +261,20 @@ class TargetSession:
         except TargetError:
             return None
 
+    def finish(self) -> None:
+        """The text has come to its end: others may go on from it."""
+        self._is_finished = True
+
     def close(self) -> None:
-        """The text is written, the target may forget it. Never raises, never blocks; twice is once."""
-        self._link.close()
+        """Nothing more is asked: the target may forget the text, unless it is kept. Never raises, never blocks.
+
+        Twice is once.
+        """
+        if self._is_finished and len(self._known) and self._keep(self._known.ids):
+            self._is_finished = False
+            self._link.leave()
+        else:
+            self._link.close()
 
     def __enter__(self) -> TargetSession:
         return self
@@ -295,6 +314,7 @@ class TargetSession:
                     if held >= position:
                         raise nonsense(f"a wish for the tokens from {held} on, in answer to those from {position} on")
                     self._known.keep(held)
+                    self.reused = min(self.reused, held)
                     missed = True
                 case kind:
                     raise nonsense(f"{f'a {kind}' if kind else 'an empty answer'} where a verdict was due")

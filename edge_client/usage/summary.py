@@ -52,6 +52,7 @@ class Summary:
         bytes_up, bytes_down: payload (serialised messages) without the prompt's tokens.
         bytes_prompt: payload of the prompt's tokens.
         drafted: tokens that the draft proposed, those in vain too.
+        reused_draft, reused_target: tokens of the prompt that draft and target had read already, for an earlier text.
         reconnects: outages of the link, or of room at the target, after which it went on on a new stream.
         threshold: of the verifier's doubt at the end; None where it was not used.
         doubted: in `local`, tokens that `sprint` would have begun by asking about.
@@ -71,6 +72,8 @@ class Summary:
     bytes_prompt: int
     reconnects: int
     drafted: int = 0
+    reused_draft: int = 0
+    reused_target: int = 0
     threshold: float | None = None
     doubted: int | None = None
     repeated: int = 0

@@ -18,7 +18,7 @@ from cloud_target.export.bundle import Target, identify_target, make_bundle, rea
 from cloud_target.export.head import export_head
 from cloud_target.export.runner import Runner
 from edge_client.bundles.bundle import Bundle
-from edge_client.inference.draft import draft_maker
+from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.verifier import Verifier
 from shared.config import Criterion
 from shared.errors import BundleError, InputError

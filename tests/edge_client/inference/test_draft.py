@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from cloud_target.export.bundle import make_bundle
 from cloud_target.export.check import reference
 from cloud_target.export.checkpoint import load_checkpoint
-from edge_client.inference.draft import ConcatDraft, Leaf, SharedBufferDraft, draft_maker
+from edge_client.inference.draft import ConcatDraft, Leaf, SharedBufferDraft
+from edge_client.inference.draft_loading import draft_maker
 from edge_client.testing.models import ScriptedDraft
 from shared.errors import BundleError, ContextLengthError, InputError
 from shared.manifest import read_manifest, write_manifest
@@ -263,7 +264,7 @@ def play(draft, moves, check):
             for (token, parent), step in zip(leaves, draft.grow(leaves), strict=True):
                 nodes.append((parent, [*(nodes[parent][1] if parent >= 0 else ()), token]))
                 check(step, [*text, *nodes[-1][1]])
-        assert (draft.length, draft.nodes) == (len(text), len(nodes))
+        assert (draft.ids, draft.length, draft.nodes) == (text, len(text), len(nodes))
 
 
 @pytest.mark.slow

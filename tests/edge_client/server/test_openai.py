@@ -221,6 +221,17 @@ def test_events_tell_of_what_is_not_judged_yet(mode):
     assert (mode == "exact") <= any(event["type"] == "provisional" for event in events)
 
 
+def test_the_next_turn_of_a_chat_is_read_only_where_it_is_new():
+    with scripted_edge(max_tokens=24, conversations=2) as edge, served(edge) as client:
+        body = {"model": "scripted:exact", "seed": 1, "max_tokens": 24}
+        first = client.chat.completions.create(messages=TURNS, **body)
+        turns = [*TURNS, {"role": "assistant", "content": first.choices[0].message.content}]
+        client.chat.completions.create(messages=[{"role": "user", "content": "Something else"}], **body)
+        second = client.chat.completions.create(messages=[*turns, {"role": "user", "content": "And then?"}], **body)
+    assert first.usage.prompt_tokens_details.cached_tokens == 0
+    assert second.usage.prompt_tokens_details.cached_tokens >= first.usage.prompt_tokens - 1
+
+
 def test_exact_is_required(client):
     def write(**tandem: object) -> str:
         got = client.completions.create(model="scripted", prompt="Once", seed=1, extra_body={"tandem": tandem})

@@ -166,7 +166,9 @@ def test_only_new_tokens_travel_and_are_hashed(monkeypatch):
     transport = Recorder(make_cloud())
     session = open_session(client_of(transport))
     hashed = []
-    watched = SimpleNamespace(extend=lambda h, ids: hashed.append(len(ids)) or prefix.extend(h, ids))
+    watched = SimpleNamespace(
+        extend=lambda h, ids: hashed.append(len(ids)) or prefix.extend(h, ids), common=prefix.common
+    )
     monkeypatch.setattr("edge_client.target.known_prefix.prefix", watched)
     text, _ = sprint(session, 80)
     fallen = sum(len(r.tokens) - r.judge_from for r in transport.requests) - sum(
