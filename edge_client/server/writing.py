@@ -69,6 +69,10 @@ class Writers:
         Raises:
             ApiError: too many wait already.
         """
+        if len(texts) > self.most:
+            raise ApiError(
+                400, f"{len(texts)} texts are asked for at once, and {self.most} are the most; ask for fewer"
+            )
         with self._lock:
             if len(self._running) + len(texts) > self.most:
                 raise ApiError(

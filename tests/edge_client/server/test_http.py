@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge_client.edge import Edge
 from edge_client.server.settings import ServerSettings
@@ -149,3 +151,38 @@ def test_settings_that_are_not_safe_are_refused(wrong, option):
 
 def test_a_key_is_not_shown():
     assert KEY not in repr(ServerSettings(key=KEY))
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(1 << 70), 1 << 70),
+    st.floats(allow_nan=False),
+    st.text(max_size=20),
+    st.lists(
+        st.one_of(st.integers(0, 300), st.text(max_size=3), st.lists(st.integers(0, 300), max_size=3)), max_size=3
+    ),
+    st.dictionaries(st.sampled_from(["type", "mode", "role", "events", "include_usage", "budget"]), st.integers(0, 3)),
+)
+FIELDS = (
+    *("model", "prompt", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "top_k", "stop"),
+    *("seed", "n", "stream", "stream_options", "logprobs", "top_logprobs", "tandem", "echo", "suffix", "best_of"),
+    *("logit_bias", "response_format", "tools", "frequency_penalty", "anything"),
+)
+
+
+def test_whatever_is_asked_the_server_does_not_fail(edge):
+    chat = {"messages": [{"role": "user", "content": "Once"}]}
+    with served(edge) as client:
+
+        @given(st.booleans(), st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4))
+        @settings(max_examples=300)
+        def check(is_chat, fields):
+            path = "/v1/chat/completions" if is_chat else "/v1/completions"
+            body = {"model": "scripted", "max_tokens": 3} | (chat if is_chat else {"prompt": "Once"}) | fields
+            status, _, said = ask(client, "POST", path, json.dumps(body))
+            assert status in (200, 400, 404)
+            if status != 200:
+                assert len(json.loads(said)["error"]["message"]) > 10
+
+        check()

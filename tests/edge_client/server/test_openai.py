@@ -337,9 +337,14 @@ def test_who_leaves_ends_the_work_and_frees_the_session():
 
 def test_too_many_are_sent_away():
     with scripted_edge(max_tokens=4000) as edge, served(edge, texts=1, waiting=1) as client:
-        with pytest.raises(openai.RateLimitError) as caught:
+        with pytest.raises(openai.BadRequestError, match="ask for fewer"):
             client.completions.create(model="scripted", prompt="Once", n=3)
-        assert caught.value.response.headers["Retry-After"] == "1"
+        with client.completions.create(model="scripted:cloud", prompt="Once", n=2, stream=True) as stream:
+            next(iter(stream))
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.completions.create(model="scripted", prompt="Once")
+            assert caught.value.response.headers["Retry-After"] == "1"
+        client.wait_until_idle()
         assert len(client.completions.create(model="scripted", prompt="Once", n=2, max_tokens=2).choices) == 2
 
 

@@ -1,0 +1,69 @@
+"""The local server over the embedded pair, with the target in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+
+import pytest
+
+from benchmarks.local_target import TargetProcess, local_target
+from benchmarks.prompts import DIALOGUES, STORIES
+from edge_client.bundles.bundle import Bundle
+from edge_client.edge import Edge
+from tests.edge_client.server.serving import Served, served
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return Bundle.load()
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[TargetProcess]:
+    with local_target("--threads", "1", "--kv-memory", "64MiB") as process:
+        yield process
+
+
+@pytest.fixture
+def client(bundle: Bundle, target: TargetProcess) -> Iterator[Served]:
+    with Edge(target.address, bundle=bundle, memory=False, conversations=8) as edge, served(edge) as client:
+        yield client
+
+
+@pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
+def test_eight_streams_all_get_on(bundle, target, client, mode):
+    """None waits for another's end, and `exact` writes what each is alone."""
+    body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": 100}
+
+    def read(seed: int) -> tuple[float, float, str]:
+        times, text = [], ""
+        for chunk in client.completions.create(**body, seed=seed, stream=True):
+            times.append(perf_counter())
+            text += chunk.choices[0].text
+        return times[0], times[-1], text
+
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(read, range(8)))
+    assert max(first for first, _, _ in found) < min(last for _, last, _ in found)
+    if mode == "exact":
+        with Edge(target.address, bundle=bundle, memory=False, mode=mode, max_tokens=100) as alone:
+            assert [text for *_, text in found] == [alone.generate(STORIES[0], seed=seed).text for seed in range(8)]
+
+
+def test_exact_is_what_the_cloud_writes_turn_by_turn(client):
+    def talk(mode: str) -> tuple[list[str], int]:
+        turns, cached = [{"role": "user", "content": DIALOGUES[0].splitlines()[0].removeprefix("User: ")}], 0
+        for said in ("At seven in the evening.", "Yes, that is right."):
+            got = client.chat.completions.create(model=f"pocket:{mode}", messages=turns, seed=4, max_tokens=30)
+            answer = got.choices[0].message.content
+            turns += [{"role": "assistant", "content": answer}, {"role": "user", "content": said}]
+            cached = got.usage.prompt_tokens_details.cached_tokens
+        return [turn["content"] for turn in turns], cached
+
+    (exact, cached), (cloud, _) = talk("exact"), talk("cloud")
+    assert exact == cloud
+    assert cached > 16
