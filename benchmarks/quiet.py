@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from benchmarks.local_target import run_main
 from benchmarks.tables import markdown_table, provenance
@@ -94,6 +95,7 @@ GROUPS = (
         ),
     ),
 )
+SERVE_HERE = Case("edge-client serve --mode local --port 0", ("127.0.0.1:0",))
 SERVE = Case("cloud-target serve --threads 1 --kv-memory 64MiB --port 0 --metrics-port 0", (PROBE, "127.0.0.1:0"))
 
 
@@ -126,17 +128,25 @@ def start(case: Case, root: Path, seconds: float, words: Mapping[str, str]) -> W
 
 
 @contextmanager
-def target(root: Path, outcomes: list[Outcome]) -> Iterator[str]:
-    """A target for the others, watched as they are; gives its address."""
-    watch = start(SERVE, root, 0.0, {})
-    found = next(filter(None, (re.search(r" on (127\.0\.0\.1:\d+)", line) for line in watch.output())), None)
+def service(case: Case, root: Path, outcomes: list[Outcome]) -> Iterator[str]:
+    """A server for the length of a `with` block, watched as the others are; gives its address."""
+    watch = start(case, root, 0.0, {})
+    pattern = r" on (?:http://)?(127\.0\.0\.1:\d+)"
+    found = next(filter(None, (re.search(pattern, line) for line in watch.output())), None)
     try:
         if found is None:
-            raise TandemError(f"`cloud-target serve` did not start: {watch.said}")
+            raise TandemError(f"`{case.command}` did not start: {watch.said}")
         yield found[1]
     finally:
         watch.end(signal.SIGTERM)
-        outcomes.append(Outcome(SERVE, watch.foreign(), watch.said if watch.status else ""))
+        outcomes.append(Outcome(case, watch.foreign(), watch.said if watch.status else ""))
+
+
+def ask(address: str) -> None:
+    """Have the local server write a text."""
+    body = b'{"model": "pocket", "prompt": "Once upon a time", "max_tokens": 20}'
+    with urlopen(f"http://{address}/v1/completions", body, timeout=60) as answer:
+        answer.read()
 
 
 def run(group: Sequence[Case], root: Path, seconds: float, words: Mapping[str, str]) -> list[Outcome]:
@@ -160,7 +170,12 @@ def watch_all(root: Path, seconds: float, groups: Sequence[Sequence[Case]] = GRO
     corpus = root / "corpus.txt"
     corpus.write_text(_documents(80), encoding="utf-8")
     outcomes: list[Outcome] = []
-    with target(root / "target", outcomes) as address, ThreadPoolExecutor(at_once) as threads:
+    with (
+        service(SERVE, root / "target", outcomes) as address,
+        service(SERVE_HERE, root / "local", outcomes) as here,
+        ThreadPoolExecutor(at_once) as threads,
+    ):
+        ask(here)
         words = {"TARGET": address, "CORPUS": str(corpus)}
         runs = [threads.submit(run, group, root / f"group{i}", seconds, words) for i, group in enumerate(groups)]
         for finished in runs:
