@@ -53,7 +53,7 @@ class Events(Response):
 
     Args:
         chunks: JSON objects; the last may be an error.
-        leave: called where the client leaves before the end.
+        leave: called where the client leaves before the end, or an error ends them.
     """
 
     def __init__(self, chunks: AsyncIterator[dict[str, Any]], leave: Callable[[], None]) -> None:
@@ -72,5 +72,7 @@ class Events(Response):
             failed = "error" in chunk
             data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
             await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})
+        if failed:
+            self._leave()  # with one text all others of the request are in vain
         body = b"" if failed else b"data: [DONE]\n\n"
         await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -348,6 +348,21 @@ def test_too_many_are_sent_away():
         assert len(client.completions.create(model="scripted", prompt="Once", n=2, max_tokens=2).choices) == 2
 
 
+def test_an_error_in_the_middle_ends_all_texts_of_a_request(monkeypatch):
+    """With one thread they come one after the other; most of those behind are not even begun."""
+    begun, stream = [], Edge.stream
+    monkeypatch.setattr(Edge, "stream", lambda edge, ids, **options: begun.append(ids) or stream(edge, ids, **options))
+    with scripted_edge(max_tokens=20) as edge, served(edge, texts=1) as client:
+        prompts = [[40, 41], [40] * (edge.bundle.manifest.context + 1), *[[42, 43]] * 14]
+        chunks = client.completions.create(model="scripted:local", prompt=prompts, n=2, stream=True)
+        said = []
+        with pytest.raises(openai.APIError, match="context") as caught:
+            said.extend(chunk.choices[0] for chunk in chunks)
+        assert caught.value.code == "context_length_exceeded"
+        client.wait_until_idle()
+        assert begun.count([42, 43]) < 28
+
+
 class _Away(LoopbackTransport):
     """A target that cannot be reached."""
 
