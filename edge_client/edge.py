@@ -23,7 +23,7 @@ from edge_client.promise.beginning import Beginning, agreement_of, asked_of, for
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
-from edge_client.settings import Options, Settings
+from edge_client.settings import LOCAL_ONLY, Options, Settings, is_local_only
 from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
@@ -64,7 +64,8 @@ class Edge:
             the same to the last bit whatever was written before.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
             answers again; by the thread that waits for it.
-        options: defaults of all texts, by the names of `Settings`.
+        options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
+            environment has `TANDEM_LOCAL_ONLY`.
 
     Attributes:
         settings: the defaults of all texts.
@@ -90,7 +91,7 @@ class Edge:
         conversations: int = 0,
         **options: Unpack[Options],
     ) -> None:
-        alone = target is None and transport is None
+        alone = is_local_only() or (target is None and transport is None)
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
         self._notify = notify or tell_nobody
@@ -167,6 +168,8 @@ class Edge:
             As `generate` does; while it is iterated over, too.
         """
         settings = self.settings.override(**options)
+        if settings.needs_target:
+            _see_that_it_may_be_asked()
         ids = self.bundle.encode(prompt)
         client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
@@ -188,6 +191,7 @@ class Edge:
             InputError: there is no target to connect to, or this edge was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
+        _see_that_it_may_be_asked()
         return self._connection.client(self.bundle.manifest, self.settings.timeout)
 
     def close(self) -> None:
@@ -369,6 +373,12 @@ class _Job:
     @property
     def mode(self) -> Mode:
         return self.settings.effective_mode
+
+
+def _see_that_it_may_be_asked() -> None:
+    if is_local_only():
+        sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
+        raise InputError(sentence, options=("mode local",))
 
 
 def _not_as_asked(settings: Settings, text: Text) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -18,6 +19,13 @@ SPRINT_WINDOW = 32
 EXACT_WINDOW = 64
 RESIDUAL_WINDOW = 8
 LARGEST_WINDOW = 256
+# In the environment: this machine writes alone, whatever anybody asks for.
+LOCAL_ONLY = "TANDEM_LOCAL_ONLY"
+
+
+def is_local_only() -> bool:
+    """Whether nothing may leave this machine."""
+    return os.environ.get(LOCAL_ONLY, "") not in ("", "0")
 
 
 class Prefer(StrEnum):

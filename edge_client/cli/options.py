@@ -7,7 +7,7 @@ import os
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
-from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Options, Prefer, Settings
+from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Options, Prefer, Settings, is_local_only
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
@@ -23,9 +23,10 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--mode",
         choices=[mode.value for mode in Mode],
         metavar="MODE",
-        default=Settings.mode.value,
+        default=(Mode.LOCAL if is_local_only() else Settings.mode).value,
         help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
-        "device; local: the device alone; cloud: the target alone; auto: sprint, exact or cloud, by what is measured",
+        "device; local: the device alone, and nothing else where TANDEM_LOCAL_ONLY=1 is in the environment; cloud: the target "
+        "alone; auto: sprint, exact or cloud, by what is measured",
     )
     group.add_argument(
         "--prefer",

@@ -291,3 +291,17 @@ def test_a_memory_that_is_damaged_in_between_is_set_aside(tmp_path):
         assert edge.generate("Tom").warnings == []
     assert file.with_suffix(".damaged").exists()
     assert [entry.texts for entry in Memory.open(manifest(), tmp_path).entries.values()] == [3]
+
+
+@pytest.mark.parametrize("mode", ["sprint", "exact", "cloud", "auto"])
+def test_a_machine_that_is_local_only_asks_nobody(monkeypatch, mode):
+    monkeypatch.setenv("TANDEM_LOCAL_ONLY", "1")
+    with fake_edge() as edge:
+        assert edge.settings.mode == "local"
+        assert edge.generate("Tom", max_tokens=4).usage.calls == 0
+        for ask in (lambda: edge.generate("Tom", mode=mode), edge.connect):
+            with pytest.raises(InputError, match="TANDEM_LOCAL_ONLY"):
+                ask()
+    monkeypatch.setenv("TANDEM_LOCAL_ONLY", "0")
+    with fake_edge() as edge:
+        assert edge.generate("Tom", mode=mode, max_tokens=4).usage.calls > 0

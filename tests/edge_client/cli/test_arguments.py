@@ -99,3 +99,9 @@ def test_paths_understand_the_tilde(monkeypatch):
     monkeypatch.setenv("TANDEM_CA", "~/ca.pem")
     options = parse_args(["--bundle=~/b", "Tom"])
     assert (str(options.bundle), str(options.ca)) == ("/somewhere/b", "/somewhere/ca.pem")
+
+
+def test_a_machine_that_is_local_only_writes_alone(monkeypatch):
+    for value, mode in (("1", "local"), ("0", "sprint"), ("", "sprint")):
+        monkeypatch.setenv("TANDEM_LOCAL_ONLY", value)
+        assert parse_args(["Tom"]).mode == parse_args(["serve"]).mode == mode

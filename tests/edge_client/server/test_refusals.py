@@ -1,0 +1,81 @@
+"""What the local server does not do, it refuses by name, in OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from edge_client.testing import scripted_edge
+from tests.edge_client.server.serving import Served, served
+
+TURNS = [{"role": "user", "content": "A table for two?"}]
+
+
+@pytest.fixture
+def client() -> Iterator[Served]:
+    with scripted_edge(max_tokens=24) as edge, served(edge) as client:
+        yield client
+
+
+REFUSED = [
+    ({"model": "gpt-4"}, openai.NotFoundError, "model_not_found", "model"),
+    ({"prompt": ""}, openai.BadRequestError, None, None),
+    ({"prompt": [[]]}, openai.BadRequestError, None, None),
+    ({"prompt": {"a": 1}}, openai.BadRequestError, None, "prompt"),
+    ({"prompt": [99999]}, openai.BadRequestError, None, None),
+    ({"prompt": ["a"] * 17}, openai.BadRequestError, None, "prompt"),
+    ({"prompt": "a" * 5000}, openai.BadRequestError, "context_length_exceeded", None),
+    ({"temperature": 99}, openai.BadRequestError, None, "temperature"),
+    ({"temperature": "hot"}, openai.BadRequestError, None, "temperature"),
+    ({"top_p": 0}, openai.BadRequestError, None, "top_p"),
+    ({"max_tokens": 0}, openai.BadRequestError, None, "max_tokens"),
+    ({"max_tokens": 1.5}, openai.BadRequestError, None, "max_tokens"),
+    ({"n": 17}, openai.BadRequestError, None, "n"),
+    ({"seed": 1 << 70}, openai.BadRequestError, None, "seed"),
+    ({"stop": [""]}, openai.BadRequestError, None, "stop"),
+    ({"stop": ["x"] * 17}, openai.BadRequestError, None, "stop"),
+    ({"stream": "yes"}, openai.BadRequestError, None, "stream"),
+    ({"logprobs": 3}, openai.BadRequestError, "unsupported_parameter", "logprobs"),
+    ({"echo": True}, openai.BadRequestError, "unsupported_parameter", "echo"),
+    ({"suffix": "end"}, openai.BadRequestError, "unsupported_parameter", "suffix"),
+    ({"best_of": 3}, openai.BadRequestError, "unsupported_parameter", "best_of"),
+    ({"frequency_penalty": 0.5}, openai.BadRequestError, "unsupported_parameter", "frequency_penalty"),
+    ({"logit_bias": {"5": 1}}, openai.BadRequestError, "unsupported_parameter", "logit_bias"),
+    ({"extra_body": {"min_p": 0.1}}, openai.BadRequestError, "unknown_parameter", "min_p"),
+    ({"extra_body": {"tandem": {"speed": 1}}}, openai.BadRequestError, "unknown_parameter", "tandem.speed"),
+    ({"extra_body": {"tandem": {"mode": "fast"}}}, openai.BadRequestError, None, "mode"),
+    ({"extra_body": {"tandem": {"budget": 2}}}, openai.BadRequestError, None, "budget"),
+    ({"extra_body": {"tandem": {"require": "local"}}}, openai.BadRequestError, None, "tandem.require"),
+    ({"model": "scripted:cloud", "extra_body": {"tandem": {"mode": "exact"}}}, openai.BadRequestError, None, "model"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "kind", "code", "param"), REFUSED)
+def test_what_cannot_be_done_is_refused(client, wrong, kind, code, param):
+    body = {"model": "scripted", "prompt": "Once", "max_tokens": 4} | wrong
+    for stream in (False, True):
+        with pytest.raises(kind) as caught:
+            client.completions.create(**{"stream": stream} | body)
+        assert caught.value.code == code
+        assert caught.value.param == param
+        assert len(caught.value.body["message"]) > 20
+    client.wait_until_idle()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"messages": []},
+        {"messages": [{"role": "user"}]},
+        {"messages": [{"role": "a robot!", "content": "x"}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+        {"top_logprobs": 3, "logprobs": True},
+        {"response_format": {"type": "json_object"}},
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+    ],
+)
+def test_what_a_chat_cannot_be_is_refused(client, wrong):
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(**{"model": "scripted", "messages": TURNS} | wrong)
