@@ -94,6 +94,24 @@ def add_drawing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
+def add_showing(group: argparse._ArgumentGroup) -> None:
+    """How texts are shown."""
+    group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
+    group.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour tokens by origin (default: %(default)s)",
+    )
+    group.add_argument(
+        "--provisional",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="show what is drafted, dimmed, until it is settled (default: %(default)s, on a terminal with "
+        "colours, without --quiet); always: on any terminal; elsewhere only settled text is ever written",
+    )
+
+
 def add_target(parser: argparse.ArgumentParser) -> None:
     """Where target and bundle are, and how the target is reached."""
     group = parser.add_argument_group("where things are")
