@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
-from edge_client.cli.console import say
+from edge_client.cli.console import CONTROLS, say
 from edge_client.cli.history import History
 from edge_client.cli.prompt import text_of
 
@@ -78,7 +78,7 @@ class Typed:
 
     def read(self, offered: str = "") -> str:
         if offered and self._editor is None:
-            print(offered, file=sys.stderr)
+            print(offered.translate(CONTROLS), file=sys.stderr)
         elif offered:
             self._editor.set_pre_input_hook(lambda: (self._editor.insert_text(offered), self._editor.redisplay()))
         try:

@@ -44,8 +44,9 @@ def begin(show, served, tmp_path) -> Begin:
     return start
 
 
-def prompted(chat: Shown, line: str = ">") -> None:
-    chat.read(until=lambda terminal: terminal.lines[-1] == line and terminal.cursor[1] == len(line) + 1)
+def prompted(chat: Shown, line: str = "> ") -> None:
+    """Wait until the cursor stands behind that line."""
+    chat.read(until=lambda terminal: terminal.lines[-1] == line.rstrip() and terminal.cursor[1] == len(line))
 
 
 def said(chat: Shown, text: str) -> None:
@@ -95,10 +96,10 @@ def test_ctrl_c_in_the_middle_of_an_answer_stops_the_answer(begin, served, tmp_p
     )
     chat.type("Hello\n")
     assert servicer.unanswered.wait(PATIENCE)
+    chat.read(until=lambda terminal: len(terminal.lines) > 1 and bool(terminal.lines[-1]))
     chat.run.send_signal(signal.SIGINT)
     prompted(chat)
-    answered = servicer.answered = 10**9
-    assert answered
+    servicer.answered = 10**9
     found = kept(chat, tmp_path / "talk.json")
     [answer], text = found["answers"], found["messages"][1]["content"]
     assert answer["finish_reason"] == "interrupted"
@@ -124,7 +125,6 @@ def test_ctrl_c_at_the_prompt_clears_the_line_and_twice_ends_it(begin, tmp_path)
     said(chat, "Hello")
     assert [message["content"] for message in kept(chat, tmp_path / "talk.json")["messages"][::2]] == ["Hello"]
     chat.run.send_signal(signal.SIGINT)
-    prompted(chat)
     chat.read(until=lambda terminal: "\n".join(terminal.lines).count("Ctrl-C again") == 2)
     prompted(chat)
     chat.run.send_signal(signal.SIGINT)

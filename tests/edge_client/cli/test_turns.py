@@ -95,8 +95,8 @@ def test_what_is_offered_stands_in_the_first_line_only():
 
 
 def test_without_an_editor_what_is_offered_is_shown(capsys):
-    assert Typed(lambda _: "new").read("old") == "new"
-    assert capsys.readouterr().err == "old\n"
+    assert Typed(lambda _: "new").read("old \033[2J") == "new"
+    assert capsys.readouterr().err == "old \ufffd[2J\n"
 
 
 def test_the_history_is_that_of_earlier_chats(tmp_path):
