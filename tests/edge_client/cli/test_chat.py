@@ -121,3 +121,4 @@ def test_a_warning_is_told_once(chat, monkeypatch):
     monkeypatch.setattr(Bundle, "load", lambda *_: fake_bundle(target_fingerprint="another"))
     err = chat("Hello\nHello\n", "--max-tokens", "5", "--no-memory")[2]
     assert err.count("the verifier of the bundle fake was trained for") == 1
+    assert chat("Hello\n", "--max-tokens", "5", "--no-memory", "-q")[2] == ""

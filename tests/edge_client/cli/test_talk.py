@@ -20,7 +20,8 @@ from edge_client.cli.process import signals_end_it
 from edge_client.cli.talk import Talk
 from edge_client.decoding.text import Event, Token
 from edge_client.edge import Edge
-from edge_client.testing import LoopbackTransport, scripted_edge
+from edge_client.testing import LoopbackTransport, byte_tokenizer, random_script, scripted_bundle, scripted_edge
+from shared.chat.template import ChatTemplate
 from shared.errors import TargetUnavailable
 from tests.edge_client.cli.test_process import skip_if_ignored
 
@@ -231,6 +232,16 @@ def test_what_the_model_is_told(lead, capsys):
     assert first.text == expected(told, 1)
     assert second.text == expected(chat.conversation.messages[:-1], 1)
     assert chat.conversation.messages[0]["role"] == "user"
+
+
+def test_a_template_without_a_system(lead, capsys):
+    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system here') }}{% endif %}"
+    script = random_script(byte_tokenizer().get_vocab_size())
+    bundle = scripted_bundle(script, chat=ChatTemplate(refusing + "{{ messages[-1].content }}"))
+    chat = lead("/system Be short.", "one", bundle=bundle)
+    assert "no system here" in capsys.readouterr().err
+    assert chat.conversation.system == ""
+    assert len(chat.answers) == 1
 
 
 def test_a_file_keeps_a_conversation_that_goes_on(lead, tmp_path, capsys):
