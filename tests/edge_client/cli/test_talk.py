@@ -6,10 +6,11 @@ import io
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_client.cli.answering import Answering
@@ -281,10 +282,13 @@ def test_a_conversation_that_does_not_fit_any_more(lead, capsys):
 
 
 def test_an_answer_that_the_context_cuts(lead, capsys):
+    def endless(_: Sequence[int]) -> np.ndarray:
+        return np.eye(byte_tokenizer().get_vocab_size(), dtype=np.float32)[100] * 50
+
     sentence = "the answer ends where the context is full"
-    lead("word " * 90, max_tokens=None)
+    lead("word " * 90, target=endless, max_tokens=None)
     assert sentence in capsys.readouterr().err
-    lead("Hello")
+    lead("Hello", target=endless)
     assert sentence not in capsys.readouterr().err
 
 
