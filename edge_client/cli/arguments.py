@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from edge_client.cli.numbers import whole
-from edge_client.cli.options import add_bundle, add_drawing, add_target, add_writing
+from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_target, add_writing
 from edge_client.settings import Settings
 from shared.config import Coupling, Mode
 from shared.errors import InputError
@@ -28,6 +28,7 @@ examples:
   edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
   edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
   edge-client --json "Once upon a time" | python -m json.tool
+  edge-client chat                                     a conversation, with the bundle's chat template
   edge-client serve                                    a server on this device that speaks OpenAI's API
   edge-client info                                     what the bundle is
   edge-client verifier report                          what it promises, and what audits have shown so far
@@ -49,8 +50,20 @@ examples:
 A request may choose for itself what the options below say of all; docs/server.md has the fields.
 """
 
+_CHAT_EXAMPLES = """
+examples:
+  edge-client chat
+  edge-client chat --mode local                        nothing leaves this device, unless a command changes the mode
+  edge-client chat --system "You are a waiter." --target gpu.example:50051 --tls --token-file my.token
+  edge-client chat -q --mode exact < questions.txt     a line is a turn; the answers go to standard output
+
+Lines that begin with a slash are commands; /help lists them.
+
+exit status: 0 the user ended it, or its input did; others as those of edge-client.
+"""
+
 # Words of each command.
-_COMMANDS = {"info": 1, "serve": 1, "verifier": 2, "generate": 1}
+_COMMANDS = {"info": 1, "serve": 1, "chat": 1, "verifier": 2, "generate": 1}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,6 +83,9 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
             return _verifier_parser().parse_args(rest)
         case ["serve", *rest]:
             parser = _serve_parser()
+            return _checked(parser, parser.parse_args(rest))
+        case ["chat", *rest]:
+            parser = _chat_parser()
             return _checked(parser, parser.parse_args(rest))
         case ["generate", *rest]:
             arguments = rest
@@ -126,7 +142,8 @@ def generate_parser() -> argparse.ArgumentParser:
     """What understands all but the commands about a bundle."""
     parser = _Parser(
         prog="edge-client",
-        usage='edge-client [generate] [options] "PROMPT"\n       edge-client serve [options]\n'
+        usage='edge-client [generate] [options] "PROMPT"\n       edge-client chat [options]\n'
+        "       edge-client serve [options]\n"
         "       edge-client info [--bundle DIR] [--json]\n"
         "       edge-client verifier report|reset [--bundle DIR]",
         description="Write a text on this device, and have a large model in the cloud judge what a small one doubts.",
@@ -179,20 +196,7 @@ def generate_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one line of JSON about the run instead of the text, also if it could not be finished",
     )
-    group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
-    group.add_argument(
-        "--color",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="colour tokens by origin (default: %(default)s)",
-    )
-    group.add_argument(
-        "--provisional",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="show what is drafted, dimmed, until it is settled (default: %(default)s, on a terminal with "
-        "colours, without --quiet); always: on any terminal; elsewhere only settled text is ever written",
-    )
+    add_showing(group)
     return parser
 
 
@@ -243,6 +247,38 @@ def _serve_parser() -> _Parser:
     add_writing(parser)
     add_drawing(parser)
     add_target(parser)
+    return parser
+
+
+def _chat_parser() -> _Parser:
+    parser = _Parser(
+        prog="edge-client chat",
+        description="Talk with the models in several turns, as the bundle's chat template writes them.",
+        epilog=_CHAT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command="chat")
+    parser.add_argument(
+        "--system", default="", metavar="TEXT", help="what the model is told before all turns (default: nothing)"
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=whole,
+        metavar="N",
+        help="most tokens of an answer (default: as many as it takes, and as the context holds)",
+    )
+    add_writing(parser)
+    group = add_drawing(parser)
+    group.add_argument(
+        "--seed",
+        type=whole,
+        metavar="N",
+        help="seed of the noise that both models share, the same for every answer; /retry takes the next "
+        "(default: another one for every answer; /stats shows it)",
+    )
+    add_target(parser)
+    add_showing(parser.add_argument_group("output"))
     return parser
 
 

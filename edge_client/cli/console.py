@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edge_client.decoding.text import Event, Origin, Token
 from shared.config import Criterion, Mode
+from shared.errors import TandemError
 from shared.stopping import FinishReason
 
 if TYPE_CHECKING:
@@ -78,6 +80,13 @@ class Silent:
 
     def end(self, completion: Completion) -> None:
         pass
+
+
+def never_fails(*streams: TextIO) -> None:
+    """Let characters that a terminal does not know be question marks there."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def is_colored(stream: TextIO, color: str) -> bool:
@@ -187,3 +196,9 @@ def describe(summary: Summary, mode: Mode, reason: FinishReason) -> str:
 def say(sentence: str) -> None:
     """Tell the user; a part of it may be what the target said."""
     print(f"edge-client: {sentence.translate(CONTROLS)}", file=sys.stderr)
+
+
+def with_options(error: TandemError) -> str:
+    """An error's sentence, and which options of the command line would help."""
+    flags = [f"--{option.replace('_', '-')}" for option in error.options]
+    return f"{error} ({', '.join(flags)})" if flags else str(error)

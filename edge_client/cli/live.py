@@ -31,6 +31,20 @@ def can_be_live(stream: TextIO, when: str, color: str) -> bool:
     return when == "always" or (is_colored(stream, color) and not is_plain)
 
 
+def console(when: str, color: str, quiet: bool) -> Console:
+    """What shows a text on standard output as the command line says.
+
+    Args:
+        when: as for `can_be_live`.
+        color: as for `Console`.
+        quiet: no line about the run, nor, unless `when` is "always", what is provisional.
+    """
+    if quiet and when == "auto":
+        when = "never"
+    kind = Live if can_be_live(sys.stdout, when, color) else Console
+    return kind(sys.stdout, color, None if quiet else sys.stderr)
+
+
 def _by_timer(seconds: float, paint: Callable[[], None]) -> None:
     timer = threading.Timer(seconds, paint)
     timer.daemon = True

@@ -15,6 +15,7 @@ from shared.interrupts import interruptible
 
 # Where each command is run: imported when it is needed, for `--help` must not wait for onnxruntime and grpc.
 _COMMANDS = {
+    "chat": "edge_client.cli.chat:run",
     "generate": "edge_client.cli.generate:run",
     "info": "edge_client.cli.bundle:run",
     "serve": "edge_client.cli.serve:run",
@@ -56,13 +57,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _refuse(error: TandemError) -> int:
-    from edge_client.cli.console import say
+    from edge_client.cli.console import say, with_options
 
-    say(_with_options(error))
+    say(with_options(error))
     return error.exit_status
-
-
-def _with_options(error: TandemError) -> str:
-    """The sentence, and which options of this command line would help."""
-    flags = [f"--{option.replace('_', '-')}" for option in error.options]
-    return f"{error} ({', '.join(flags)})" if flags else str(error)

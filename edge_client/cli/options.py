@@ -25,8 +25,8 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="MODE",
         default=(Mode.LOCAL if is_local_only() else Settings.mode).value,
         help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
-        "device; local: the device alone, and nothing else where TANDEM_LOCAL_ONLY=1 is in the environment; cloud: the target "
-        "alone; auto: sprint, exact or cloud, by what is measured",
+        "device; local: the device alone (and nothing else, where TANDEM_LOCAL_ONLY=1 is in the environment); cloud: the "
+        "target alone; auto: sprint, exact or cloud, by what is measured",
     )
     group.add_argument(
         "--prefer",
@@ -93,6 +93,24 @@ def add_drawing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "which --mode exact has the target's distribution, but not the very text of --mode cloud",
     )
     return group
+
+
+def add_showing(group: argparse._ArgumentGroup) -> None:
+    """How texts are shown."""
+    group.add_argument("-q", "--quiet", action="store_true", help="the text only, no line about the run")
+    group.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colour tokens by origin (default: %(default)s)",
+    )
+    group.add_argument(
+        "--provisional",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="show what is drafted, dimmed, until it is settled (default: %(default)s, on a terminal with "
+        "colours, without --quiet); always: on any terminal; elsewhere only settled text is ever written",
+    )
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:

@@ -69,6 +69,27 @@ def signals_end_it() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let Ctrl-C end what is in the block, once: ending it in good order is not interrupted again."""
+    mine = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    if mine:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def open_closed_streams() -> None:
     """Whoever starts a program may have closed its streams (`<&-`): nothing to read, or no place for a text."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

@@ -25,7 +25,7 @@ def read_prompt(given: str | None, verbatim: bool = False) -> str:
         raise InputError('there is no prompt; give one, as in: edge-client "Once upon a time"')
     prompt = given
     if prompt is None or prompt == "-":
-        prompt = _text(sys.stdin.buffer.read())
+        prompt = text_of(sys.stdin.buffer.read())
         if not verbatim:
             prompt = prompt.removesuffix("\n").removesuffix("\r")
     if not prompt:
@@ -33,8 +33,12 @@ def read_prompt(given: str | None, verbatim: bool = False) -> str:
     return prompt
 
 
-def _text(data: bytes) -> str:
-    """UTF-8, without the mark that some editors begin it with."""
+def text_of(data: bytes) -> str:
+    """UTF-8, without the mark that some editors begin it with.
+
+    Raises:
+        InputError: it is something else.
+    """
     if data.startswith(_UTF_16) or b"\0" in data[:4]:
         raise InputError("standard input is UTF-16 text, not UTF-8; convert it first, as in: iconv -f UTF-16 -t UTF-8")
     try:

@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
-from tests.edge_client.scripted_device import fake_cloud
-from tests.grpc_service import Servicer, serving, unused_port
+from tests.grpc_service import Servicer, unused_port
 from tests.project.tree import ROOT
 
 pytestmark = pytest.mark.slow
@@ -47,13 +46,6 @@ def start() -> Iterator[Start]:
     for run in runs:
         with run:
             run.kill()
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[str, Servicer]]:
-    servicer = Servicer(fake_cloud())
-    with serving(servicer) as port:
-        yield f"127.0.0.1:{port}", servicer
 
 
 def interrupt(run: subprocess.Popen, servicer: Servicer, number: signal.Signals = signal.SIGINT) -> tuple[bytes, bytes]:

@@ -1,0 +1,37 @@
+"""What is told beside a text, on standard error: in the middle of it, or where it begins and ends."""
+
+from __future__ import annotations
+
+from edge_client.cli.console import Output, say
+from edge_client.decoding.text import Event
+from edge_client.stream import LinkWarning, LossWarning, Stream
+
+
+class Notes:
+    """Tells nothing twice, however many texts are written.
+
+    Args:
+        output: where the text is written that comes next.
+        quiet: only tell of what is lost.
+    """
+
+    def __init__(self, output: Output, quiet: bool) -> None:
+        self.output = output
+        self._quiet = quiet
+        self._told: set[str] = set()
+
+    def tell(self, sentence: str) -> None:
+        """Tell at once, in the middle of a text too."""
+        with self.output.aside():
+            say(sentence)
+
+    def warn(self, stream: Stream[Event]) -> None:
+        """Tell of the warnings that have come."""
+        for warning in stream.warnings:
+            if warning in self._told or isinstance(warning, LinkWarning):  # which is told at once
+                continue
+            self._told.add(warning)
+            if isinstance(warning, LossWarning):
+                say(f"warning: {warning} (--no-memory does without)")
+            elif not self._quiet:
+                say(f"warning: {warning}")
