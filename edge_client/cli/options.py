@@ -25,7 +25,7 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         metavar="MODE",
         default=(Mode.LOCAL if is_local_only() else Settings.mode).value,
         help="sprint: the device, asking where it doubts (default); exact: the target's own text, from guesses of the "
-        "device; local: the device alone (and nothing else, where TANDEM_LOCAL_ONLY=1 is in the environment); cloud: the "
+        "device; local: the device alone (the only one where TANDEM_LOCAL_ONLY=1 is in the environment); cloud: the "
         "target alone; auto: sprint, exact or cloud, by what is measured",
     )
     group.add_argument(
