@@ -71,11 +71,12 @@ function money(usage, price) {
   const read = of.calls ? usage.prompt_tokens : 0;
   const cost = ((of.known + read) * price) / 1e6;
   const whole = ((of.tokens + usage.prompt_tokens) * price) / 1e6;
-  const note = `Counted are ${of.known} tokens of the text that the target has seen or written, and ${read} of the prompt. ` +
-    "Drafts that it read in vain are not in it.";
+  const asked = ((of.asked + read) * price) / 1e6;
+  const note = `Counted are ${of.known} tokens of the text that the target has seen, ${of.asked} of them because it was asked, ` +
+    `and ${read} of the prompt. Drafts that it read in vain are not in it.`;
   return [
     element("h3", "Money"),
-    list([["This text", amount(cost)], ["The same, all by the target", amount(whole)]]),
+    list([["This text", amount(cost)], ["Without its audits", amount(asked)], ["The same, all by the target", amount(whole)]]),
     element("p", note, "note"),
   ];
 }

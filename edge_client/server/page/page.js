@@ -6,10 +6,12 @@ import { Settings } from "/page/settings.js";
 import { Text } from "/page/text.js";
 
 const KIND = "tandem-kind";
+const BEGINNING = "Once upon a time";
 const find = (id) => document.getElementById(id);
 const settings = new Settings();
 let turns = []; // of the conversation
 let looked = null; // the text whose tokens are looked at
+let at = -1; // which of its tokens, from 0; -1 for none yet
 let running = null; // ends the text that is being written
 
 async function start() {
@@ -78,15 +80,19 @@ function open(prompt) {
     find("turns").append(turn("You", element("span", "", prompt)), turn(settings.model, place));
   }
   const text = new Text(place);
-  place.addEventListener("pointerover", (event) => look(text, text.find(event.target)));
-  place.addEventListener("click", (event) => look(text, text.find(event.target)));
+  for (const kind of ["pointerover", "click"]) {
+    place.addEventListener(kind, (event) => {
+      const i = text.find(event.target);
+      if (i >= 0) look(text, i);
+    });
+  }
   look(text, -1);
   return text;
 }
 
 /** The text has ended: it is part of the conversation, or nothing came of it and the turn may be tried again. */
 function close(text, prompt) {
-  if (text.settled.length) look(text, text.settled.length - 1);
+  look(text, at); // which is known of better now
   if (!isChat()) return;
   if (text.content) {
     turns.push({ role: "user", content: prompt }, { role: "assistant", content: text.content });
@@ -106,23 +112,31 @@ function clear() {
   find("turns").replaceChildren(element("p", "muted", "Nothing is written yet."));
 }
 
-/** Look at a token of a text, by its number from 0. */
+/** Look at a token of a text, by its number from 0; -1 for none yet. */
 function look(text, i) {
-  looked?.settled.forEach(({ shown }) => shown.classList.remove("looked-at"));
-  looked = text;
-  find("look").hidden = !text?.settled.length;
-  if (!text || i < 0) return;
-  text.settled[i].shown.classList.add("looked-at");
-  const about = text.describe(i);
-  find("place").max = text.settled.length;
-  find("place").value = i + 1;
+  looked?.settled[at]?.shown.classList.remove("looked-at");
+  [looked, at] = [text, i];
+  reach();
+  const about = i < 0 ? "Move this, or point at a token, to see who decided on it." : text.describe(i);
+  if (i >= 0) {
+    text.settled[i].shown.classList.add("looked-at");
+    find("place").value = i + 1;
+  }
   find("place").setAttribute("aria-valuetext", about);
   find("about").textContent = about;
+}
+
+/** Every settled token can be looked at. */
+function reach() {
+  const count = looked?.settled.length ?? 0;
+  find("look").hidden = !count;
+  find("place").max = Math.max(1, count);
 }
 
 function live(text, begun) {
   const seconds = (performance.now() - begun) / 1000;
   const count = text.settled.length;
+  if (looked === text) reach();
   find("live").textContent = `${count} tokens, ${(count / seconds).toFixed(1)} a second`;
   for (const [origin, tokens] of Object.entries(text.counts())) {
     document.querySelector(`.count[data-origin=${origin}]`).textContent = tokens;
@@ -174,12 +188,12 @@ function complain(sentence) {
 }
 
 function busy(isBusy) {
-  find("go").disabled = isBusy || !settings.model;
-  find("stop").disabled = !isBusy;
+  const [next, last] = isBusy ? [find("stop"), find("go")] : [find("go"), find("stop")];
+  next.disabled = !settings.model;
+  if (document.activeElement === last) next.focus(); // for what is disabled cannot keep it
+  last.disabled = true;
   find("anew").disabled = isBusy;
   for (const radio of document.getElementsByName("kind")) radio.disabled = isBusy;
-  if (isBusy && document.activeElement === document.body) find("stop").focus();
-  if (!isBusy && document.activeElement === document.body) find("prompt").focus();
 }
 
 function isChat() {
@@ -195,6 +209,7 @@ function choose() {
   find("prompt-label").textContent = isChat() ? "Your turn" : "Beginning of the text";
   find("go").textContent = isChat() ? "Send" : "Write";
   find("anew").hidden = !isChat();
+  if ([BEGINNING, ""].includes(find("prompt").value)) find("prompt").value = isChat() ? "" : BEGINNING;
   localStorage.setItem(KIND, isChat() ? "chat" : "completion");
   clear();
 }
@@ -237,7 +252,6 @@ find("key-form").addEventListener("submit", (event) => {
 });
 if (localStorage.getItem(KIND) === "chat") {
   find("ask").elements.kind.value = "chat";
-  find("prompt").value = "";
   choose();
 }
 start();

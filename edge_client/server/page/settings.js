@@ -4,11 +4,11 @@ const KEPT = "tandem-settings";
 const BUDGETS = [0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1];
 const NAMES = ["mode", "budget", "criterion", "temperature", "max_tokens", "seed", "price"];
 const WORDS = {
-  sprint: "sprint: the device, the target where it doubts",
-  exact: "exact: the target's own text, the device guesses",
-  local: "local: the device alone",
-  cloud: "cloud: the target alone",
-  auto: "auto: whichever is fastest",
+  sprint: "The device writes, and asks the target where it doubts.",
+  exact: "The target's own text; the device guesses ahead.",
+  local: "The device alone.",
+  cloud: "The target alone, token by token.",
+  auto: "Sprint, exact or cloud, whichever is best here and now.",
 };
 const find = (id) => document.getElementById(id);
 
@@ -28,7 +28,7 @@ export class Settings {
     this.model = first.id;
     this.own = first.tandem;
     const modes = models.slice(1).map(({ id }) => id.slice(first.id.length + 1));
-    find("mode").replaceChildren(...modes.map((mode) => new Option(WORDS[mode] ?? mode, mode)));
+    find("mode").replaceChildren(...modes.map((mode) => new Option(mode)));
     this.modes = modes;
     this.#budgets = [...new Set([...BUDGETS, this.own.budget])].sort((a, b) => a - b);
     find("budget").max = this.#budgets.length - 1;
@@ -91,7 +91,8 @@ export class Settings {
   }
 
   #tell() {
-    const budget = `${Number((100 * this.budget).toPrecision(6))} %`;
+    find("mode-hint").textContent = WORDS[this.mode] ?? "";
+    const budget = `${Number((100 * this.budget).toPrecision(6))}\u00a0%`;
     find("budget-shown").value = budget;
     find("budget").setAttribute("aria-valuetext", budget);
     find("temperature-shown").value = find("temperature").value;

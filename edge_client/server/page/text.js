@@ -68,7 +68,7 @@ export class Text {
   /** A settled token in a sentence: who decided, and what the target thinks of it. */
   describe(i) {
     const { text, origin, logprob } = this.settled[i];
-    return `${JSON.stringify(text)}, token ${i + 1} of ${this.settled.length}: ${WHO[origin]}. ${this.#opinion(logprob)}`;
+    return `${text ? JSON.stringify(text) : "Nothing to be seen"}, token ${i + 1} of ${this.settled.length}: ${WHO[origin]}. ${this.#opinion(logprob)}`;
   }
 
   #opinion(logprob) {
@@ -83,7 +83,7 @@ export class Text {
 export function percent(share) {
   const value = 100 * share;
   const digits = value >= 10 ? 0 : value >= 1 ? 1 : value >= 0.01 ? 2 : value > 0 ? 4 : 0;
-  return `${value.toFixed(digits)} %`;
+  return `${value.toFixed(digits)}\u00a0%`;
 }
 
 function span(text, kind) {
