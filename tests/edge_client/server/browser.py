@@ -29,6 +29,37 @@ ALONE = (
     "--window-size=1280,1000",
 )
 
+# Watches the tokens of the page: how many were ever provisional.
+WATCH = """
+window.seen = 0;
+new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach((node) => {
+  if (node.classList?.contains('provisional')) window.seen += 1;
+}))).observe(document.getElementById('turns'), { childList: true, subtree: true });
+"""
+# The contrast of each text that is to be seen against what is behind it, as WCAG 2 has it.
+CONTRAST = """
+const light = (rgb) => {
+  const [r, g, b] = rgb.map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const read = (color) => color.match(/[\\d.]+/g).map(Number);
+const behind = (element) => {
+  for (; element; element = element.parentElement) {
+    const [r, g, b, alpha = 1] = read(getComputedStyle(element).backgroundColor);
+    if (alpha > 0) return [r, g, b];
+  }
+  return [255, 255, 255];
+};
+const says = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+const found = [...document.querySelectorAll('body *')].filter((element) =>
+  (says(element) || element.matches('input, select, textarea')) && element.checkVisibility()
+  && !element.disabled && !element.matches('option, script, .skip'));
+return found.map((element) => {
+  const [a, b] = [light(read(getComputedStyle(element).color).slice(0, 3)), light(behind(element))];
+  return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.outerHTML.slice(0, 80)];
+}).sort(([a], [b]) => a - b)[0].concat(found.length);
+"""
+
 
 class Browser:
     """What a person does with the page, and sees of it."""
@@ -75,6 +106,18 @@ class Browser:
             "return [...texts[texts.length - 1].children].map((token) => ({text: token.textContent,"
             " origin: [...token.classList].filter((name) => !['token', 'looked-at'].includes(name)).join()}))"
         )
+
+    def watch(self) -> None:
+        """From now on count tokens that are provisional when they come."""
+        self.run(WATCH)
+
+    def seen(self) -> int:
+        """How many there were."""
+        return self.run("return window.seen")
+
+    def contrast(self) -> tuple[float, str, int]:
+        """The least contrast of anything that can be read, whose it is, and of how many."""
+        return tuple(self.run(CONTRAST))
 
     def until(self, is_so: Callable[[], object]) -> None:
         WebDriverWait(self.driver, 20, 0.02).until(lambda _: is_so())

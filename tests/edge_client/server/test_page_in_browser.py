@@ -26,36 +26,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs Chromium and chromedriver"),
 ]
 MODES = ("sprint", "exact", "local", "cloud", "auto")
-# Watches the tokens of the page: how many were ever provisional.
-WATCH = """
-window.seen = 0;
-new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach((node) => {
-  if (node.classList?.contains('provisional')) window.seen += 1;
-}))).observe(document.getElementById('turns'), { childList: true, subtree: true });
-"""
-# The least contrast of a text that is to be seen against what is behind it, WCAG 2, and whose it is.
-CONTRAST = """
-const light = (rgb) => {
-  const [r, g, b] = rgb.map((c) => c / 255).map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const read = (color) => color.match(/[\\d.]+/g).map(Number);
-const behind = (element) => {
-  for (; element; element = element.parentElement) {
-    const [r, g, b, alpha = 1] = read(getComputedStyle(element).backgroundColor);
-    if (alpha > 0) return [r, g, b];
-  }
-  return [255, 255, 255];
-};
-const says = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-const found = [...document.querySelectorAll('body *')].filter((element) =>
-  (says(element) || element.matches('input, select, textarea')) && element.checkVisibility()
-  && !element.disabled && !element.matches('option, script, .skip'));
-return found.map((element) => {
-  const [a, b] = [light(read(getComputedStyle(element).color).slice(0, 3)), light(behind(element))];
-  return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.outerHTML.slice(0, 80)];
-}).sort(([a], [b]) => a - b)[0].concat(found.length);
-"""
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +72,7 @@ def test_a_text_is_what_the_server_writes(page, mode):
         page.set(mode=mode, seed=5, temperature=0.7)
         if mode in ("sprint", "auto"):
             page.set(budget=6, criterion="strict")
-        page.run(WATCH)
+        page.watch()
         page.write("Once")
     (report,) = whole.usage.tandem
     wanted = [{"text": token["text"], "origin": token["origin"]} for token in report["written"]]
@@ -110,12 +80,13 @@ def test_a_text_is_what_the_server_writes(page, mode):
     assert "".join(token["text"] for token in page.tokens()) == whole.choices[0].text
     assert page.run("return document.querySelector('.prompt').textContent") == "Once"
     if mode == "exact":
-        assert page.run("return window.seen") > 10, "drafted tokens were shown before they were judged"
+        assert page.seen() > 10, "drafted tokens were shown before they were judged"
     counts = {origin: str([token["origin"] for token in wanted].count(origin)) for origin in ("accepted", "target")}
     shown = "return document.querySelector(`.count[data-origin=${arguments[0]}]`).textContent"
     assert {origin: page.run(shown, origin) for origin in counts} == counts
     assert f"{len(wanted)} tokens" in page.text("status")
-    assert "5" in page.text("figures")
+    assert f"Calls to the target{report['calls']}" in page.text("figures")
+    assert "Seed5" in page.text("figures")
 
 
 def test_a_token_says_who_decided_and_how_likely_it_is(page):
@@ -313,7 +284,7 @@ def test_on_a_narrow_screen_and_a_wide_one_all_can_be_read(page, scheme, width):
         page.set(mode="exact")
         wide = page.run("return [document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert wide[0] <= wide[1] == width or width == 1280
-        least, whose, count = page.run(CONTRAST)
+        least, whose, count = page.contrast()
         assert least >= 4.5, whose
         assert count > 50
         sides = page.run(
@@ -359,3 +330,60 @@ def test_settled_text_is_spoken_and_drafts_are_not(page):
         });""")
         page.write("Once")
         assert "".join(page.run("return window.parts")) == "".join(token["text"] for token in page.tokens())
+
+
+def test_drafts_are_shown_until_they_are_judged_or_taken_back(page):
+    with fresh() as client:
+        page.open(client.address)
+        after = page.driver.execute_async_script(
+            """const [steps, done] = arguments;
+            import('/page/text.js').then(({ Text }) => {
+              const text = new Text(document.createElement('span'));
+              done(steps.map((event) => {
+                text.take([event]);
+                return [...text.place.children].map((token) => token.textContent + token.className.slice(5)).join();
+              }));
+            });""",
+            [
+                {"type": "provisional", "text": "a"},
+                {"type": "provisional", "text": "b"},
+                {"type": "provisional", "text": "c"},
+                {"type": "token", "text": "a", "origin": "confirmed"},
+                {"type": "retract", "tokens": 1, "text": "c"},
+                {"type": "retract", "tokens": 1, "text": "b"},
+                {"type": "token", "text": "d", "origin": "target"},
+            ],
+        )
+        assert after == [
+            "a provisional",
+            "a provisional,b provisional",
+            "a provisional,b provisional,c provisional",
+            "a confirmed,b provisional,c provisional",
+            "a confirmed,b provisional",
+            "a confirmed",
+            "a confirmed,d target",
+        ]
+
+
+def test_what_is_asked_is_what_the_controls_say(page):
+    with fresh() as client:
+        page.open(client.address)
+        page.run(
+            "const own = window.fetch; window.bodies = [];"
+            "window.fetch = (path, options) => { window.bodies.push(JSON.parse(options.body));"
+            " return own(path, options); }"
+        )
+        page.set(mode="sprint", budget=3, criterion="strict", temperature=0.55, max_tokens=7, seed=9)
+        page.write("Once")
+        page.set(mode="local", max_tokens="", seed="")
+        page.write("Twice")
+        steered, plain = page.run("return window.bodies")
+        told = {"events": True, "origins": True}
+        both = {"model": "scripted", "temperature": 0.55, "stream": True, "stream_options": {"include_usage": True}}
+        budget = {"mode": "sprint", "budget": 0.005, "criterion": "strict"}
+        assert steered == both | {"prompt": "Once", "max_tokens": 7, "seed": 9, "tandem": budget | told}
+        assert plain == both | {"prompt": "Twice", "tandem": {"mode": "local"} | told}
+        page.set(max_tokens=0)
+        page.shown("go").click()
+        assert len(page.run("return window.bodies")) == 2, "what cannot be used is not asked"
+        assert page.driver.switch_to.active_element.get_attribute("id") == "max_tokens"
