@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -120,7 +121,7 @@ class Browser:
         return tuple(self.run(CONTRAST))
 
     def until(self, is_so: Callable[[], object]) -> None:
-        WebDriverWait(self.driver, 20, 0.02).until(lambda _: is_so())
+        WebDriverWait(self.driver, 20, 0.02, [StaleElementReferenceException]).until(lambda _: is_so())
 
     def emulate(self, width: int, scheme: str) -> None:
         """Another screen: so wide, and light or dark."""

@@ -214,7 +214,7 @@ def test_the_key_is_asked_for_and_kept_for_the_tab(page):
         page.shown("key").clear()
         page.shown("key").send_keys(KEY, Keys.ENTER)
         page.until(lambda: not page.shown("key-form").is_displayed())
-        page.set(seed=1)
+        page.set(mode="exact", seed=1)
         page.write("Once")
         assert len(page.tokens()) == 40
         page.driver.refresh()
@@ -274,7 +274,7 @@ def test_by_keyboard_alone(page):
         assert [name for name in met if name in wanted] == wanted
 
         page.shown("prompt").click()
-        page.set(prompt="", seed=1)
+        page.set(prompt="", mode="exact", seed=1)
         press("Once")
         ActionChains(page.driver).key_down(Keys.CONTROL).send_keys(Keys.ENTER).key_up(Keys.CONTROL).perform()
         page.until(lambda: len(page.tokens()) == 40)
