@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
         def ready(address: str) -> None:
             print(
                 f"edge-client serves {bundle.manifest.name} on {address}/v1, mode {settings.mode} {who}; "
-                "Ctrl-C ends it",
+                f"a page to try it: {address}/; Ctrl-C ends it",
                 flush=True,
             )
 

@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edge_client.server.errors import ApiError
 from shared.addresses import bare_host, is_loopback
 
-# Asked by whoever watches over the server, who has no key.
-OPEN = ("/health",)
+# What needs no key: whoever watches over the server has none, and the page asks its reader for one.
+OPEN = ("/health", "/")
+OPEN_FOLDER = "/page/"
 
 
 class Access:
@@ -46,7 +47,7 @@ class Access:
                 raise ApiError(
                     403, f"{name or 'a request without a name'} is no name of this server: ask 127.0.0.1 or localhost"
                 )
-        elif path not in OPEN:
+        elif path not in OPEN and not path.startswith(OPEN_FOLDER):
             kind, _, given = headers.get("authorization", "").partition(" ")
             if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._key.encode()):
                 raise ApiError(

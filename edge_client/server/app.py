@@ -20,6 +20,7 @@ from edge_client.server.answers import Answer, seed_of
 from edge_client.server.asked import Asked, read_chat, read_completion
 from edge_client.server.body import read_json
 from edge_client.server.errors import ApiError
+from edge_client.server.files import PageFiles
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
 from edge_client.server.replies import Events, unless_left
 from edge_client.server.settings import ServerSettings
@@ -46,9 +47,12 @@ class Server:
         self._name = edge.bundle.manifest.name
         self._writers = Writers(edge, settings.texts, settings.waiting)
         self._metrics = Metrics(lambda: self.under_way)
+        self._page = PageFiles()
         modes = [Mode.LOCAL] if edge.settings.mode is Mode.LOCAL else list(Mode)
         self._models: dict[str, Mode | None] = {self._name: None} | {f"{self._name}:{mode}": mode for mode in modes}
         routes = [
+            Route("/", self._show_page),
+            Route("/page/{name}", self._show_page),
             Route("/health", self._health),
             Route("/metrics", self._show_metrics),
             Route("/v1/models", self._list_models),
@@ -80,9 +84,20 @@ class Server:
         """Texts that are being written or wait for their turn, now."""
         return self._writers.under_way
 
+    def give_up(self) -> None:
+        """Write no more: neither the texts under way, nor those that wait."""
+        self._writers.give_up()
+
     def close(self) -> None:
-        """Give up the texts under way."""
+        """Give up the texts under way, and wait until their threads have noticed."""
         self._writers.close()
+
+    async def _show_page(self, request: Request) -> Response:
+        answer = self._page.answer(request, request.path_params.get("name", "index.html"))
+        if answer is None:
+            raise HTTPException(404)
+        self._metrics.answered(request.scope["route"].path, answer.status_code)
+        return answer
 
     async def _health(self, request: Request) -> Response:
         return self._answer(request, {"status": "ok", "model": self._name, "version": version()})
@@ -174,7 +189,15 @@ class Server:
 
     def _model(self, name: str) -> dict[str, Any]:
         self._mode(name)
-        return {"id": name, "object": "model", "created": 0, "owned_by": "tandem"}
+        settings = self._edge.settings
+        own = {
+            "mode": str(self._models[name] or settings.mode),
+            "budget": settings.budget,
+            "criterion": str(settings.criterion),
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+        }
+        return {"id": name, "object": "model", "created": 0, "owned_by": "tandem", "tandem": own}
 
     def _answer(
         self, request: Request, body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None

@@ -15,8 +15,10 @@ from edge_client.server.app import Server
 from edge_client.server.settings import ServerSettings
 from shared.errors import InputError
 
-# Seconds that texts under way have to end in once a signal has come; then they are given up.
+# Seconds that texts under way have to end in once a signal has come; then they are given up, and their readers told.
 GRACE = 5
+# Seconds until what is left is cut off: readers that take nothing, a call to a target that does not answer.
+LAST = GRACE + 5
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -58,7 +60,7 @@ async def _serve(
         loop="asyncio",
         http="h11",
         ws="none",
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=LAST,
         ssl_certfile=settings.https_cert,
         ssl_keyfile=settings.https_key,
     )
@@ -71,11 +73,13 @@ async def _serve(
         ) from None
     http = _Uvicorn(config)
 
+    loop = asyncio.get_running_loop()
+
     def end() -> None:
         http.force_exit = http.should_exit
         http.should_exit = True
+        loop.call_later(0 if http.force_exit else GRACE, server.give_up)
 
-    loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         with suppress(NotImplementedError):  # on Windows Ctrl-C ends it as any program
             loop.add_signal_handler(number, end)

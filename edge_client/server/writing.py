@@ -90,12 +90,16 @@ class Writers:
             self._pool.submit(self._write, writing)
         return together
 
-    def close(self) -> None:
-        """Give up all texts, and wait until their threads have noticed."""
+    def give_up(self) -> None:
+        """Give up all texts, those too that wait."""
         with self._lock:
             running = list(self._running)
         for writing in running:
             writing.give_up()
+
+    def close(self) -> None:
+        """Give up all texts, and wait until their threads have noticed."""
+        self.give_up()
         self._pool.shutdown()
 
     def _write(self, writing: Writing) -> None:

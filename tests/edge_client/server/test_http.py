@@ -67,7 +67,7 @@ def test_a_body_that_is_no_request_is_told_so(edge, body, status):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/v1/completions", 405),
         ("POST", "/v1/embeddings", 404),
         ("DELETE", "/v1/models", 405),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import cycle
+from threading import Event
 
 import openai
 import pytest
@@ -274,16 +275,28 @@ def test_who_leaves_ends_the_work_and_frees_the_session():
 
 
 def test_too_many_are_sent_away():
-    with scripted_edge(max_tokens=4000) as edge, served(edge, texts=1, waiting=1) as client:
+    gate, inner = Event(), random_script(byte_tokenizer().get_vocab_size())
+
+    def slow(text: tuple[int, ...]) -> object:
+        assert gate.wait(30)
+        return inner(text)
+
+    with (
+        scripted_edge(slow, inner) as edge,
+        served(edge, texts=1, waiting=1) as client,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        body = {"model": "scripted:cloud", "prompt": "Once", "max_tokens": 5}
         with pytest.raises(openai.BadRequestError, match="ask for fewer"):
-            client.completions.create(model="scripted", prompt="Once", n=3)
-        with client.completions.create(model="scripted:cloud", prompt="Once", n=2, stream=True) as stream:
-            next(iter(stream))
-            with pytest.raises(openai.RateLimitError) as caught:
-                client.completions.create(model="scripted", prompt="Once")
-            assert caught.value.response.headers["Retry-After"] == "1"
-        client.wait_until_idle()
-        assert len(client.completions.create(model="scripted", prompt="Once", n=2, max_tokens=2).choices) == 2
+            client.completions.create(n=3, **body)
+        both = threads.submit(client.completions.create, n=2, **body)
+        while client.server.under_way < 2:
+            assert not both.done()
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.completions.create(**body)
+        assert caught.value.response.headers["Retry-After"] == "1"
+        gate.set()
+        assert len(both.result(30).choices) == 2
 
 
 def test_an_error_in_the_middle_ends_all_texts_of_a_request(monkeypatch):
