@@ -1,7 +1,7 @@
 # The commands of this project. `make` alone lists them.
 #
 #   PYTHON=python3.12 make demo      another interpreter for the virtual environment
-#   make test ARGS="-k wire -x"      more arguments for pytest, then without coverage (or for the demo, or for bench)
+#   make test ARGS="-k wire -x"      more arguments for pytest (or for the demo, or for bench)
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -29,7 +29,7 @@ endef
 VENV5  := .venv-tf5
 PIP5   := $(VENV5)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo bench check test test5 lint format proto clean
+.PHONY: help demo bench check test test5 coverage lint format proto clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
@@ -44,10 +44,13 @@ bench: $(VENV)/.bench ## Measure every mode over every link, in half an hour, an
 check: lint ## Check format, style, types and import rules, and run the quick tests: before every commit
 	@echo "==> quick tests" && $(BIN)/python -m pytest -q -m "not slow" $(or $(ARGS),$(SPREAD))
 
-# Coverage of a part of the tests says nothing, so with arguments there is none.
-test: lint ## Check the same, run every test, and see that the tests reach what they must
-	@echo "==> tests" && $(BIN)/python -m pytest -q $(or $(ARGS),$(SPREAD) --cov --cov-report=term --cov-report=json)
-	@$(if $(ARGS),:,$(BIN)/python -m tests.coverage_floor)
+test: lint ## Check the same, and run every test
+	@echo "==> tests" && $(BIN)/python -m pytest -q $(or $(ARGS),$(SPREAD))
+
+# By itself, for it takes half as long again.
+coverage: lint ## Run every test, and see that they reach what they must: before a release
+	@echo "==> tests, traced" && $(BIN)/python -m pytest -q $(SPREAD) --cov --cov-report=term --cov-report=json
+	@$(BIN)/python -m tests.coverage_floor
 
 test5: $(VENV5)/.test ## Run the tests of targets and drafts under transformers 5
 	@echo "==> tests under $$(sed -n '/^transformers==/p' constraints-tf5.txt)"

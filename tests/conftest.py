@@ -46,7 +46,7 @@ _MEASURED = (
     "edge_client",
     "end_to_end",
     "shared",
-    *(f"cloud_target/{name}" for name in ("protocol", "scheduling", "server", "sessions")),
+    *(f"cloud_target/{name}" for name in ("access", "protocol", "scheduling", "server", "sessions")),
 )
 
 _QUICK = pytest.StashKey[bool]()  # whether the test that runs now counts as quick

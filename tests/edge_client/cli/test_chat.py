@@ -6,13 +6,16 @@ import io
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.arguments import parse_args
+from edge_client.cli.chat import _turns as turns_of
 from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
+from shared.errors import InputError
 from tests.edge_client.scripted_device import fake_bundle, fake_edge
 
 OPTIONS = ("--mode", "exact", "--max-tokens", "20", "--no-memory")
@@ -122,3 +125,37 @@ def test_a_warning_is_told_once(chat, monkeypatch):
     err = chat("Hello\nHello\n", "--max-tokens", "5", "--no-memory")[2]
     assert err.count("the verifier of the bundle fake was trained for") == 1
     assert chat("Hello\n", "--max-tokens", "5", "--no-memory", "-q")[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("has_readline", "memory", "home", "editor", "history"),
+    [
+        (True, True, True, True, True),
+        (True, False, True, True, False),
+        (True, True, False, True, False),
+        (False, True, True, False, False),
+    ],
+)
+def test_what_is_typed_is_edited_and_remembered_where_that_can_be(
+    monkeypatch, tmp_path, capsys, has_readline, memory, home, editor, history
+):
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setitem(sys.modules, "readline", SimpleNamespace() if has_readline else None)
+    made = []
+    monkeypatch.setattr("edge_client.cli.chat.Typed", lambda *given: made.append(given))
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path))
+    if not home:
+        monkeypatch.setattr("edge_client.cli.chat.state_directory", raiser(InputError("there is no home")))
+    turns_of(parse_args(["chat", *([] if memory else ["--no-memory"])]))
+    [(_, *rest)] = made
+    assert bool(rest and rest[0] is not None) == editor
+    assert bool(rest[1:] and rest[1] is not None) == history
+    assert ("not remembered" in capsys.readouterr().err) == (not home)
+
+
+def raiser(error: Exception):
+    def fail():
+        raise error
+
+    return fail
