@@ -90,6 +90,39 @@ def stoppable() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@contextmanager
+def signals_are_heeded() -> Iterator[None]:
+    """Let a signal end a wait for a line, also one that comes just before the wait begins.
+
+    Python acts on a signal between two of its own steps; a wait of readline that begins after the signal and before such
+    a step would go on until a key is pressed. So a thread hears of signals, too, and sends each again until the block ends.
+    """
+    main = threading.main_thread()
+    if threading.current_thread() is not main or not hasattr(signal, "pthread_kill"):
+        yield
+        return
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    left = threading.Event()
+
+    def send_again() -> None:
+        for [number] in iter(lambda: os.read(ours, 1), b""):
+            while not left.wait(0.1):
+                signal.pthread_kill(main.ident or 0, number)
+
+    thread = threading.Thread(target=send_again, name="signals", daemon=True)
+    before = signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        signal.set_wakeup_fd(before)
+        os.close(theirs)
+        thread.join()
+        os.close(ours)
+
+
 def open_closed_streams() -> None:
     """Whoever starts a program may have closed its streams (`<&-`): nothing to read, or no place for a text."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

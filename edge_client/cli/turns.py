@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol
 
 from edge_client.cli.console import CONTROLS, say
 from edge_client.cli.history import History
+from edge_client.cli.process import signals_are_heeded
 from edge_client.cli.prompt import text_of
 
 PROMPT = "> "
@@ -94,7 +95,8 @@ class Typed:
         return turn
 
     def _line(self, prompt: str) -> str:
-        line = self._ask(prompt)
+        with signals_are_heeded():
+            line = self._ask(prompt)
         if self._editor is not None:
             self._editor.set_pre_input_hook(None)  # what is offered is for the first line only
         return line

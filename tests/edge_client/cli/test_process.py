@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from edge_client.cli.process import signals_are_heeded
 from tests.cloud_target.server.process import PATIENCE, ScriptedProcess
 from tests.grpc_service import Servicer, unused_port
 from tests.project.tree import ROOT
@@ -194,3 +195,20 @@ def test_a_text_over_grpc_is_the_one_without(start, edge, served):
     out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, b"")
     assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]
+
+
+def test_a_signal_that_a_wait_has_missed_is_sent_again_until_the_wait_is_over():
+    """A handler that does nothing stands for one that is not called."""
+    heard = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+    try:
+        with signals_are_heeded():
+            signal.raise_signal(signal.SIGUSR1)
+            end = time.monotonic() + 20
+            while len(heard) < 4:
+                assert time.monotonic() < end
+        count = len(heard)
+        with signals_are_heeded():
+            assert len(heard) == count
+    finally:
+        signal.signal(signal.SIGUSR1, before)
