@@ -19,6 +19,9 @@ SPRINT_WINDOW = 32
 EXACT_WINDOW = 64
 RESIDUAL_WINDOW = 8
 LARGEST_WINDOW = 256
+# Of a finished text so many tokens have to agree to be worth keeping: what is shorter is read again at once, and most
+# prompts of one kind begin alike anyway.
+SHORTEST_KEPT = 16
 # In the environment: this machine writes alone, whatever anybody asks for.
 LOCAL_ONLY = "TANDEM_LOCAL_ONLY"
 

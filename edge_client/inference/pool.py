@@ -12,11 +12,9 @@ from pathlib import Path
 from edge_client.inference.draft import Draft
 from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.verifier import Head, Verifier
+from edge_client.settings import SHORTEST_KEPT
 from shared.manifest import Manifest
 from shared.prefix_hash import common
-
-# A shorter beginning is read again as fast as it is looked for, and most prompts of one kind begin alike anyway.
-SHORTEST = 16
 
 
 @dataclass(frozen=True)
@@ -60,21 +58,19 @@ class ModelPool:
             texts: of so many texts the cache is kept after their end, for prompts that go on from one.
         """
         with self._lock:
-            models = self._fitting(prompt, texts) if texts else self._idle.pop() if self._idle else None
+            models, read = self._fitting(prompt, texts) if texts else (self._idle.pop() if self._idle else None, 0)
         models = models or self._make()
-        begins = common(models.draft.ids, prompt)
-        models.draft.rewind(begins if begins >= SHORTEST else 0)
+        models.draft.rewind(read)
         try:
             yield models
         finally:
             with self._lock:
                 self._idle.append(models)
 
-    def _fitting(self, prompt: Sequence[int], texts: int) -> Models | None:
-        """Idle models that have read most of a prompt; if none has, those idle for longest, unless more may be made."""
-        if not self._idle:
-            return None
+    def _fitting(self, prompt: Sequence[int], texts: int) -> tuple[Models | None, int]:
+        """Idle models that have read most of a prompt, and how much; if none has, those idle for longest, or none."""
         read = [common(models.draft.ids, prompt) for models in self._idle]
-        if max(read) >= SHORTEST:
-            return self._idle.pop(read.index(max(read)))
-        return self._idle.pop(0) if len(self._idle) >= texts else None
+        most = max(read, default=0)
+        if most >= SHORTEST_KEPT:
+            return self._idle.pop(read.index(most)), most
+        return (self._idle.pop(0) if len(self._idle) >= texts else None), 0

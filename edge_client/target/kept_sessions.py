@@ -6,10 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+from edge_client.settings import SHORTEST_KEPT
 from shared.prefix_hash import common
-
-# What is shorter is read again at once, and most prompts of one kind begin alike anyway.
-SHORTEST = 16
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class KeptSessions:
         with self._lock:
             lengths = [min(common(kept.ids, prompt), len(prompt) - 1) for kept in self._kept]
             longest = max(lengths, default=0)
-            if longest < SHORTEST:
+            if longest < SHORTEST_KEPT:
                 return None
             return Kept(self._kept.pop(lengths.index(longest)).session_id, prompt[:longest])
 

@@ -126,8 +126,9 @@ def test_what_is_given_up_is_not_kept():
         assert len(device.target.texts) == 1
 
 
-def test_nothing_is_kept_unless_it_is_asked_for():
-    with (device := Device(0, mode="exact", max_tokens=10)).edge as edge:
+@pytest.mark.parametrize("mode", MODES)
+def test_nothing_is_kept_unless_it_is_asked_for(mode):
+    with (device := Device(0, mode=mode, max_tokens=10)).edge as edge:
         found = [edge.generate(ids(40, 1), seed=1) for _ in range(2)]
         assert device.target.texts == {}
     assert [each.usage.reused_draft + each.usage.reused_target for each in found] == [0, 0]
