@@ -41,12 +41,24 @@ settings.register_profile(
 settings.load_profile("tandem")
 
 
-# Whose tests reach what is measured (pyproject.toml says what); tracing the others would only take time.
+# Whose tests reach what is measured (pyproject.toml says what); tracing the others would only take time. So it would with
+# most slow tests, properties over many examples: of those only these are traced, whose code the quick ones do not reach.
 _MEASURED = (
     "edge_client",
     "end_to_end",
     "shared",
     *(f"cloud_target/{name}" for name in ("access", "protocol", "scheduling", "server", "sessions")),
+)
+_MEASURED_SLOW = (
+    *(f"edge_client/{name}" for name in ("cli", "inference", "server", "target", "test_")),
+    *(
+        "end_to_end",
+        "shared/chat",
+        "shared/test_",
+        "cloud_target/access",
+        "cloud_target/scheduling",
+        "cloud_target/server",
+    ),
 )
 
 _QUICK = pytest.StashKey[bool]()  # whether the test that runs now counts as quick
@@ -110,7 +122,8 @@ def processes_only_where_slow(request: pytest.FixtureRequest) -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if not item.path.relative_to(here).as_posix().startswith(_MEASURED):
+        measured = _MEASURED if item.get_closest_marker("slow") is None else _MEASURED_SLOW
+        if not item.path.relative_to(here).as_posix().startswith(measured):
             item.add_marker("no_cover")
 
 
