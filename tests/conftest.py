@@ -41,8 +41,8 @@ settings.register_profile(
 settings.load_profile("tandem")
 
 
-# Whose tests reach what is measured (pyproject.toml says what); tracing the others would only take time. So it would with
-# most slow tests, properties over many examples: of those only these are traced, whose code the quick ones do not reach.
+# Whose tests reach what is measured (pyproject.toml says what); tracing the others would only take time. So it would
+# with most slow tests, for they are properties over many examples; those are traced that reach what no quick one does.
 _MEASURED = (
     "edge_client",
     "end_to_end",

@@ -95,8 +95,8 @@ def signals_are_heeded() -> Iterator[None]:
     """Let a signal end a wait for a line, also one that comes just before the wait begins.
 
     Python acts on a signal between two of its own steps. A wait of readline that begins after the signal and before
-    such a step would go on until a key is pressed. So a thread hears of signals, too, and sends each again until the block
-    ends.
+    such a step would go on until a key is pressed. So a thread hears of signals, too, and sends each again until the
+    block ends.
     """
     main = threading.main_thread()
     if threading.current_thread() is not main or not hasattr(signal, "pthread_kill"):
