@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha import reflection
 
 from cloud_target.access.protection import Access, check_address
 from cloud_target.access.tls import server_credentials
+from cloud_target.bundles.offered import OfferedBundle
+from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.server.servicer import TargetServicer
@@ -54,6 +56,8 @@ class TargetServer:
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
         timeouts: how long it waits for what.
+        bundle: what it offers to edges; closed when it stops.
+        fetches: calls that send it at once.
 
     Attributes:
         address: "host:port" once started.
@@ -72,6 +76,8 @@ class TargetServer:
         observer: Observer = NOBODY,
         prefix_caching: bool = True,
         timeouts: Timeouts | None = None,
+        bundle: OfferedBundle | None = None,
+        fetches: int = FETCHES,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
@@ -81,8 +87,9 @@ class TargetServer:
         scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
-            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts
+            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
         )
+        self._bundle = bundle
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
         self.address = ""
@@ -111,6 +118,8 @@ class TargetServer:
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
         await self._server.stop(_GOODBYE)
         self._servicer.close()
+        if self._bundle is not None:
+            self._bundle.close()
 
 
 @contextmanager
@@ -120,6 +129,8 @@ def running(
     access: Access | None = None,
     observer: Observer = NOBODY,
     timeouts: Timeouts | None = None,
+    bundle: OfferedBundle | None = None,
+    fetches: int = FETCHES,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -128,7 +139,15 @@ def running(
 
     async def main() -> None:
         try:
-            server = TargetServer(engine, port=port, access=access, observer=observer, timeouts=timeouts)
+            server = TargetServer(
+                engine,
+                port=port,
+                access=access,
+                observer=observer,
+                timeouts=timeouts,
+                bundle=bundle,
+                fetches=fetches,
+            )
             await server.start()
             started.append(server.address)
         except BaseException as error:

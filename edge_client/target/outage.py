@@ -40,7 +40,9 @@ class Outage:
         if self._told_of_trouble or now - self._since < DOWN_AFTER or not patience.tells:
             return
         self._told_of_trouble = self._awaited = True
-        trouble = "has no room for this text" if isinstance(error, TargetBusy) else "is not reached: the link is down"
+        trouble = (
+            f"has no room for {patience.what}" if isinstance(error, TargetBusy) else "is not reached: the link is down"
+        )
         self._notify(f"the target at {patience.address} {trouble} ({error}); trying again {_for_how_long(patience)}")
 
     def silence_is_news(self, since: float, patience: Patience) -> float:

@@ -62,6 +62,7 @@ class Patience:
     Attributes:
         address: of the target, for the message when the patience is used up.
         tells: whether somebody waits for this, and is told if it takes long.
+        what: is wanted, for messages.
     """
 
     retry: Retry
@@ -69,6 +70,7 @@ class Patience:
     clock: Clock = field(default_factory=SystemClock)
     chance: random.Random = field(default_factory=random.Random)
     tells: bool = True
+    what: str = "this text"
 
     def __post_init__(self) -> None:
         self.renew()
@@ -107,8 +109,8 @@ class Patience:
     def _given_up(self, error: TargetUnavailable) -> TargetUnavailable:
         if isinstance(error, TargetBusy):
             return TargetUnavailable(
-                f"the target at {self.address} has no room for this text ({error}); try again later, or write without "
-                "it",
+                f"the target at {self.address} has no room for {self.what} ({error}); try again later, or write "
+                "without it",
                 options=("mode local",),
             )
         return TargetUnavailable(
