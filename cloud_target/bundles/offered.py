@@ -14,10 +14,11 @@ from cloud_target.engine.interface import Description
 from shared.contents import NAMES, Contents
 from shared.errors import BundleError, ProtocolError, TargetRefused
 from shared.manifest import Manifest, read_manifest
-from shared.wire.bundles import CHUNK_BYTES
 from shared.wire.v1 import target_pb2 as wire
 
 log = logging.getLogger(__name__)
+# Of a file in one message: small enough that a slow link takes one before it is taken for dead.
+SENT_BYTES = 64 << 10
 _Stamp = tuple[int, int, int, int]
 
 
@@ -119,7 +120,7 @@ class OfferedBundle:
             )
 
     def read(self, name: str, offset: int) -> bytes:
-        """The next chunk of a file, `CHUNK_BYTES` at most; none at its end.
+        """The next chunk of a file, `SENT_BYTES` at most; none at its end.
 
         Raises:
             TargetRefused: it was changed on disk.
@@ -129,7 +130,7 @@ class OfferedBundle:
             if one.file.closed:
                 raise TargetRefused("the target shuts down; ask once more when it is back")
             one.file.seek(offset)
-            chunk = one.file.read(CHUNK_BYTES)
+            chunk = one.file.read(SENT_BYTES)
         if not self.is_intact:  # after the reading: what was read before a change is whole
             raise TargetRefused(
                 "the bundle of this target was changed on disk since it started, and is not sent half old and half "

@@ -99,11 +99,10 @@ class Fetches:
 
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
-        share = self._most if caller.grant is None else max(1, self._most // 2)
-        if self._open[caller.tenant] >= share:
-            raise LimitReached("others of this tenant fetch the bundle now; try again in a moment", SOON)
         if self._open.total() >= self._most:
             raise TargetBusy("others fetch the bundle now; try again in a moment", SOON)
+        if caller.grant is not None and self._open[caller.tenant] >= max(1, self._most // 2):
+            raise LimitReached("others of this tenant fetch the bundle now; try again in a moment", SOON)
         self._open[caller.tenant] += 1
         try:
             yield

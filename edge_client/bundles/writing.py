@@ -86,6 +86,7 @@ def _alone(directory: Path, waits: Callable[[], None]) -> Iterator[Path]:
         directory.mkdir(exist_ok=True)
         yield directory
         return
+    is_told = False
     while True:
         directory.mkdir(exist_ok=True)
         try:
@@ -96,7 +97,9 @@ def _alone(directory: Path, waits: Callable[[], None]) -> Iterator[Path]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                waits()
+                if not is_told:
+                    waits()
+                is_told = True
                 fcntl.flock(handle, fcntl.LOCK_EX)
             if _is_still_there(directory, handle):
                 yield directory

@@ -18,7 +18,7 @@ from shared.config import Coupling, Criterion
 from shared.errors import InputError
 from shared.steering.budget import Budget
 from shared.steering.recalibration import UNKNOWN
-from tests.edge_client.bundles import made_bundle
+from tests.edge_client.made_bundles import made_bundle
 from tests.edge_client.scripted_device import fake_edge, manifest
 
 
