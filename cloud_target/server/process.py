@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
@@ -33,11 +34,12 @@ def serve_until_signal(settings: ServeSettings) -> int:
     Raises:
         InputError: the target cannot be loaded or served, or the address cannot be listened on.
     """
-    with logging_to(None, settings.telemetry.log_format, settings.telemetry.log_level):
+    with logging_to(None, settings.telemetry.log_format, settings.telemetry.log_level), ExitStack() as opened:
         access = read_access(settings.access)
         check_address(settings.host, settings.port, access)
         offered.check(settings.telemetry)
-        bundle = OfferedBundle(settings.bundle.directory) if settings.bundle.directory else None
+        directory = settings.bundle.directory
+        bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
         engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
         if bundle is not None:

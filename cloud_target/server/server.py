@@ -56,7 +56,7 @@ class TargetServer:
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
         timeouts: how long it waits for what.
-        bundle: what it offers to edges; closed when it stops.
+        bundle: what it offers to edges; whoever opened it closes it.
         fetches: calls that send it at once.
 
     Attributes:
@@ -89,7 +89,6 @@ class TargetServer:
         self._servicer = TargetServicer(
             engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
         )
-        self._bundle = bundle
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
         self.address = ""
@@ -118,8 +117,6 @@ class TargetServer:
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
         await self._server.stop(_GOODBYE)
         self._servicer.close()
-        if self._bundle is not None:
-            self._bundle.close()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import grpc
@@ -61,9 +61,9 @@ def large(tmp_path_factory) -> Path:
 @contextmanager
 def serving(directory: Path | None, **options: object) -> Iterator[str]:
     engine = ScriptedEngine(SCRIPT, VOCABULARY)
-    bundle = OfferedBundle(directory) if directory else None
-    with running(engine, bundle=bundle, **options) as address:
-        yield address
+    with ExitStack() as opened:
+        bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
+        yield opened.enter_context(running(engine, bundle=bundle, **options))
 
 
 @contextmanager
