@@ -90,10 +90,8 @@ def see_that_it_is_not_too_large(contents: Contents, address: str) -> None:
 def _file(target: Offering, digest: str, file: BundleFile, path: Path, notify: Callable[[str], None]) -> Generator[int]:
     """Have a file as it is offered; yields how many bytes more of it are there, which may be fewer than before."""
     there = path.stat().st_size if path.exists() else 0
-    for is_again in (False, True):
-        if there > file.size:
-            there = 0
-        found = hashlib.sha256()
+    while True:
+        found, came = hashlib.sha256(), there
         if there:
             with open(path, "rb") as earlier:
                 found = hashlib.file_digest(earlier, "sha256")
@@ -103,14 +101,14 @@ def _file(target: Offering, digest: str, file: BundleFile, path: Path, notify: C
                 for chunk in chunks:
                     out.write(chunk)
                     found.update(chunk)
+                    came += len(chunk)
                     yield len(chunk)
             out.flush()
             os.fsync(out.fileno())
         if found.hexdigest() == file.sha256:
             return
-        path.unlink()
-        if is_again or not there:
+        if not there:
             raise ProtocolError(f"{file.name} has another SHA-256")
         # An earlier try may have left something else than it was sent, as a power cut does.
-        yield -file.size
+        yield -came
         there = 0

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from edge_client.bundles import writing
 from edge_client.bundles.fetching import LARGEST, LARGEST_MANIFEST, fetch
 from edge_client.target.outage import tell_nobody
+from edge_client.target.retry import Retry
+from edge_client.testing import ManualClock
 from shared.contents import NAMES, BundleFile, Contents
 from shared.errors import BundleError, InputError, ProtocolError, TargetRefused, TargetUnavailable
 from tests.edge_client.bundles.offers import (
@@ -29,6 +31,7 @@ from tests.edge_client.bundles.offers import (
     target_of,
     tidy,
 )
+from tests.edge_client.clients import client_of
 
 
 def ignore(contents: Contents, done: int) -> None:
@@ -121,6 +124,46 @@ def test_a_target_that_sends_nothing_is_given_up(offered, tmp_path):
     transport = FaultyTransport(target_of(offered), [Fault(cut=0, ends_well=True)] * 10_000)
     with pytest.raises(TargetUnavailable, match="cannot reach the target"):
         fetched(transport, tmp_path, contents_of(offered))
+
+
+def test_more_than_was_offered_is_never_written(offered, tmp_path, monkeypatch):
+    """Else a target could fill the disk."""
+    written = []
+    monkeypatch.setattr(os, "fsync", lambda handle: written.append(os.fstat(handle).st_size))
+    transport = FaultyTransport(target_of(offered), [Fault(more=b"y" * 100_000)] * 9)
+    with pytest.raises(ProtocolError, match=r"more of [\w.]+ than the"):
+        fetched(transport, tmp_path, contents_of(offered))
+    assert transport.sent <= min(file.size for file in contents_of(offered).files) + 97
+    assert written == []
+
+
+def test_a_slow_link_is_no_dead_one(offered, tmp_path):
+    """All of it takes far longer than the patience of a call that hears nothing."""
+    transport = FaultyTransport(target_of(offered), [Fault(cut=97)] * 1000)
+    clock, fetch_at_once = ManualClock(), transport.fetch
+
+    def slowly(*asked):
+        clock.sleep(20.0)
+        yield from fetch_at_once(*asked)
+
+    transport.fetch = slowly
+    target = client_of(transport, clock)
+    assert fetch(target, contents_of(offered), tmp_path, tell_nobody, ignore).is_dir()
+    assert clock.now() > 10 * Retry().total
+
+
+@pytest.mark.parametrize("rest", [b"", b"z" * 5_000])
+def test_progress_is_told_of_what_is_there(offered, tmp_path, rest):
+    """Also where an earlier try left something else, and too much."""
+    contents = contents_of(offered)
+    partial = tmp_path / f"{writing.PARTIAL}{contents.digest}"
+    partial.mkdir()
+    (partial / "draft.onnx").write_bytes(rest)
+    told = []
+    fetched(FaultyTransport(target_of(offered)), tmp_path, contents, lambda _, done: told.append(done))
+    assert told[-1] == contents.size
+    assert min(told) >= 0
+    assert max(told) <= contents.size + len(rest)
 
 
 @pytest.mark.parametrize("chunk", [b"", b"x" * (1 << 19)])
