@@ -110,3 +110,11 @@ def test_what_is_removed_is_never_half_there(source, tmp_path, monkeypatch):
     ((name, was_there),) = seen
     assert name.startswith(PARTIAL)
     assert not was_there
+
+
+def test_another_bundle_than_the_one_that_was_promised_is_not_kept(source, tmp_path):
+    """Whole in itself, but not what the digest says: as when a directory changes while it is copied."""
+    other = made(tmp_path / "other", "two")
+    with pytest.raises(ProtocolError, match="not the one that was promised"):
+        write(tmp_path / "bundles", contents_of(source), copy_of(other), lambda: None)
+    assert tidy(tmp_path / "bundles") == []
