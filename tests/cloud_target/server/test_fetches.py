@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -10,13 +11,15 @@ from pathlib import Path
 import grpc
 import pytest
 
+from cloud_target.access.admission import Caller
 from cloud_target.access.protection import Access
-from cloud_target.access.quotas import Quota
+from cloud_target.access.quotas import Quota, Usage
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import BundleSettings
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.server import process
+from cloud_target.server.fetches import Fetches
 from cloud_target.server.server import running
 from cloud_target.server.settings import ServeSettings
 from cloud_target.server.timeouts import Timeouts
@@ -26,7 +29,7 @@ from edge_client.target.client import TargetClient
 from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Retry
 from shared.contents import NAMES
-from shared.errors import BundleError, TargetRefused
+from shared.errors import BundleError, TargetRefused, TargetUnavailable
 from shared.wire.bundles import CHUNK_BYTES, decode_contents
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
@@ -244,6 +247,21 @@ def test_a_call_takes_so_long_and_the_next_one_goes_on(large, tmp_path):
 def test_a_refusal_is_final_to_a_client_of_ours(small, large, tmp_path):
     with serving(small) as address, TargetClient.connect(address) as client, pytest.raises(TargetRefused):
         fetch(client, contents_of(large), tmp_path, tell_nobody, lambda *_: None)
+
+
+def test_a_server_that_ends_sends_no_further_chunk(large):
+    written: list[bytes] = []
+
+    class Context:
+        async def write(self, message: wire.FetchBundleResponse) -> None:
+            written.append(message.data)
+            fetches.stop()
+
+    with closing(OfferedBundle(large)) as bundle:
+        fetches = Fetches(bundle)
+        with pytest.raises(TargetUnavailable, match="go on with another one"):
+            asyncio.run(fetches.send(asked(large), Caller(Usage("", Quota()), None), Context()))
+    assert len(written) == 1
 
 
 def test_a_server_does_not_start_with_a_bundle_of_another_target(tmp_path, monkeypatch):
