@@ -23,7 +23,7 @@ from edge_client.promise import drift
 from edge_client.promise.beginning import foresight
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
-from edge_client.settings import Options, Settings, is_local_only, see_that_a_target_may_be_asked
+from edge_client.settings import OnOutage, Options, Settings, is_local_only, see_that_a_target_may_be_asked
 from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
@@ -35,7 +35,7 @@ from edge_client.usage.audit_counts import AuditReport
 from shared import values
 from shared.chat.template import Message
 from shared.config import Mode
-from shared.errors import InputError, TandemError, TargetError, TargetUnavailable
+from shared.errors import InputError, TandemError, TargetAway, TargetError, TargetUnavailable
 from shared.stopping import FinishReason
 
 # Text, token ids, or what makes them with the bundle that the text is written with.
@@ -127,8 +127,8 @@ class Edge:
         """
         if self._kit is None:
             with suppress(TargetUnavailable):
-                return self._equip(self.settings).bundle
-            return self._equip(self.settings.override(mode=Mode.LOCAL)).bundle
+                return self._equip(self.settings, self.settings.needs_target).bundle
+            return self._equip(self.settings, False).bundle
         return self._kit.bundle
 
     def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
@@ -185,14 +185,27 @@ class Edge:
             As `generate` does; while it is iterated over, too.
         """
         settings = self.settings.override(**options)
-        kit = self._equip(settings, is_ids=not isinstance(prompt, str) and not callable(prompt))
+        asks, client, alone = settings.needs_target, None, ""
+        is_ids = not isinstance(prompt, str) and not callable(prompt)
+        try:
+            kit = self._equip(settings, asks, is_ids)
+        except TargetAway as away:
+            alone = _alone(away, settings)
+            kit = self._equip(settings, False, is_ids)
         bundle = kit.bundle
         ids = prompt(bundle) if callable(prompt) else bundle.encode(prompt)
-        client = self._connection.client(bundle.manifest, settings.timeout) if settings.needs_target else None
+        if asks and not alone:
+            try:
+                client = self._connection.client(bundle.manifest, settings.timeout)
+            except TargetAway as away:
+                alone = _alone(away, settings)
         mismatches = drift.mismatches(bundle.manifest, client.description if client else None, settings.criterion)
         text = begun(bundle, ids, settings, client)
         job = Job(text, settings, client, kit, not mismatches, provisional)
         ending = Ending(job.not_as_asked())
+        if alone:
+            ending.warnings.append(LinkWarning(alone))
+            self._notify(alone)
         memory = None
         if settings.steers:
             memory, trouble = kit.memory()
@@ -223,16 +236,16 @@ class Edge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _equip(self, settings: Settings, is_ids: bool = False) -> Kit:
+    def _equip(self, settings: Settings, asks: bool, is_ids: bool = False) -> Kit:
         """What a text is written with; another bundle than the last one's begins with what was learned with that one.
 
         Args:
+            asks: the target is asked, first of all for its bundle.
             is_ids: the prompt is token ids already, by the last bundle's tokenizer.
         """
-        if settings.needs_target:
+        if asks:
             see_that_a_target_may_be_asked()
-        source = self._source
-        bundle = source.asking(settings.timeout) if settings.needs_target else source.alone()
+        bundle = self._source.asking(settings.timeout) if asks else self._source.alone()
         with self._lock:
             last = self._kit
             if last is None or last.bundle is not bundle:
@@ -269,11 +282,11 @@ class Edge:
                 settings.timeout,
                 tell,
                 prompt,
+                settings.on_outage is OnOutage.WAIT,
             )
         feedback = lesson.feedback if lesson else None
         with bundle.models.lend(prompt, self._conversations) as models:
-            if job.mode is Mode.AUTO:
-                assert job.client is not None, "auto needs a target"
+            if job.mode is Mode.AUTO and job.client is not None:
                 pace, trouble = job.kit.pace(job.client)
                 ending.warnings += trouble
                 chooser = job.chooser(feedback, pace)
@@ -308,10 +321,10 @@ class Edge:
                     counts = generation.summary.audit
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
-                        ending.warnings += map(LossWarning, memory.end(lesson, counts))
+                        ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
                     if chooser is not None and job.client is not None:
                         ending.warnings += job.kit.keep_pace(job.client)
-                    if generation.summary.reconnects:
+                    if generation.summary.reconnects or generation.summary.alone:
                         self._source.doubt()
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(
@@ -320,3 +333,10 @@ class Edge:
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer)
                         ending.completion = replace(ending.completion, explanation=why)
+
+
+def _alone(away: TargetAway, settings: Settings) -> str:
+    """What to tell the reader where the target is away and the text is written without it; else raises that it is."""
+    if not settings.begins_alone:
+        raise away
+    return f"{away.clause}: the draft writes this text alone"

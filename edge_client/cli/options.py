@@ -8,7 +8,16 @@ from pathlib import Path
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
-from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Options, Prefer, Settings, is_local_only
+from edge_client.settings import (
+    EXACT_WINDOW,
+    RESIDUAL_WINDOW,
+    SPRINT_WINDOW,
+    OnOutage,
+    Options,
+    Prefer,
+    Settings,
+    is_local_only,
+)
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
@@ -114,8 +123,12 @@ def add_showing(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_target(parser: argparse.ArgumentParser, with_bundle: bool = True) -> None:
-    """Where target and bundle are, and how the target is reached."""
+def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
+    """Where target and bundle are, and how the target is reached.
+
+    Args:
+        writes: the command writes texts, with a bundle.
+    """
     group = parser.add_argument_group("where things are")
     target = os.environ.get("TANDEM_TARGET") or TARGET
     group.add_argument(
@@ -131,7 +144,15 @@ def add_target(parser: argparse.ArgumentParser, with_bundle: bool = True) -> Non
         help="give up when the target has not answered for so long (default: 3 where it was never reached, "
         f"{Retry.total:.0f} in the middle of a text)",
     )
-    if with_bundle:
+    if writes:
+        group.add_argument(
+            "--on-outage",
+            choices=[str(choice) for choice in OnOutage],
+            default=str(Settings.on_outage),
+            help="where the link breaks, and is not mended within a second: local goes on from the draft alone until "
+            "the target answers again, wait waits as long as --timeout says, fail ends with an error (default: "
+            "%(default)s)",
+        )
         add_bundle(
             group,
             None,
@@ -180,6 +201,7 @@ def read_options(options: argparse.Namespace) -> Options:
         "audit": not options.no_audit,
         "learn": options.learn,
         "timeout": options.timeout,
+        "on_outage": options.on_outage,
     }
 
 

@@ -19,7 +19,7 @@ from edge_client.settings import LOCAL_ONLY
 from edge_client.target.client import TargetClient
 from edge_client.testing import ManualClock, scripted_bundle
 from shared.contents import Contents
-from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetMismatch, TargetUnavailable
+from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetAway, TargetMismatch
 from shared.manifest import glance
 from tests.edge_client.bundles.offers import SCRIPT, FaultyTransport, contents_of, loaded, made, target_of, tidy
 
@@ -70,7 +70,7 @@ class World:
     def _connect(self, address: str, *_: object) -> TargetClient:
         self.connects += 1
         if self.is_away:
-            raise TargetUnavailable(f"cannot reach the target at {address}")
+            raise TargetAway(f"cannot reach the target at {address}")
         return TargetClient(self.transport, address, None, self.clock)
 
 
@@ -141,15 +141,32 @@ def test_alone_the_last_one_of_the_address_is_used_and_no_socket_is_opened(world
     assert world.connects == connects
 
 
-def test_where_the_target_is_away_the_last_one_is_there_and_a_text_says_why_not(world, tmp_path):
+def test_where_the_target_is_away_texts_are_written_with_the_last_one(world, tmp_path):
     world.serve(made(tmp_path / "one"))
     world.used()
     world.is_away = True
     with world.edge() as edge:
-        assert edge.bundle.manifest.name == "one"
-        with pytest.raises(TargetUnavailable):
-            edge.generate("Tom")
+        done = edge.generate("Tom")
+        assert (edge.bundle.manifest.name, done.usage.alone) == ("one", 5)
+        assert world.told == ["the target is away: the draft writes this text alone"]
+        with pytest.raises(TargetAway):
+            edge.generate("Tom", on_outage="fail")
+        with pytest.raises(TargetAway):
+            edge.generate("Tom", mode="exact")
         assert edge.generate("Tom", mode="local").usage.tokens == 5
+    with world.edge() as edge:
+        assert edge.bundle.manifest.name == "one"
+
+
+def test_a_target_that_comes_back_brings_its_bundle(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    world.is_away = True
+    with world.edge() as edge:
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "pocket"
+        world.is_away = False
+        assert edge.generate("Tom").usage.alone == 0
+        assert edge.bundle.manifest.name == "one"
 
 
 def test_a_damaged_one_is_fetched_again(world, tmp_path):
