@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
 
@@ -16,15 +16,17 @@ from edge_client.auto.paces import Paces
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.caveats import caveats
 from edge_client.decoding.generation import Generation
+from edge_client.decoding.job import Job
 from edge_client.decoding.text import Event, Text, Token
 from edge_client.promise import drift
 from edge_client.promise.beginning import Beginning, agreement_of, asked_of, foresight
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
-from edge_client.settings import LOCAL_ONLY, Options, Settings, is_local_only
-from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
+from edge_client.settings import OnCap, Options, Settings, is_local_only, see_that_a_target_may_be_asked
+from edge_client.stream import Completion, CostWarning, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
@@ -32,11 +34,14 @@ from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
+from edge_client.usage.caps import Caps
 from edge_client.usage.notes import repetition_note
+from edge_client.usage.prices import Prices
+from edge_client.usage.spending import Spending
 from shared import values
 from shared.chat.template import Message
-from shared.config import Coupling, Mode
-from shared.errors import ContextLengthError, InputError, TandemError
+from shared.config import Mode
+from shared.errors import CapReached, ContextLengthError, InputError, TandemError
 from shared.stopping import FinishReason, Stopper
 from shared.tokenizer import StreamDecoder, special_tokens
 
@@ -62,6 +67,10 @@ class Edge:
         conversations: of so many finished texts what was read is kept, here and at the target, so that a prompt which
             goes on from one (the next turn of a chat) is read only from there on. With 0 every text begins anew, and is
             the same to the last bit whatever was written before.
+        prices, caps: what the target's work costs, and the most that may be spent in a day; None for those of the
+            environment (`TANDEM_PRICE_IN`, `TANDEM_CAP_MONEY`, ...).
+        ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
+            object only; None, where `memory` says, but where there is a cap never in this object only.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
             answers again; by the thread that waits for it.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
@@ -89,6 +98,9 @@ class Edge:
         clock: Clock | None = None,
         notify: Callable[[str], None] | None = None,
         conversations: int = 0,
+        prices: Prices | None = None,
+        caps: Caps | None = None,
+        ledger: bool | str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
         alone = is_local_only() or (target is None and transport is None)
@@ -105,6 +117,7 @@ class Edge:
             raise InputError(f"conversations must be 0 or more, not {conversations}")
         self._connection = Connection(target, transport, credentials, retry, clock, self._notify, self._conversations)
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
+        self._spending = Spending(prices, caps, ledger, self._keeps)
         self._memory: Memory | None = None
         self._paces: Paces | None = None
         self._lock = threading.RLock()
@@ -167,14 +180,21 @@ class Edge:
         Raises:
             As `generate` does; while it is iterated over, too.
         """
-        settings = self.settings.override(**options)
+        settings, ids = self.settings.override(**options), self.bundle.encode(prompt)
+        warnings: list[str] = []
         if settings.needs_target:
-            _see_that_it_may_be_asked()
-        ids = self.bundle.encode(prompt)
+            see_that_a_target_may_be_asked()
+            try:
+                self._spending.check(1 if self._conversations else len(ids))
+            except CapReached as error:
+                if settings.on_cap is OnCap.FAIL:
+                    raise
+                settings = settings.override(mode=Mode.LOCAL)
+                warnings.append(CostWarning(f"{error}; this text is written without it"))
         client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional)
-        ending = Ending(_not_as_asked(settings, job.text))
+        job = Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional)
+        ending = Ending(warnings + caveats(settings, job.text))
         memory = None
         if settings.steers:
             memory = self._remember(ending)
@@ -191,7 +211,7 @@ class Edge:
             InputError: there is no target to connect to, or this edge was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
-        _see_that_it_may_be_asked()
+        see_that_a_target_may_be_asked()
         return self._connection.client(self.bundle.manifest, self.settings.timeout)
 
     def close(self) -> None:
@@ -231,10 +251,10 @@ class Edge:
                 self._memory = memory
             return self._memory
 
-    def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
+    def _write(self, job: Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings, prompt = self.bundle.manifest, job.settings, job.text.sequence[:]
-        lesson = session = threshold = chooser = pace = None
+        lesson = session = threshold = chooser = pace = account = None
         if job.client is None:
             threshold = self._beginning(job).budget(settings.budget).threshold
         else:
@@ -245,6 +265,7 @@ class Edge:
                 ending.warnings.append(LinkWarning(sentence))
                 self._notify(sentence)
 
+            account = self._spending.account(job.client.address, job.client.description)
             session = job.client.session(
                 settings.sampling,
                 settings.coupling,
@@ -253,6 +274,7 @@ class Edge:
                 settings.timeout,
                 tell,
                 prompt,
+                account,
             )
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend(prompt, self._conversations) as models:
@@ -292,9 +314,13 @@ class Edge:
                         ending.warnings += map(LossWarning, memory.end(lesson, counts))
                     if chooser is not None and job.client is not None and self._paces is not None:
                         ending.warnings += self._paces.keep(job.client)
+                    cost = None
+                    if account is not None:
+                        cost = account.settle(generation.summary, job.text.prompt_length)
+                        ending.warnings += map(CostWarning, account.trouble())
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(
-                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll
+                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll, cost
                     )
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer)
@@ -313,7 +339,7 @@ class Edge:
             ending.warnings += trouble
             return pace
 
-    def _chooser(self, job: _Job, feedback: Feedback | None, pace: Pace) -> Chooser:
+    def _chooser(self, job: Job, feedback: Feedback | None, pace: Pace) -> Chooser:
         """Who decides in `auto`."""
         settings, manifest = job.settings, self.bundle.manifest
         agreement = agreement_of(manifest.doubts, settings.sampling)
@@ -325,14 +351,14 @@ class Edge:
         window, begins = settings.window_of(Mode.SPRINT), job.text.prompt_length
         return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement)
 
-    def _asks(self, job: _Job, feedback: Feedback) -> float:
+    def _asks(self, job: Job, feedback: Feedback) -> float:
         """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""
         settings, found = job.settings, None
         if job.fits:
             found = asked_of(self.bundle.manifest.calibration, settings.criterion, settings.sampling, settings.budget)
         return self._beginning(job).ask_rate(feedback.budget.threshold) if found is None else found
 
-    def _beginning(self, job: _Job) -> Beginning:
+    def _beginning(self, job: Job) -> Beginning:
         """Where a budget for the text begins."""
         bundle, settings = self.bundle, job.settings
         return Beginning.of(
@@ -354,44 +380,3 @@ class Edge:
         overdrawn = feedback is not None and feedback.budget.overdrawn
         found += repetition_note(generation.summary)
         return found + drift.advice(settings.effective_mode, generation.summary, overdrawn)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One text to be written: how, and with whose help.
-
-    Attributes:
-        fits: the bundle was calibrated with these very models.
-    """
-
-    text: Text
-    settings: Settings
-    client: TargetClient | None
-    fits: bool
-    provisional: bool
-
-    @property
-    def mode(self) -> Mode:
-        return self.settings.effective_mode
-
-
-def _see_that_it_may_be_asked() -> None:
-    if is_local_only():
-        sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
-        raise InputError(sentence, options=("mode local",))
-
-
-def _not_as_asked(settings: Settings, text: Text) -> list[str]:
-    """What is known before the first token to come out otherwise than the settings may let one think."""
-    found = []
-    if settings.max_tokens is not None and text.remaining < settings.max_tokens:
-        found.append(
-            f"only {text.remaining} tokens fit into the context after the {text.prompt_length} of the prompt: no more "
-            f"are written, though {settings.max_tokens} were asked for"
-        )
-    if settings.effective_mode is Mode.EXACT and settings.coupling is Coupling.RESIDUAL:
-        found.append(
-            "with the residual coupling, exact text is distributed as the target's own, but is not the text that mode "
-            "cloud writes with the same seed; the coupling gumbel gives that one"
-        )
-    return found

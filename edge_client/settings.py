@@ -31,6 +31,20 @@ def is_local_only() -> bool:
     return os.environ.get(LOCAL_ONLY, "") not in ("", "0")
 
 
+def see_that_a_target_may_be_asked() -> None:
+    """Raises InputError where nothing may leave this machine."""
+    if is_local_only():
+        sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
+        raise InputError(sentence, options=("mode local",))
+
+
+class OnCap(StrEnum):
+    """What becomes of a text that may not ask the target any more, because a cap is reached."""
+
+    LOCAL = "local"
+    FAIL = "fail"
+
+
 class Prefer(StrEnum):
     """What mode `auto` makes least of."""
 
@@ -57,6 +71,7 @@ class Options(TypedDict, total=False):
     audit: bool
     learn: bool
     timeout: float | None
+    on_cap: OnCap | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +94,7 @@ class Settings:
         learn: let the audits teach the verifier too, in `sprint`.
         timeout: longest time without any answer from the target, seconds, over all attempts; None for 3 where it was
             never reached, and for that of `Retry` in the middle of a text; a week at most.
+        on_cap: once a cap of the day is reached, write without the target (local), or refuse to write (fail).
 
     Raises:
         InputError: a value out of range.
@@ -99,6 +115,7 @@ class Settings:
     audit: bool = True
     learn: bool = False
     timeout: float | None = None
+    on_cap: OnCap = OnCap.LOCAL
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERSIONS.items():
@@ -182,4 +199,5 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "audit": values.switch,
     "learn": values.switch,
     "timeout": lambda name, value: None if value is None else values.seconds(name, value),
+    "on_cap": partial(values.choice, OnCap),
 }

@@ -8,6 +8,7 @@
     ├── ProtocolError           the other side said something that the contract does not allow
     └── TargetError             the target could not be asked
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
+        │   ├── CapReached      the user lets this device spend no more today
         │   ├── LinkBroken      one stream is gone or silent; another one may do
         │   └── TargetBusy      no room at this moment; the same request may succeed later
         │       └── LimitReached    there may be room, but not for this tenant
@@ -87,10 +88,24 @@ class TargetUnavailable(TargetError):
     reason = "UNAVAILABLE"
 
 
+class CapReached(TargetUnavailable):
+    """What the user lets this device spend in a day is spent, or cannot be counted: nothing is sent."""
+
+    reason = "CAP_REACHED"
+
+
 class LinkBroken(TargetUnavailable):
-    """The link is gone, or silent for too long. Open another and repeat the request: nothing is lost."""
+    """The link is gone, or silent for too long. Open another and repeat the request: nothing is lost.
+
+    Attributes:
+        reached: whether anything that was sent may have come to the target.
+    """
 
     reason = "LINK_BROKEN"
+
+    def __init__(self, sentence: str = "", reached: bool = True, *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence, options=options)
+        self.reached = reached
 
 
 class TargetBusy(TargetUnavailable):

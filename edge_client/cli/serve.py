@@ -8,6 +8,7 @@ import os
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.console import say
 from edge_client.cli.options import read_credentials, read_options
+from edge_client.cli.spending import read_spending
 from edge_client.edge import Edge
 from edge_client.server.serve import serve
 from edge_client.server.settings import ServerSettings
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
         bundle=bundle,
         credentials=read_credentials(options) if settings.needs_target else None,
         memory=not options.no_memory,
+        **read_spending(options),
         notify=say,
         conversations=options.texts,
         **vars(settings),
