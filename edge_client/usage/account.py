@@ -109,7 +109,8 @@ class Account:
             end_ids: tokens after which the target writes none.
         """
         for number in [number for number in self._open if number < answer.request_id]:
-            del self._open[number]
+            older = self._open.pop(number)  # a pass may have begun for it when the newer request came
+            self._lose(Amount(1, 0, 1) if older.is_read else older.amount)
         if (one := self._open.get(answer.request_id)) is None:
             return
         kind = answer.WhichOneof("answer")
@@ -143,9 +144,7 @@ class Account:
         if not refused:
             is_broken = isinstance(error, TandemError) and not isinstance(error, CapReached)
             for one in self._open.values():
-                lost = one.amount if is_broken else self._unheard(one)
-                self._lost += lost
-                self.lost += lost
+                self._lose(one.amount if is_broken else self._unheard(one))
         self._open.clear()
 
     def settle(self, summary: Summary, prompt_length: int) -> Cost:
@@ -241,9 +240,14 @@ class Account:
         """
         if not one.is_read or self._fastest == math.inf:
             return one.amount
-        passes = math.ceil(1e6 * (self._now() - one.time) / self._fastest) + 1 - one.passes
+        passes = max(1, math.ceil(1e6 * (self._now() - one.time) / self._fastest) + 1 - one.passes)
         tokens = math.ceil(passes * max(1.0, one.written / max(one.passes, 1)))
         return Amount(min(passes, one.amount.calls), 0, min(tokens, one.amount.tokens_out))
+
+    def _lose(self, amount: Amount) -> None:
+        """So much may have been done, and nobody will ever know."""
+        self._lost += amount
+        self.lost += amount
 
     def _add(self, page: Page, news: Figures) -> None:
         page[self._payee] = (page.get(self._payee, Figures()) + news).floored()

@@ -60,10 +60,16 @@ class Spending:
                 options=("price_in", "price_out", "price_call", "price_second"),
             )
         if ledger is None:
-            self._place = memory or bool(self.caps)
+            place = memory or bool(self.caps)
         else:
-            self._place = ledger if isinstance(ledger, bool) else values.path("ledger", ledger)
-        self._ledger: Ledger | None = None
+            place = ledger if isinstance(ledger, bool) else values.path("ledger", ledger)
+        self._ledger = Ledger()
+        self._homeless: InputError | None = None
+        try:
+            if place:
+                self._ledger = Ledger.at(None if place is True else place)
+        except InputError as error:
+            self._homeless = error  # it matters where there is a cap
 
     def check(self, tokens: int) -> None:
         """See that a text may begin that sends so many tokens; does nothing where there is no cap.
@@ -80,8 +86,9 @@ class Spending:
                 raise room.refusal(least)
 
         try:
-            ledger = self._open()
-            ledger.change(ledger.today(), edit, begins_anew=False)
+            if self._homeless is not None:
+                raise self._homeless
+            self._ledger.change(self._ledger.today(), edit, begins_anew=False)
         except (OSError, InputError) as error:
             raise uncounted(error) from error
 
@@ -92,15 +99,5 @@ class Spending:
             address: of the target.
             target: what it says of itself.
         """
-        try:
-            ledger = self._open()
-        except InputError:  # no home: with a cap, `check` has said so
-            ledger = Ledger()
         payee = Payee(address, target.fingerprint, target.name[:LONGEST_NAME], self.prices)
-        return Account(ledger, payee, self.caps, target.step)
-
-    def _open(self) -> Ledger:
-        if self._ledger is None:
-            place = self._place
-            self._ledger = Ledger.at(None if place is True else place) if place else Ledger()
-        return self._ledger
+        return Account(self._ledger, payee, self.caps, target.step)

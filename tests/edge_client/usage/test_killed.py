@@ -41,7 +41,7 @@ def spend(directory: Path, seed: int, cap: int, most: int) -> Amount:
     return bill
 
 
-@pytest.mark.parametrize(("cap", "seed"), [(0, 1), (0, 2), (20_000, 3), (9_000, 4)])
+@pytest.mark.parametrize(("cap", "seed"), [(0, 1), (0, 2), (9_000, 3), (5_000, 4)])
 def test_whoever_is_killed_has_written_down_what_it_spent(cap, seed, tmp_path):
     chance, count = random.Random(seed), 4
     most = [chance.randint(1, 400) for _ in range(count)]
