@@ -8,8 +8,8 @@ import sys
 
 from edge_client.cli.console import CONTROLS
 from edge_client.cli.usage_report import Line, as_dict, as_text
+from edge_client.usage.daybook import Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Payee
 from shared.errors import DamagedMemory, InputError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from edge_client.usage.amount import Amount
 from edge_client.usage.cost import Cost
-from edge_client.usage.page import Figures, Payee
+from edge_client.usage.daybook import Figures, Payee
 from edge_client.usage.prices import shown
 
 _HEAD = (

@@ -16,8 +16,8 @@ from time import perf_counter
 from edge_client.usage.amount import Amount
 from edge_client.usage.caps import Caps, Room
 from edge_client.usage.cost import Cost
+from edge_client.usage.daybook import Figures, Page, Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Figures, Page, Payee
 from edge_client.usage.summary import Summary
 from shared.errors import CapReached, InputError, LinkBroken, TandemError, TargetBusy, TargetRefused
 from shared.wire.v1 import target_pb2 as wire
@@ -77,7 +77,7 @@ class Account:
         self._open: dict[int, _Open] = {}
         self._pass = 1e6 * step  # microseconds that one takes, on average of this text's
         self._fastest = math.inf
-        self._refusal: tuple[str, CapReached] | None = None
+        self._refused: dict[str, CapReached] = {}
         self._trouble: list[str] = []
         self._is_kept = True
 
@@ -91,13 +91,13 @@ class Account:
             CapReached: it may not go out. What is under way stays so.
         """
         day = self._ledger.today()
-        if self._refusal is not None and self._refusal[0] == day:
-            raise CapReached(str(self._refusal[1]), options=self._refusal[1].options)
+        if (refusal := self._refused.get(day)) is not None:
+            raise CapReached(str(refusal), options=refusal.options)
         if self._is_kept and (day != self._day or not self._left().covers(self._need(request, request.write_on))):
             try:
                 self._reserve(day, request)
             except CapReached as error:
-                self._refusal = day, error
+                self._refused[day] = error
                 raise
         need = self._need(request, request.write_on)
         self._open[number] = _Open(Amount(need.calls, need.tokens_in, need.tokens_out), self._now())

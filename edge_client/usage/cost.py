@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edge_client.usage.page import Figures
+from edge_client.usage.daybook import Figures
 from edge_client.usage.prices import Prices
 
 

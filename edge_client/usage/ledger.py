@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from edge_client.state import alone, replace_text, state_directory
-from edge_client.usage import page as pages
-from edge_client.usage.page import Page
+from edge_client.usage import daybook
+from edge_client.usage.daybook import Page
 from shared.errors import DamagedMemory, InputError
 
 NAME = "usage"
@@ -98,7 +98,7 @@ class Ledger:
             return dict(self._own.get(day, {}))
         path = self._path(day)
         try:
-            return pages.read(path.read_text(encoding="utf-8"))
+            return daybook.read(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:
@@ -179,4 +179,4 @@ class Ledger:
             for left in self.directory.glob(".*"):  # by a program that was killed while it wrote
                 with suppress(OSError):
                     left.unlink()
-        replace_text(self._path(day), pages.written(page))
+        replace_text(self._path(day), daybook.written(page))

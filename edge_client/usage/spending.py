@@ -8,8 +8,8 @@ from typing import Protocol
 from edge_client.usage.account import Account, room_of, uncounted
 from edge_client.usage.amount import Amount
 from edge_client.usage.caps import Caps
+from edge_client.usage.daybook import Page, Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Page, Payee
 from edge_client.usage.prices import Prices
 from shared import values
 from shared.errors import InputError

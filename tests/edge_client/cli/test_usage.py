@@ -9,8 +9,8 @@ import pytest
 
 from edge_client.cli.usage_report import Line, as_dict, as_text
 from edge_client.usage.amount import Amount
+from edge_client.usage.daybook import Figures, Page, Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Figures, Page, Payee
 from edge_client.usage.prices import Prices
 from tests.edge_client.usage.billing import total
 

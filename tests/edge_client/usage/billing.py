@@ -7,8 +7,8 @@ from threading import Lock
 
 from edge_client.testing import Service, ServiceStream
 from edge_client.usage.amount import Amount
+from edge_client.usage.daybook import Figures
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Figures
 from shared.wire.v1 import target_pb2 as wire
 
 

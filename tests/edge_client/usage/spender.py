@@ -14,8 +14,8 @@ from pathlib import Path
 from edge_client.usage.account import Account
 from edge_client.usage.amount import Amount
 from edge_client.usage.caps import Caps
+from edge_client.usage.daybook import Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Payee
 from shared.errors import CapReached
 from shared.wire.v1 import target_pb2 as wire
 

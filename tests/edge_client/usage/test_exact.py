@@ -14,8 +14,8 @@ from edge_client.testing import LossyTransport, ManualClock, Trouble
 from edge_client.usage import ledger as ledgers
 from edge_client.usage.account import BLOCK, Account
 from edge_client.usage.caps import Caps
+from edge_client.usage.daybook import Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Payee
 from edge_client.usage.prices import Prices
 from shared.errors import CapReached, TargetError
 from tests.edge_client.clients import client_of

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_client.usage import page as pages
+from edge_client.usage import daybook
 from edge_client.usage.amount import Amount
+from edge_client.usage.daybook import Figures, Page, Payee
 from edge_client.usage.ledger import Ledger
-from edge_client.usage.page import Figures, Page, Payee
 from edge_client.usage.prices import Prices
 from shared.errors import DamagedMemory, InputError
 
@@ -64,7 +64,7 @@ def spend(calls: int):
 
 @given(st.dictionaries(payees, figures, max_size=4))
 def test_a_page_is_read_as_it_was_written(page):
-    assert pages.read(pages.written(page)) == page
+    assert daybook.read(daybook.written(page)) == page
 
 
 @pytest.mark.parametrize(
@@ -81,18 +81,18 @@ def test_a_page_is_read_as_it_was_written(page):
 )
 def test_what_is_no_page_says_why(text, why):
     with pytest.raises(ValueError, match=why):
-        pages.read(text)
+        daybook.read(text)
 
 
 @given(st.data())
 def test_values_that_are_no_counts_are_refused(data):
-    page = json.loads(pages.written({HERE: Figures(1, spent=Amount(2))}))
+    page = json.loads(daybook.written({HERE: Figures(1, spent=Amount(2))}))
     target, taken = page["entries"][0]["target"], page["entries"][0]["figures"]
     place = data.draw(st.sampled_from([target, target["prices"], taken, taken["spent"], taken["reserved"]]))
     wrong = data.draw(st.sampled_from([-1, None, [], True, float("inf")]))
     place[data.draw(st.sampled_from(sorted(place)))] = wrong
     with pytest.raises(ValueError, match="`"):
-        pages.read(json.dumps(page))
+        daybook.read(json.dumps(page))
 
 
 def test_days_are_the_users_own(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from edge_client.usage.amount import Amount
 from edge_client.usage.caps import Caps, Room
 from edge_client.usage.cost import Cost
-from edge_client.usage.page import Figures
+from edge_client.usage.daybook import Figures
 from edge_client.usage.prices import Prices, shown
 from shared.errors import InputError
 
