@@ -26,6 +26,8 @@ from shared.wire.v1 import target_pb2 as wire
 BLOCK = Amount(calls=32, tokens_in=2048, tokens_out=64, microseconds=10_000_000)
 # A block is reserved only where so many would fit under the caps, lest texts hold what others could use.
 SPARE = 8
+# Of a text that the target leaves off, one more may have begun.
+_PASS = Amount(calls=1, tokens_out=1)
 
 
 @dataclass(slots=True)
@@ -109,8 +111,8 @@ class Account:
             end_ids: tokens after which the target writes none.
         """
         for number in [number for number in self._open if number < answer.request_id]:
-            older = self._open.pop(number)  # a pass may have begun for it when the newer request came
-            self._lose(Amount(1, 0, 1) if older.is_read else older.amount)
+            older = self._open.pop(number)
+            self._lose(_PASS if older.is_read else older.amount)
         if (one := self._open.get(answer.request_id)) is None:
             return
         kind = answer.WhichOneof("answer")
@@ -140,10 +142,12 @@ class Account:
 
     def ended(self, error: BaseException | None = None) -> None:
         """The stream is gone, by an error or because nobody wants more: no request of it is answered any more."""
-        refused = isinstance(error, TargetBusy | TargetRefused) or (isinstance(error, LinkBroken) and not error.reached)
-        if not refused:
-            is_broken = isinstance(error, TandemError) and not isinstance(error, CapReached)
-            for one in self._open.values():
+        is_refused = isinstance(error, TargetBusy | TargetRefused)
+        is_broken = isinstance(error, TandemError) and not isinstance(error, CapReached)
+        for one in self._open.values():
+            if is_refused:
+                self._lose(_PASS if one.is_read else Amount())
+            elif not isinstance(error, LinkBroken) or error.reached:
                 self._lose(one.amount if is_broken else self._unheard(one))
         self._open.clear()
 

@@ -87,6 +87,14 @@ def test_a_link_that_breaks_may_have_had_all_of_it_written():
     assert (untimed(account.spent), account.lost) == (Amount(2, 9, 3), Amount(48, 0, 48))
 
 
+def test_a_target_that_leaves_a_text_off_may_have_begun_one_pass_more():
+    account = Account()
+    account.ask(1, request(9, write_on=50))
+    account.answered(verdict(1), NO_END)
+    account.ended(TargetBusy("full"))
+    assert (untimed(account.spent), account.lost) == (Amount(1, 9, 1), Amount(1, 0, 1))
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.0101, 9.0])
 def test_of_a_text_that_is_given_up_no_more_can_have_been_written_than_there_was_time_for(seconds):
     now = [100.0]
