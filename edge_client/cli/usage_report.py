@@ -95,7 +95,7 @@ def as_text(lines: Sequence[Line], unknown: Sequence[str], days: int) -> str:
     parts = [_table(_HEAD, rows)]
     parts += [
         f"Streaming all of it from the target would have cost {shown(money.streamed, currency)}; "
-        f"{shown(money.spent, currency)} {'were' if money.spent != 1 else 'was'} spent"
+        f"{shown(money.spent, currency)} were spent"
         + (f", {_percent(money.saved)} less." if money.saved is not None and money.saved >= 0 else ".")
         for currency, money in sums.items()
     ]

@@ -52,6 +52,16 @@ def test_all_that_a_request_may_take_is_held_before_it_goes_out():
     assert held(ledger) == Amount(501 + 33, 100 + 33, 501 + 33) + untimed(BLOCK)
 
 
+def test_what_is_in_doubt_stays_held_while_the_text_goes_on():
+    ledger = Ledger()
+    account = Account(ledger)
+    account.ask(1, request(100, write_on=500))
+    account.ended(LinkBroken("cut"))
+    for number in range(1, 2 + BLOCK.calls):
+        account.ask(number, request(1))
+        assert held(ledger).covers(account.lost + Amount(number, number, number))
+
+
 def test_an_audit_writes_nothing():
     account = Account(ledger := Ledger())
     account.ask(1, request(9, audit_only=True))
