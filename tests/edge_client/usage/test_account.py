@@ -12,7 +12,9 @@ from edge_client.testing import Service, ServiceStream
 from edge_client.usage.account import BLOCK, Account
 from edge_client.usage.amount import Amount
 from edge_client.usage.caps import Caps
+from edge_client.usage.daybook import Payee
 from edge_client.usage.ledger import Ledger
+from edge_client.usage.prices import Prices
 from shared.errors import CapReached, LinkBroken, TargetBusy, TargetRefused
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.scripted_device import fake_bundle, fake_cloud, fake_edge
@@ -157,6 +159,27 @@ def test_a_request_asks_for_as_much_as_there_is_room_for():
         account.ask(2, request(1))
     with pytest.raises(CapReached):  # asked once, and known from then on
         account.ask(3, request(1))
+
+
+def test_nothing_is_sent_once_nobody_knows_what_was_spent(tmp_path):
+    ledger = Ledger(tmp_path)
+    account = Account(ledger, caps=Caps(cap_calls=1000))
+    account.ask(1, request(1))
+    page = tmp_path / f"{ledger.today()}.json"
+    page.write_text("{")
+    with pytest.raises(CapReached, match="cannot be counted"):
+        account.ask(2, request(1 + 2 * BLOCK.tokens_in))
+    assert page.read_text() == "{"
+
+
+def test_money_of_another_currency_is_no_money():
+    ledger, caps = Ledger(), Caps(cap_money=2.0)
+    for currency in ("EUR", "USD"):
+        account = Account(ledger, Payee(prices=Prices(price_call=1.0, currency=currency)), caps)
+        for number in (1, 2):
+            account.ask(number, request(1))
+        with pytest.raises(CapReached, match=f"2.0000 {currency} spent today"):
+            account.ask(3, request(1))
 
 
 def test_a_cap_that_was_reached_is_not_reached_tomorrow():
