@@ -16,16 +16,15 @@ from edge_client.auto.paces import Paces
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.caveats import caveats
 from edge_client.decoding.generation import Generation
-from edge_client.decoding.job import Job
-from edge_client.decoding.text import Event, Text, Token
+from edge_client.decoding.text import Event, Token
+from edge_client.job import Job, begin, not_as_asked
 from edge_client.promise import drift
 from edge_client.promise.beginning import Beginning, agreement_of, asked_of, foresight
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
-from edge_client.settings import OnCap, Options, Settings, is_local_only, see_that_a_target_may_be_asked
+from edge_client.settings import LOCAL_ONLY, OnOutage, Options, Settings, is_local_only
 from edge_client.stream import Completion, CostWarning, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
@@ -41,9 +40,8 @@ from edge_client.usage.spending import Spending
 from shared import values
 from shared.chat.template import Message
 from shared.config import Mode
-from shared.errors import CapReached, ContextLengthError, InputError, TandemError
-from shared.stopping import FinishReason, Stopper
-from shared.tokenizer import StreamDecoder, special_tokens
+from shared.errors import CapReached, InputError, TandemError, TargetAway
+from shared.stopping import FinishReason
 
 
 class Edge:
@@ -180,27 +178,40 @@ class Edge:
         Raises:
             As `generate` does; while it is iterated over, too.
         """
-        settings, ids = self.settings.override(**options), self.bundle.encode(prompt)
-        warnings: list[str] = []
+        settings = self.settings.override(**options)
         if settings.needs_target:
-            see_that_a_target_may_be_asked()
+            _see_that_it_may_be_asked()
+        ids, warnings = self.bundle.encode(prompt), list[str]()
+        if settings.needs_target:
             try:
                 self._spending.check(1 if self._conversations else len(ids))
-            except CapReached as error:
-                if settings.on_cap is OnCap.FAIL:
+            except CapReached as reached:
+                if settings.on_outage is not OnOutage.LOCAL:
                     raise
                 settings = settings.override(mode=Mode.LOCAL)
-                warnings.append(CostWarning(f"{error}; this text is written without it"))
-        client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
+                warnings.append(CostWarning(f"{reached.clause}: the draft writes this text alone; {reached.advice}"))
+        client, alone = self._reach(settings) if settings.needs_target else (None, "")
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        job = Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional)
-        ending = Ending(warnings + caveats(settings, job.text))
+        job = Job(begin(self.bundle, ids, settings, client), settings, client, not mismatches, provisional)
+        ending = Ending(warnings + not_as_asked(settings, job.text))
+        if alone:
+            ending.warnings.append(LinkWarning(alone))
+            self._notify(alone)
         memory = None
         if settings.steers:
             memory = self._remember(ending)
             ending.warnings += mismatches
             ending.warnings += drift.unfamiliar_prompt(self.bundle.manifest, self.bundle.tokenizer, ids)
         return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
+
+    def _reach(self, settings: Settings) -> tuple[TargetClient | None, str]:
+        """The target, or what to tell the reader where it is away and the text is written without it."""
+        try:
+            return self._connection.client(self.bundle.manifest, settings.timeout), ""
+        except TargetAway as away:
+            if not settings.begins_alone:
+                raise
+            return None, f"{away.clause}: the draft writes this text alone"
 
     def connect(self) -> TargetClient:
         """The connection to the target, made now if there is none yet: for programs that ask it something themselves.
@@ -211,7 +222,7 @@ class Edge:
             InputError: there is no target to connect to, or this edge was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
-        see_that_a_target_may_be_asked()
+        _see_that_it_may_be_asked()
         return self._connection.client(self.bundle.manifest, self.settings.timeout)
 
     def close(self) -> None:
@@ -223,21 +234,6 @@ class Edge:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _begin(self, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:
-        context = self.bundle.manifest.context
-        if client is not None:
-            context = min(context, client.description.context)
-        room = context - len(ids)
-        if room < 1:
-            raise ContextLengthError(
-                f"the prompt has {len(ids)} tokens, and the context holds {context}; shorten the prompt to "
-                f"{context - 1} or fewer"
-            )
-        spelled = special_tokens(self.bundle.tokenizer) if settings.stop else {}
-        most = room if settings.max_tokens is None else min(settings.max_tokens, room)
-        stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, most, spelled)
-        return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)
 
     def _remember(self, ending: Ending) -> Memory:
         """What earlier texts have taught; a file that cannot be used is worth a warning, once."""
@@ -274,12 +270,12 @@ class Edge:
                 settings.timeout,
                 tell,
                 prompt,
+                settings.on_outage is OnOutage.WAIT,
                 account,
             )
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend(prompt, self._conversations) as models:
-            if job.mode is Mode.AUTO:
-                assert job.client is not None, "auto needs a target"
+            if job.mode is Mode.AUTO and job.client is not None:
                 pace = self._measured(job.client, ending)
                 chooser = self._chooser(job, feedback, pace)
             generation = Generation(
@@ -311,7 +307,7 @@ class Edge:
                     counts = generation.summary.audit
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
-                        ending.warnings += map(LossWarning, memory.end(lesson, counts))
+                        ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
                     if chooser is not None and job.client is not None and self._paces is not None:
                         ending.warnings += self._paces.keep(job.client)
                     cost = None
@@ -380,3 +376,9 @@ class Edge:
         overdrawn = feedback is not None and feedback.budget.overdrawn
         found += repetition_note(generation.summary)
         return found + drift.advice(settings.effective_mode, generation.summary, overdrawn)
+
+
+def _see_that_it_may_be_asked() -> None:
+    if is_local_only():
+        sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
+        raise InputError(sentence, options=("mode local",))

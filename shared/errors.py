@@ -8,8 +8,9 @@
     ├── ProtocolError           the other side said something that the contract does not allow
     └── TargetError             the target could not be asked
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
-        │   ├── CapReached      the user lets this device spend no more today
         │   ├── LinkBroken      one stream is gone or silent; another one may do
+        │   ├── TargetAway      it was tried for as long as was allowed
+        │   │   └── CapReached  the user lets this device spend no more today
         │   └── TargetBusy      no room at this moment; the same request may succeed later
         │       └── LimitReached    there may be room, but not for this tenant
         ├── TargetRefused       the target understood and said no
@@ -88,10 +89,37 @@ class TargetUnavailable(TargetError):
     reason = "UNAVAILABLE"
 
 
-class CapReached(TargetUnavailable):
+class TargetAway(TargetUnavailable):
+    """The target was tried for as long as was allowed.
+
+    Attributes:
+        clause: the same without what to do about it, to go on from.
+        may_return: whether it may be there at any moment; not where it is just too busy.
+    """
+
+    reason = "AWAY"
+
+    def __init__(
+        self,
+        sentence: str = "",
+        clause: str = "the target is away",
+        may_return: bool = True,
+        *,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(sentence, options=options)
+        self.clause = clause
+        self.may_return = may_return
+
+
+class CapReached(TargetAway):
     """What the user lets this device spend in a day is spent, or cannot be counted: nothing is sent."""
 
     reason = "CAP_REACHED"
+
+    def __init__(self, clause: str = "", advice: str = "", *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{clause}; {advice}" if advice else clause, clause, may_return=False, options=options)
+        self.advice = advice
 
 
 class LinkBroken(TargetUnavailable):

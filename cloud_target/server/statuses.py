@@ -23,6 +23,7 @@ STATUSES: dict[type[errors.TandemError], grpc.StatusCode] = {
     errors.TargetMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.CapReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LinkBroken: grpc.StatusCode.UNAVAILABLE,
+    errors.TargetAway: grpc.StatusCode.UNAVAILABLE,
     errors.TargetBusy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }

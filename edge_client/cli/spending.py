@@ -6,7 +6,6 @@ import argparse
 from typing import TypedDict
 
 from edge_client.cli.numbers import number, whole
-from edge_client.settings import OnCap, Settings
 from edge_client.usage.caps import Caps
 from edge_client.usage.environment import variable
 from edge_client.usage.prices import Prices
@@ -38,14 +37,6 @@ def add_spending(parser: argparse.ArgumentParser) -> None:
     ):
         environment = variable(option.strip("-").replace("-", "_"))
         group.add_argument(option, type=kind, metavar=metavar, help=f"{text} (environment: {environment})")
-    group.add_argument(
-        "--on-cap",
-        choices=[each.value for each in OnCap],
-        metavar="WHAT",
-        default=Settings.on_cap.value,
-        help="once a cap is reached nothing is sent any more, and a text is written on this device alone (local), or "
-        "refused (fail) (default: %(default)s)",
-    )
 
 
 def read_spending(options: argparse.Namespace) -> Given:

@@ -56,7 +56,7 @@ class ReliableLink:
         """Send a request and wait for its (first) answer.
 
         Raises:
-            TargetUnavailable: no answer, and the patience is used up.
+            TargetAway: no answer, and the patience is used up.
             TargetRefused: the target refuses the request.
             ProtocolError: the answer belongs to no request.
             CapReached: it may not be sent.
@@ -115,11 +115,20 @@ class ReliableLink:
         """After a failure: a pause, and the next request opens another stream.
 
         Raises:
-            TargetUnavailable: the patience is used up.
+            TargetAway: the patience is used up.
         """
         self.hang_up(error)
         self._outage.failed(error, patience)
         self._meter.held_seconds += patience.after(error)
+
+    def leave_off(self, sentence: str) -> None:
+        """Nobody waits for the target any more, which the reader is told in a sentence."""
+        self.hang_up()
+        self._outage.begins(sentence)
+
+    def answered(self, patience: Patience) -> None:
+        """The target answers, maybe again: what is to be told and counted then."""
+        self._meter.reconnects += self._outage.answered(patience)
 
     def hang_up(self, error: BaseException | None = None) -> None:
         """Give the stream up, perhaps after an error; the next request opens another."""
@@ -166,7 +175,7 @@ class ReliableLink:
             until_news = self._outage.silence_is_news(begin, patience)
             answer = self._next(min(left, until_news), self._request_id if number is None else number)
             if answer is not None:
-                self._meter.reconnects += self._outage.answered(patience)
+                self.answered(patience)
                 return answer
             if until_news >= left:
                 raise LinkBroken(f"no answer within {timeout:.1f} seconds")

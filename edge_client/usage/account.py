@@ -92,9 +92,11 @@ class Account:
         Raises:
             CapReached: it may not go out. What is under way stays so.
         """
+        if request.audit_only and not request.tokens:
+            return  # which the target answers without any work
         day = self._ledger.today()
         if (refusal := self._refused.get(day)) is not None:
-            raise CapReached(str(refusal), options=refusal.options)
+            raise CapReached(refusal.clause, refusal.advice, options=refusal.options)
         if self._is_kept and (day != self._day or not self._left().covers(self._need(request, request.write_on))):
             try:
                 self._reserve(day, request)
@@ -273,8 +275,8 @@ def room_of(page: Page, caps: Caps, payee: Payee, besides: Amount) -> Room:
 def uncounted(error: Exception) -> CapReached:
     """Why nothing is sent where there is a cap, and no ledger that can be read and written."""
     return CapReached(
-        f"what was spent today cannot be counted ({_why(error)}), and there is a cap: nothing is sent to the target; "
-        "see to that file, or take the cap away"
+        f"what was spent today cannot be counted ({_why(error)}), and there is a cap, so nothing is sent to the target",
+        "see to that file, or take the cap away",
     )
 
 

@@ -81,8 +81,9 @@ class Room:
         }[name]
         limit = shown(cap, self.prices.currency) if name == "cap_money" else f"{cap} {unit}"
         return CapReached(
-            f"the cap of {limit} a day is reached ({counted} spent today, or held for texts under way): nothing more "
-            "is sent to the target before tomorrow; raise the cap to go on",
+            f"the cap of {limit} a day is reached ({counted} spent today, or held for texts under way), and nothing "
+            "more is sent to the target before tomorrow",
+            "raise the cap to go on",
             options=(name,),
         )
 

@@ -106,9 +106,9 @@ def test_a_cap_is_told_of_even_quietly_and_the_text_goes_on(edge):
     status, text, err = edge(*words, "--cap-calls", "0")
     assert (status, bool(text)) == (0, True)
     assert err.startswith("edge-client: warning: the cap of 0 calls a day is reached (0 spent today")
-    assert err.endswith("this text is written without it\n")
+    assert err.endswith("the draft writes this text alone; raise the cap to go on\n")
     assert "streamed" not in err
-    status, out, err = edge(*words, "--cap-calls", "0", "--on-cap", "fail")
+    status, out, err = edge(*words, "--cap-calls", "0", "--on-outage", "fail")
     assert (status, out) == (3, "")
     assert err.startswith("edge-client: the cap of 0 calls a day is reached")
     assert err.endswith("raise the cap to go on (--cap-calls)\n")

@@ -58,7 +58,9 @@ class _Stream:
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
         for answer in self._inner.answers(message):
-            if answer.HasField("verdict"):
+            if message.audit_only and not message.tokens:
+                pass  # it takes no pass
+            elif answer.HasField("verdict"):
                 self._billing.count(Amount(1, len(message.tokens), answer.verdict.HasField("token")))
             elif answer.continuation.tokens:
                 self._billing.count(Amount(1, 0, len(answer.continuation.tokens)))
