@@ -26,11 +26,15 @@ if TYPE_CHECKING:
     from edge_client.target.credentials import Credentials
     from edge_client.target.retry import Retry
     from edge_client.usage.audit_counts import AuditCounts, AuditReport
+    from edge_client.usage.caps import Caps
+    from edge_client.usage.cost import Cost
+    from edge_client.usage.prices import Prices
     from edge_client.usage.summary import Summary, Times
     from shared.config import Coupling, Criterion, Mode
     from shared.errors import (
         AccessDenied,
         BundleError,
+        CapReached,
         ContextLengthError,
         DamagedMemory,
         InputError,
@@ -60,6 +64,9 @@ _HOMES = {
     "edge_client.target.credentials": ("Credentials",),
     "edge_client.target.retry": ("Retry",),
     "edge_client.usage.audit_counts": ("AuditCounts", "AuditReport"),
+    "edge_client.usage.caps": ("Caps",),
+    "edge_client.usage.cost": ("Cost",),
+    "edge_client.usage.prices": ("Prices",),
     "edge_client.usage.summary": ("Summary", "Times"),
     "shared.config": ("Coupling", "Criterion", "Mode"),
     "shared.errors": (
@@ -74,6 +81,7 @@ _HOMES = {
         "TargetMismatch",
         "TargetRefused",
         "TargetUnavailable",
+        "CapReached",
         "DamagedMemory",
         "LimitReached",
         "LinkBroken",
@@ -89,8 +97,11 @@ __all__ = [
     "AuditReport",
     "Bundle",
     "BundleError",
+    "CapReached",
+    "Caps",
     "Completion",
     "ContextLengthError",
+    "Cost",
     "Coupling",
     "Credentials",
     "Criterion",
@@ -102,6 +113,7 @@ __all__ = [
     "LinkBroken",
     "Mode",
     "Origin",
+    "Prices",
     "ProtocolError",
     "Provisional",
     "Retract",

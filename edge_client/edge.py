@@ -24,7 +24,7 @@ from edge_client.promise.beginning import foresight
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
 from edge_client.settings import OnOutage, Options, Settings, is_local_only, see_that_a_target_may_be_asked
-from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
+from edge_client.stream import Completion, CostWarning, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
@@ -32,10 +32,13 @@ from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
+from edge_client.usage.caps import Caps
+from edge_client.usage.prices import Prices
+from edge_client.usage.spending import Spending
 from shared import values
 from shared.chat.template import Message
 from shared.config import Mode
-from shared.errors import InputError, TandemError, TargetAway, TargetError, TargetUnavailable
+from shared.errors import CapReached, InputError, TandemError, TargetAway, TargetError, TargetUnavailable
 from shared.stopping import FinishReason
 
 # Text, token ids, or what makes them with the bundle that the text is written with.
@@ -64,6 +67,10 @@ class Edge:
         conversations: of so many finished texts what was read is kept, here and at the target, so that a prompt which
             goes on from one (the next turn of a chat) is read only from there on. With 0 every text begins anew, and is
             the same to the last bit whatever was written before.
+        prices, caps: what the target's work costs, and the most that may be spent in a day; None for those of the
+            environment (`TANDEM_PRICE_IN`, `TANDEM_CAP_MONEY`, ...).
+        ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
+            object only; None, where `memory` says, but where there is a cap never in this object only.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
             answers again, or that it has another bundle now; by the thread that waits for it.
         progress: is told, again and again, what is there of a bundle that is fetched: its contents, and bytes.
@@ -92,6 +99,9 @@ class Edge:
         notify: Callable[[str], None] | None = None,
         conversations: int = 0,
         progress: Progress | None = None,
+        prices: Prices | None = None,
+        caps: Caps | None = None,
+        ledger: bool | str | Path | None = None,
         **options: Unpack[Options],
     ) -> None:
         alone = is_local_only() or (target is None and transport is None)
@@ -113,6 +123,7 @@ class Edge:
         else:
             self._source = Given(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle or POCKET, threads))
         self._kit: Kit | None = None
+        self._spending = Spending(prices, caps, ledger, self._keeps)
         self._lock = threading.RLock()
 
     @property
@@ -185,27 +196,16 @@ class Edge:
             As `generate` does; while it is iterated over, too.
         """
         settings = self.settings.override(**options)
-        asks, client, alone = settings.needs_target, None, ""
-        is_ids = not isinstance(prompt, str) and not callable(prompt)
-        try:
-            kit = self._equip(settings, asks, is_ids)
-        except TargetAway as away:
-            alone = _alone(away, settings)
-            kit = self._equip(settings, False, is_ids)
+        kit, ids, client, alone = self._meet(settings, prompt)
         bundle = kit.bundle
-        ids = prompt(bundle) if callable(prompt) else bundle.encode(prompt)
-        if asks and not alone:
-            try:
-                client = self._connection.client(bundle.manifest, settings.timeout)
-            except TargetAway as away:
-                alone = _alone(away, settings)
         mismatches = drift.mismatches(bundle.manifest, client.description if client else None, settings.criterion)
         text = begun(bundle, ids, settings, client)
         job = Job(text, settings, client, kit, not mismatches, provisional)
         ending = Ending(job.not_as_asked())
-        if alone:
-            ending.warnings.append(LinkWarning(alone))
-            self._notify(alone)
+        if alone is not None:
+            ending.warnings.append(alone)
+            if isinstance(alone, LinkWarning):
+                self._notify(alone)
         memory = None
         if settings.steers:
             memory, trouble = kit.memory()
@@ -213,6 +213,30 @@ class Edge:
             ending.warnings += mismatches
             ending.warnings += drift.unfamiliar_prompt(bundle.manifest, bundle.tokenizer, ids)
         return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
+
+    def _meet(
+        self, settings: Settings, prompt: Prompt
+    ) -> tuple[Kit, list[int], TargetClient | None, LinkWarning | CostWarning | None]:
+        """What a text is written with: models, the prompt's ids, the target, and why it is written without one.
+
+        Raises:
+            As `generate` does.
+        """
+        asks, client, alone = settings.needs_target, None, None
+        is_ids = not isinstance(prompt, str) and not callable(prompt)
+        try:
+            kit = self._equip(settings, asks, is_ids)
+        except TargetAway as away:
+            alone = _alone(away, settings)
+            kit = self._equip(settings, False, is_ids)
+        ids = prompt(kit.bundle) if callable(prompt) else kit.bundle.encode(prompt)
+        if asks and alone is None:
+            try:
+                self._spending.check(1 if self._conversations else len(ids))
+                client = self._connection.client(kit.bundle.manifest, settings.timeout)
+            except TargetAway as away:
+                alone = _alone(away, settings)
+        return kit, ids, client, alone
 
     def connect(self) -> TargetClient:
         """The connection to the target, made now if there is none yet: for programs that ask it something themselves.
@@ -263,7 +287,7 @@ class Edge:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         bundle, settings, prompt = job.kit.bundle, job.settings, job.text.sequence[:]
         manifest = bundle.manifest
-        lesson = session = threshold = chooser = pace = None
+        lesson = session = threshold = chooser = pace = account = None
         if job.client is None:
             threshold = job.beginning().budget(settings.budget).threshold
         else:
@@ -274,6 +298,7 @@ class Edge:
                 ending.warnings.append(LinkWarning(sentence))
                 self._notify(sentence)
 
+            account = self._spending.account(job.client.address, job.client.description)
             session = job.client.session(
                 settings.sampling,
                 settings.coupling,
@@ -283,6 +308,7 @@ class Edge:
                 tell,
                 prompt,
                 settings.on_outage is OnOutage.WAIT,
+                account,
             )
         feedback = lesson.feedback if lesson else None
         with bundle.models.lend(prompt, self._conversations) as models:
@@ -326,17 +352,23 @@ class Edge:
                         ending.warnings += job.kit.keep_pace(job.client)
                     if generation.summary.reconnects or generation.summary.alone:
                         self._source.doubt()
+                    cost = None
+                    if account is not None:
+                        cost = account.settle(generation.summary, job.text.prompt_length)
+                        ending.warnings += map(CostWarning, account.trouble())
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(
-                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll
+                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll, cost
                     )
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer)
                         ending.completion = replace(ending.completion, explanation=why)
 
 
-def _alone(away: TargetAway, settings: Settings) -> str:
-    """What to tell the reader where the target is away and the text is written without it; else raises that it is."""
-    if not settings.begins_alone:
+def _alone(away: TargetAway, settings: Settings) -> LinkWarning | CostWarning:
+    """What to tell the reader of a text that is written without its target; else raises why that is away."""
+    is_capped = isinstance(away, CapReached)
+    if not (settings.begins_alone or (is_capped and settings.on_outage is OnOutage.LOCAL)):
         raise away
-    return f"{away.clause}: the draft writes this text alone"
+    sentence = f"{away.clause}: the draft writes this text alone"
+    return CostWarning(f"{sentence}; {away.advice}") if isinstance(away, CapReached) else LinkWarning(sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from shared.errors import InputError
@@ -42,7 +42,7 @@ def stamp(path: Path) -> Stamp:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a file anew: whoever reads it sees the old text or the new one.
+    """Write a file anew: whoever reads it sees the old text or the new one, after a power cut too.
 
     Raises:
         OSError: it cannot be written; it is as it was.
@@ -56,6 +56,12 @@ def replace_text(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(file.name)
             raise
+    with suppress(OSError):  # there are systems on which a directory cannot be opened
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def remove(path: Path) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from edge_client.decoding.text import Event, Origin, Text
 from edge_client.usage.audit_counts import AuditReport
+from edge_client.usage.cost import Cost
 from edge_client.usage.summary import Summary
 from shared.config import Mode
 from shared.errors import InputError
@@ -19,6 +20,10 @@ Shown_co = TypeVar("Shown_co", bound=Event, covariant=True)
 
 class LossWarning(str):
     """A warning that something is lost or cannot be kept: worth telling where others are not."""
+
+
+class CostWarning(str):
+    """A warning about what may be spent: a cap is reached, or nobody counts. Worth telling where others are not."""
 
 
 class LinkWarning(str):
@@ -41,6 +46,7 @@ class Completion:
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
         warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and
             when the target did not answer; a sentence each.
+        cost: what the target did for it, and what that costs; None where none was asked.
         explanation: in mode `auto`, who led and why, in a sentence with the numbers; otherwise None.
     """
 
@@ -55,6 +61,7 @@ class Completion:
     usage: Summary
     audit: AuditReport
     warnings: list[str]
+    cost: Cost | None = None
     explanation: str | None = None
 
     @classmethod
@@ -66,6 +73,7 @@ class Completion:
         audit: AuditReport,
         warnings: list[str],
         nll: list[float | None],
+        cost: Cost | None,
     ) -> Completion:
         """What has become of a text."""
         return cls(
@@ -80,6 +88,7 @@ class Completion:
             usage,
             audit,
             list(warnings),
+            cost,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -93,6 +102,7 @@ class Completion:
             "finish_reason": str(self.finish_reason),
             "prompt_tokens": self.prompt_tokens,
             "warnings": self.warnings,
+            "cost": None if self.cost is None else self.cost.as_dict(),
             "explanation": self.explanation,
             **self.usage.as_dict(),
         }

@@ -10,6 +10,7 @@
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
         │   ├── LinkBroken      one stream is gone or silent; another one may do
         │   ├── TargetAway      it was tried for as long as was allowed
+        │   │   └── CapReached  the user lets this device spend no more today
         │   └── TargetBusy      no room at this moment; the same request may succeed later
         │       └── LimitReached    there may be room, but not for this tenant
         ├── TargetRefused       the target understood and said no
@@ -111,10 +112,28 @@ class TargetAway(TargetUnavailable):
         self.may_return = may_return
 
 
+class CapReached(TargetAway):
+    """What the user lets this device spend in a day is spent, or cannot be counted: nothing is sent."""
+
+    reason = "CAP_REACHED"
+
+    def __init__(self, clause: str = "", advice: str = "", *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{clause}; {advice}" if advice else clause, clause, may_return=False, options=options)
+        self.advice = advice
+
+
 class LinkBroken(TargetUnavailable):
-    """The link is gone, or silent for too long. Open another and repeat the request: nothing is lost."""
+    """The link is gone, or silent for too long. Open another and repeat the request: nothing is lost.
+
+    Attributes:
+        reached: whether anything that was sent may have come to the target.
+    """
 
     reason = "LINK_BROKEN"
+
+    def __init__(self, sentence: str = "", reached: bool = True, *, options: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence, options=options)
+        self.reached = reached
 
 
 class TargetBusy(TargetUnavailable):

@@ -21,6 +21,7 @@ STATUSES: dict[type[errors.TandemError], grpc.StatusCode] = {
     errors.TargetRefused: grpc.StatusCode.FAILED_PRECONDITION,
     errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
     errors.TargetMismatch: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.CapReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LinkBroken: grpc.StatusCode.UNAVAILABLE,
     errors.TargetAway: grpc.StatusCode.UNAVAILABLE,
     errors.TargetBusy: grpc.StatusCode.RESOURCE_EXHAUSTED,

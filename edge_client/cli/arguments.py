@@ -10,6 +10,7 @@ from typing import NoReturn
 from edge_client.cli.bundle_arguments import fill_kept_parser
 from edge_client.cli.numbers import whole
 from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_target, add_writing
+from edge_client.cli.spending import add_spending
 from edge_client.settings import Settings
 from shared.config import Coupling, Mode
 from shared.errors import InputError
@@ -32,6 +33,8 @@ examples:
   edge-client chat                                     a conversation, with the bundle's chat template
   edge-client serve                                    a server on this device that speaks OpenAI's API
   edge-client bundle list                              the bundles that targets have sent
+  edge-client --price-out 2 --cap-money 5 "Tom"        count what the target costs, and spend no more than 5 a day
+  edge-client usage --days 7                           what was spent, day by day
   edge-client info                                     what the bundle is
   edge-client verifier report                          what it promises, and what audits have shown so far
   edge-client verifier reset                           forget what audits have shown
@@ -65,7 +68,7 @@ exit status: 0 the user ended it, or its input did; others as those of edge-clie
 """
 
 # Words of each command.
-_COMMANDS = {"info": 1, "bundle": 2, "serve": 1, "chat": 1, "verifier": 2, "generate": 1}
+_COMMANDS = {"info": 1, "bundle": 2, "serve": 1, "chat": 1, "usage": 1, "verifier": 2, "generate": 1}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,6 +95,12 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         case ["chat", *rest]:
             parser = _chat_parser()
             return _checked(parser, parser.parse_args(rest))
+        case ["usage", *rest]:
+            parser = _usage_parser()
+            options = parser.parse_args(rest)
+            if options.yes and not options.reset:
+                parser.error("--yes confirms --reset; give both")
+            return options
         case ["generate", *rest]:
             arguments = rest
     options, unknown = parser.parse_known_args(arguments)
@@ -149,6 +158,7 @@ def generate_parser() -> argparse.ArgumentParser:
         prog="edge-client",
         usage='edge-client [generate] [options] "PROMPT"\n       edge-client chat [options]\n'
         "       edge-client serve [options]\n"
+        "       edge-client usage [--days N] [--target TARGET] [--json]\n"
         "       edge-client info [--bundle DIR] [--json]\n"
         "       edge-client bundle list|pull|add|verify|remove\n"
         "       edge-client verifier report|reset [--bundle DIR]",
@@ -196,6 +206,7 @@ def generate_parser() -> argparse.ArgumentParser:
         help="seed of the noise that both models share (default: %(default)s)",
     )
     add_target(parser)
+    add_spending(parser)
     group = parser.add_argument_group("output")
     group.add_argument(
         "--json",
@@ -253,6 +264,7 @@ def _serve_parser() -> _Parser:
     add_writing(parser)
     add_drawing(parser)
     add_target(parser)
+    add_spending(parser)
     return parser
 
 
@@ -284,7 +296,32 @@ def _chat_parser() -> _Parser:
         "(default: another one for every answer; /stats shows it)",
     )
     add_target(parser)
+    add_spending(parser)
     add_showing(parser.add_argument_group("output"))
+    return parser
+
+
+def _usage_parser() -> _Parser:
+    parser = _Parser(
+        prog="edge-client usage",
+        description="What this device's texts took of each target, day by day, and what streaming them would cost.",
+        epilog="examples:\n  edge-client usage --days 7\n  edge-client usage --target gpu.example:50051 --json\n"
+        "  edge-client usage --reset --yes",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command="usage")
+    parser.add_argument(
+        "--days", type=whole, default=30, metavar="N", help="so many local days, up to today (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--target",
+        metavar="TARGET",
+        help="of one target only: its address, its name, or how its fingerprint begins (4 characters or more)",
+    )
+    parser.add_argument("--json", action="store_true", help="as one line of JSON")
+    parser.add_argument("--reset", action="store_true", help="forget all of it; caps begin anew, too")
+    parser.add_argument("--yes", action="store_true", help="with --reset, do not ask whether that is meant")
     return parser
 
 

@@ -13,6 +13,7 @@ from edge_client.cli.history import NAME, History
 from edge_client.cli.live import console
 from edge_client.cli.notes import Notes
 from edge_client.cli.options import read_credentials, read_options
+from edge_client.cli.spending import read_spending
 from edge_client.cli.talk import Talk, check_system
 from edge_client.cli.turns import Piped, Turns, Typed, ask_plainly
 from edge_client.edge import Edge
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
         bundle=options.bundle,
         credentials=read_credentials(options),  # in mode local too, which a command may end
         memory=not options.no_memory,
+        **read_spending(options),
         notify=None if options.quiet else notes.tell,
         progress=None if options.quiet else Fetching(sys.stderr),
         conversations=1,

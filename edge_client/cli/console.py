@@ -16,6 +16,7 @@ from shared.stopping import FinishReason
 
 if TYPE_CHECKING:
     from edge_client.stream import Completion
+    from edge_client.usage.cost import Cost
     from edge_client.usage.summary import Summary
 
 RESET = "\033[0m"
@@ -167,7 +168,7 @@ class Console:
     def end(self, completion: Completion) -> None:
         self.stop()
         if self._notes is not None:
-            line = describe(completion.usage, completion.mode, completion.finish_reason)
+            line = describe(completion.usage, completion.mode, completion.finish_reason, completion.cost)
             print(
                 f"{DIM}{line}{RESET}" if self._colored and self._notes.isatty() else line,
                 file=self._notes,
@@ -178,8 +179,8 @@ class Console:
         return f"{_STYLES[origin]}{text}{RESET}"
 
 
-def describe(summary: Summary, mode: Mode, reason: FinishReason) -> str:
-    """One line about a text."""
+def describe(summary: Summary, mode: Mode, reason: FinishReason, cost: Cost | None = None) -> str:
+    """One line about a text, with money where there are prices."""
     parts = [f"{mode}: {summary.tokens} tokens", _ENDS[reason], f"{summary.tokens_per_second:.0f} tokens/s"]
     if mode is Mode.LOCAL:
         parts.append(f"the verifier doubted {summary.doubted} of them")
@@ -198,6 +199,8 @@ def describe(summary: Summary, mode: Mode, reason: FinishReason) -> str:
     parts.append(f"{summary.bytes_per_token:.1f} bytes/token")
     if summary.reconnects:
         parts.append(f"{summary.reconnects} reconnect{'s' * (summary.reconnects != 1)}")
+    if cost:
+        parts.append(str(cost))
     return "; ".join(parts)
 
 

@@ -13,6 +13,7 @@ from edge_client.cli.live import console
 from edge_client.cli.notes import Notes
 from edge_client.cli.options import read_credentials, read_options
 from edge_client.cli.prompt import read_prompt
+from edge_client.cli.spending import read_spending
 from edge_client.decoding.text import Event
 from edge_client.edge import Edge, Prompt
 from edge_client.settings import Options, Settings
@@ -43,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
             bundle=options.bundle,
             credentials=read_credentials(options) if settings.needs_target else None,
             memory=not options.no_memory,
+            **read_spending(options),
             notify=None if options.quiet else notes.tell,
             progress=None if options.quiet else Fetching(sys.stderr),
             **vars(settings),

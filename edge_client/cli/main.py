@@ -24,6 +24,7 @@ _COMMANDS = {
     "generate": "edge_client.cli.generate:run",
     "info": "edge_client.cli.bundle:run",
     "serve": "edge_client.cli.serve:run",
+    "usage": "edge_client.cli.usage:run",
     "verifier report": "edge_client.cli.verifier:report",
     "verifier reset": "edge_client.cli.verifier:reset",
 }

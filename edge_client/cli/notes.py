@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_client.cli.console import Output, say
 from edge_client.decoding.text import Event
-from edge_client.stream import LinkWarning, LossWarning, Stream
+from edge_client.stream import CostWarning, LinkWarning, LossWarning, Stream
 
 
 class Notes:
@@ -12,7 +12,7 @@ class Notes:
 
     Args:
         output: where the text is written that comes next.
-        quiet: only tell of what is lost.
+        quiet: only tell of what is lost, and of what may not be spent.
     """
 
     def __init__(self, output: Output, quiet: bool) -> None:
@@ -33,5 +33,5 @@ class Notes:
             self._told.add(warning)
             if isinstance(warning, LossWarning):
                 say(f"warning: {warning} (--no-memory does without)")
-            elif not self._quiet:
+            elif isinstance(warning, CostWarning) or not self._quiet:
                 say(f"warning: {warning}")

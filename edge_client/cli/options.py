@@ -72,7 +72,8 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--no-memory",
         action="store_true",
         help="sprint: start from the bundle's own calibration and keep nothing, so that the same seed gives the same "
-        "text again; without it the audits of every run teach the next one. auto: nor what it measures of the target",
+        "text again; without it the audits of every run teach the next one. auto: nor what it measures of the target. "
+        "What is spent is counted all the same",
     )
     group.add_argument(
         "--learn",

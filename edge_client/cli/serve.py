@@ -10,6 +10,7 @@ from edge_client.bundles.following import last_used
 from edge_client.cli.console import say
 from edge_client.cli.fetching import Fetching
 from edge_client.cli.options import read_credentials, read_options
+from edge_client.cli.spending import read_spending
 from edge_client.edge import Edge
 from edge_client.server.serve import serve
 from edge_client.server.settings import ServerSettings
@@ -40,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         bundle=options.bundle or (None if settings.needs_target else last_used(options.target)),
         credentials=read_credentials(options) if settings.needs_target else None,
         memory=not options.no_memory,
+        **read_spending(options),
         notify=say,
         progress=Fetching(sys.stderr),
         conversations=options.texts,

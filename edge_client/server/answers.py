@@ -98,6 +98,8 @@ class Answer:
             "explanation": completion.explanation,
             "warnings": completion.warnings,
         }
+        if completion.cost:
+            report["cost"] = completion.cost.as_dict()
         if self.asked.origins:
             columns = completion.token_ids, completion.pieces, completion.origins, completion.nll
             report["written"] = [

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.errors import (
     AccessDenied,
+    CapReached,
     ContextLengthError,
     InputError,
     LimitReached,
@@ -23,6 +24,7 @@ _KINDS: tuple[tuple[type[TandemError], int, str, str | None], ...] = (
     (InputError, 400, _INVALID, None),
     (LimitReached, 429, "rate_limit_error", "rate_limit_exceeded"),
     (TargetBusy, 503, _SERVER, "target_busy"),
+    (CapReached, 429, "insufficient_quota", "cap_reached"),
     (TargetUnavailable, 503, _SERVER, "target_unavailable"),
     (AccessDenied, 502, _SERVER, "target_denied_access"),
     (TargetError, 502, _SERVER, "target_refused"),
@@ -61,7 +63,8 @@ class ApiError(Exception):
     def of(cls, error: TandemError) -> ApiError:
         """An error of ours."""
         _, status, kind, code = next(row for row in _KINDS if isinstance(error, row[0]))
-        headers = {}
+        # OpenAI's clients ask again after a 429, and a cap lasts until tomorrow.
+        headers = {"x-should-retry": "false"} if isinstance(error, CapReached) else {}
         if isinstance(error, TargetBusy) and error.retry_after is not None:
             headers["Retry-After"] = str(max(1, round(error.retry_after)))
         param = error.options[0] if error.options and isinstance(error, InputError) else None

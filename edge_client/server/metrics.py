@@ -40,6 +40,15 @@ class Metrics:
         self._seconds = Counter(
             "tandem_edge_seconds", "Time of finished texts, by what it was spent on", ["part"], registry=registry
         )
+        self._billed = Counter(
+            "tandem_edge_target_tokens",
+            "Tokens that the target was sent (in) and wrote (out) for finished texts",
+            ["direction"],
+            registry=registry,
+        )
+        self._money = Counter(
+            "tandem_edge_money", "What finished texts cost, where there are prices", ["currency"], registry=registry
+        )
 
     def answered(self, path: str, status: int) -> None:
         """A request was answered."""
@@ -56,6 +65,11 @@ class Metrics:
         self._calls.inc(usage.calls)
         self._bytes.labels("up").inc(usage.bytes_up + usage.bytes_prompt)
         self._bytes.labels("down").inc(usage.bytes_down)
+        if (cost := completion.cost) is not None:
+            self._billed.labels("in").inc(cost.figures.spent.tokens_in)
+            self._billed.labels("out").inc(cost.figures.spent.tokens_out)
+            if cost.money is not None:
+                self._money.labels(cost.prices.currency).inc(cost.money)
         for part in ("total", "draft", "verifier", "waited", "network", "target"):
             self._seconds.labels(part).inc(getattr(times, f"{part}_ms") / 1e3)
 

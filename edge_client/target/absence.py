@@ -62,8 +62,8 @@ class Absence:
             if now >= self._given_up_at:
                 raise LinkBroken("no answer in time")
             self._due = now + GLANCE
-        except PASSING:
-            self._link.hang_up()
+        except PASSING as error:
+            self._link.hang_up(error)
             self._number = None
             self._due = now + self._pause
             self._pause = min(2 * self._pause, LONGEST_PAUSE)

@@ -20,6 +20,7 @@ from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemCloc
 from edge_client.target.session import TargetSession
 from edge_client.target.transport import Transport
 from edge_client.target.verdict import Reader
+from edge_client.usage.account import Account
 from edge_client.usage.meter import Meter
 from shared.config import Coupling, Sampling
 from shared.contents import BundleFile
@@ -168,6 +169,7 @@ class TargetClient:
         notify: Callable[[str], None] = tell_nobody,
         prompt: Sequence[int] = (),
         holds_on: bool = True,
+        account: Account | None = None,
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
@@ -178,6 +180,7 @@ class TargetClient:
             notify: is told, in a sentence, where an answer takes long; by the thread that waits for it.
             prompt: its ids, to find a kept session that holds what it begins with.
             holds_on: wait all of that time for a link that broke; otherwise only for the `grace` of `retry`.
+            account: what the text may spend; None lets it spend what it wants.
         """
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
         found = self._kept.take(prompt) if self._kept else None
@@ -187,7 +190,8 @@ class TargetClient:
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify)
             is_known = found is not None
-            return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage, is_known)
+            pays = account or Account()
+            return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage, pays, is_known)
 
         def keep(ids: Sequence[int]) -> bool:
             if self._kept is not None:

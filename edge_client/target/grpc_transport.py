@@ -63,6 +63,10 @@ _OPTIONS = {
     "grpc.use_local_subchannel_pool": 1,
 }
 
+# The library's own words where there is no host of a name, and where there is no connection, so that nothing was sent.
+_NO_HOST = re.compile("hostname lookup|(name|dns) resolution", re.IGNORECASE)
+_NOWHERE = re.compile(f"failed to connect|{_NO_HOST.pattern}", re.IGNORECASE)
+
 
 def error_of(error: grpc.RpcError) -> TargetError:
     """The exception of our tree that a gRPC error stands for."""
@@ -80,17 +84,18 @@ def error_of(error: grpc.RpcError) -> TargetError:
         return kind(f"the target refused {what}: {details or status.name}", options=options)
     name = status.name.lower().replace("_", " ")
     sentence = f"{name}: {_plainly(details)[:200]}" if details else name
+    if kind is LinkBroken:
+        return LinkBroken(sentence, reached=not _NOWHERE.search(details))
     return TargetBusy(sentence, _pushback(call)) if kind is TargetBusy else kind(sentence)
 
 
 def _plainly(details: str) -> str:
     """The library's own words, which come in several wrappings, in fewer where it is known what they mean."""
-    known = details.lower()
-    if "parsing http/2" in known:
+    if "parsing http/2" in details.lower():
         return "what answers there does not speak HTTP/2, so it is no Tandem target"
-    if "hostname lookup" in known or "name resolution" in known or "dns resolution" in known:
+    if _NO_HOST.search(details):
         return "no host of that name is known"
-    return details.rpartition(": ")[2].lower() if "failed to connect" in known else details
+    return details.rpartition(": ")[2].lower() if _NOWHERE.search(details) else details
 
 
 def _pushback(call: grpc.Call | None) -> float | None:

@@ -6,8 +6,9 @@ from edge_client.target.outage import Outage
 from edge_client.target.retry import PASSING, Clock, Patience
 from edge_client.target.transport import Link, Transport
 from edge_client.target.verdict import nonsense
+from edge_client.usage.account import Account
 from edge_client.usage.meter import Meter
-from shared.errors import LinkBroken, TargetUnavailable
+from shared.errors import CapReached, LinkBroken, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -19,6 +20,7 @@ class ReliableLink:
         prompt_length: the first tokens of the text, which the meter counts apart.
         meter: told of bytes, seconds and reconnects.
         outage: told of failures, and of their end.
+        account: of the text; asked before a request goes out.
         is_known: the target has the session already.
     """
 
@@ -30,6 +32,7 @@ class ReliableLink:
         meter: Meter,
         clock: Clock,
         outage: Outage,
+        account: Account,
         is_known: bool = False,
     ) -> None:
         self._transport = transport
@@ -38,6 +41,8 @@ class ReliableLink:
         self._meter = meter
         self._clock = clock
         self._outage = outage
+        self._account = account
+        self._end_ids = frozenset(header.sampling.end_ids)
         self._link: Link | None = None
         self._request_id = 0
         self._used = is_known
@@ -54,6 +59,7 @@ class ReliableLink:
             TargetAway: no answer, and the patience is used up.
             TargetRefused: the target refuses the request.
             ProtocolError: the answer belongs to no request.
+            CapReached: it may not be sent.
         """
         begin = self._clock.now()
         try:
@@ -63,8 +69,8 @@ class ReliableLink:
                     return self._receive(patience)
                 except PASSING as error:
                     self.mend(error, patience)
-        except BaseException:
-            self.hang_up()
+        except BaseException as error:
+            self.hang_up(error)
             raise
         finally:
             self._meter.wait_seconds += self._clock.now() - begin
@@ -73,12 +79,15 @@ class ReliableLink:
         """Send a request, and don't wait; returns its number, by which `collect` knows its answer.
 
         Raises:
+            CapReached: it may not be sent; what is under way is still answered.
             TargetUnavailable: the link broke; `mend` it.
         """
         try:
             self._send(request)
-        except BaseException:
-            self.hang_up()
+        except CapReached:
+            raise
+        except BaseException as error:
+            self.hang_up(error)
             raise
         return self._request_id
 
@@ -95,8 +104,8 @@ class ReliableLink:
         begin = self._clock.now()
         try:
             return self._arrived(number) if patience is None else self._receive(patience, number)
-        except BaseException:
-            self.hang_up()
+        except BaseException as error:
+            self.hang_up(error)
             raise
         finally:
             if patience is not None:
@@ -108,7 +117,7 @@ class ReliableLink:
         Raises:
             TargetAway: the patience is used up.
         """
-        self.hang_up()
+        self.hang_up(error)
         self._outage.failed(error, patience)
         self._meter.held_seconds += patience.after(error)
 
@@ -121,11 +130,12 @@ class ReliableLink:
         """The target answers, maybe again: what is to be told and counted then."""
         self._meter.reconnects += self._outage.answered(patience)
 
-    def hang_up(self) -> None:
-        """Give the stream up; the next request opens another."""
+    def hang_up(self, error: BaseException | None = None) -> None:
+        """Give the stream up, perhaps after an error; the next request opens another."""
         if self._link is not None:
             self._link.close()
             self._link = None
+            self._account.ended(error)
 
     def leave(self) -> None:
         """Give the stream up, and leave the session's cache to others."""
@@ -141,6 +151,8 @@ class ReliableLink:
 
     def _send(self, request: wire.DecodeRequest) -> None:
         request.ClearField("session")
+        if not request.HasField("guesses"):
+            self._account.ask(1 if self._link is None else self._request_id + 1, request)
         link = self._link
         if link is None:
             link = self._link = self._transport.open()
@@ -183,6 +195,7 @@ class ReliableLink:
             if answer is None:
                 return None
             self._meter.received(answer.ByteSize())
+            self._account.answered(answer, self._end_ids)
             if answer.request_id == number:
                 return answer
             # Lower numbers are what is left of an answer that nobody reads any more.

@@ -16,7 +16,7 @@ from edge_client.target.retry import PASSING, Patience, Retry
 from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
 from shared import prefix_hash
-from shared.errors import InputError, TargetAway, TargetError, TargetUnavailable
+from shared.errors import CapReached, InputError, TargetAway, TargetError, TargetUnavailable
 from shared.wire import codec
 from shared.wire.guesses import GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
@@ -91,6 +91,8 @@ class TargetSession:
         if self._trouble is None and len(question.ids) - position <= self._limit:
             try:
                 number = self._link.post(self._request(question, position, hash_, q))
+            except CapReached:
+                pass  # who comes to wait for the answer hears of it; those under way come before
             except PASSING as error:
                 self._trouble = error
         self._posted.append(Posted(number, question, position, hash_, q, is_wanted, perf_counter()))

@@ -262,7 +262,8 @@ def test_a_transport_takes_the_place_of_address_and_credentials():
 def test_a_promise_is_kept_though_its_memory_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("in the way")
     options = {"max_tokens": 40, "criterion": "strict", "budget": 0.1}
-    with fake_edge(memory=tmp_path / "file" / "below", **options) as edge, fake_edge(**options) as other:
+    where = {"memory": tmp_path / "file" / "below", "ledger": False}
+    with fake_edge(**where, **options) as edge, fake_edge(**options) as other:
         first, second = (edge.generate("Tom", seed=seed) for seed in (1, 2))
         thresholds = [other.generate("Tom", seed=seed).usage.threshold for seed in (1, 2)]
     assert [first.usage.threshold, second.usage.threshold] == thresholds

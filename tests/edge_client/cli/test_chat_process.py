@@ -178,7 +178,8 @@ def test_without_memory_nothing_of_it_is_kept(begin, tmp_path):
     said(chat, "Hello")
     chat.type("\x04")
     ended(chat)
-    assert not list(tmp_path.glob("state/*"))
+    assert {path.stem for path in tmp_path.glob("state/*")} == {"usage"}  # which only counts
+    assert "Hello" not in "".join(path.read_text() for path in tmp_path.glob("state/usage/*"))
 
 
 _WITHOUT_READLINE = f"""

@@ -131,6 +131,20 @@ def test_a_stream_that_ends_is_broken_and_one_that_is_silent_is_not(servicer, tr
         link.send(wire.DecodeRequest())
 
 
+def test_what_was_sent_may_have_come_where_there_was_a_connection(servicer, transport):
+    """It matters to whoever counts what is spent."""
+    nowhere = GrpcTransport(f"127.0.0.1:{unused_port()}")
+    servicer.abort = grpc.StatusCode.UNAVAILABLE
+    for reached, there in ((True, transport), (False, nowhere), (False, nowhere)):
+        link = there.open()
+        link.send(wire.DecodeRequest(request_id=1))
+        with pytest.raises(LinkBroken) as caught:
+            link.receive(10.0)
+        assert caught.value.reached is reached
+        link.close()
+    nowhere.close()
+
+
 def test_nothing_raises_after_close(transport):
     transport.close()
     transport.release(bytes(16))
