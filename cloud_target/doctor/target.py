@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter
 
-from cloud_target.doctor.findings import Finding, fail, ok, warn
-from cloud_target.doctor.machine import available_memory
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.options.sizes import show_size
 from shared.config import Sampling
+from shared.findings import Finding, fail, ok, warn
+from shared.machine import available_memory
 
 
 def weights(settings: EngineSettings) -> Iterator[Finding]:
