@@ -39,15 +39,15 @@ def run(options: argparse.Namespace) -> int:
     device = Device(options.bundle, settings)
     findings: list[Finding] = []
 
-    def examine(checks: Iterable[Check]) -> bool:
+    def examine(checks: Iterable[Check], limit: str = "") -> bool:
         """Whether nothing failed."""
-        found = list(_shown(checks, options))
+        found = list(_shown(checks, options, limit))
         findings.extend(found)
         return not any(finding.level is Level.FAIL for finding in found)
 
     with Examination(device, settings, options.target, lambda: read_credentials(options)) as examination:
         here = examine([("configuration", lambda: _configuration(options)), *examination.of_device()])
-        there = examine(examination.of_target())
+        there = examine(examination.of_target(), f"; all checks of a target end within {LIMIT:.0f} s")
     if options.json:
         print(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
@@ -57,9 +57,9 @@ def run(options: argparse.Namespace) -> int:
     return int(not (here and there))
 
 
-def _shown(checks: Iterable[Check], options: argparse.Namespace) -> Iterator[Finding]:
+def _shown(checks: Iterable[Check], options: argparse.Namespace, limit: str) -> Iterator[Finding]:
     for check in checks:
-        with _patience(check[0]):
+        with _patience(f"still at {check[0]}{limit}"):
             for finding in run_checks([check], lambda error: _told(error, options)):
                 if not options.json:
                     print(str(finding).translate(CONTROLS), flush=True)
@@ -67,9 +67,9 @@ def _shown(checks: Iterable[Check], options: argparse.Namespace) -> Iterator[Fin
 
 
 @contextmanager
-def _patience(name: str) -> Iterator[None]:
+def _patience(sentence: str) -> Iterator[None]:
     """Say what takes so long."""
-    timer = Timer(_SILENCE, lambda: say(f"still at {name}; all checks of a target end within {LIMIT:.0f} s"))
+    timer = Timer(_SILENCE, say, [sentence])
     timer.daemon = True
     timer.start()
     try:

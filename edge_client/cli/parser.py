@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any, NoReturn
 
-from edge_client.configuration.options import is_switch, key_of, takes_several
+from edge_client.configuration.options import is_switch, key_of, switched, takes_several
 from shared.errors import InputError
 
 # In the place of a value that no flag has given.
@@ -54,4 +54,4 @@ def _opposite(action: argparse.Action) -> str:
 
 
 def _flag(action: argparse.Action, value: object) -> str:
-    return _opposite(action) if is_switch(action) and value is not action.const else f"--{key_of(action)}"
+    return _opposite(action) if is_switch(action) and value is not switched(action, True) else f"--{key_of(action)}"

@@ -15,7 +15,7 @@ def key_of(action: argparse.Action) -> str | None:
     """What an option is called in a file: its long name without dashes; None where it cannot be configured."""
     long = [name.lstrip("-") for name in action.option_strings if name.startswith("--")]
     is_hidden = argparse.SUPPRESS in (action.dest, action.help)
-    if not long or is_hidden or long[0] in ON_THE_COMMAND_LINE_ONLY or not (is_switch(action) or _takes_values(action)):
+    if not long or is_hidden or long[0] in ON_THE_COMMAND_LINE_ONLY or not _is_known(action):
         return None
     return long[0]
 
@@ -27,12 +27,19 @@ def variable_of(key: str) -> str:
 
 def is_switch(action: argparse.Action) -> bool:
     """Whether an option is on or off."""
-    return action.nargs == 0 and isinstance(action.const, bool)
+    return isinstance(action, argparse.BooleanOptionalAction) or (action.nargs == 0 and isinstance(action.const, bool))
+
+
+def switched(action: argparse.Action, is_on: bool) -> bool:
+    """The value of a switch that is on, or off."""
+    return is_on if action.const is None else bool(action.const) is is_on
 
 
 def takes_several(action: argparse.Action) -> bool:
     """Whether an option has a list of values."""
-    return isinstance(action, argparse._AppendAction)
+    if isinstance(action, argparse._AppendAction):
+        return action.nargs is None or isinstance(action, argparse._ExtendAction)
+    return isinstance(action, argparse._StoreAction) and action.nargs in ("+", "*")
 
 
 def from_text(parser: argparse.ArgumentParser, action: argparse.Action, text: str) -> object:
@@ -45,7 +52,7 @@ def from_text(parser: argparse.ArgumentParser, action: argparse.Action, text: st
         word = text.strip().lower()
         if word not in (*_ON, *_OFF):
             raise ValueError(f"must be 1 or 0, not {text!r}")
-        return _switched(action, word in _ON)
+        return switched(action, word in _ON)
     if takes_several(action):
         return [_convert(parser, action, line) for line in text.splitlines()]
     return _convert(parser, action, text)
@@ -60,19 +67,16 @@ def from_toml(parser: argparse.ArgumentParser, action: argparse.Action, value: o
     if is_switch(action):
         if not isinstance(value, bool):
             raise ValueError(f"must be true or false, not {_as_toml(value)}")
-        return _switched(action, value)
+        return switched(action, value)
     if takes_several(action):
         values: Iterable[object] = value if isinstance(value, list) else [value]
         return [_single(parser, action, each) for each in values]
     return _single(parser, action, value)
 
 
-def _takes_values(action: argparse.Action) -> bool:
-    return action.nargs is None and isinstance(action, argparse._StoreAction | argparse._AppendAction)
-
-
-def _switched(action: argparse.Action, is_on: bool) -> bool:
-    return bool(action.const) is is_on
+def _is_known(action: argparse.Action) -> bool:
+    takes_one = isinstance(action, argparse._StoreAction) and action.nargs in (None, "?")
+    return is_switch(action) or takes_several(action) or takes_one
 
 
 def _single(parser: argparse.ArgumentParser, action: argparse.Action, value: object) -> object:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_client.cli.arguments import COMMANDS, parse_args
+from edge_client.cli.parser import Parser
 from edge_client.configuration.options import (
     ON_THE_COMMAND_LINE_ONLY,
     is_switch,
@@ -21,6 +22,8 @@ from edge_client.configuration.options import (
     variable_of,
 )
 from edge_client.configuration.origin import Source
+from edge_client.configuration.resolve import Commands, resolve
+from edge_client.configuration.variables import OTHERS
 from shared.errors import InputError
 
 OPTIONS = [
@@ -106,6 +109,54 @@ def test_what_one_call_asks_for_cannot_be_configured(config):
             parse_args([])
         with config("", **{variable_of(name): "1"}):
             assert not getattr(parse_args([]), name, False)
+
+
+def test_every_option_can_be_configured_or_is_said_not_to_be():
+    for command, make in COMMANDS.parsers.items():
+        for action in make()._actions:
+            names = {name.lstrip("-") for name in action.option_strings if name.startswith("--")}
+            assert not names or key_of(action) or names & ON_THE_COMMAND_LINE_ONLY, f"{command}: {names}"
+    assert not {variable_of(key_of(action)) for _, action in OPTIONS} & OTHERS.keys(), "one variable, one meaning"
+
+
+def test_options_of_every_kind_are_taken_as_they_are(config):
+    """Whatever argparse offers, for options that are yet to come."""
+
+    def parser() -> Parser:
+        made = Parser()
+        made.set_defaults(command="new")
+        made.add_argument("--split", action=argparse.BooleanOptionalAction, default=True)
+        made.add_argument("--caps", nargs="+", type=int, default=[1])
+        made.add_argument("--words", action="extend", nargs="+", default=[])
+        made.add_argument("--maybe", nargs="?", const="there", type=str.upper)
+        made.add_argument("--no-prices", dest="prices", action="store_false")
+        made.add_argument("--pair", nargs=2)  # which cannot be
+        return made
+
+    def read(*words: str) -> dict[str, object]:
+        found = vars(resolve(parser().parse_args(words), Commands({"new": parser})))
+        return {name: value for name, value in found.items() if name not in ("command", "origins")}
+
+    nothing = {"split": True, "caps": [1], "words": [], "maybe": None, "prices": True, "pair": None}
+    with config(""):
+        assert read() == nothing
+        given = read("--no-split", "--caps", "2", "3", "--words", "a", "--words", "b", "c", "--maybe", "--no-prices")
+        assert given == {
+            "split": False,
+            "caps": [2, 3],
+            "words": ["a", "b", "c"],
+            "maybe": "THERE",
+            "prices": False,
+        } | {"pair": None}
+    text = 'split = false\ncaps = [4, 5]\nwords = "d"\nmaybe = "e"\nno-prices = true\n'
+    configured = {"split": False, "caps": [4, 5], "words": ["d"], "maybe": "E", "prices": False, "pair": None}
+    with config(text):
+        assert read() == configured
+        assert read("--split", "--prices") == configured | {"split": True, "prices": True}
+    with config("", TANDEM_SPLIT="no", TANDEM_CAPS="4\n5", TANDEM_WORDS="d", TANDEM_MAYBE="e", TANDEM_NO_PRICES="1"):
+        assert read() == configured
+    with config("pair = [1, 2]"), pytest.raises(InputError, match="there is no such option"):
+        read()
 
 
 @pytest.mark.parametrize("option", ["no-memory", "no-audit", "tls", "quiet"])
