@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -141,6 +142,7 @@ class TargetClient:
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
         prompt: Sequence[int] = (),
+        holds_on: bool = True,
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
@@ -150,6 +152,7 @@ class TargetClient:
             timeout: the longest time without any progress, seconds; None for that of `retry`.
             notify: is told, in a sentence, where an answer takes long; by the thread that waits for it.
             prompt: its ids, to find a kept session that holds what it begins with.
+            holds_on: wait all of that time for a link that broke; otherwise only for the `grace` of `retry`.
         """
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
         found = self._kept.take(prompt) if self._kept else None
@@ -166,8 +169,11 @@ class TargetClient:
                 self._kept.give(Kept(kept.session_id, ids))
             return self._kept is not None
 
+        def patience(retry: Retry, tells: bool) -> Patience:
+            return self._patience(retry, tells, math.inf if holds_on else retry.grace)
+
         limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
-        return TargetSession(make_link, reader, limit, prompt_length, retry, self._patience, kept.ids, keep)
+        return TargetSession(make_link, reader, limit, prompt_length, retry, patience, kept.ids, keep)
 
     def close(self) -> None:
         """Close the connection, after at most a second for releases that are under way. Never raises."""
@@ -181,8 +187,8 @@ class TargetClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _patience(self, retry: Retry, tells: bool = True) -> Patience:
-        return Patience(retry, self.address, self._clock, self._chance, tells)
+    def _patience(self, retry: Retry, tells: bool = True, grace: float = math.inf) -> Patience:
+        return Patience(retry, self.address, self._clock, self._chance, tells, grace)
 
 
 def _within(retry: Retry, timeout: float | None) -> Retry:
