@@ -31,7 +31,7 @@ def show(options: argparse.Namespace) -> int:
         Settings().override(**read_options(shown))
     keys = {key: action.dest for action in COMMANDS.parsers[shown.command]()._actions if (key := key_of(action))}
     values = {key: (getattr(shown, name), origins[name]) for key, name in keys.items()}
-    troubles = unread({variable_of(key) for keys in COMMANDS.keys().values() for key in keys})
+    troubles = unread(COMMANDS.variables())
     if options.json:
         print(json.dumps(_as_dict(shown.command, values, troubles)))
         return 0

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Timer
 
+from edge_client.cli.arguments import COMMANDS
 from edge_client.cli.console import CONTROLS, say, with_options
 from edge_client.cli.options import read_credentials
 from edge_client.configuration.file import config_path
-from edge_client.configuration.variables import present
+from edge_client.configuration.variables import present, unread
 from edge_client.doctor.device import Device
 from edge_client.doctor.examination import LIMIT, Examination
 from edge_client.settings import Settings, is_local_only
@@ -83,6 +84,8 @@ def _told(error: TandemError, options: argparse.Namespace) -> str:
 
 
 def _configuration(options: argparse.Namespace) -> Iterator[Finding]:
+    for trouble in unread(COMMANDS.variables()):
+        yield warn("configuration", trouble)
     path = config_path()
     standing = sorted(str(origin) for origin in options.origins.values() if origin.is_standing)
     values = {"file": path and str(path), "environment": present(), "used": standing}

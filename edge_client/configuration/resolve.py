@@ -32,6 +32,10 @@ class Commands:
             for command, make in self.parsers.items()
         }
 
+    def variables(self) -> set[str]:
+        """What all their options are called in the environment."""
+        return {variable_of(key) for keys in self.keys().values() for key in keys}
+
 
 def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespace:
     """Give a value to every option that has none by a flag.

@@ -301,8 +301,10 @@ def test_without_a_target_the_device_alone_is_examined(capsys, monkeypatch, tmp_
     config.write_text('target = "127.0.0.1:1"\n')
     config.chmod(0o666)
     monkeypatch.setenv("TANDEM_CONFIG", str(config))
+    monkeypatch.setenv("TANDEM_TARGE", "slip:1")
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
+    assert "warn configuration: TANDEM_TARGE is set, and nothing reads it; did you mean TANDEM_TARGET?" in out
     assert f"warn configuration: others can write to {config}" in out
     assert "fail reach: no connection to 127.0.0.1:1" in out
 
