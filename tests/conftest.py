@@ -29,7 +29,7 @@ for _name in [name for name in os.environ if name.startswith("TANDEM_") and name
 os.environ["TANDEM_CONFIG"] = os.devnull
 # What devices remember of one test is nobody else's business.
 _state = tempfile.TemporaryDirectory(prefix="tandem-state-")
-os.environ["TANDEM_STATE"] = _state.name
+os.environ |= {"TANDEM_STATE": _state.name, "TANDEM_BUNDLES": f"{_state.name}/bundles"}
 for _name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)

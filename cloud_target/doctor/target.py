@@ -7,10 +7,10 @@ from time import perf_counter
 
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.engine.settings import EngineSettings
-from cloud_target.options.sizes import show_size
 from shared.config import Sampling
 from shared.findings import Finding, fail, ok, warn
 from shared.machine import available_memory
+from shared.sizes import show_size
 
 
 def weights(settings: EngineSettings) -> Iterator[Finding]:

@@ -11,8 +11,12 @@ from shared.wire.v1 import target_pb2 as wire
 _LONGEST = (1 << 32) - 1
 
 
-def describe(engine: Engine, limits: Limits) -> wire.DescribeResponse:
-    """The description of a target to a caller with these limits."""
+def describe(engine: Engine, limits: Limits, bundle: wire.OfferedBundle | None = None) -> wire.DescribeResponse:
+    """The description of a target to a caller with these limits.
+
+    Args:
+        bundle: what it offers to edges.
+    """
     who = engine.description
     return wire.DescribeResponse(
         name=who.name,
@@ -24,4 +28,5 @@ def describe(engine: Engine, limits: Limits) -> wire.DescribeResponse:
         dtype=who.dtype,
         protocol=codec.REVISION,
         step_us=min(round(1e6 * engine.step), _LONGEST),
+        bundle=bundle,
     )

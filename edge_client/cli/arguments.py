@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Sequence
 
+from edge_client.cli.bundle_arguments import fill_kept_parser
 from edge_client.cli.config_arguments import read_config_command
 from edge_client.cli.doctor_arguments import doctor_parser
 from edge_client.cli.numbers import whole
@@ -35,6 +36,7 @@ examples:
   edge-client serve                                    a server on this device that speaks OpenAI's API
   edge-client doctor --target gpu.example:50051        what is wrong here or on the way, and whether it pays
   edge-client config show                              every option's value, and where it comes from
+  edge-client bundle list                              the bundles that targets have sent
   edge-client info                                     what the bundle is
   edge-client verifier report                          what it promises, and what audits have shown so far
   edge-client verifier reset                           forget what audits have shown
@@ -69,7 +71,7 @@ exit status: 0 the user ended it, or its input did; others as those of edge-clie
 """
 
 # Words of each command.
-_COMMANDS = {"info": 1, "serve": 1, "chat": 1, "verifier": 2, "generate": 1, "doctor": 1, "config": 2}
+_COMMANDS = {"info": 1, "bundle": 2, "serve": 1, "chat": 1, "verifier": 2, "generate": 1, "doctor": 1, "config": 2}
 
 
 def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
@@ -92,6 +94,9 @@ def _read(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.N
         case ["info", *rest]:
             parser = _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle")
             return parser, parser.parse_args(rest)
+        case ["bundle", *rest]:
+            parser = Parser(prog="edge-client bundle", description="The bundles that this device keeps.")
+            return parser, fill_kept_parser(parser).parse_args(rest)
         case ["verifier", *rest]:
             parser = _verifier_parser()
             return parser, parser.parse_args(rest)
@@ -167,6 +172,7 @@ def generate_parser() -> Parser:
         "       edge-client doctor [options]\n"
         "       edge-client config show|path [options]\n"
         "       edge-client info [--bundle DIR] [--json]\n"
+        "       edge-client bundle list|pull|add|verify|remove\n"
         "       edge-client verifier report|reset [--bundle DIR]",
         description="Write a text on this device, and have a large model in the cloud judge what a small one doubts.",
         epilog=_EXAMPLES,

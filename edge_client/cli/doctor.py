@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Timer
 
+from edge_client.bundles.following import last_used
+from edge_client.bundles.pocket import POCKET
 from edge_client.cli.arguments import COMMANDS
 from edge_client.cli.console import CONTROLS, say, with_options
 from edge_client.cli.options import read_credentials
@@ -37,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
         top_p=options.top_p,
         top_k=options.top_k,
     )
-    device = Device(options.bundle, settings)
+    usual = last_used(options.target) if options.target else POCKET
+    device = Device(options.bundle or usual, settings)
     findings: list[Finding] = []
 
     def examine(checks: Iterable[Check], limit: str = "") -> bool:
@@ -46,7 +49,9 @@ def run(options: argparse.Namespace) -> int:
         findings.extend(found)
         return not any(finding.level is Level.FAIL for finding in found)
 
-    with Examination(device, settings, options.target, lambda: read_credentials(options)) as examination:
+    with Examination(
+        device, settings, options.target, lambda: read_credentials(options), follows=options.bundle is None
+    ) as examination:
         here = examine([("configuration", lambda: _configuration(options)), *examination.of_device()])
         there = examine(examination.of_target(), f"; all checks of a target end within {LIMIT:.0f} s")
     if options.json:

@@ -41,7 +41,7 @@ def doctor_parser() -> Parser:
     group.add_argument(
         "--target", metavar="HOST:PORT", help="where `cloud-target serve` listens (default: this device only)"
     )
-    add_bundle(group)
+    add_bundle(group, None, "default: those that were last used with the target, or the embedded ones")
     add_access(parser)
     group = parser.add_argument_group("what texts it is about")
     add_budget(group)

@@ -31,6 +31,7 @@ class Examination:
         target: "host:port"; None examines the device alone.
         credentials: makes what shows the target who asks; what is wrong with it is a finding, too.
         limit: for all checks of the target, seconds.
+        follows: texts are written with the bundle that the target offers, where it offers one.
     """
 
     def __init__(
@@ -40,9 +41,11 @@ class Examination:
         target: str | None,
         credentials: Callable[[], Credentials],
         limit: float = LIMIT,
+        follows: bool = False,
     ) -> None:
         self._device, self._settings = device, settings
         self._target, self._make_credentials = target, credentials
+        self._follows = follows
         self._deadline = Deadline(limit - RELEASE_WAIT)
         self._transport: GrpcTransport | None = None
         self._credentials = Credentials()
@@ -65,7 +68,9 @@ class Examination:
         yield from way.checks()
         if way.is_lost:
             return
-        remote = Remote(self._transport, self._target, self._device.bundle, self._settings, self._deadline)
+        remote = Remote(
+            self._transport, self._target, self._device.bundle, self._settings, self._deadline, self._follows
+        )
         for part in (remote, Link(remote), Passes(remote)):
             yield from part.checks()
         yield "splitting", lambda: worth(remote, self._device.step)

@@ -29,6 +29,7 @@ class Remote:
         bundle: whose tokens it is to judge; None where it could not be loaded.
         settings: how they are drawn.
         deadline: for all checks of the target.
+        follows: texts are written with the bundle that the target offers, where it offers one.
 
     Attributes:
         description: what it serves, once it has said so; None again where the bundle does not fit.
@@ -38,10 +39,16 @@ class Remote:
     """
 
     def __init__(
-        self, transport: GrpcTransport, address: str, bundle: Bundle | None, settings: Settings, deadline: Deadline
+        self,
+        transport: GrpcTransport,
+        address: str,
+        bundle: Bundle | None,
+        settings: Settings,
+        deadline: Deadline,
+        follows: bool = False,
     ) -> None:
         self.transport, self.address, self.bundle = transport, address, bundle
-        self.settings, self.deadline = settings, deadline
+        self.settings, self.deadline, self._follows = settings, deadline, follows
         self.description: Description | None = None
         self.fits = False
         self.pace = Pace()
@@ -98,6 +105,13 @@ class Remote:
         if (found := self.description) is None or self.bundle is None:
             return
         manifest, self.description = self.bundle.manifest, None
+        if self._follows and found.bundle is not None and found.fingerprint != manifest.target_fingerprint:
+            yield warn(
+                "fit",
+                "the target offers a bundle of its own, with which texts are written, and it is not here yet: "
+                "`edge-client bundle pull` fetches it, and then the rest can be examined",
+            )
+            return
         found.check(manifest, self.address)
         self.description = found
         troubles = mismatches(manifest, found, self.settings.criterion)

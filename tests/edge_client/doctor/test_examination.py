@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import perf_counter
 
 import grpc
@@ -191,6 +193,28 @@ def test_another_target(doctor):
     assert "the verifier of the bundle pocket was trained for" in found["fit"].sentence
     asks = ask_rate(read_manifest(POCKET), Settings(), fits=False)
     assert f"sprint asks about {100 * asks:.1f} % of the tokens" in found["splitting"].sentence
+
+
+def test_a_target_with_a_bundle_of_its_own_that_is_not_here_yet(doctor, tmp_path):
+    offered = Path(shutil.copytree(POCKET, tmp_path / "offered"))
+    made = target(_tokenizer_fingerprint="another", _fingerprint="another")
+    made.offer(offered)
+    with serving(Servicer(made)) as port:
+        status, found = doctor(port)
+        assert (status, found["fit"].level, "bundle pull" in found["fit"].sentence) == (0, Level.WARN, True)
+        status, found = doctor(port, "--bundle", str(POCKET))
+        assert (status, found["fit"].level) == (1, Level.FAIL), "who names a bundle writes with that one"
+
+
+def test_the_bundle_is_the_one_last_used_with_the_target(doctor, tmp_path, monkeypatch):
+    from edge_client.bundles.store import Store
+
+    monkeypatch.setenv("TANDEM_BUNDLES", str(tmp_path / "kept"))
+    contents = Store.of_this_user().add(POCKET, lambda: None)
+    with serving(Servicer(target())) as port:
+        Store.of_this_user().uses.note(f"127.0.0.1:{port}", contents.digest)
+        _, found = doctor(port)
+    assert found["bundle"].values["directory"] == str(tmp_path / "kept" / contents.digest)
 
 
 def test_a_broken_bundle_leaves_the_way_to_be_looked_at(doctor, tmp_path):

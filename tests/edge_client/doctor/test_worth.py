@@ -10,6 +10,7 @@ from edge_client.doctor.deadline import Deadline
 from edge_client.doctor.remote import Remote
 from edge_client.doctor.worth import ask_rate, worth
 from edge_client.edge import Edge
+from edge_client.job import Job
 from edge_client.settings import Settings
 from edge_client.target.description import Description
 from edge_client.testing import LoopbackTransport, ScriptedTarget
@@ -69,8 +70,8 @@ def test_nothing_is_made_up_where_nothing_was_measured(pocket):
 def test_the_share_of_asked_tokens_is_that_of_mode_auto(pocket, monkeypatch, fits, budget):
     """As an edge without any experience has it."""
     seen = []
-    real = Edge._asks
-    monkeypatch.setattr(Edge, "_asks", lambda *given: seen.append(real(*given)) or seen[-1])
+    real = Job._asks
+    monkeypatch.setattr(Job, "_asks", lambda *given: seen.append(real(*given)) or seen[-1])
     target = ScriptedTarget.of(pocket.manifest, random_script(pocket.manifest.vocabulary))
     target._fingerprint = pocket.manifest.target_fingerprint if fits else "another"
     with Edge(bundle=pocket, transport=LoopbackTransport(target), memory=False, mode="auto", budget=budget) as edge:
