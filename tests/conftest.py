@@ -23,6 +23,10 @@ silence_libraries()
 
 # Subprocesses of a test inherit these. A proxy would swallow gRPC's loopback connections.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+# Nobody's own configuration counts in tests.
+for _name in [name for name in os.environ if name.startswith("TANDEM_") and name != "TANDEM_COMPOSE_SCHEMA"]:
+    del os.environ[_name]
+os.environ["TANDEM_CONFIG"] = os.devnull
 # What devices remember of one test is nobody else's business.
 _state = tempfile.TemporaryDirectory(prefix="tandem-state-")
 os.environ |= {"TANDEM_STATE": _state.name, "TANDEM_BUNDLES": f"{_state.name}/bundles"}

@@ -78,11 +78,12 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
 
 
 @contextmanager
-def serving(servicer: Servicer, port: int = 0) -> Iterator[int]:
+def serving(servicer: Servicer, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> Iterator[int]:
     """A gRPC server on loopback for the length of a `with` block; gives its port."""
     server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     target_pb2_grpc.add_TargetServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
     server.start()
     try:
         yield port

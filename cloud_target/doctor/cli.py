@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import asdict
 
 from cloud_target.options import dial
 from cloud_target.options.handed_on import given
@@ -56,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{configuration[0]} is for a configuration; leave it out, or leave out --address")
 
     from cloud_target.doctor.examination import of_configuration, of_target
-    from cloud_target.doctor.findings import Level, run_checks
+    from shared.findings import Level, run_checks
 
     findings = []
     with of_configuration(serve.read_settings(arguments)) if target is None else of_target(target) as checks:
@@ -66,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print(finding, flush=True)
     counts = Counter(finding.level for finding in findings)
     if arguments.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print(json.dumps([finding.as_dict() for finding in findings], indent=2))
     else:
         print(f"{counts[Level.OK]} ok, {counts[Level.WARN]} to look at, {counts[Level.FAIL]} failed")
     return int(counts[Level.FAIL] > 0)

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from cloud_target.doctor import files, machine, target
-from cloud_target.doctor.findings import Check
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.options.dial import DialSettings
 from cloud_target.server.settings import ServeSettings
+from shared.findings import Check
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cloud_target.doctor.findings import Finding, fail, ok, warn
 from cloud_target.server.settings import ServeSettings
+from shared.findings import Finding, fail, ok, warn
 from shared.sizes import show_size
 
 # A certificate with less time left than this should be on somebody's list.

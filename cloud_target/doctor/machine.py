@@ -1,60 +1,17 @@
-"""The machine: versions, threads, arithmetic, memory."""
+"""The machine: versions, threads, arithmetic."""
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
-from packaging.requirements import Requirement
-
-from cloud_target.doctor.findings import Finding, fail, ok, warn
-from shared.version import DISTRIBUTION
-
-# Of the distribution: what a server needs.
-EXTRA = "cloud"
-
-
-@dataclass(frozen=True)
-class SystemFiles:
-    """Where Linux says what a process has; a file that is not there says nothing.
-
-    Attributes:
-        cgroup: the directory of a container's limits.
-        meminfo: main memory.
-        cpuinfo: what the processor can do.
-    """
-
-    cgroup: Path = Path("/sys/fs/cgroup")
-    meminfo: Path = Path("/proc/meminfo")
-    cpuinfo: Path = Path("/proc/cpuinfo")
-
-
-LINUX = SystemFiles()
+from shared.findings import Finding, fail, ok, warn
+from shared.machine import LINUX, SystemFiles, processor_flags, usable_cores
+from shared.requirements import check_versions
 
 
 def versions() -> Iterator[Finding]:
     """Every package that the service needs is here, in a version that it works with."""
-    asked = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
-    needed = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": EXTRA})]
-    problems, found = [], {}
-    for requirement in needed:
-        try:
-            found[requirement.name] = version(requirement.name)
-        except PackageNotFoundError:
-            problems.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(found[requirement.name], prereleases=True):
-            problems.append(f"{requirement.name} {found[requirement.name]} is not {requirement.specifier}")
-    if problems:
-        yield fail("versions", f"{'; '.join(problems)}; install again: pip install '{DISTRIBUTION}[{EXTRA}]'")
-    else:
-        main = ", ".join(f"{name} {found[name]}" for name in ("torch", "transformers", "grpcio") if name in found)
-        yield ok("versions", f"Tandem {version(DISTRIBUTION)} on Python {platform.python_version()}, {main}")
+    return check_versions("cloud", ("torch", "transformers", "grpcio"))
 
 
 def threads(wanted: int | None, files: SystemFiles = LINUX) -> Iterator[Finding]:
@@ -69,16 +26,6 @@ def threads(wanted: int | None, files: SystemFiles = LINUX) -> Iterator[Finding]
         )
     else:
         yield ok("threads", f"{count} for {cores:g} cores")
-
-
-def usable_cores(files: SystemFiles = LINUX) -> float:
-    """Cores that this process may use: its affinity, or less where a container's quota says so."""
-    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    try:
-        quota, period = (files.cgroup / "cpu.max").read_text().split()
-        return cores if quota == "max" else min(cores, int(quota) / int(period))
-    except (OSError, ValueError):
-        return cores
 
 
 def bfloat16(device: str, dtype: str | None, files: SystemFiles = LINUX) -> Iterator[Finding]:
@@ -108,28 +55,4 @@ def bfloat16(device: str, dtype: str | None, files: SystemFiles = LINUX) -> Iter
 
 
 def _bf16_flags(files: SystemFiles) -> list[str]:
-    try:
-        words = set(files.cpuinfo.read_text(errors="replace").split())
-    except OSError:
-        return []
-    return sorted(words & {"amx_bf16", "avx512_bf16"})
-
-
-def _reclaimable(files: SystemFiles) -> int:
-    """Bytes that count as the container's, but only keep files at hand until somebody needs the room."""
-    with suppress(OSError, ValueError, KeyError):
-        lines = dict(line.split() for line in (files.cgroup / "memory.stat").read_text().splitlines())
-        return int(lines["inactive_file"])
-    return 0
-
-
-def available_memory(files: SystemFiles = LINUX) -> int | None:
-    """Bytes of main memory that may still be taken: what the system has, or less where a container's limit says so."""
-    amounts = []
-    with suppress(OSError, ValueError, KeyError):
-        lines = dict(line.split(":") for line in files.meminfo.read_text().splitlines())
-        amounts.append(int(lines["MemAvailable"].split()[0]) << 10)
-    with suppress(OSError, ValueError):  # "max": no limit
-        limit, used = (int((files.cgroup / f"memory.{name}").read_text()) for name in ("max", "current"))
-        amounts.append(limit - used + _reclaimable(files))
-    return min(amounts, default=None)
+    return sorted(processor_flags(files) & {"amx_bf16", "avx512_bf16"})

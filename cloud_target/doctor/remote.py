@@ -14,11 +14,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cloud_target.doctor.files import dates
-from cloud_target.doctor.findings import Check, Finding, fail, ok, warn
 from cloud_target.options.dial import DialSettings, Line
 from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
 from shared.errors import LimitReached, ProtocolError
+from shared.findings import Check, Finding, fail, ok, warn
 from shared.wire import codec, metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter
 
-from cloud_target.doctor.findings import Finding, fail, ok, warn
-from cloud_target.doctor.machine import available_memory
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.engine.settings import EngineSettings
 from shared.config import Sampling
+from shared.findings import Finding, fail, ok, warn
+from shared.machine import available_memory
 from shared.sizes import show_size
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from typing import NoReturn
 
 from edge_client.cli.bundle_arguments import fill_kept_parser
+from edge_client.cli.config_arguments import read_config_command
+from edge_client.cli.doctor_arguments import doctor_parser
 from edge_client.cli.numbers import whole
 from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_target, add_writing
+from edge_client.cli.parser import Parser
 from edge_client.cli.spending import add_spending
-from edge_client.settings import Settings
+from edge_client.cli.usage_arguments import usage_parser
+from edge_client.configuration.origin import DEFAULT, Origin, Source
+from edge_client.configuration.resolve import Commands, resolve
+from edge_client.settings import LOCAL_ONLY, Settings, is_local_only
 from shared.config import Coupling, Mode
-from shared.errors import InputError
 from shared.paths import typed_path
 from shared.version import add_version_option
 
@@ -32,6 +36,8 @@ examples:
   edge-client --json "Once upon a time" | python -m json.tool
   edge-client chat                                     a conversation, with the bundle's chat template
   edge-client serve                                    a server on this device that speaks OpenAI's API
+  edge-client doctor --target gpu.example:50051        what is wrong here or on the way, and whether it pays
+  edge-client config show                              every option's value, and where it comes from
   edge-client bundle list                              the bundles that targets have sent
   edge-client --price-out 2 --cap-money 5 "Tom"        count what the target costs, and spend no more than 5 a day
   edge-client usage --days 7                           what was spent, day by day
@@ -39,6 +45,7 @@ examples:
   edge-client verifier report                          what it promises, and what audits have shown so far
   edge-client verifier reset                           forget what audits have shown
 
+options may stand in a file, too, and in the environment, --max-tokens as TANDEM_MAX_TOKENS: edge-client config --help
 exit status: 0 done; 2 something given cannot be used; 3 the target cannot be asked; 130 interrupted; 1 any other error.
 """
 
@@ -68,41 +75,58 @@ exit status: 0 the user ended it, or its input did; others as those of edge-clie
 """
 
 # Words of each command.
-_COMMANDS = {"info": 1, "bundle": 2, "serve": 1, "chat": 1, "usage": 1, "verifier": 2, "generate": 1}
-
-
-class _Parser(argparse.ArgumentParser):
-    """Complains in one sentence, as every other error does."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(InputError.exit_status, f"edge-client: {message}; see `{self.prog} --help`\n")
+_COMMANDS = {
+    "info": 1,
+    "bundle": 2,
+    "serve": 1,
+    "chat": 1,
+    "usage": 1,
+    "verifier": 2,
+    "generate": 1,
+    "doctor": 1,
+    "config": 2,
+}
 
 
 def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
-    """Read the command line; ends the process with status 2 if it makes no sense."""
-    parser = generate_parser()
+    """Read the command line, and for what it does not say the environment and the configuration file.
+
+    Ends the process with status 2 if the command line makes no sense.
+
+    Raises:
+        InputError: the file, or a value in it or in the environment, cannot be used.
+    """
+    parser, options = _read(arguments)
+    options = resolve(options, COMMANDS)
+    return _checked(parser, options) if hasattr(options, "learn") else options
+
+
+def _read(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
+    """The command line itself, and the parser that understood it."""
+    parser: argparse.ArgumentParser = generate_parser()
     match _command_first(parser, arguments):
         case ["info", *rest]:
-            return _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle").parse_args(rest)
+            parser = _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle")
+            return parser, parser.parse_args(rest)
         case ["bundle", *rest]:
-            text = "The bundles that this device keeps."
-            return fill_kept_parser(_Parser(prog="edge-client bundle", description=text)).parse_args(rest)
+            parser = Parser(prog="edge-client bundle", description="The bundles that this device keeps.")
+            return parser, fill_kept_parser(parser).parse_args(rest)
         case ["verifier", *rest]:
-            return _verifier_parser().parse_args(rest)
-        case ["serve", *rest]:
-            parser = _serve_parser()
-            return _checked(parser, parser.parse_args(rest))
-        case ["chat", *rest]:
-            parser = _chat_parser()
-            return _checked(parser, parser.parse_args(rest))
+            parser = _verifier_parser()
+            return parser, parser.parse_args(rest)
         case ["usage", *rest]:
-            parser = _usage_parser()
+            parser = usage_parser()
             options = parser.parse_args(rest)
             if options.yes and not options.reset:
                 parser.error("--yes confirms --reset; give both")
-            return options
+            return parser, options
+        case ["config", *rest]:
+            return parser, read_config_command(rest, parse_args, COMMANDS)
         case ["generate", *rest]:
             arguments = rest
+        case [command, *rest] if command in COMMANDS.parsers:
+            parser = COMMANDS.parsers[command]()
+            return parser, parser.parse_args(rest)
     options, unknown = parser.parse_known_args(arguments)
     misspelt = [word for word in unknown if word.startswith("-")]
     if unknown and not misspelt:
@@ -110,18 +134,25 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f'a prompt of several words goes in quotes, as in: edge-client "{prompt}"')
     if misspelt:  # of the other words nobody knows which are their values
         parser.error(f"unrecognized arguments: {' '.join(misspelt)}")
-    return _checked(parser, options)
+    return parser, options
 
 
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
-    """The options, of which none is without the others that it needs."""
+    """The options, of which none is without the others that it needs; a standing wish that does not apply gives way."""
+    origins = options.origins
+    if is_local_only() and origins["mode"].is_standing:
+        options.mode, origins["mode"] = Mode.LOCAL.value, Origin(Source.ENVIRONMENT, LOCAL_ONLY)
+    if options.learn and options.no_memory and origins["learn"].is_standing and not origins["no_memory"].is_standing:
+        options.learn, origins["learn"] = False, DEFAULT
     if options.learn and options.no_memory:
         parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
     if options.learn and (options.mode not in (Mode.SPRINT, Mode.AUTO) or options.budget == 0):
-        parser.error("--learn teaches the verifier, which only --mode sprint and auto use, with a --budget above 0")
+        if not origins["learn"].is_standing:
+            parser.error("--learn teaches the verifier, which only --mode sprint and auto use, with a --budget above 0")
+        options.learn, origins["learn"] = False, DEFAULT
     if options.mode != Mode.AUTO:
         for name in ("prefer", "explain"):
-            if getattr(options, name, None) != parser.get_default(name):
+            if getattr(options, name, None) != parser.get_default(name) and not origins[name].is_standing:
                 parser.error(f"--{name} is about the choice that only --mode auto makes; give both")
     elif options.coupling == Coupling.RESIDUAL:
         parser.error("--mode auto goes from mode to mode, which needs --coupling gumbel")
@@ -152,13 +183,15 @@ def _stop_text(text: str) -> str:
     return re.sub(r"\\([ntr\\])", lambda found: meant[found[1]], text)
 
 
-def generate_parser() -> argparse.ArgumentParser:
+def generate_parser() -> Parser:
     """What understands all but the commands about a bundle."""
-    parser = _Parser(
+    parser = Parser(
         prog="edge-client",
         usage='edge-client [generate] [options] "PROMPT"\n       edge-client chat [options]\n'
         "       edge-client serve [options]\n"
         "       edge-client usage [--days N] [--target TARGET] [--json]\n"
+        "       edge-client doctor [options]\n"
+        "       edge-client config show|path [options]\n"
         "       edge-client info [--bundle DIR] [--json]\n"
         "       edge-client bundle list|pull|add|verify|remove\n"
         "       edge-client verifier report|reset [--bundle DIR]",
@@ -217,8 +250,8 @@ def generate_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve_parser() -> _Parser:
-    parser = _Parser(
+def _serve_parser() -> Parser:
+    parser = Parser(
         prog="edge-client serve",
         description="Serve texts of this device to tools that speak OpenAI's API.",
         epilog=_SERVE_EXAMPLES,
@@ -268,8 +301,8 @@ def _serve_parser() -> _Parser:
     return parser
 
 
-def _chat_parser() -> _Parser:
-    parser = _Parser(
+def _chat_parser() -> Parser:
+    parser = Parser(
         prog="edge-client chat",
         description="Talk with the models in several turns, as the bundle's chat template writes them.",
         epilog=_CHAT_EXAMPLES,
@@ -301,32 +334,8 @@ def _chat_parser() -> _Parser:
     return parser
 
 
-def _usage_parser() -> _Parser:
-    parser = _Parser(
-        prog="edge-client usage",
-        description="What this device's texts took of each target, day by day, and what streaming them would cost.",
-        epilog="examples:\n  edge-client usage --days 7\n  edge-client usage --target gpu.example:50051 --json\n"
-        "  edge-client usage --reset --yes",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(command="usage")
-    parser.add_argument(
-        "--days", type=whole, default=30, metavar="N", help="so many local days, up to today (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--target",
-        metavar="TARGET",
-        help="of one target only: its address, its name, or how its fingerprint begins (4 characters or more)",
-    )
-    parser.add_argument("--json", action="store_true", help="as one line of JSON")
-    parser.add_argument("--reset", action="store_true", help="forget all of it; caps begin anew, too")
-    parser.add_argument("--yes", action="store_true", help="with --reset, do not ask whether that is meant")
-    return parser
-
-
-def _verifier_parser() -> _Parser:
-    parser = _Parser(
+def _verifier_parser() -> Parser:
+    parser = Parser(
         prog="edge-client verifier", description="What the bundle promises, and what is remembered of the audits."
     )
     steps = parser.add_subparsers(metavar="report|reset", required=True)
@@ -342,11 +351,11 @@ def _verifier_parser() -> _Parser:
     return parser
 
 
-def _bundle_parser(command: str, text: str, example: str) -> _Parser:
-    return _fill_bundle_parser(_Parser(prog=f"edge-client {command}", description=text), command, example)
+def _bundle_parser(command: str, text: str, example: str) -> Parser:
+    return _fill_bundle_parser(Parser(prog=f"edge-client {command}", description=text), command, example)
 
 
-def _fill_bundle_parser(parser: _Parser, command: str, example: str) -> _Parser:
+def _fill_bundle_parser(parser: Parser, command: str, example: str) -> Parser:
     """What the commands about a bundle have in common."""
     parser.set_defaults(command=command)
     parser.epilog = f"example:\n  {example}"
@@ -355,3 +364,9 @@ def _fill_bundle_parser(parser: _Parser, command: str, example: str) -> _Parser:
     if not command.endswith("reset"):
         parser.add_argument("--json", action="store_true", help="as one line of JSON")
     return parser
+
+
+# Those whose options may stand in a configuration file.
+COMMANDS = Commands(
+    {"generate": generate_parser, "chat": _chat_parser, "serve": _serve_parser, "doctor": doctor_parser}
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
@@ -15,6 +15,7 @@ from shared.errors import TandemError
 from shared.stopping import FinishReason
 
 if TYPE_CHECKING:
+    from edge_client.configuration.origin import Origin as ValueOrigin
     from edge_client.stream import Completion
     from edge_client.usage.cost import Cost
     from edge_client.usage.summary import Summary
@@ -209,7 +210,15 @@ def say(sentence: str) -> None:
     print(f"edge-client: {sentence.translate(CONTROLS)}", file=sys.stderr)
 
 
-def with_options(error: TandemError) -> str:
-    """An error's sentence, and which options of the command line would help."""
-    flags = [f"--{option.replace('_', '-')}" for option in error.options]
+def with_options(error: TandemError, origins: Mapping[str, ValueOrigin] | None = None) -> str:
+    """An error's sentence, and which options of the command line would help.
+
+    Args:
+        origins: where values come from: of what stands in a file or in the environment, that place is told.
+    """
+    known = origins or {}
+    flags = []
+    for option in error.options:
+        origin = known.get(option)
+        flags.append(str(origin) if origin and origin.is_standing else f"--{option.replace('_', '-')}")
     return f"{error} ({', '.join(flags)})" if flags else str(error)

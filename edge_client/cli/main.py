@@ -21,6 +21,9 @@ _COMMANDS = {
     "bundle remove": "edge_client.cli.kept:remove",
     "bundle verify": "edge_client.cli.kept:verify",
     "chat": "edge_client.cli.chat:run",
+    "config path": "edge_client.cli.config:path",
+    "config show": "edge_client.cli.config:show",
+    "doctor": "edge_client.cli.doctor:run",
     "generate": "edge_client.cli.generate:run",
     "info": "edge_client.cli.bundle:run",
     "serve": "edge_client.cli.serve:run",
@@ -33,14 +36,15 @@ _COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     open_closed_streams()
+    options = argparse.Namespace()
     try:
         options = parse_args(sys.argv[1:] if arguments is None else arguments)
         return _run(options)
     except TandemError as error:
-        return _refuse(error)
+        return _refuse(error, options)
     except ImportError as error:
         if refusal := missing(error, "edge-client", "edge"):
-            return _refuse(refusal)
+            return _refuse(refusal, options)
         raise
     except KeyboardInterrupt as end:
         print(file=sys.stderr)
@@ -62,8 +66,8 @@ def _run(options: argparse.Namespace) -> int:
     return status
 
 
-def _refuse(error: TandemError) -> int:
+def _refuse(error: TandemError, options: argparse.Namespace) -> int:
     from edge_client.cli.console import say, with_options
 
-    say(with_options(error))
+    say(with_options(error, getattr(options, "origins", {})))
     return error.exit_status

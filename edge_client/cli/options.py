@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
+from edge_client.configuration.origin import Source
 from edge_client.settings import (
     EXACT_WINDOW,
     RESIDUAL_WINDOW,
@@ -46,21 +47,7 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         help="what --mode auto makes least of: speed, the time until a token is shown (default); cost, the target's "
         "work; energy, the work of both sides",
     )
-    group.add_argument(
-        "--budget",
-        type=share,
-        default=Settings.budget,
-        metavar="SHARE",
-        help="most off-target tokens per token shown: 0.01, or 1%%; 0 is --mode exact (default: %(default)s)",
-    )
-    group.add_argument(
-        "--criterion",
-        choices=[criterion.value for criterion in Criterion],
-        metavar="RULE",
-        default=Settings.criterion.value,
-        help="what is off-target: strict, any token other than the target's own; typical, such a token if the target "
-        "would hardly have written it, or if it goes on with a repetition (default)",
-    )
+    add_budget(group)
     group.add_argument(
         "--window",
         type=whole,
@@ -88,13 +75,7 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 def add_drawing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """How tokens are drawn; returns the group."""
     group = parser.add_argument_group("how tokens are drawn")
-    for option, kind, letter, text in (
-        ("--temperature", number, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
-        ("--top-p", share, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
-        ("--top-k", whole, "K", "keep only the K likeliest tokens; 0 keeps all"),
-    ):
-        default = getattr(Settings, option.strip("-").replace("-", "_"))
-        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (default: %(default)s)")
+    add_sampling(group)
     group.add_argument(
         "--coupling",
         choices=[coupling.value for coupling in Coupling],
@@ -104,6 +85,36 @@ def add_drawing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "which --mode exact has the target's distribution, but not the very text of --mode cloud",
     )
     return group
+
+
+def add_budget(group: argparse._ArgumentGroup) -> None:
+    """How far a text may stray from the target's own."""
+    group.add_argument(
+        "--budget",
+        type=share,
+        default=Settings.budget,
+        metavar="SHARE",
+        help="most off-target tokens per token shown: 0.01, or 1%%; 0 is --mode exact (default: %(default)s)",
+    )
+    group.add_argument(
+        "--criterion",
+        choices=[criterion.value for criterion in Criterion],
+        metavar="RULE",
+        default=Settings.criterion.value,
+        help="what is off-target: strict, any token other than the target's own; typical, such a token if the target "
+        "would hardly have written it, or if it goes on with a repetition (default)",
+    )
+
+
+def add_sampling(group: argparse._ArgumentGroup) -> None:
+    """How the next token is drawn from what may follow."""
+    for option, kind, letter, text in (
+        ("--temperature", number, "T", "the lower, the likelier the tokens; 0 takes the likeliest"),
+        ("--top-p", share, "P", "keep only the likeliest tokens that make up this probability; 1 keeps all"),
+        ("--top-k", whole, "K", "keep only the K likeliest tokens; 0 keeps all"),
+    ):
+        default = getattr(Settings, option.strip("-").replace("-", "_"))
+        group.add_argument(option, type=kind, default=default, metavar=letter, help=f"{text} (default: %(default)s)")
 
 
 def add_showing(group: argparse._ArgumentGroup) -> None:
@@ -131,12 +142,11 @@ def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
         writes: the command writes texts, with a bundle.
     """
     group = parser.add_argument_group("where things are")
-    target = os.environ.get("TANDEM_TARGET") or TARGET
     group.add_argument(
         "--target",
-        default=target,
+        default=TARGET,
         metavar="HOST:PORT",
-        help=f"where `cloud-target serve` listens (default: {TARGET}; environment: TANDEM_TARGET)",
+        help=f"where `cloud-target serve` listens (default: {TARGET})",
     )
     group.add_argument(
         "--timeout",
@@ -160,16 +170,16 @@ def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
             "default: the one that the target offers, fetched once and kept; if it offers none, one that is kept and "
             "was made for it, or the embedded ones",
         )
-    _add_access(parser)
+    add_access(parser)
 
 
-def _add_access(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: argparse.ArgumentParser) -> None:
+    """How the target is reached."""
     group = parser.add_argument_group("how the target is reached")
     group.add_argument(
         "--tls",
         action="store_true",
-        default=os.environ.get("TANDEM_TLS", "") not in ("", "0"),
-        help="encrypt, and check the target's certificate (environment: TANDEM_TLS=1)",
+        help="encrypt, and check the target's certificate",
     )
     for option, text in (
         ("--ca", "the authority of the target's certificate, PEM, instead of the well-known ones; implies --tls"),
@@ -177,14 +187,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         ("--client-key", "the key of that certificate, PEM"),
         ("--token-file", "file with the token from the target's operator; or put the token itself into TANDEM_TOKEN"),
     ):
-        name = f"TANDEM_{option.strip('-').replace('-', '_').upper()}"
-        group.add_argument(
-            option,
-            type=typed_path,
-            default=os.environ.get(name) or None,
-            metavar="FILE",
-            help=f"{text} (environment: {name})",
-        )
+        group.add_argument(option, type=typed_path, metavar="FILE", help=text)
 
 
 def read_options(options: argparse.Namespace) -> Options:
@@ -212,8 +215,21 @@ def read_credentials(options: argparse.Namespace) -> Credentials:
     Raises:
         InputError: an option without the one that it needs, or a file that cannot be used.
     """
-    token = read_token(options.token_file) if options.token_file else os.environ.get("TANDEM_TOKEN") or None
+    token = read_secret(options, "token_file", "TANDEM_TOKEN")
     return Credentials(options.tls, options.ca, options.client_cert, options.client_key, token)
+
+
+def read_secret(options: argparse.Namespace, name: str, variable: str) -> str | None:
+    """What stands in the file that an option names, or in the environment; the former, unless the option itself comes
+    from the configuration file, which the environment goes before.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path, given = getattr(options, name), os.environ.get(variable) or None
+    if path is None or (given and options.origins[name].source is Source.FILE):
+        return given
+    return read_token(path)
 
 
 def add_bundle(
@@ -228,7 +244,7 @@ def add_bundle(
     parser.add_argument(
         "--bundle",
         type=typed_path,
-        default=os.environ.get("TANDEM_BUNDLE") or usual,
+        default=usual,
         metavar="DIR",
-        help=f"directory of the device's models ({text}; environment: TANDEM_BUNDLE)",
+        help=f"directory of the device's models ({text})",
     )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 from edge_client.bundles.following import last_used
 from edge_client.cli.console import say
 from edge_client.cli.fetching import Fetching
-from edge_client.cli.options import read_credentials, read_options
+from edge_client.cli.options import read_credentials, read_options, read_secret
 from edge_client.cli.spending import read_spending
 from edge_client.edge import Edge
 from edge_client.server.serve import serve
 from edge_client.server.settings import ServerSettings
 from edge_client.settings import Settings
-from edge_client.target.credentials import read_token
 
 
 def run(options: argparse.Namespace) -> int:
@@ -24,11 +22,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         TandemError: it cannot be served.
     """
-    key = read_token(options.api_key_file) if options.api_key_file else os.environ.get("TANDEM_API_KEY") or None
     served = ServerSettings(
         host=options.host,
         port=options.port,
-        key=key,
+        key=read_secret(options, "api_key_file", "TANDEM_API_KEY"),
         https_cert=options.https_cert,
         https_key=options.https_key,
         origins=tuple(options.allow_origin),

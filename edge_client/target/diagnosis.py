@@ -49,13 +49,23 @@ def _try_plain(plain: socket.socket, host: str, port: int) -> TargetUnavailable 
     )
 
 
-def _try_tls(plain: socket.socket, host: str, port: int, credentials: Credentials) -> TargetUnavailable | None:
-    where = f"the target at {host}:{port}"
+def tls_context(credentials: Credentials) -> ssl.SSLContext:
+    """As gRPC sees to a connection with these credentials.
+
+    Raises:
+        OSError: a file cannot be used.
+    """
     context = ssl.create_default_context(cafile=credentials.ca)
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # gRPC, whose answer counts, is not as strict
     context.set_alpn_protocols(["h2"])
     if credentials.client_cert is not None:
         context.load_cert_chain(credentials.client_cert, credentials.client_key, password=lambda: "")
+    return context
+
+
+def _try_tls(plain: socket.socket, host: str, port: int, credentials: Credentials) -> TargetUnavailable | None:
+    where = f"the target at {host}:{port}"
+    context = tls_context(credentials)
     try:
         with context.wrap_socket(plain, server_hostname=host) as secure:
             secure.sendall(_HELLO)

@@ -135,10 +135,11 @@ class GrpcTransport:
         self._releases: list[grpc.Future[wire.ReleaseResponse]] = []
         self._releases_lock = RLock()  # texts of several threads end here, dropped ones even in the middle of this
 
-    def describe(self, timeout: float) -> wire.DescribeResponse:
+    def describe(self, timeout: float, padding: bytes = b"") -> wire.DescribeResponse:
+        """See `Transport.describe`; with bytes that the target passes over, to see how long they take."""
         try:
             description: wire.DescribeResponse = self._stub.Describe(
-                wire.DescribeRequest(), timeout=timeout, metadata=self._metadata
+                wire.DescribeRequest(padding=padding), timeout=timeout, metadata=self._metadata
             )
             return description
         except grpc.RpcError as error:

@@ -17,8 +17,10 @@ COUPLING_GUMBEL: Coupling
 COUPLING_RESIDUAL: Coupling
 
 class DescribeRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("padding",)
+    PADDING_FIELD_NUMBER: _ClassVar[int]
+    padding: bytes
+    def __init__(self, padding: _Optional[bytes] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
     __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "bundle")

@@ -19,14 +19,15 @@ from cloud_target.access.quotas import Quota
 from cloud_target.access.tls import TlsFiles
 from cloud_target.access.tokens import TokenFile
 from cloud_target.doctor import machine
-from cloud_target.doctor.findings import Finding, Level, fail, ok, run_checks
-from cloud_target.doctor.machine import SystemFiles
 from cloud_target.doctor.remote import Remote
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.options.dial import DialSettings
 from cloud_target.server import servicer
 from cloud_target.server.server import running
+from shared import requirements
 from shared.errors import InputError, ProtocolError
+from shared.findings import Finding, Level, fail, ok, run_checks
+from shared.machine import SystemFiles, available_memory, usable_cores
 from shared.wire.v1 import target_pb2 as wire
 from tests.certificates import Authority
 from tests.cloud_target.engine.checkpoints import write_checkpoint
@@ -299,8 +300,8 @@ def test_a_check_that_breaks_is_a_finding():
 
 
 def test_versions_that_do_not_fit(monkeypatch):
-    real = machine.version
-    monkeypatch.setattr(machine, "version", lambda name: "1.0.0" if name == "grpcio" else real(name))
+    real = requirements.version
+    monkeypatch.setattr(requirements, "version", lambda name: "1.0.0" if name == "grpcio" else real(name))
     [finding] = machine.versions()
     assert finding.level is Level.FAIL
     assert "grpcio 1.0.0 is not" in finding.sentence
@@ -308,16 +309,16 @@ def test_versions_that_do_not_fit(monkeypatch):
 
 def test_a_containers_limits_count(tmp_path):
     files = SystemFiles(cgroup=tmp_path)
-    whole = machine.usable_cores(files)
+    whole = usable_cores(files)
     (tmp_path / "cpu.max").write_text("50000 100000\n")
-    assert machine.usable_cores(files) == 0.5
+    assert usable_cores(files) == 0.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert machine.usable_cores(files) == whole
+    assert usable_cores(files) == whole
     (tmp_path / "memory.max").write_text("1048576\n")
     (tmp_path / "memory.current").write_text("1000\n")
-    assert machine.available_memory(files) == 1048576 - 1000
+    assert available_memory(files) == 1048576 - 1000
     (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 700\n")  # files that were read count as used, too
-    assert machine.available_memory(files) == 1048576 - 300
+    assert available_memory(files) == 1048576 - 300
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     [finding] = machine.threads(4, files)
     assert finding.level is Level.WARN

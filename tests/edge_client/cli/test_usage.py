@@ -50,6 +50,13 @@ def test_it_is_json_for_programs(edge):
     assert report["unknown"] == []
 
 
+def test_the_target_that_is_configured_does_not_narrow_it(edge, tmp_path, monkeypatch):
+    keep(tmp_path, Ledger().today(), Payee("one:1", "aaaa", "one", EUR))
+    monkeypatch.setenv("TANDEM_TARGET", "other:2")
+    assert "one:1" in edge("usage")[1]
+    assert "one:1" not in edge("usage", "--target", "other:2")[1]
+
+
 def test_nothing_is_nothing(edge):
     assert edge("usage")[1] == "Nothing was spent in the last 30 days.\n"
     assert edge("usage", "--days", "1")[1] == "Nothing was spent today.\n"
