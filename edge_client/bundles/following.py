@@ -16,7 +16,7 @@ from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
 from edge_client.target.retry import Clock, SystemClock
 from shared.contents import Contents
-from shared.errors import BundleError, InputError, TandemError, TargetMismatch
+from shared.errors import BundleError, InputError, TandemError, TargetMismatch, TargetRefused
 from shared.manifest import Manifest, glance
 
 # What a target says that it serves is believed for so long, seconds; after trouble with the link not even so long.
@@ -124,14 +124,17 @@ class Following:
             if self._asked is not None:
                 self._asked = float("-inf")
 
-    def _settle(self, client: TargetClient) -> Bundle:
-        """The bundle for the target as it describes itself."""
+    def _settle(self, client: TargetClient, is_again: bool = False) -> Bundle:
+        """The bundle for the target as it describes itself, once more if it refuses to send what it has offered."""
         store = _store()
         if client.description.bundle is None:
             return self._fitting(client, store) or self._bundle or self._take(POCKET, "")
         try:
             return self._offered(client, client.description.offered, store)
         except TandemError as error:
+            if isinstance(error, TargetRefused) and not is_again:
+                client.look_again()
+                return self._settle(client, is_again=True)
             instead = self._fitting(client, store) or self._present_if_it_reads_alike(client)
             if instead is None:
                 raise

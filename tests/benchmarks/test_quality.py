@@ -47,7 +47,8 @@ def test_a_row_goes_on_with_its_own_budget(rows):
     with fake_edge() as edge:
         write_rows(edge, ENGINE, PROMPTS, SETTINGS, lambda _: None)
         found = {
-            (entry.promise.criterion, entry.promise.budget): entry.texts for entry in edge._memory.entries.values()
+            (entry.promise.criterion, entry.promise.budget): entry.texts
+            for entry in edge._kit.memory()[0].entries.values()
         }
     sprints = [row for row in rows_of(SETTINGS).values() if row.mode is Mode.SPRINT]
     assert found == {(row.criterion, row.budget): len(PROMPTS) for row in sprints}

@@ -19,7 +19,7 @@ from edge_client.settings import LOCAL_ONLY
 from edge_client.target.client import TargetClient
 from edge_client.testing import ManualClock, scripted_bundle
 from shared.contents import Contents
-from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetAway, TargetMismatch
+from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetAway, TargetMismatch, TargetRefused
 from shared.manifest import glance
 from tests.edge_client.bundles.offers import SCRIPT, FaultyTransport, contents_of, loaded, made, target_of, tidy
 
@@ -211,6 +211,38 @@ def test_an_updated_target_is_noticed_between_two_texts(world, tmp_path):
         edge.generate("Tom")
         assert world.told == [told]
     assert len(world.store.kept()) == 2
+
+
+@pytest.mark.parametrize("name", ["two", None])
+def test_a_target_that_is_updated_while_its_bundle_is_fetched(world, tmp_path, name):
+    """It is asked once more what it offers now."""
+    world.serve(made(tmp_path / "one"))
+    world.store.add(made(tmp_path / "mine", "mine"), lambda: None)
+    newer = made(tmp_path / name, name) if name else None
+    fetch_at_once = world.transport.fetch
+
+    def update_first(*asked):
+        world.target.offer(newer)
+        world.transport.fetch = fetch_at_once
+        return fetch_at_once(*asked)
+
+    world.transport.fetch = update_first
+    assert world.used() == (name or "mine")
+    assert world.told == []
+
+
+def test_a_target_that_refuses_for_good_is_not_asked_for_ever(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    calls = []
+
+    def refuse(*asked):
+        calls.append(asked)
+        raise TargetRefused("the target refused the request")
+
+    world.transport.fetch = refuse
+    with world.edge() as edge, pytest.raises(TargetRefused):
+        edge.generate("Tom")
+    assert len(calls) == 2
 
 
 def test_after_trouble_with_the_link_the_target_is_asked_at_once(world, tmp_path):

@@ -230,7 +230,7 @@ def test_a_pipe(served):
 def test_a_target_that_is_away_is_asked_again_by_retry(begin, served, tmp_path):
     _, servicer = served
     servicer.ends = True
-    chat = begin("--max-tokens", "5", "--timeout", "1")
+    chat = begin("--max-tokens", "5", "--timeout", "1", "--on-outage", "fail")
     chat.type("Hello\n")
     chat.read(until=lambda terminal: "/retry asks again" in " ".join(terminal.lines))
     prompted(chat)
