@@ -16,6 +16,7 @@ from edge_client.auto.paces import Paces
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
+from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Text, Token
 from edge_client.promise import drift
@@ -37,6 +38,8 @@ from shared import values
 from shared.chat.template import Message
 from shared.config import Coupling, Mode
 from shared.errors import ContextLengthError, InputError, TandemError
+from shared.grammar import library
+from shared.grammar.engine import Grammar
 from shared.stopping import FinishReason, Stopper
 from shared.tokenizer import StreamDecoder, special_tokens
 
@@ -173,7 +176,8 @@ class Edge:
         ids = self.bundle.encode(prompt)
         client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional)
+        grammar = self._compile(settings, client)
+        job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional, grammar)
         ending = Ending(_not_as_asked(settings, job.text))
         memory = None
         if settings.steers:
@@ -203,6 +207,21 @@ class Edge:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _compile(self, settings: Settings, client: TargetClient | None) -> Grammar | None:
+        """What the text must keep to; both sides can, or it is refused before anything is sent."""
+        if (source := settings.grammar) is None:
+            return None
+        grammar = self.bundle.grammars.compile(source)
+        if not self.bundle.manifest.end_ids:
+            raise InputError(
+                f"the bundle {self.bundle.manifest.name} knows no token that ends a text, so none can end where a schema "
+                "does; use another bundle, or no schema",
+                options=("schema",),
+            )
+        if client is not None:
+            client.description.check_grammars(library.version(), client.address)
+        return grammar
 
     def _begin(self, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:
         context = self.bundle.manifest.context
@@ -253,8 +272,12 @@ class Edge:
                 settings.timeout,
                 tell,
                 prompt,
+                job.grammar.source if job.grammar else None,
             )
         feedback = lesson.feedback if lesson else None
+        constraint = None
+        if job.grammar is not None:
+            constraint = Constraint(job.grammar, job.text.prompt_length, manifest.end_ids, settings.sampling)
         with self.bundle.models.lend(prompt, self._conversations) as models:
             if job.mode is Mode.AUTO:
                 assert job.client is not None, "auto needs a target"
@@ -271,6 +294,7 @@ class Edge:
                 threshold,
                 job.provisional,
                 chooser,
+                constraint,
             )
             if chooser is not None and pace is not None and session is not None:
                 chooser.listen(Readings(pace, generation.drafter, session.meter).read)
@@ -328,7 +352,7 @@ class Edge:
     def _asks(self, job: _Job, feedback: Feedback) -> float:
         """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""
         settings, found = job.settings, None
-        if job.fits:
+        if job.fits and job.grammar is None:
             found = asked_of(self.bundle.manifest.calibration, settings.criterion, settings.sampling, settings.budget)
         return self._beginning(job).ask_rate(feedback.budget.threshold) if found is None else found
 
@@ -339,7 +363,7 @@ class Edge:
             bundle.manifest,
             settings.criterion,
             settings.sampling,
-            job.fits,
+            job.fits and job.grammar is None,
             lambda: drift.unlike(bundle.manifest, bundle.tokenizer, job.text.sequence),
         )
 
@@ -362,6 +386,7 @@ class _Job:
 
     Attributes:
         fits: the bundle was calibrated with these very models.
+        grammar: what the text keeps to; None where that is nothing.
     """
 
     text: Text
@@ -369,6 +394,7 @@ class _Job:
     client: TargetClient | None
     fits: bool
     provisional: bool
+    grammar: Grammar | None = None
 
     @property
     def mode(self) -> Mode:

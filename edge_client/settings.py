@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, Self, TypedDict, Unpack
 from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
+from shared.grammar.source import canonical_schema, of_regex, of_schema
 
 # Accepted tokens in a row after which they are audited.
 SPRINT_WINDOW = 32
@@ -53,6 +54,8 @@ class Options(TypedDict, total=False):
     seed: int
     max_tokens: int | None
     stop: str | Sequence[str]
+    schema: Mapping[str, Any] | str | None
+    regex: str | None
     window: int | None
     audit: bool
     learn: bool
@@ -73,6 +76,8 @@ class Settings:
         temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
         max_tokens: most tokens to write; None for as many as fit.
         stop: strings that end the text; they are not shown.
+        schema: a JSON schema that the text keeps to, an object or its text; ``{"type": "object"}`` is any JSON object.
+        regex: an expression (of Rust's regex crate) that the text matches as a whole, where there is no schema.
         window: in `sprint`, accepted tokens in a row after which they are audited; in `exact`, tokens that are guessed
             ahead; None for the mode's own.
         audit: have the tail after the last call audited as well.
@@ -95,6 +100,8 @@ class Settings:
     seed: int = Sampling.seed
     max_tokens: int | None = 128
     stop: Sequence[str] = ()
+    schema: Mapping[str, Any] | str | None = None
+    regex: str | None = None
     window: int | None = None
     audit: bool = True
     learn: bool = False
@@ -118,12 +125,25 @@ class Settings:
             raise InputError(sentence, options=("coupling",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
+        if self.schema is not None and self.regex is not None:
+            raise InputError("a text keeps to a schema or to a regex; give one of them", options=("schema", "regex"))
         _ = self.sampling  # which checks its own values
 
     @property
     def sampling(self) -> Sampling:
         """Temperature, truncation and seed, as both sides need them."""
         return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
+
+    @property
+    def grammar(self) -> str | None:
+        """What the text must keep to, as it travels; None where that is nothing.
+
+        Raises:
+            InputError: it is too long to travel.
+        """
+        if self.schema is not None:
+            return of_schema(str(self.schema))
+        return None if self.regex is None else of_regex(self.regex)
 
     @property
     def effective_mode(self) -> Mode:
@@ -178,6 +198,8 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "seed": values.whole,
     "max_tokens": lambda name, value: None if value is None else values.whole(name, value),
     "stop": values.strings,
+    "schema": lambda name, value: None if value is None else canonical_schema(value),
+    "regex": lambda name, value: None if value is None else values.string(name, value),
     "window": lambda name, value: None if value is None else values.whole(name, value),
     "audit": values.switch,
     "learn": values.switch,

@@ -16,6 +16,7 @@ from edge_client.inference.pool import ModelPool
 from shared import values
 from shared.chat.template import Message
 from shared.errors import BundleError, InputError
+from shared.grammar.engine import GrammarEngine
 from shared.manifest import Manifest, read_manifest
 from shared.tokenizer import encode_prompt, load_tokenizer
 
@@ -93,6 +94,11 @@ class Bundle:
             BundleError: the bundle has no template, or one that cannot be used.
         """
         return self._chat.encode(messages)
+
+    @cached_property
+    def grammars(self) -> GrammarEngine:
+        """Compiles what texts must keep to, for the tokens of this bundle."""
+        return GrammarEngine(self.tokenizer, self.manifest.vocabulary)
 
     @cached_property
     def _chat(self) -> ChatEncoder:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from time import perf_counter
 
 from edge_client.auto.chooser import Chooser
+from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.decoder import Listener, draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.led import Guesses, let_the_target_write
@@ -44,6 +45,7 @@ class Generation:
         first_threshold: in `local`, of doubt; what `sprint` would begin with, which `local` counts against.
         provisional: also show tokens that the target has not judged yet.
         chooser: in `auto`, says who leads.
+        constraint: what the text must keep to; None where that is nothing.
 
     Attributes:
         summary: the figures, of a text that was given up too; None before its end.
@@ -62,6 +64,7 @@ class Generation:
         first_threshold: float | None,
         provisional: bool = False,
         chooser: Chooser | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
         self.text = text
         self.summary: Summary | None = None
@@ -82,6 +85,7 @@ class Generation:
             settings.criterion,
             feedback,
             keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
+            constraint=constraint,
         )
         self._record = Record()
         self._reused = models.draft.length

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from tokenizers import Tokenizer
+
 from edge_client.testing.contract import ScriptedStream
 from edge_client.testing.scripts import Script
+from shared.grammar import library
+from shared.grammar.engine import GrammarEngine
 from shared.manifest import Manifest
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
@@ -24,6 +28,7 @@ class ScriptedTarget:
         name, fingerprint: who it says it is. A bundle made for a target of another fingerprint is used, with a warning.
         tokenizer_fingerprint: a bundle with another one is refused.
         step: what it says that a pass over one token takes, seconds; 0 says nothing.
+        tokenizer: by which grammars know its tokens; without one it keeps no text to a schema.
 
     Attributes:
         script, vocabulary, context: as given.
@@ -40,17 +45,20 @@ class ScriptedTarget:
         fingerprint: str = SCRIPTED,
         tokenizer_fingerprint: str = SCRIPTED,
         step: float = 0.0,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self.script = script
         self.vocabulary, self.context = vocabulary, context
         self._name, self._fingerprint, self._tokenizer_fingerprint = name, fingerprint, tokenizer_fingerprint
         self._step = step
+        self._grammars = None if tokenizer is None else GrammarEngine(tokenizer, vocabulary)
         self.lives = 1
         self.texts: dict[bytes, list[int]] = {}
 
     @classmethod
-    def of(cls, manifest: Manifest, script: Script) -> ScriptedTarget:
-        """The target that a bundle was made for, whatever its real model is."""
+    def of(cls, manifest: Manifest, script: Script, tokenizer: Tokenizer | None = None) -> ScriptedTarget:
+        """The target that a bundle was made for, whatever its real model is; with the bundle's tokenizer it keeps texts
+        to schemas."""
         return cls(
             script,
             manifest.vocabulary,
@@ -58,6 +66,7 @@ class ScriptedTarget:
             manifest.target_name,
             manifest.target_fingerprint,
             manifest.tokenizer_fingerprint,
+            tokenizer=tokenizer,
         )
 
     def describe(self) -> wire.DescribeResponse:
@@ -72,11 +81,12 @@ class ScriptedTarget:
             dtype="float32",
             protocol=codec.REVISION,
             step_us=round(1e6 * self._step),
+            grammar_engine=library.version() if self._grammars else "",
         )
 
     def stream(self) -> ScriptedStream:
         """See `Service.stream`."""
-        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts)
+        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts, self._grammars)
 
     def release(self, session_id: bytes) -> None:
         """See `Service.release`."""
