@@ -85,15 +85,17 @@ class Constraint:
                     paths[index] = text[: feed.start + index + 1 - origin]
                 else:
                     paths[index] = [*paths[follows[index]], feed.tokens[index]]
-            return self._rows([path[self._begin - origin :] for path in paths.values()])
+            before = self._begin - origin
+            return self._rows([path[before:] if len(path) >= before else None for path in paths.values()])
 
         return Masks(self.key, first, work_out)
 
-    def _rows(self, paths: Sequence[Sequence[int]]) -> np.ndarray:
+    def _rows(self, paths: Sequence[Sequence[int] | None]) -> np.ndarray:
+        """A mask for each text from where the grammar begins; None where it has not begun."""
         cursor = self._follow()
         rows = np.full((len(paths), cursor.width), 255, np.uint8)
         for row, path in enumerate(paths):
-            if (allowed := cursor.allowed(path)) is not None:
+            if path is not None and (allowed := cursor.allowed(path)) is not None:
                 rows[row] = allowed.bits
         return rows
 
