@@ -11,6 +11,7 @@ import pytest
 from cloud_target.engine import scripted
 from shared import noise
 from shared.config import Coupling, Mode, Sampling
+from shared.grammar.source import of_regex
 from tests.edge_client.decoding.pair import Pair, always
 
 PAIR = Pair(vocabulary=4, blur=1.0)
@@ -53,6 +54,30 @@ def deviation(probabilities: dict[tuple[int, ...], float], write) -> float:
     return (statistic - freedom) / np.sqrt(2 * freedom)
 
 
+# What texts are kept to, in letters; token 3 ends them. The first place is open, then it depends: one way, two, or none.
+EXPRESSION, END_IDS = "(a[bc]|b(a|c)?|cb)c*", (3,)
+GRAMMAR = PAIR.grammars.compile(of_regex(EXPRESSION))
+
+
+def kept_to_it(text: tuple[int, ...], of: str, sampling: Sampling) -> np.ndarray:
+    """The distribution after a text under the grammar: what it forbids is left out, then comes sampling."""
+    allowed = GRAMMAR.cursor(END_IDS).allowed(text[len(PROMPT) :])
+    logits = getattr(PAIR, f"{of}_logits")(text)
+    left = np.where(allowed.has(np.arange(PAIR.vocabulary)), logits, -1e9)
+    return PAIR.probabilities(left, sampling)
+
+
+def all_texts(of: str, sampling: Sampling, text: tuple[int, ...] = ()) -> dict[tuple[int, ...], float]:
+    """Probability of each text of at most `TOKENS` tokens under the grammar."""
+    if len(text) == TOKENS or text[-1:] == END_IDS:
+        return {text: 1.0}
+    found = {}
+    for token, p in enumerate(kept_to_it((*PROMPT, *text), of, sampling)):
+        rest = all_texts(of, sampling, (*text, token)) if p > 0 else {}
+        found |= {longer: p * share for longer, share in rest.items()}
+    return found
+
+
 SAMPLINGS = {"plain": (1.0, 0, 1.0), "truncated": (0.7, 3, 0.9)}
 ENOUGH = 5.0  # chi-square is skewed: five standard deviations are about one in ten thousand here
 
@@ -80,6 +105,41 @@ def test_what_the_draft_writes_alone_is_distributed_as_q(sampling):
         )
         < ENOUGH
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("candidates", [4, 1], ids=["all-known", "one-known"])
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+@pytest.mark.parametrize("coupling", list(Coupling))
+@pytest.mark.parametrize(("mode", "window"), [(Mode.EXACT, 3), (Mode.SPRINT, 3), (Mode.CLOUD, 1)])
+def test_under_a_grammar_it_is_distributed_as_p_without_what_that_forbids(mode, window, coupling, sampling, candidates):
+    """Also where the draft knows of nothing that is allowed."""
+
+    def write(seed):
+        return PAIR.write(
+            mode,
+            Sampling(*sampling, seed),
+            PROMPT,
+            always,
+            TOKENS,
+            window,
+            coupling,
+            END_IDS,
+            expression=EXPRESSION,
+            candidates=candidates,
+        )
+
+    assert deviation(all_texts("target", Sampling(*sampling)), write) < ENOUGH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+def test_under_a_grammar_the_draft_alone_is_distributed_as_q_without_what_that_forbids(sampling):
+    def write(seed):
+        settings = Sampling(*sampling, seed)
+        return PAIR.write(Mode.LOCAL, settings, PROMPT, tokens=TOKENS, end_ids=END_IDS, expression=EXPRESSION)
+
+    assert deviation(all_texts("draft", Sampling(*sampling)), write) < ENOUGH
 
 
 @pytest.mark.slow
