@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import metadata
 from types import ModuleType
 
@@ -10,6 +11,7 @@ from shared.extras import missing
 _NAME = "llguidance"
 
 
+@cache
 def version() -> str:
     """Which grammars this installation follows, as sides tell each other: "llguidance 1.9.1"; "" where it has none.
 

@@ -16,6 +16,7 @@ from tests.edge_client.decoding.pair import Pair, always
 
 PAIR = Pair(vocabulary=4, blur=1.0)
 PROMPT, TOKENS, RUNS = (1, 2), 2, 3000
+FEWER = 900  # of texts under a grammar, which are few
 
 
 def expected(next_token, sampling: Sampling) -> dict[tuple[int, ...], float]:
@@ -38,17 +39,17 @@ def draft(text, sampling):
     return PAIR.probabilities(PAIR.draft_logits(text), sampling)
 
 
-def deviation(probabilities: dict[tuple[int, ...], float], write) -> float:
-    """Chi-square of `RUNS` texts against `probabilities`, in standard deviations from its mean.
+def deviation(probabilities: dict[tuple[int, ...], float], write, runs: int = RUNS) -> float:
+    """Chi-square of `runs` texts against `probabilities`, in standard deviations from its mean.
 
     Rare texts share one cell, so that every cell expects five or more.
     """
-    counts = Counter(tuple(write(seed).continuation) for seed in range(RUNS))
+    counts = Counter(tuple(write(seed).continuation) for seed in range(runs))
     assert set(counts) <= set(probabilities), "a text that cannot be"
-    rare = [text for text, p in probabilities.items() if p * RUNS < 5]
-    cells = [(counts[text], p * RUNS) for text, p in probabilities.items() if text not in rare]
+    rare = [text for text, p in probabilities.items() if p * runs < 5]
+    cells = [(counts[text], p * runs) for text, p in probabilities.items() if text not in rare]
     if rare:
-        cells.append((sum(counts[t] for t in rare), sum(probabilities[t] for t in rare) * RUNS))
+        cells.append((sum(counts[t] for t in rare), sum(probabilities[t] for t in rare) * runs))
     statistic = sum((seen - due) ** 2 / due for seen, due in cells)
     freedom = len(cells) - 1
     return (statistic - freedom) / np.sqrt(2 * freedom)
@@ -109,11 +110,11 @@ def test_what_the_draft_writes_alone_is_distributed_as_q(sampling):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("candidates", [4, 1], ids=["all-known", "one-known"])
-@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
 @pytest.mark.parametrize("coupling", list(Coupling))
-@pytest.mark.parametrize(("mode", "window"), [(Mode.EXACT, 3), (Mode.SPRINT, 3), (Mode.CLOUD, 1)])
-def test_under_a_grammar_it_is_distributed_as_p_without_what_that_forbids(mode, window, coupling, sampling, candidates):
+@pytest.mark.parametrize("mode", [Mode.EXACT, Mode.SPRINT])
+def test_under_a_grammar_it_is_distributed_as_p_without_what_that_forbids(mode, coupling, candidates):
     """Also where the draft knows of nothing that is allowed."""
+    sampling = SAMPLINGS["truncated" if candidates == 4 else "plain"]
 
     def write(seed):
         return PAIR.write(
@@ -122,14 +123,14 @@ def test_under_a_grammar_it_is_distributed_as_p_without_what_that_forbids(mode, 
             PROMPT,
             always,
             TOKENS,
-            window,
+            3,
             coupling,
             END_IDS,
             expression=EXPRESSION,
             candidates=candidates,
         )
 
-    assert deviation(all_texts("target", Sampling(*sampling)), write) < ENOUGH
+    assert deviation(all_texts("target", Sampling(*sampling)), write, FEWER) < ENOUGH
 
 
 @pytest.mark.slow
@@ -139,7 +140,7 @@ def test_under_a_grammar_the_draft_alone_is_distributed_as_q_without_what_that_f
         settings = Sampling(*sampling, seed)
         return PAIR.write(Mode.LOCAL, settings, PROMPT, tokens=TOKENS, end_ids=END_IDS, expression=EXPRESSION)
 
-    assert deviation(all_texts("draft", Sampling(*sampling)), write) < ENOUGH
+    assert deviation(all_texts("draft", Sampling(*sampling)), write, FEWER) < ENOUGH
 
 
 @pytest.mark.slow
