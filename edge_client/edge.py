@@ -176,7 +176,9 @@ class Edge:
         ids = self.bundle.encode(prompt)
         client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        grammar = self._compile(settings, client)
+        grammar = self.compile(settings)
+        if grammar is not None and client is not None:
+            client.description.check_grammars(library.version(), client.address)
         job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional, grammar)
         ending = Ending(_not_as_asked(settings, job.text))
         memory = None
@@ -208,8 +210,12 @@ class Edge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _compile(self, settings: Settings, client: TargetClient | None) -> Grammar | None:
-        """What the text must keep to; both sides can, or it is refused before anything is sent."""
+    def compile(self, settings: Settings) -> Grammar | None:
+        """What texts with these settings must keep to; None where that is nothing. Nothing is sent.
+
+        Raises:
+            InputError: no text of this bundle can be kept to it.
+        """
         if (source := settings.grammar) is None:
             return None
         grammar = self.bundle.grammars.compile(source)
@@ -219,8 +225,6 @@ class Edge:
                 "does; use another bundle, or no schema",
                 options=("schema",),
             )
-        if client is not None:
-            client.description.check_grammars(library.version(), client.address)
         return grammar
 
     def _begin(self, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:

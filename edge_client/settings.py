@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, Unpack
 from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
-from shared.grammar.source import canonical_schema, of_regex, of_schema
+from shared.grammar.source import canonical_schema, of_lark, of_regex, of_schema
 
 # Accepted tokens in a row after which they are audited.
 SPRINT_WINDOW = 32
@@ -23,6 +23,8 @@ LARGEST_WINDOW = 256
 # Of a finished text so many tokens have to agree to be worth keeping: what is shorter is read again at once, and most
 # prompts of one kind begin alike anyway.
 SHORTEST_KEPT = 16
+# Options of which one says what a text keeps to.
+GRAMMARS = ("schema", "regex", "lark")
 # In the environment: this machine writes alone, whatever anybody asks for.
 LOCAL_ONLY = "TANDEM_LOCAL_ONLY"
 
@@ -56,6 +58,7 @@ class Options(TypedDict, total=False):
     stop: str | Sequence[str]
     schema: Mapping[str, Any] | str | None
     regex: str | None
+    lark: str | None
     window: int | None
     audit: bool
     learn: bool
@@ -77,7 +80,8 @@ class Settings:
         max_tokens: most tokens to write; None for as many as fit.
         stop: strings that end the text; they are not shown.
         schema: a JSON schema that the text keeps to, an object or its text; ``{"type": "object"}`` is any JSON object.
-        regex: an expression (of Rust's regex crate) that the text matches as a whole, where there is no schema.
+        regex: an expression (of Rust's regex crate) that the text matches as a whole.
+        lark: a grammar that the text keeps to, in llguidance's dialect of Lark. Of these three one may be given.
         window: in `sprint`, accepted tokens in a row after which they are audited; in `exact`, tokens that are guessed
             ahead; None for the mode's own.
         audit: have the tail after the last call audited as well.
@@ -102,6 +106,7 @@ class Settings:
     stop: Sequence[str] = ()
     schema: Mapping[str, Any] | str | None = None
     regex: str | None = None
+    lark: str | None = None
     window: int | None = None
     audit: bool = True
     learn: bool = False
@@ -125,8 +130,9 @@ class Settings:
             raise InputError(sentence, options=("coupling",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
-        if self.schema is not None and self.regex is not None:
-            raise InputError("a text keeps to a schema or to a regex; give one of them", options=("schema", "regex"))
+        if sum(getattr(self, name) is not None for name in GRAMMARS) > 1:
+            sentence = "a text keeps to one grammar: give a schema, a regex or lark, and leave the others out"
+            raise InputError(sentence, options=GRAMMARS)
         _ = self.sampling  # which checks its own values
 
     @property
@@ -143,7 +149,9 @@ class Settings:
         """
         if self.schema is not None:
             return of_schema(str(self.schema))
-        return None if self.regex is None else of_regex(self.regex)
+        if self.regex is not None:
+            return of_regex(self.regex)
+        return None if self.lark is None else of_lark(self.lark)
 
     @property
     def effective_mode(self) -> Mode:
@@ -182,6 +190,8 @@ class Settings:
         if unknown:
             known = ", ".join(field.name for field in fields(self))
             raise InputError(f"there is no option {min(unknown)!r}; the options are {known}")
+        if not given.keys().isdisjoint(GRAMMARS):  # whichever a text has, it takes the place of the one before
+            given = dict.fromkeys(GRAMMARS) | given
         return replace(self, **given)
 
 
@@ -200,6 +210,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "stop": values.strings,
     "schema": lambda name, value: None if value is None else canonical_schema(value),
     "regex": lambda name, value: None if value is None else values.string(name, value),
+    "lark": lambda name, value: None if value is None else values.string(name, value),
     "window": lambda name, value: None if value is None else values.whole(name, value),
     "audit": values.switch,
     "learn": values.switch,

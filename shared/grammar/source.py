@@ -45,12 +45,33 @@ def canonical_schema(value: object) -> str:
 
 
 def of_schema(schema: str) -> str:
-    """The grammar of all JSON that keeps to a schema, which is given as `canonical_schema` writes it."""
-    given = json.loads(schema)
-    own = given.get("x-guidance", {})
+    """The grammar of all JSON that keeps to a schema, which is given as `canonical_schema` writes it.
+
+    Raises:
+        InputError: it is too long to travel, or has options that are none.
+    """
+    return _bounded(json.dumps({"grammars": [{"json_schema": laid_out(json.loads(schema))}]}), "schema")
+
+
+def laid_out(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that also says how its JSON is laid out.
+
+    Raises:
+        InputError: it says so itself, and what it says is no object.
+    """
+    own = schema.get("x-guidance", {})
     if not isinstance(own, dict):
         raise InputError("a schema's x-guidance is an object of llguidance's options", options=("schema",))
-    return _bounded(json.dumps({"grammars": [{"json_schema": given | {"x-guidance": _LAYOUT | own}}]}), "schema")
+    return schema | {"x-guidance": _LAYOUT | own}
+
+
+def of_lark(rules: str) -> str:
+    """The grammar that rules in llguidance's dialect of Lark make.
+
+    Raises:
+        InputError: it is too long to travel.
+    """
+    return _bounded(json.dumps({"grammars": [{"lark_grammar": rules}]}), "lark")
 
 
 def of_regex(expression: str) -> str:

@@ -135,7 +135,7 @@ def test_a_link_that_breaks_changes_no_token(trouble):
         ({"schema": ["type"]}, "a JSON schema is an object"),
         ({"regex": "(a"}, "unclosed group"),
         ({"regex": 7}, "regex must be text"),
-        ({"regex": "a", "schema": {}}, "a schema or to a regex; give one of them"),
+        ({"regex": "a", "schema": {}}, "give a schema, a regex or lark"),
     ],
 )
 def test_what_cannot_be_kept_to_is_refused_before_anything_is_sent(options, why):
@@ -192,6 +192,13 @@ def test_texts_under_a_schema_are_a_promise_of_their_own(tmp_path):
     assert {promise.constrained: entry.texts for promise, entry in memory.entries.items()} == {False: 1, True: 2}
     report = as_text(BUNDLE.manifest, memory)
     assert "typical, under a schema" in report
+
+
+def test_a_text_has_its_own_grammar_in_the_place_of_the_edges(edge):
+    with scripted_edge(SCRIPT, bundle=BUNDLE, max_tokens=400, mode="exact", schema=PERSON) as edge:
+        assert keeps_to(edge.generate("Once").text, PERSON)
+        assert edge.generate("Once", lark='start: "yes" | "no"').text in ("yes", "no")
+        assert edge.generate("Once", schema=None).text == edge.generate("Once", schema=None, mode="cloud").text
 
 
 def test_equal_schemas_are_equal_settings():
