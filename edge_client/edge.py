@@ -16,7 +16,6 @@ from edge_client.auto.paces import Paces
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
-from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Text, Token
 from edge_client.promise import drift
@@ -176,7 +175,7 @@ class Edge:
         ids = self.bundle.encode(prompt)
         client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        grammar = self.compile(settings)
+        grammar = self.bundle.compile(settings)
         if grammar is not None and client is not None:
             client.description.check_grammars(library.version(), client.address)
         job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional, grammar)
@@ -209,23 +208,6 @@ class Edge:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def compile(self, settings: Settings) -> Grammar | None:
-        """What texts with these settings must keep to; None where that is nothing. Nothing is sent.
-
-        Raises:
-            InputError: no text of this bundle can be kept to it.
-        """
-        if (source := settings.grammar) is None:
-            return None
-        grammar = self.bundle.grammars.compile(source)
-        if not self.bundle.manifest.end_ids:
-            raise InputError(
-                f"the bundle {self.bundle.manifest.name} knows no token that ends a text, so none can end where a schema "
-                "does; use another bundle, or no schema",
-                options=("schema",),
-            )
-        return grammar
 
     def _begin(self, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:
         context = self.bundle.manifest.context
@@ -279,9 +261,6 @@ class Edge:
                 job.grammar.source if job.grammar else None,
             )
         feedback = lesson.feedback if lesson else None
-        constraint = None
-        if job.grammar is not None:
-            constraint = Constraint(job.grammar, job.text.prompt_length, manifest.end_ids, settings.sampling)
         with self.bundle.models.lend(prompt, self._conversations) as models:
             if job.mode is Mode.AUTO:
                 assert job.client is not None, "auto needs a target"
@@ -298,7 +277,7 @@ class Edge:
                 threshold,
                 job.provisional,
                 chooser,
-                constraint,
+                job.grammar,
             )
             if chooser is not None and pace is not None and session is not None:
                 chooser.listen(Readings(pace, generation.drafter, session.meter).read)

@@ -23,8 +23,8 @@ WIDEST_TREE = 64
 Sparse = tuple[np.ndarray, np.ndarray]
 
 
-# What stands in the place of a forbidden token's logit: finite, so that no arithmetic makes a NaN of it, and so low that
-# its probability is 0 at any temperature.
+# What stands in the place of a forbidden token's logit: finite, so that no arithmetic makes a NaN of it, and so low
+# that its probability is 0 at any temperature.
 FORBIDDEN = -1e9
 
 

@@ -34,7 +34,6 @@ from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
 
-
 # Threads that work out what grammars allow; they mostly run outside of Python.
 _MASKING = 2
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from edge_client.cli.grammar import add_grammar
 from edge_client.cli.numbers import whole
 from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_target, add_writing
 from edge_client.settings import Settings
@@ -28,6 +29,7 @@ examples:
   edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
   edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
   edge-client --json "Once upon a time" | python -m json.tool
+  edge-client --json-schema booking.json "A table"     JSON that keeps to a schema
   edge-client chat                                     a conversation, with the bundle's chat template
   edge-client serve                                    a server on this device that speaks OpenAI's API
   edge-client info                                     what the bundle is
@@ -189,6 +191,7 @@ def generate_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="seed of the noise that both models share (default: %(default)s)",
     )
+    add_grammar(parser)
     add_target(parser)
     group = parser.add_argument_group("output")
     group.add_argument(

@@ -1,7 +1,7 @@
 """What the draft may propose where a text keeps to a grammar.
 
-The draft's graph gives its K likeliest tokens and the log-sum-exp of all logits, so q under a grammar is known on those of
-the K that it allows; of the others it is only known how much mass they have together.
+The draft's graph gives its K likeliest tokens and the log-sum-exp of all logits, so q under a grammar is known on those
+of the K that it allows; of the others it is only known how much mass they have together.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from shared.grammar.engine import Grammar
 
 # How far below the last candidate those stand that the verifier's features want and the grammar leaves none for, nats.
 _BEYOND = 10.0
+# No less mass is told apart from none.
+_LEAST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +104,12 @@ def _left(step: Step, kept: np.ndarray, allowed: int) -> Step:
     # The mass beyond the candidates, and the sum of p ln p there, at temperature 1.
     mass = beyond = 0.0
     if allowed > kept.sum():
-        mass = max(1.0 - p.sum(), 0.0)
-        beyond = min(-step.entropy - (p @ logits), 0.0)
-    total = p[kept].sum() + mass
+        mass = max(1.0 - float(p.sum()), 0.0)
+        beyond = min(-step.entropy - float(p @ logits), 0.0)
+    total = max(float(p[kept].sum()) + mass, _LEAST)
     log_total = math.log(total)
-    entropy = log_total - (p[kept] @ logits[kept] + beyond) / total
+    entropy = max(log_total - (float(p[kept] @ logits[kept]) + beyond) / total, 0.0)
     rest = step.logits[kept]
     if len(rest) < LARGEST:
         rest = np.append(rest, np.full(LARGEST - len(rest), rest[-1] - _BEYOND, rest.dtype))
-    return Step(step.ids[kept], rest, step.log_normaliser + log_total, max(float(entropy), 0.0), step.hidden)
+    return Step(step.ids[kept], rest, step.log_normaliser + log_total, entropy, step.hidden)

@@ -24,6 +24,7 @@ from edge_client.target.session import TargetSession
 from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
 from shared.config import Coupling, Mode
+from shared.grammar.engine import Grammar
 from shared.sampling import Sampler
 from shared.stopping import FinishReason
 
@@ -45,7 +46,7 @@ class Generation:
         first_threshold: in `local`, of doubt; what `sprint` would begin with, which `local` counts against.
         provisional: also show tokens that the target has not judged yet.
         chooser: in `auto`, says who leads.
-        constraint: what the text must keep to; None where that is nothing.
+        grammar: what the text must keep to; None where that is nothing.
 
     Attributes:
         summary: the figures, of a text that was given up too; None before its end.
@@ -64,7 +65,7 @@ class Generation:
         first_threshold: float | None,
         provisional: bool = False,
         chooser: Chooser | None = None,
-        constraint: Constraint | None = None,
+        grammar: Grammar | None = None,
     ) -> None:
         self.text = text
         self.summary: Summary | None = None
@@ -78,6 +79,9 @@ class Generation:
         if settings.effective_mode is Mode.LOCAL:
             assert first_threshold is not None, "local counts against one"
             self._local = Local(first_threshold)
+        constraint = None
+        if grammar is not None:
+            constraint = Constraint(grammar, text.prompt_length, end_ids, settings.sampling)
         self.drafter = Drafter(
             models.draft,
             Sampler(settings.sampling),

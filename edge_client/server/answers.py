@@ -100,7 +100,7 @@ class Answer:
         return {"tool_calls": news} if (news := call.news()) else {}
 
     def _message(self, done: Completion) -> dict[str, Any]:
-        message = {"role": "assistant", "content": done.text, "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "content": done.text, "refusal": None}
         if self.asked.structure.calls:
             call = Call(self.asked.structure.calls)
             call.write(done.text, is_end=True, is_whole=self._is_call(done))

@@ -129,7 +129,7 @@ class Server:
     def _see_structure(self, asked: Asked) -> None:
         """Refuse what no answer can be kept to; it is compiled for that, which may take a moment."""
         try:
-            self._edge.compile(self._edge.settings.override(**asked.structure.options))
+            self._edge.bundle.compile(self._edge.settings.override(**asked.structure.options))
         except InputError as error:
             raise ApiError(400, str(error), param=asked.structure.param) from None
 

@@ -160,7 +160,19 @@ def _rest(
     given = cast(Options, {name: value for name, value in options.items() if value is not None} | structure.options)
     seed = secrets.randbits(32) if seed is None else seed % (1 << 64)
     return Asked(
-        model, prompts, is_chat, given, seed, max_tokens, choices, stream, with_usage, logprobs, origins, events, structure
+        model,
+        prompts,
+        is_chat,
+        given,
+        seed,
+        max_tokens,
+        choices,
+        stream,
+        with_usage,
+        logprobs,
+        origins,
+        events,
+        structure,
     )
 
 

@@ -109,7 +109,9 @@ def _tools(name: str, value: Any) -> dict[str, dict[str, Any]]:
         if called in found:
             raise InputError(f"{place}.function.name is that of another function too; give each another name")
         parameters = function.get("parameters")
-        parameters = {"type": "object", "properties": {}, "additionalProperties": False} if parameters is None else parameters
+        parameters = (
+            {"type": "object", "properties": {}, "additionalProperties": False} if parameters is None else parameters
+        )
         if not isinstance(parameters, dict):
             raise InputError(f"{place}.function.parameters must be a JSON schema, which is an object")
         found[called] = json.loads(canonical_schema(parameters))

@@ -23,7 +23,6 @@ from shared.wire import codec
 from shared.wire.guesses import decode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
-
 # In the place of a forbidden token's logit: no temperature and no noise lets it win.
 _FORBIDDEN = np.float32(-1e9)
 

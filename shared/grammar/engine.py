@@ -85,7 +85,7 @@ class GrammarEngine:
         )
         matcher = library.LLMatcher(tokens, source, log_level=0, limits=limits)
         if error := matcher.get_error():
-            raise InputError(f"no text can be kept to this schema or grammar: {_sentence(error)}", options=("schema",))
+            raise InputError(f"no text can be kept to this schema or grammar: {_sentence(error)}")
         made = Grammar(source, matcher, self._vocabulary, end)
         with self._lock:
             self._kept[source] = made

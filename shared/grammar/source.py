@@ -78,8 +78,8 @@ def of_regex(expression: str) -> str:
     """The grammar of all texts that a regular expression (of Rust's regex crate) matches as a whole.
 
     Raises:
-        InputError: llguidance is not installed, or the grammar is too long; whether it is an expression is seen where it
-            is compiled.
+        InputError: llguidance is not installed, or the grammar is too long; whether it is an expression is seen where
+            it is compiled.
     """
     return _bounded(llguidance().LLMatcher.grammar_from_regex(expression), "regex")
 

@@ -104,7 +104,7 @@ def test_what_the_grammar_forces_is_shown_without_asking():
 
 
 def test_what_the_draft_knows_nothing_of_is_always_asked():
-    """A draft that knows one token only, and a verifier that doubts nothing: where that one is forbidden, it is asked."""
+    """The draft knows one token only, and the verifier doubts nothing: where that one is forbidden, it is not asked."""
     bundle = scripted_bundle(random_script(VOCABULARY, seed=5), candidates=1)
     with scripted_edge(SCRIPT, bundle=bundle, max_tokens=400) as edge:
         done = edge.generate("Once", schema={"type": "string", "pattern": "^[a-c]{40}$"}, budget=0.5)
@@ -150,14 +150,19 @@ def test_what_cannot_be_kept_to_is_refused_before_anything_is_sent(options, why)
 
 def test_a_bundle_whose_texts_never_end_is_refused():
     bundle = scripted_bundle(SCRIPT, end_ids=[])
-    with scripted_edge(SCRIPT, bundle=bundle) as edge, pytest.raises(InputError, match="knows no token that ends a text"):
+    with (
+        scripted_edge(SCRIPT, bundle=bundle) as edge,
+        pytest.raises(InputError, match="knows no token that ends a text"),
+    ):
         edge.generate("Once", schema=PERSON)
 
 
 def test_a_target_that_keeps_to_no_schema_is_refused_by_name():
     transport = LoopbackTransport(ScriptedTarget.of(BUNDLE.manifest, SCRIPT))
     with Edge(transport=transport, bundle=BUNDLE, memory=False, max_tokens=100) as edge:
-        with pytest.raises(TargetMismatch, match="scripted at .* keeps no text to a schema; llguidance has to be") as no:
+        with pytest.raises(
+            TargetMismatch, match=r"scripted at .* keeps no text to a schema; llguidance has to be"
+        ) as no:
             edge.generate("Once", schema=PERSON)
         assert no.value.options == ("mode local",)
         assert keeps_to(edge.generate("Once", schema=PERSON, mode="local").text, PERSON)
@@ -169,7 +174,9 @@ def test_a_target_with_another_version_is_refused(monkeypatch):
     with Edge(transport=transport, bundle=BUNDLE, memory=False) as edge:
         edge.connect()
         monkeypatch.setattr(library, "version", lambda: "llguidance 0.1")
-        with pytest.raises(TargetMismatch, match=r"follows grammars with llguidance .*, and this device with llg.* 0\.1"):
+        with pytest.raises(
+            TargetMismatch, match=r"follows grammars with llguidance .*, and this device with llg.* 0\.1"
+        ):
             edge.generate("Once", schema=PERSON)
 
 

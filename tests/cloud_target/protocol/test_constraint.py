@@ -20,7 +20,7 @@ from shared.grammar.engine import GrammarEngine
 from shared.grammar.source import MOST_BYTES
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
-from tests.cloud_target.protocol.reference import Cloud, request
+from tests.cloud_target.protocol.reference import SESSION_ID, Cloud, request
 from tests.cloud_target.protocol.test_forthcoming import foreseeing
 from tests.shared.grammar.letters import EXPRESSIONS, kept_to, letters
 
@@ -29,7 +29,8 @@ GRAMMARS = GrammarEngine(letters(VOCABULARY), VOCABULARY)
 ids = st.integers(0, VOCABULARY - 1)
 
 
-def engine_of(tokenizer=letters(VOCABULARY)) -> ScriptedEngine:
+def engine_of(*, knows_tokens: bool = True) -> ScriptedEngine:
+    tokenizer = letters(VOCABULARY) if knows_tokens else None
     return ScriptedEngine(random_script(VOCABULARY), VOCABULARY, tokenizer=tokenizer)
 
 
@@ -126,7 +127,7 @@ def test_a_session_without_a_grammar_has_no_constraint():
 
 
 def test_a_target_says_whether_it_keeps_to_grammars():
-    for engine, said in ((engine_of(), library.version()), (engine_of(None), "")):
+    for engine, said in ((engine_of(), library.version()), (engine_of(knows_tokens=False), "")):
         assert describe(engine, Limits.of(engine)).grammar_engine == said
         assert (grammars_of(engine) is None) == (said == "")
 
@@ -134,11 +135,11 @@ def test_a_target_says_whether_it_keeps_to_grammars():
 def test_a_grammar_that_does_not_compile_ends_the_call_and_changes_nothing():
     cloud = Cloud(engine_of())
     cloud.ask(request([1, 2], 0, Sampling(), judge_from=2))
-    held = list(cloud.table.get(bytes(b"0123456789abcdef")).ids)
+    held = list(cloud.table.get(SESSION_ID).ids)
     wrong = request([1, 2, 3], 2, Sampling(), end_ids=[END], grammar=kept_to("(a", 2))
     with pytest.raises(InputError, match="unclosed group"):
         cloud.ask(wrong)
-    assert list(cloud.table.get(bytes(b"0123456789abcdef")).ids)[:2] == held[:2]
+    assert list(cloud.table.get(SESSION_ID).ids)[:2] == held[:2]
     assert cloud.ask(request([1, 2, 3], 2, Sampling()))[0].HasField("verdict")
 
 

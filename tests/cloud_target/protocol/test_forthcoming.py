@@ -107,9 +107,7 @@ class Edge:
             elif random.random() < 0.1:
                 spans["write_on"] = 3
             position = len(base) if random.random() < 0.9 else random.randint(0, len(base))
-            found.append(
-                request(text, position, self.sampling, end_ids=self.end_ids, grammar=self.grammar, **spans)
-            )
+            found.append(request(text, position, self.sampling, end_ids=self.end_ids, grammar=self.grammar, **spans))
             foreseen.append(text if "audit_only" in spans else [*text, self.own(text)])
             if len(text) > first:
                 foreseen.append([*text[:-1], self.own(text[:-1])])

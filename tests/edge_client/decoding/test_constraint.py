@@ -22,8 +22,8 @@ GRAMMARS = GrammarEngine(letters(VOCABULARY), VOCABULARY)
 PROMPT = [7, 8]
 
 
-def constraint(expression: str, sampling: Sampling = Sampling()) -> Constraint:
-    return Constraint(GRAMMARS.compile(of_regex(expression)), BEGIN, [END], sampling)
+def constraint(expression: str, sampling: Sampling | None = None) -> Constraint:
+    return Constraint(GRAMMARS.compile(of_regex(expression)), BEGIN, [END], sampling or Sampling())
 
 
 def step_of(logits: np.ndarray, candidates: int) -> Step:
@@ -51,7 +51,7 @@ def test_with_all_tokens_known_it_is_the_step_of_a_model_without_the_others(logi
     forbidden[list(allowed)] = False
     found = constraint(expression).narrow(step_of(logits, VOCABULARY), PROMPT)
     wanted = step_of(np.where(forbidden, np.float32(-1e9), logits), len(allowed))
-    assert not (found.is_forced or found.is_blind)
+    assert (found.is_forced, found.is_blind) == (False, False)
     assert found.step.ids.tolist() == wanted.ids.tolist()
     assert np.array_equal(found.step.logits[: len(allowed)], wanted.logits)
     assert found.step.log_normaliser == pytest.approx(wanted.log_normaliser, abs=1e-5)

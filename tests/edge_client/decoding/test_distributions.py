@@ -55,7 +55,7 @@ def deviation(probabilities: dict[tuple[int, ...], float], write, runs: int = RU
     return (statistic - freedom) / np.sqrt(2 * freedom)
 
 
-# What texts are kept to, in letters; token 3 ends them. The first place is open, then it depends: one way, two, or none.
+# What texts are kept to, in letters; token 3 ends them. The first place is open, then it depends: one way, or two.
 EXPRESSION, END_IDS = "(a[bc]|b(a|c)?|cb)c*", (3,)
 GRAMMAR = PAIR.grammars.compile(of_regex(EXPRESSION))
 

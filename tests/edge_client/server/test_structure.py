@@ -70,7 +70,9 @@ def test_the_package_reads_an_answer_into_a_class_of_its_own(client):
         guests: int
         outside: bool
 
-    got = client.chat.completions.parse(model="scripted", messages=TURNS, response_format=Booking, seed=1, temperature=0)
+    got = client.chat.completions.parse(
+        model="scripted", messages=TURNS, response_format=Booking, seed=1, temperature=0
+    )
     parsed = got.choices[0].message.parsed
     assert parsed is None or isinstance(parsed.guests, int)
     assert got.choices[0].message.content.startswith('{"guests": ')
@@ -100,7 +102,9 @@ def test_a_function_is_called(client, choice):
 
 def test_each_function_may_be_called(client):
     called = {
-        asked(client, tools=TOOLS, tool_choice="required", seed=seed, temperature=2).choices[0].message.tool_calls[0]
+        asked(client, tools=TOOLS, tool_choice="required", seed=seed, temperature=2)
+        .choices[0]
+        .message.tool_calls[0]
         .function.name
         for seed in range(12)
     }

@@ -13,8 +13,12 @@ Schema = dict[str, Any]
 _names = st.sampled_from(["name", "age", "a b", "ключ", 'q"', "x" * 12])
 _leaves = st.one_of(
     st.builds(lambda most: {"type": "string", "maxLength": most}, st.integers(0, 5)),
-    st.builds(lambda a, b: {"type": "integer", "minimum": min(a, b), "maximum": max(a, b)}, *[st.integers(-99, 999)] * 2),
-    st.builds(lambda some: {"enum": some}, st.lists(st.sampled_from(["red", "green", 7, None, 1.5]), min_size=1, max_size=3)),
+    st.builds(
+        lambda a, b: {"type": "integer", "minimum": min(a, b), "maximum": max(a, b)}, *[st.integers(-99, 999)] * 2
+    ),
+    st.builds(
+        lambda some: {"enum": some}, st.lists(st.sampled_from(["red", "green", 7, None, 1.5]), min_size=1, max_size=3)
+    ),
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"const": "fixed: [1]"}]),
     st.just({"type": "string", "pattern": "^[a-f]{2,4}$"}),
 )

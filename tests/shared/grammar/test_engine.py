@@ -58,11 +58,16 @@ def test_the_ones_that_were_not_used_for_longest_are_forgotten(engine):
 def test_a_grammar_that_would_take_much_memory_is_refused(engine, monkeypatch, limit, most, why):
     """Whether it is seen when it is compiled, or only in the middle of a text."""
     monkeypatch.setattr(module, limit, most)
-    with pytest.raises(InputError, match=why) as refusal:
-        cursor = engine.compile(of_schema(canonical_schema({"type": "object", "properties": {limit: {}}}))).cursor([0])
-        text = byte_tokenizer().encode('{"' + limit + '": {"a": [1.5, true, "b"]}}').ids
+    source = of_schema(canonical_schema({"type": "object", "properties": {limit: {}}}))
+    text = byte_tokenizer().encode('{"' + limit + '": {"a": [1.5, true, "b"]}}').ids
+
+    def follow() -> None:
+        cursor = engine.compile(source).cursor([0])
         for length in range(len(text)):
             cursor.allowed(text[:length])
+
+    with pytest.raises(InputError, match=why) as refusal:
+        follow()
     assert "\n" not in str(refusal.value)
 
 
