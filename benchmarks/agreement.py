@@ -47,7 +47,10 @@ def main() -> int:
     parser.add_argument("--tokens", type=count, default=96, help="most tokens a text (default: %(default)s)")
     options = parser.parse_args()
     print(f"{'':16} {'tokens':>8} {'easy':>8} {'hard | easy':>12} {'hard | hard':>12}")
-    with local_target("--target", options.target) as target, Edge(target.address, bundle=options.bundle) as edge:
+    with (
+        local_target("--target", options.target) as target,
+        Edge(target.address, bundle=options.bundle, on_outage="wait") as edge,
+    ):
         everyone = list(prompts(edge, options.prompts))
         if options.documents:
             everyone = prompts_of(options, edge.bundle.tokenizer, options.prompts)

@@ -71,13 +71,16 @@ def rows_of(options: argparse.Namespace, tell: Callable[[str], None]) -> tuple[l
     asked = errands(options.errands, options.seed)
     settings = Settings(temperature=options.temperature, top_p=options.top_p, max_tokens=80)
     target = str(find_directory(options.target))
-    with local_target("--target", options.target) as process, Edge(process.address, bundle=options.bundle) as edge:
+    with (
+        local_target("--target", options.target) as process,
+        Edge(process.address, bundle=options.bundle, on_outage="wait") as edge,
+    ):
         prompts = [_prompt(edge, errand) for errand in asked]
         others = [_prompt(edge, errand) for errand in errands(_MATCHED, options.seed + 1)]
 
         def by_edge(name: str, row: Settings) -> Row:
             tell(name)
-            with Edge(process.address, bundle=edge.bundle, memory=False) as own:
+            with Edge(process.address, bundle=edge.bundle, memory=False, on_outage="wait") as own:
                 texts = [own.generate(ids, **vars(replace(row, seed=seed))) for seed, ids in enumerate(prompts)]
             usages = [text.usage for text in texts]
             return Row(

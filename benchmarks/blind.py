@@ -112,7 +112,7 @@ def main() -> int:
     target = str(find_directory(options.target))
     with (
         local_target("--target", target) as process,
-        Edge(process.address, bundle=options.bundle, memory=False) as edge,
+        Edge(process.address, bundle=options.bundle, memory=False, on_outage="wait") as edge,
     ):
         openings = prompts_of(options, edge.bundle.tokenizer, _TEXTS)[:_TEXTS]
         text = page(write(edge, openings, options.tokens, options.seed))

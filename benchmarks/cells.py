@@ -104,7 +104,7 @@ def jobs_of(
 def write_all(place: Place, job: Job) -> list[Run]:
     """The runs of a job; in `sprint` one controller learns from all of them, as on a device that keeps its state."""
     runs = []
-    with Edge(place.address, bundle=place.bundle, memory=False) as edge:
+    with Edge(place.address, bundle=place.bundle, memory=False, on_outage="wait") as edge:
         for seed, prompt in enumerate(job.prompts, job.settings.seed):
             runs.append(write(edge, prompt, replace(job.settings, seed=seed)))
             place.count(runs[-1].counts.shown)

@@ -100,7 +100,7 @@ def measure(loaded: Bundle, bundle: Path, text: list[int], tokens: int, rounds: 
 def sprint(loaded: Bundle, address: str, text: list[int], tokens: int, rounds: int) -> float:
     """Microseconds of a token in `sprint`, the median over the rounds, without those of waiting for the target."""
     spans = []
-    with Edge(address, bundle=loaded, memory=False, max_tokens=tokens) as edge:
+    with Edge(address, bundle=loaded, memory=False, max_tokens=tokens, on_outage="wait") as edge:
         for seed in range(rounds):
             usage = edge.generate(text, seed=seed).usage
             waited = usage.times.waited_ms

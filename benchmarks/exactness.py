@@ -66,7 +66,7 @@ def main() -> int:
     target = TargetProcess(serve)
     texts = tokens = differences = 0
     try:
-        with Edge(target.address, bundle=arguments.bundle, max_tokens=arguments.tokens) as edge:
+        with Edge(target.address, bundle=arguments.bundle, max_tokens=arguments.tokens, on_outage="wait") as edge:
             everyone = list(prompts(edge, arguments.prompts))
             if arguments.documents:
                 everyone = prompts_of(arguments, edge.bundle.tokenizer, arguments.prompts)

@@ -141,7 +141,10 @@ def measure(
     bundle: Bundle, target: str, profile: Profile, prompts: Sequence[Sequence[int]], settings: Settings
 ) -> list[Row]:
     """All modes over one link, which is warm: connected, and everything loaded."""
-    with relay_process(profile, target) as address, Edge(address, bundle=bundle, memory=False) as edge:
+    with (
+        relay_process(profile, target) as address,
+        Edge(address, bundle=bundle, memory=False, on_outage="wait") as edge,
+    ):
         write_all(edge, prompts[:1], replace(settings, max_tokens=8), f"{profile.name}, warming up")
         return summed_up(profile.name, write_all(edge, prompts, settings, profile.name))
 

@@ -66,7 +66,7 @@ class Written:
 def live(place: Place, life: Life) -> list[Written]:
     """Write everything; one memory learns from all of it."""
     written, seeds = [], itertools.count(life.settings.seed)
-    with Edge(place.address, bundle=place.bundle, memory=False) as edge:
+    with Edge(place.address, bundle=place.bundle, memory=False, on_outage="wait") as edge:
         for stretch in life.stretches:
             before = 0
             for kind, prompt, temperature, top_p in (

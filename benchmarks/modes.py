@@ -151,7 +151,7 @@ def compare(
     bundle: Bundle, address: str, settings: Settings, prompts: Sequence[str | Sequence[int]], seeds: int
 ) -> list[tuple[str, list[Run]]]:
     """Every prompt and seed in every row of `rows_of`; a row's budget is carried from text to text, as on a device."""
-    with Edge(address, bundle=bundle, memory=False) as edge:
+    with Edge(address, bundle=bundle, memory=False, on_outage="wait") as edge:
         return [(name, _write_row(edge, name, row, prompts, seeds)) for name, row in rows_of(settings)]
 
 

@@ -218,7 +218,7 @@ def report(
         elif done % 10 == 0 or done == len(prompts):
             print(f"  {title}: {done} of {len(prompts)} prompts", file=sys.stderr, flush=True)
 
-    with Edge(address, bundle=bundle, memory=False) as edge:
+    with Edge(address, bundle=bundle, memory=False, on_outage="wait") as edge:
         rows = write_rows(edge, engine, prompts, settings, tell)
     if sys.stderr.isatty():
         print("\r" + " " * 90 + "\r", end="", file=sys.stderr, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
 
@@ -17,13 +17,14 @@ from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
-from edge_client.decoding.text import Event, Text, Token
+from edge_client.decoding.text import Event, Token
+from edge_client.job import Job, begin, not_as_asked
 from edge_client.promise import drift
 from edge_client.promise.beginning import Beginning, agreement_of, asked_of, foresight
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
-from edge_client.settings import LOCAL_ONLY, Options, Settings, is_local_only
+from edge_client.settings import LOCAL_ONLY, OnOutage, Options, Settings, is_local_only
 from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
@@ -35,12 +36,10 @@ from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.notes import repetition_note
 from shared import values
 from shared.chat.template import Message
-from shared.config import Coupling, Mode
-from shared.errors import ContextLengthError, InputError, TandemError
+from shared.config import Mode
+from shared.errors import InputError, TandemError, TargetAway
 from shared.grammar import library
-from shared.grammar.engine import Grammar
-from shared.stopping import FinishReason, Stopper
-from shared.tokenizer import StreamDecoder, special_tokens
+from shared.stopping import FinishReason
 
 
 class Edge:
@@ -172,20 +171,32 @@ class Edge:
         settings = self.settings.override(**options)
         if settings.needs_target:
             _see_that_it_may_be_asked()
-        ids = self.bundle.encode(prompt)
-        client = self._connection.client(self.bundle.manifest, settings.timeout) if settings.needs_target else None
+        ids, grammar = self.bundle.encode(prompt), self.bundle.compile(settings)
+        client, alone = self._reach(settings) if settings.needs_target else (None, "")
         mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
-        grammar = self.bundle.compile(settings)
         if grammar is not None and client is not None:
             client.description.check_grammars(library.version(), client.address)
-        job = _Job(self._begin(ids, settings, client), settings, client, not mismatches, provisional, grammar)
-        ending = Ending(_not_as_asked(settings, job.text))
+        fits = not mismatches and grammar is None
+        job = Job(begin(self.bundle, ids, settings, client), settings, client, fits, provisional, grammar)
+        ending = Ending(not_as_asked(settings, job.text))
+        if alone:
+            ending.warnings.append(LinkWarning(alone))
+            self._notify(alone)
         memory = None
         if settings.steers:
             memory = self._remember(ending)
             ending.warnings += mismatches
             ending.warnings += drift.unfamiliar_prompt(self.bundle.manifest, self.bundle.tokenizer, ids)
         return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
+
+    def _reach(self, settings: Settings) -> tuple[TargetClient | None, str]:
+        """The target, or what to tell the reader where it is away and the text is written without it."""
+        try:
+            return self._connection.client(self.bundle.manifest, settings.timeout), ""
+        except TargetAway as away:
+            if not settings.begins_alone:
+                raise
+            return None, f"{away.clause}: the draft writes this text alone"
 
     def connect(self) -> TargetClient:
         """The connection to the target, made now if there is none yet: for programs that ask it something themselves.
@@ -209,21 +220,6 @@ class Edge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _begin(self, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:
-        context = self.bundle.manifest.context
-        if client is not None:
-            context = min(context, client.description.context)
-        room = context - len(ids)
-        if room < 1:
-            raise ContextLengthError(
-                f"the prompt has {len(ids)} tokens, and the context holds {context}; shorten the prompt to "
-                f"{context - 1} or fewer"
-            )
-        spelled = special_tokens(self.bundle.tokenizer) if settings.stop else {}
-        most = room if settings.max_tokens is None else min(settings.max_tokens, room)
-        stopper = Stopper(self.bundle.manifest.end_ids, settings.stop, most, spelled)
-        return Text(ids, StreamDecoder(self.bundle.tokenizer, ids), stopper)
-
     def _remember(self, ending: Ending) -> Memory:
         """What earlier texts have taught; a file that cannot be used is worth a warning, once."""
         with self._lock:
@@ -236,7 +232,7 @@ class Edge:
                 self._memory = memory
             return self._memory
 
-    def _write(self, job: _Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
+    def _write(self, job: Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
         manifest, settings, prompt = self.bundle.manifest, job.settings, job.text.sequence[:]
         lesson = session = threshold = chooser = pace = None
@@ -259,11 +255,11 @@ class Edge:
                 tell,
                 prompt,
                 job.grammar.source if job.grammar else None,
+                settings.on_outage is OnOutage.WAIT,
             )
         feedback = lesson.feedback if lesson else None
         with self.bundle.models.lend(prompt, self._conversations) as models:
-            if job.mode is Mode.AUTO:
-                assert job.client is not None, "auto needs a target"
+            if job.mode is Mode.AUTO and job.client is not None:
                 pace = self._measured(job.client, ending)
                 chooser = self._chooser(job, feedback, pace)
             generation = Generation(
@@ -296,7 +292,7 @@ class Edge:
                     counts = generation.summary.audit
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
-                        ending.warnings += map(LossWarning, memory.end(lesson, counts))
+                        ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
                     if chooser is not None and job.client is not None and self._paces is not None:
                         ending.warnings += self._paces.keep(job.client)
                     report = AuditReport(settings.criterion, counts)
@@ -320,7 +316,7 @@ class Edge:
             ending.warnings += trouble
             return pace
 
-    def _chooser(self, job: _Job, feedback: Feedback | None, pace: Pace) -> Chooser:
+    def _chooser(self, job: Job, feedback: Feedback | None, pace: Pace) -> Chooser:
         """Who decides in `auto`."""
         settings, manifest = job.settings, self.bundle.manifest
         agreement = agreement_of(manifest.doubts, settings.sampling)
@@ -332,21 +328,21 @@ class Edge:
         window, begins = settings.window_of(Mode.SPRINT), job.text.prompt_length
         return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement)
 
-    def _asks(self, job: _Job, feedback: Feedback) -> float:
+    def _asks(self, job: Job, feedback: Feedback) -> float:
         """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""
         settings, found = job.settings, None
-        if job.fits and job.grammar is None:
+        if job.fits:
             found = asked_of(self.bundle.manifest.calibration, settings.criterion, settings.sampling, settings.budget)
         return self._beginning(job).ask_rate(feedback.budget.threshold) if found is None else found
 
-    def _beginning(self, job: _Job) -> Beginning:
+    def _beginning(self, job: Job) -> Beginning:
         """Where a budget for the text begins."""
         bundle, settings = self.bundle, job.settings
         return Beginning.of(
             bundle.manifest,
             settings.criterion,
             settings.sampling,
-            job.fits and job.grammar is None,
+            job.fits,
             lambda: drift.unlike(bundle.manifest, bundle.tokenizer, job.text.sequence),
         )
 
@@ -363,44 +359,7 @@ class Edge:
         return found + drift.advice(settings.effective_mode, generation.summary, overdrawn)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """One text to be written: how, and with whose help.
-
-    Attributes:
-        fits: the bundle was calibrated with these very models.
-        grammar: what the text keeps to; None where that is nothing.
-    """
-
-    text: Text
-    settings: Settings
-    client: TargetClient | None
-    fits: bool
-    provisional: bool
-    grammar: Grammar | None = None
-
-    @property
-    def mode(self) -> Mode:
-        return self.settings.effective_mode
-
-
 def _see_that_it_may_be_asked() -> None:
     if is_local_only():
         sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
         raise InputError(sentence, options=("mode local",))
-
-
-def _not_as_asked(settings: Settings, text: Text) -> list[str]:
-    """What is known before the first token to come out otherwise than the settings may let one think."""
-    found = []
-    if settings.max_tokens is not None and text.remaining < settings.max_tokens:
-        found.append(
-            f"only {text.remaining} tokens fit into the context after the {text.prompt_length} of the prompt: no more "
-            f"are written, though {settings.max_tokens} were asked for"
-        )
-    if settings.effective_mode is Mode.EXACT and settings.coupling is Coupling.RESIDUAL:
-        found.append(
-            "with the residual coupling, exact text is distributed as the target's own, but is not the text that mode "
-            "cloud writes with the same seed; the coupling gumbel gives that one"
-        )
-    return found

@@ -42,6 +42,14 @@ class Prefer(StrEnum):
     ENERGY = "energy"
 
 
+class OnOutage(StrEnum):
+    """What becomes of a text whose target is away."""
+
+    LOCAL = "local"
+    WAIT = "wait"
+    FAIL = "fail"
+
+
 class Options(TypedDict, total=False):
     """The options of a text as they may be given by keyword: those of `Settings`, enums as plain strings too."""
 
@@ -63,6 +71,7 @@ class Options(TypedDict, total=False):
     audit: bool
     learn: bool
     timeout: float | None
+    on_outage: OnOutage | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +97,10 @@ class Settings:
         learn: let the audits teach the verifier too, in `sprint`.
         timeout: longest time without any answer from the target, seconds, over all attempts; None for 3 where it was
             never reached, and for that of `Retry` in the middle of a text; a week at most.
+        on_outage: what becomes of the text where the link breaks and is not mended within a second: it goes on from the
+            draft alone until the target answers again (local), it waits as long as `timeout` says (wait), or it ends
+            with an error (fail). What `exact` and `cloud` guess alone is provisional; it stands only where the target
+            is away for longer than `timeout`.
 
     Raises:
         InputError: a value out of range.
@@ -111,6 +124,7 @@ class Settings:
     audit: bool = True
     learn: bool = False
     timeout: float | None = None
+    on_outage: OnOutage = OnOutage.LOCAL
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERSIONS.items():
@@ -179,6 +193,11 @@ class Settings:
         """Whether the device may show tokens that the target did not write, within a budget."""
         return self.effective_mode in (Mode.SPRINT, Mode.AUTO) and self.budget > 0
 
+    @property
+    def begins_alone(self) -> bool:
+        """Whether the text is written without its target where that is away from the beginning."""
+        return self.on_outage is OnOutage.LOCAL and self.steers
+
     def override(self, **options: Unpack[Options]) -> Self:
         """These settings, but for what `options` say.
 
@@ -215,4 +234,5 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "audit": values.switch,
     "learn": values.switch,
     "timeout": lambda name, value: None if value is None else values.seconds(name, value),
+    "on_outage": partial(values.choice, OnOutage),
 }

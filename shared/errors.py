@@ -9,6 +9,7 @@
     └── TargetError             the target could not be asked
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
         │   ├── LinkBroken      one stream is gone or silent; another one may do
+        │   ├── TargetAway      it was tried for as long as was allowed
         │   └── TargetBusy      no room at this moment; the same request may succeed later
         │       └── LimitReached    there may be room, but not for this tenant
         ├── TargetRefused       the target understood and said no
@@ -85,6 +86,29 @@ class TargetUnavailable(TargetError):
     """No connection to the target, or it was cut and could not be restored in time."""
 
     reason = "UNAVAILABLE"
+
+
+class TargetAway(TargetUnavailable):
+    """The target was tried for as long as was allowed.
+
+    Attributes:
+        clause: the same without what to do about it, to go on from.
+        may_return: whether it may be there at any moment; not where it is just too busy.
+    """
+
+    reason = "AWAY"
+
+    def __init__(
+        self,
+        sentence: str = "",
+        clause: str = "the target is away",
+        may_return: bool = True,
+        *,
+        options: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(sentence, options=options)
+        self.clause = clause
+        self.may_return = may_return
 
 
 class LinkBroken(TargetUnavailable):

@@ -139,7 +139,7 @@ class Colocated(Worker):
 
 
 def _serve(pipe: Connection, target: str, directory: Path, settings: Settings) -> None:
-    with Edge(target, bundle=Bundle.load(directory), memory=False) as edge:
+    with Edge(target, bundle=Bundle.load(directory), memory=False, on_outage="wait") as edge:
 
         def write(prompt: list[int], seed: int) -> Iterator[int]:
             with edge.stream(prompt, **vars(replace(settings, seed=seed))) as stream:

@@ -86,7 +86,7 @@ def _serve(pipe: Connection, directory: Path, score: Any, in_windows: bool) -> N
                 case "connect", address:
                     if edge is not None:
                         edge.close()
-                    edge = Edge(address, bundle=bundle, memory=False)
+                    edge = Edge(address, bundle=bundle, memory=False, on_outage="wait")
                     pipe.send("connected")
                 case "write", prompt, settings, threshold:
                     assert edge is not None, "connected first"

@@ -35,8 +35,9 @@ _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", 128),  # of one connection; clients keep the rest back by themselves
     ("grpc.server_handshake_timeout_ms", 10_000),
-    # Edges ping through idle minutes so that middleboxes remember them, and the server learns of those that vanished.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # Edges ping while a text is written, to tell a slow target from a dead link, and so that middleboxes remember them;
+    # the server pings to learn of those that vanished.
+    ("grpc.http2.min_ping_interval_without_data_ms", 2000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.TandemError], grpc.StatusCode] = {
     errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
     errors.TargetMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LinkBroken: grpc.StatusCode.UNAVAILABLE,
+    errors.TargetAway: grpc.StatusCode.UNAVAILABLE,
     errors.TargetBusy: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }

@@ -107,8 +107,8 @@ class Bundle:
             return None
         if not self.manifest.end_ids:
             raise BundleError(
-                f"the bundle {self.manifest.name} knows no token that ends a text, so none can end where a schema does; "
-                "use another bundle, or no schema",
+                f"the bundle {self.manifest.name} knows no token that ends a text, so none can end where a schema "
+                "does; use another bundle, or no schema",
                 options=("bundle",),
             )
         try:

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 RESET = "\033[0m"
 DIM = "\033[2m"
 # Weight as well as colour, for those who see the colours alike.
-_STYLES = {Origin.ACCEPTED: "\033[32m", Origin.CONFIRMED: "\033[36m", Origin.TARGET: "\033[1;36m"}
+_STYLES = {
+    Origin.ACCEPTED: "\033[32m",
+    Origin.CONFIRMED: "\033[36m",
+    Origin.TARGET: "\033[1;36m",
+    Origin.ALONE: "\033[33m",
+}
 _MEANINGS = {
     Origin.ACCEPTED: "accepted on the device",
     Origin.CONFIRMED: "confirmed by the target",
     Origin.TARGET: "written by the target",
+    Origin.ALONE: "written while the target was away",
 }
 _ENDS = {
     FinishReason.END: "finished by the model",
@@ -179,6 +185,8 @@ def describe(summary: Summary, mode: Mode, reason: FinishReason) -> str:
         parts.append(f"the verifier doubted {summary.doubted} of them")
         parts.append("the target was not asked, so nothing is known of how far this is from its own text")
         return "; ".join(parts)
+    if summary.alone:
+        parts.append(f"{summary.alone} of them written while the target was away")
     parts.append(f"{summary.calls / max(summary.tokens, 1):.2f} calls/token")
     rates = {criterion: summary.audit.rate(criterion) for criterion in Criterion}
     known = [f"{100 * rate:.1f} % {criterion}" for criterion, rate in rates.items() if rate is not None]

@@ -7,7 +7,16 @@ import os
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
-from edge_client.settings import EXACT_WINDOW, RESIDUAL_WINDOW, SPRINT_WINDOW, Options, Prefer, Settings, is_local_only
+from edge_client.settings import (
+    EXACT_WINDOW,
+    RESIDUAL_WINDOW,
+    SPRINT_WINDOW,
+    OnOutage,
+    Options,
+    Prefer,
+    Settings,
+    is_local_only,
+)
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
@@ -130,6 +139,13 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="give up when the target has not answered for so long (default: 3 where it was never reached, "
         f"{Retry.total:.0f} in the middle of a text)",
     )
+    group.add_argument(
+        "--on-outage",
+        choices=[str(choice) for choice in OnOutage],
+        default=str(Settings.on_outage),
+        help="where the link breaks, and is not mended within a second: local goes on from the draft alone until the "
+        "target answers again, wait waits as long as --timeout says, fail ends with an error (default: %(default)s)",
+    )
     add_bundle(group)
     _add_access(parser)
 
@@ -173,6 +189,7 @@ def read_options(options: argparse.Namespace) -> Options:
         "audit": not options.no_audit,
         "learn": options.learn,
         "timeout": options.timeout,
+        "on_outage": options.on_outage,
     }
 
 

@@ -96,15 +96,27 @@ class Drafter:
         """Nodes that can still be read."""
         return self._draft.context - self._draft.length - self._draft.nodes
 
+    @property
+    def context(self) -> int:
+        """Longest text, tokens."""
+        return self._draft.context
+
     def propose(self, sequence: list[int]) -> Proposal:
         """The draft's token for the position after `sequence`, of which only what is new is read, at least the last."""
-        begin = perf_counter_ns()
-        self.rewind(len(sequence) - 1)
-        step = self._draft.feed(sequence[self._draft.length :])
-        self.draft_ns += perf_counter_ns() - begin
-        proposal = self._propose(step, sequence)
+        proposal = self._propose(self._read(sequence), sequence)
         self.reach(proposal, len(sequence))
         return proposal
+
+    def guess(self, sequence: list[int]) -> int:
+        """The same token, of which nobody is told."""
+        step, position = self._read(sequence), len(sequence)
+        self.drafted += 1
+        begin = perf_counter_ns()
+        if self._constraint is not None:
+            step = self._constraint.narrow(step, sequence).step
+        token = self._sampler.draw(step.ids, step.logits[: len(step.ids)], position, step.log_normaliser).token
+        self.draft_ns += perf_counter_ns() - begin
+        return token
 
     def grow(self, texts: Sequence[list[int]], leaves: Sequence[Leaf]) -> list[Proposal]:
         """The draft's tokens after nodes that it reads now.
@@ -139,6 +151,13 @@ class Drafter:
         """Forget what was read of the sequence from position `length` on."""
         if length < self._draft.length:
             self._draft.rewind(length)
+
+    def _read(self, sequence: list[int]) -> Step:
+        begin = perf_counter_ns()
+        self.rewind(len(sequence) - 1)
+        step = self._draft.feed(sequence[self._draft.length :])
+        self.draft_ns += perf_counter_ns() - begin
+        return step
 
     def _propose(self, step: Step, sequence: list[int]) -> Proposal:
         if self._constraint is None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from time import perf_counter
 
 from edge_client.auto.chooser import Chooser
+from edge_client.decoding.alone import hold_out, write_alone
 from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.decoder import Listener, draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
@@ -14,22 +15,29 @@ from edge_client.decoding.policy import Local, Sprint
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
-from edge_client.decoding.text import Event, Text, Token
+from edge_client.decoding.text import Event, Origin, Text, Token
 from edge_client.decoding.tree import Tree
 from edge_client.decoding.windows import guess_and_judge
 from edge_client.inference.pool import Models
 from edge_client.promise.feedback import Feedback
-from edge_client.settings import Settings
+from edge_client.settings import OnOutage, Settings
 from edge_client.target.session import TargetSession
+from edge_client.target.verdict import Audit
+from edge_client.usage.audit_counts import AuditCounts
 from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
 from shared.config import Coupling, Mode
+from shared.errors import TargetAway
 from shared.grammar.engine import Grammar
 from shared.sampling import Sampler
 from shared.stopping import FinishReason
 
 # The tail audit is worth this much patience, in seconds, once the text is on the screen.
 TAIL_WAIT = 2.0
+# What a reader is told where the target is away, by who leads.
+GOES_ON = "the text goes on from the draft alone"
+HOLDS_OUT = "what is shown is the draft's guess"
+WAITS = "the text waits"
 
 
 class Generation:
@@ -39,7 +47,8 @@ class Generation:
         text: begins as the prompt.
         settings: how it is to be written.
         models: what drafts and doubts, lent for the time of the text.
-        session: the conversation with the target, closed at the end; None in `local`.
+        session: the conversation with the target, closed at the end; None in `local`, and where the target is away from
+            the beginning.
         feedback: what the audits teach, in `sprint` only.
         end_ids: tokens that end the text.
         foresight: see `edge_client.promise.beginning.foresight`.
@@ -117,12 +126,8 @@ class Generation:
             if self._chooser is not None:
                 self._chooser.measure(self.text.shown, record.asked)
             is_cancelled = self.text.finish_reason is FinishReason.CANCELLED
-            if self._questions and self._settings.audit and not is_cancelled:
-                tail = self._questions.finish(self.text, TAIL_WAIT)
-                self._take_effect(listeners)
-                if tail is not None:
-                    for listener in listeners:
-                        listener.audited(tail)
+            if self._settings.audit and not is_cancelled:
+                self._audit_tail(session, listeners)
             if session is not None and not is_cancelled:
                 session.finish()
         finally:
@@ -148,23 +153,50 @@ class Generation:
         """Of each token shown, under the target, nats; None where it has not seen it."""
         return [self._record.known.get(place) for place in range(self.text.prompt_length, self.text.shown)]
 
+    @property
+    def promised(self) -> AuditCounts:
+        """What the audits say of what the promise is about: all but the tokens written while the target was away."""
+        return self._record.counts(self.text, but=Origin.ALONE)
+
     def _events(self, listeners: Sequence[Listener]) -> Iterator[Event]:
         """The loop of the mode."""
         settings, text, drafter, session = self._settings, self.text, self.drafter, self._session
         window, preview = settings.effective_window, self._preview
         if self._local is not None:
             return draft_and_ask(text, drafter, Tree(drafter, self._local.accepts, window), None)
-        assert session is not None, "all others need the target"
+        if session is None:
+            return write_alone(text, drafter)
         match settings.effective_mode:
             case Mode.CLOUD:
-                return let_the_target_write(text, session, listeners)
+                return self._led(session, lambda: let_the_target_write(text, session, listeners))
             case Mode.EXACT if settings.coupling is Coupling.RESIDUAL:
-                return guess_and_judge(text, drafter, session, window, listeners, preview)
+                return self._led(session, lambda: guess_and_judge(text, drafter, session, window, listeners, preview))
             case Mode.EXACT:
-                return let_the_target_write(text, session, listeners, self._guesses(session), preview)
+                guesses = self._guesses(session)
+                return self._led(
+                    session, lambda: let_the_target_write(text, session, listeners, guesses, preview), guesses
+                )
             case Mode.AUTO:
                 return self._by_turns(session, listeners)
         return self._sprint(session, listeners, lambda: True)
+
+    def _led(
+        self, session: TargetSession, write: Callable[[], Iterator[Event]], guesses: Guesses | None = None
+    ) -> Iterator[Event]:
+        """The target leads, from the first token to the last; nothing is settled without it."""
+        text, preview = self.text, self._preview
+        while not text.finished:
+            try:
+                yield from write()
+            except TargetAway as away:
+                self._see_that_it_goes_on(away)
+                if guesses is not None:
+                    guesses.rest()
+                text.drop_held()
+                absence = session.leave_off(text.sequence, away, HOLDS_OUT if preview else WAITS)
+                yield from hold_out(text, self.drafter, absence, self._end_ids, preview)
+                if guesses is not None:
+                    guesses.resume()
 
     def _by_turns(self, session: TargetSession, listeners: Sequence[Listener]) -> Iterator[Event]:
         """Whoever leads best by what is measured, for as long as that is so."""
@@ -183,16 +215,15 @@ class Generation:
         while not text.finished:
             if chooser.mode is Mode.SPRINT:
                 yield from self._sprint(session, listeners, device_leads)
-                if not text.finished:
-                    assert self._questions is not None, "sprint asks"
-                    self._questions.settle(text)
-                    self._take_effect(listeners)
-                    self._questions = None
-            else:
-                guesses.rest() if chooser.mode is Mode.CLOUD else guesses.resume()
+                continue
+            guesses.rest() if chooser.mode is Mode.CLOUD else guesses.resume()
+            try:
                 # The budget is told of what the device writes; the target makes no errors that could be made good for.
                 yield from let_the_target_write(text, session, (self._record,), guesses, self._preview, target_leads)
                 guesses.rest()
+            except TargetAway as away:
+                guesses.rest()
+                yield from self._alone(session, away, listeners)
 
     def _review(self, chooser: Chooser) -> bool:
         return chooser.shown(self.text.shown, self.text.remaining, self._record.asked)
@@ -200,16 +231,68 @@ class Generation:
     def _sprint(
         self, session: TargetSession, listeners: Sequence[Listener], stays: Callable[[], bool]
     ) -> Iterator[Event]:
-        """The device leads, from here on."""
+        """The device leads, from here on, for as long as it `stays` so; then all that it showed is audited."""
         assert self._feedback is not None, "sprint is steered"
         settings, text, window = self._settings, self.text, self._settings.effective_window
         # With the residual coupling, what replaces a token is drawn with noise of its own, so nobody can foresee it.
         bets = settings.coupling is Coupling.GUMBEL
         accepts = Sprint(self._feedback.budget).accepts
         tree = Tree(self.drafter, accepts, window, self._end_ids, self._foresight, bets)
-        self._questions = Questions(session, text.shown, window)
-        yield from draft_and_ask(text, self.drafter, tree, self._questions, listeners, self._preview, stays)
-        tree.clear()
+        while not text.finished and stays():
+            questions = self._questions = Questions(session, text.shown, window)
+            try:
+                yield from draft_and_ask(text, self.drafter, tree, questions, listeners, self._preview, stays)
+                tree.clear()
+                if not text.finished:
+                    questions.settle(text)
+                    self._take_effect(listeners)
+                    self._questions = None
+            except TargetAway as away:
+                tree.clear()
+                yield from self._alone(session, away, listeners)
+
+    def _alone(self, session: TargetSession, away: TargetAway, listeners: Sequence[Listener]) -> Iterator[Event]:
+        """The device goes on alone until the target answers again and has audited all that is shown."""
+        self._see_that_it_goes_on(away)
+        text = self.text
+        self._take_effect(listeners)
+        self._questions = None
+        while True:
+            if self._preview is not None:
+                yield from self._preview.take_back()
+            yield from write_alone(text, self.drafter, session.leave_off(text.sequence, away, GOES_ON))
+            if text.finished:
+                return
+            try:
+                self._hear(session.audit(text.sequence), listeners)
+                return
+            except TargetAway as again:
+                away = again
+
+    def _see_that_it_goes_on(self, away: TargetAway) -> None:
+        if self._settings.on_outage is not OnOutage.LOCAL:
+            raise away
+
+    def _audit_tail(self, session: TargetSession | None, listeners: Sequence[Listener]) -> None:
+        """Have what is not audited yet audited, where that takes only a moment."""
+        if self._questions:
+            tail = self._questions.finish(self.text, TAIL_WAIT)
+            self._take_effect(listeners)
+            self._hear(tail, listeners)
+        elif session is not None and Origin.ALONE in self.text.origins:
+            self._hear(session.audit(self.text.sequence, TAIL_WAIT), listeners)
+
+    def _hear(self, audit: Audit | None, listeners: Sequence[Listener]) -> None:
+        """Let an audit count; the promise is not about what was written while there was nobody to ask."""
+        if audit is None:
+            return
+        begin = audit.position - self.text.prompt_length
+        origins = self.text.origins[begin : begin + len(audit)]
+        steered = origins.index(Origin.ALONE) if Origin.ALONE in origins else len(origins)
+        promised, alone = audit.split(steered)
+        for listener in listeners if len(promised) else ():
+            listener.audited(promised)
+        self._record.audited(alone)
 
     def _guesses(self, session: TargetSession) -> Guesses:
         """Of what the target writes."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from edge_client.decoding.text import Text
 from edge_client.decoding.tree import Node, Tree, Way
-from edge_client.target.session import Distribution, TargetSession
+from edge_client.target.posted import Distribution
+from edge_client.target.session import TargetSession
 from edge_client.target.verdict import Audit, Question, Verdict, nonsense
 from shared.repetition import repeated
 

@@ -47,6 +47,22 @@ class Record:
             flags = audit.off(criterion)[:accepted]
             positions.update(position for position, is_off in enumerate(flags, audit.position) if is_off)
 
+    def counts(self, text: Text, but: Origin | None = None) -> AuditCounts:
+        """What is known of the tokens shown, without those of one origin."""
+        placed = [place for place in enumerate(text.origins, text.prompt_length) if place[1] is not but]
+        known = [position for position, _ in placed if position in self.known]
+        drafted = {position for position, origin in placed if origin in (Origin.ACCEPTED, Origin.ALONE)}
+        off = {criterion: len(positions & drafted) for criterion, positions in self.off_target.items()}
+        return AuditCounts(
+            shown=len(placed),
+            known=len(known),
+            asked=self.asked,
+            off_typical=off[Criterion.TYPICAL],
+            off_strict=off[Criterion.STRICT],
+            unlikely=len(self.unlikely.intersection(known)),
+            nll=sum(self.known[position] for position in known),
+        )
+
     def summary(
         self,
         text: Text,
@@ -59,26 +75,20 @@ class Record:
         doubted: int | None = None,
     ) -> Summary:
         """Everything counted, once the text is finished and its tail audited."""
-        accepted = {text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED}
-        known = [position for position in self.known if position < text.shown]
-        audited = accepted.intersection(known)
-        off = {criterion: len(positions & audited) for criterion, positions in self.off_target.items()}
-        counts = AuditCounts(
-            shown=len(text.origins),
-            known=len(known),
-            asked=self.asked,
-            off_typical=off[Criterion.TYPICAL],
-            off_strict=off[Criterion.STRICT],
-            unlikely=len(self.unlikely.intersection(known)),
-            nll=sum(self.known[position] for position in known),
+        origins = text.origins
+        audited = sum(
+            position in self.known
+            for position, origin in enumerate(origins, text.prompt_length)
+            if origin is Origin.ACCEPTED
         )
         return Summary(
-            counts,
+            self.counts(text),
             times,
-            accepted=len(accepted),
-            confirmed=text.origins.count(Origin.CONFIRMED),
-            target=text.origins.count(Origin.TARGET),
-            audited=len(audited),
+            accepted=origins.count(Origin.ACCEPTED),
+            confirmed=origins.count(Origin.CONFIRMED),
+            target=origins.count(Origin.TARGET),
+            alone=origins.count(Origin.ALONE),
+            audited=audited,
             run_length=sum(self._runs) / len(self._runs) if self._runs else None,
             calls=meter.calls,
             bytes_up=meter.bytes_up,

@@ -16,6 +16,7 @@ class Origin(StrEnum):
     ACCEPTED = "accepted"  # drafted, and shown without asking
     CONFIRMED = "confirmed"  # drafted, asked, and the target's own choice
     TARGET = "target"  # written by the target
+    ALONE = "alone"  # drafted, and shown because the target was away
 
 
 @dataclass(slots=True)

@@ -12,7 +12,8 @@ from edge_client.decoding.decoder import Listener, reveal
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.preview import Preview
 from edge_client.decoding.text import Event, Origin, Text
-from edge_client.target.session import Distribution, TargetSession
+from edge_client.target.posted import Distribution
+from edge_client.target.session import TargetSession
 
 
 def guess_and_judge(

@@ -12,7 +12,7 @@ from edge_client.bundles.bundle import Bundle
 from edge_client.server.errors import ApiError, unsupported
 from edge_client.server.fields import Fields, within
 from edge_client.server.structure import Structure, read_structure
-from edge_client.settings import Options
+from edge_client.settings import OnOutage, Options
 from shared import values
 from shared.chat.template import check_messages
 from shared.config import Mode
@@ -32,6 +32,7 @@ _TANDEM: dict[str, Callable[[str, Any], object]] = {
     "top_k": values.whole,
     "audit": values.switch,
     "timeout": values.seconds,
+    "on_outage": values.string,
 }
 
 # Makes the ids of a prompt; whoever writes calls it, for that may take a while, or fail.
@@ -150,8 +151,11 @@ def _rest(
     fields.drop("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
     tandem = fields.inside("tandem")
     mode = tandem.take("mode", values.string)
-    options["mode"] = _required(tandem.take("require", _exact), mode)
+    require = tandem.take("require", _exact)
+    options["mode"] = _required(require, mode)
     options |= {name: value for name, kind in _TANDEM.items() if (value := tandem.take(name, kind)) is not None}
+    if require is not None:
+        options["on_outage"] = _unyielding(options.get("on_outage"))
     origins, events = tandem.flag("origins"), tandem.flag("events")
     if events and not stream:
         raise ApiError(400, "`tandem.events` come in a stream only: give `stream`, too", param="tandem.events")
@@ -188,6 +192,18 @@ def _required(require: Literal["exact"] | None, mode: str | None) -> str | None:
             param="tandem.mode",
         )
     return mode or Mode.EXACT
+
+
+def _unyielding(on_outage: str | None) -> str:
+    """What becomes of a text that must be the target's own, where that is away."""
+    if on_outage == OnOutage.LOCAL:
+        raise ApiError(
+            400,
+            "`tandem.require` asks for the target's own text, which the device cannot write alone: give wait or fail, "
+            "or leave `tandem.on_outage` out",
+            param="tandem.on_outage",
+        )
+    return on_outage or OnOutage.WAIT
 
 
 def _exact(name: str, value: Any) -> Literal["exact"]:

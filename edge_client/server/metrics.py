@@ -48,7 +48,7 @@ class Metrics:
     def ended(self, completion: Completion) -> None:
         """A text has ended."""
         usage, times = completion.usage, completion.usage.times
-        for origin in ("accepted", "confirmed", "target"):
+        for origin in ("accepted", "confirmed", "target", "alone"):
             self._tokens.labels(origin).inc(getattr(usage, origin))
         self._off.labels("strict").inc(usage.audit.off_strict)
         self._off.labels("typical").inc(usage.audit.off_typical)

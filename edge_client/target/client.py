@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -144,6 +145,7 @@ class TargetClient:
         notify: Callable[[str], None] = tell_nobody,
         prompt: Sequence[int] = (),
         grammar: str | None = None,
+        holds_on: bool = True,
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
@@ -155,6 +157,7 @@ class TargetClient:
             prompt: its ids, to find a kept session that holds what it begins with.
             grammar: what the tokens behind the prompt must keep to, see `shared.grammar.source`. Whether the target can
                 see to that is asked before, of its `description`.
+            holds_on: wait all of that time for a link that broke; otherwise only for the `grace` of `retry`.
         """
         kept_to = None
         if grammar is not None:
@@ -174,8 +177,11 @@ class TargetClient:
                 self._kept.give(Kept(kept.session_id, ids))
             return self._kept is not None
 
+        def patience(retry: Retry, tells: bool) -> Patience:
+            return self._patience(retry, tells, math.inf if holds_on else retry.grace)
+
         limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
-        return TargetSession(make_link, reader, limit, prompt_length, retry, self._patience, kept.ids, keep)
+        return TargetSession(make_link, reader, limit, prompt_length, retry, patience, kept.ids, keep)
 
     def close(self) -> None:
         """Close the connection, after at most a second for releases that are under way. Never raises."""
@@ -189,8 +195,8 @@ class TargetClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _patience(self, retry: Retry, tells: bool = True) -> Patience:
-        return Patience(retry, self.address, self._clock, self._chance, tells)
+    def _patience(self, retry: Retry, tells: bool = True, grace: float = math.inf) -> Patience:
+        return Patience(retry, self.address, self._clock, self._chance, tells, grace)
 
 
 def _within(retry: Retry, timeout: float | None) -> Retry:

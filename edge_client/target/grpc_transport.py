@@ -53,9 +53,12 @@ _OPTIONS = {
     "grpc.max_reconnect_backoff_ms": 1000,
     # In spite of its name this is how long one attempt may take: several round trips of a slow link, and a lost packet.
     "grpc.min_reconnect_backoff_ms": 5000,
-    # Middleboxes forget connections that are silent for minutes.
-    "grpc.keepalive_time_ms": 30_000,
-    "grpc.keepalive_timeout_ms": 10_000,
+    # While a text is written, a silent link is asked for a sign of life, which HTTP/2 gives by itself: so a target that
+    # takes long is told from one that is away. What is not acknowledged in time ends the link, too.
+    "grpc.keepalive_time_ms": 4000,
+    "grpc.keepalive_timeout_ms": 3000,
+    "grpc.http2.ping_timeout_ms": 3000,
+    "grpc.http2.max_pings_without_data": 0,
     # One connection a transport, so that closing it closes everything.
     "grpc.use_local_subchannel_pool": 1,
 }

@@ -39,9 +39,17 @@ class Outage:
             self._since = now
         if self._told_of_trouble or now - self._since < DOWN_AFTER or not patience.tells:
             return
+        if math.isfinite(patience.grace):  # all that there is of it has passed soon, and then there is more to tell
+            return
         self._told_of_trouble = self._awaited = True
         trouble = "has no room for this text" if isinstance(error, TargetBusy) else "is not reached: the link is down"
         self._notify(f"the target at {patience.address} {trouble} ({error}); trying again {_for_how_long(patience)}")
+
+    def begins(self, sentence: str) -> None:
+        """Nobody waits for the target any more, for what the sentence says."""
+        self._since = self._clock.now() if self._since is None else self._since
+        self._told_of_trouble = self._awaited = True
+        self._notify(sentence)
 
     def silence_is_news(self, since: float, patience: Patience) -> float:
         """Seconds until it is time to tell of a silence that began at `since`; endless where that was done."""

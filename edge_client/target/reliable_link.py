@@ -51,7 +51,7 @@ class ReliableLink:
         """Send a request and wait for its (first) answer.
 
         Raises:
-            TargetUnavailable: no answer, and the patience is used up.
+            TargetAway: no answer, and the patience is used up.
             TargetRefused: the target refuses the request.
             ProtocolError: the answer belongs to no request.
         """
@@ -106,11 +106,20 @@ class ReliableLink:
         """After a failure: a pause, and the next request opens another stream.
 
         Raises:
-            TargetUnavailable: the patience is used up.
+            TargetAway: the patience is used up.
         """
         self.hang_up()
         self._outage.failed(error, patience)
         self._meter.held_seconds += patience.after(error)
+
+    def leave_off(self, sentence: str) -> None:
+        """Nobody waits for the target any more, which the reader is told in a sentence."""
+        self.hang_up()
+        self._outage.begins(sentence)
+
+    def answered(self, patience: Patience) -> None:
+        """The target answers, maybe again: what is to be told and counted then."""
+        self._meter.reconnects += self._outage.answered(patience)
 
     def hang_up(self) -> None:
         """Give the stream up; the next request opens another."""
@@ -154,7 +163,7 @@ class ReliableLink:
             until_news = self._outage.silence_is_news(begin, patience)
             answer = self._next(min(left, until_news), self._request_id if number is None else number)
             if answer is not None:
-                self._meter.reconnects += self._outage.answered(patience)
+                self.answered(patience)
                 return answer
             if until_news >= left:
                 raise LinkBroken(f"no answer within {timeout:.1f} seconds")

@@ -5,43 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 
-import numpy as np
-
+from edge_client.target.absence import Absence
 from edge_client.target.known_prefix import Known
+from edge_client.target.posted import Distribution, Posted
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Patience, Retry
 from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
 from shared import prefix_hash
-from shared.errors import InputError, TargetError, TargetUnavailable
+from shared.errors import InputError, TargetAway, TargetError, TargetUnavailable
 from shared.wire import codec
 from shared.wire.guesses import GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
-
-Distribution = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True, slots=True)
-class _Posted:
-    """A question under way.
-
-    Attributes:
-        number: of its request; None if it was not sent.
-        position, hash: of the text that it builds on: it is answered where the target then knows just that.
-        is_wanted: whether anybody still wants to know.
-        time: when it was asked, seconds.
-    """
-
-    number: int | None
-    question: Question
-    position: int
-    hash: int
-    q: Sequence[Distribution]
-    is_wanted: Callable[[], bool]
-    time: float
 
 
 class TargetSession:
@@ -85,7 +63,7 @@ class TargetSession:
         self._is_finished = False
         self.reused = len(known)
         self._prompt_length = self._audited = prompt_length
-        self._posted: deque[_Posted] = deque()
+        self._posted: deque[Posted] = deque()
         self._trouble: TargetUnavailable | None = None
         self._answered = 0  # number of the request that was answered last
         self.drops = 0
@@ -115,7 +93,7 @@ class TargetSession:
                 number = self._link.post(self._request(question, position, hash_, q))
             except PASSING as error:
                 self._trouble = error
-        self._posted.append(_Posted(number, question, position, hash_, q, is_wanted, perf_counter()))
+        self._posted.append(Posted(number, question, position, hash_, q, is_wanted, perf_counter()))
 
     def collect(self, wait: bool) -> tuple[Question, Verdict] | None:
         """The next answer, in the order of the questions, of those whose guesses were right.
@@ -240,26 +218,47 @@ class TargetSession:
             except PASSING as error:
                 self._trouble = error
 
-    def audit(self, ids: Sequence[int], wait: float) -> Audit | None:
-        """Have the tail of `ids` audited, waiting for at most `wait` seconds.
+    def audit(self, ids: Sequence[int], wait: float | None = None) -> Audit | None:
+        """Have all of `ids` audited that is not yet; what is under way is given up.
+
+        Args:
+            wait: for at most so many seconds, and then never mind; None where the text cannot go on without it.
 
         Returns:
-            None if there is nothing to audit, or no answer in time.
+            None if there is no answer in time.
 
         Raises:
+            TargetError: as `judge` does, where there is no end to `wait`.
             ProtocolError: the target answers nonsense.
         """
         self.drop()
         self._align(ids)
+        question = Question(ids, self._audited, len(ids), audit_only=True)
+        if wait is None:
+            return self._exchange(question, self._patience(self._retry, True)).audit
         if len(ids) == self._audited:
             return None
-        question = Question(ids, self._audited, len(ids), audit_only=True)
-        try:
-            # Nobody waits: the text is on the screen.
-            patience = self._patience(replace(self._retry, attempt=wait, total=wait), False)
-            return self._exchange(question, patience).audit
-        except TargetError:
-            return None
+        with suppress(TargetError):  # nobody waits: the text is on the screen
+            return self._exchange(question, self._patience(replace(self._retry, attempt=wait, total=wait), False)).audit
+        return None
+
+    def leave_off(self, ids: Sequence[int], away: TargetAway, then: str) -> Absence:
+        """Wait no longer for a target that is away.
+
+        Args:
+            ids: the text, of which all is shown.
+            then: what becomes of it meanwhile, a clause for its reader.
+        """
+        self.drop()
+        self._align(ids)
+        # No tokens but what it may hold already; or the first, where it holds none, for a request is about some text.
+        held = max(len(self._known), 1)
+        at = len(self._known)
+        request = self._request(Question(ids[:held], held, held, audit_only=True), at, self._known.hash, ())
+        patience = self._patience(self._retry, True)
+        until = " until it answers again" if away.may_return else ""
+        self._link.leave_off(f"{away.clause}: {then}{until}")
+        return Absence(self._link, request, patience, away.may_return)
 
     def finish(self) -> None:
         """The text has come to its end: others may go on from it."""
@@ -319,7 +318,7 @@ class TargetSession:
                 case kind:
                     raise nonsense(f"{f'a {kind}' if kind else 'an empty answer'} where a verdict was due")
 
-    def _ask_again(self, posted: _Posted, patience: Patience) -> tuple[Question, Verdict]:
+    def _ask_again(self, posted: Posted, patience: Patience) -> tuple[Question, Verdict]:
         """Ask the oldest question by itself; those behind it are given up, for nobody knows what became of them."""
         self.drop()
         verdict = self._exchange(posted.question, patience, posted.q)

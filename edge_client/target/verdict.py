@@ -45,6 +45,19 @@ class Audit:
         flags = zip(self.off_strict, self.unlikely, self.repeating, strict=True)
         return [off_target(criterion, *one) for one in flags]
 
+    def split(self, count: int) -> tuple[Audit, Audit]:
+        """The audits of the first `count` tokens, and of the others."""
+        return self._part(slice(count)), self._part(slice(count, None))
+
+    def _part(self, part: slice) -> Audit:
+        return Audit(
+            self.position + (part.start or 0),
+            self.off_strict[part],
+            self.unlikely[part],
+            self.repeating[part],
+            self.nll[part],
+        )
+
     def append(self, later: Audit) -> None:
         """Add the audit of the tokens that follow."""
         if not len(self):

@@ -45,7 +45,7 @@ class Summary:
     Attributes:
         audit: what the audits have counted.
         times: where the time went.
-        accepted, confirmed, target: tokens shown, by origin.
+        accepted, confirmed, target, alone: tokens shown, by origin.
         audited: of the accepted tokens, those that the target has seen.
         run_length: mean number of tokens accepted between two calls.
         calls: to the target, the tail audit's included.
@@ -77,6 +77,7 @@ class Summary:
     threshold: float | None = None
     doubted: int | None = None
     repeated: int = 0
+    alone: int = 0
 
     @property
     def tokens(self) -> int:

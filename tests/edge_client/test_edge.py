@@ -211,7 +211,7 @@ def test_a_transport_is_closed_with_the_edge_and_not_before():
     with scripted_edge(transport=transport, max_tokens=3) as edge:
         edge.generate("Tom", mode="local")
         with pytest.raises(TargetUnavailable, match="cannot reach the target at Late"):
-            edge.generate("Tom")
+            edge.generate("Tom", on_outage="fail")
         transport.late = False
         assert edge.generate("Tom").usage.tokens == 3
         assert not transport.closed

@@ -78,11 +78,11 @@ def test_exact_writes_what_the_target_writes_alone(edge, temperature):
 
 @pytest.mark.parametrize("mode", ["exact", "sprint", "cloud"])
 def test_a_killed_target_changes_nothing(bundle, mortal, mode):
-    """SIGKILL in the middle of a text, and a fresh process on the same port: the edge needs no help."""
+    """SIGKILL in the middle of a text that waits, and a fresh process on the same port: the edge needs no help."""
     address, ids = mortal[0].address, [0, *range(300, 320)]
 
     def text(on_token: Callable[[int], None] | None = None) -> list[int]:
-        with Edge(address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
+        with Edge(address, bundle=bundle, memory=False, max_tokens=TOKENS, on_outage="wait") as edge:
             return write(edge, ids, on_token, mode=mode, **drawn(0.7, 5))
 
     def kill_halfway(count: int) -> None:
@@ -188,7 +188,7 @@ def test_the_command_reports_a_run_as_json(target):
 
 def test_the_command_says_what_is_wrong_in_one_sentence(target, tmp_path):
     wrong = {
-        ("--target", "127.0.0.1:1", "hello"): 3,
+        ("--target", "127.0.0.1:1", "--on-outage", "fail", "hello"): 3,
         ("--target", target.address, "word " * 3000): 2,
         ("--target", target.address, ""): 2,
         ("--bundle", str(tmp_path), "hello"): 2,

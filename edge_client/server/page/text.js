@@ -4,6 +4,7 @@ const WHO = {
   accepted: "accepted by the device, unasked",
   confirmed: "drafted by the device, confirmed by the target",
   target: "written by the target",
+  alone: "written by the device, as the target was away",
 };
 
 /** One text that is being written; `place` is the element that holds it. */
@@ -50,7 +51,7 @@ export class Text {
 
   /** How many tokens there are by origin. */
   counts() {
-    const counts = { accepted: 0, confirmed: 0, target: 0, provisional: this.drafted.length };
+    const counts = { accepted: 0, confirmed: 0, target: 0, alone: 0, provisional: this.drafted.length };
     for (const { origin } of this.settled) counts[origin] += 1;
     return counts;
   }

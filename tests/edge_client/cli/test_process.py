@@ -65,13 +65,26 @@ def skip_if_ignored(number: signal.Signals) -> None:
 
 
 def test_a_dead_target_and_a_wrong_address(start):
-    runs = [start("Tom", "--target", address) for address in (f"127.0.0.1:{unused_port()}", "nowhere")]
+    dead = f"127.0.0.1:{unused_port()}"
+    runs = [start("Tom", "--target", address, "--on-outage", "fail") for address in (dead, "nowhere")]
     for run, status, sentence in zip(
         runs, (3, 2), ("cannot reach the target at 127", "is not an address"), strict=True
     ):
         out, err = run.communicate(timeout=PATIENCE)
         assert (run.returncode, out) == (status, b"")
         assert re.fullmatch(rf"edge-client: .*{sentence}.*\n", err.decode())
+
+
+def test_a_dead_target_leaves_the_device_to_write_alone_and_say_so(start):
+    dead = f"127.0.0.1:{unused_port()}"
+    run = start("Tom", "--target", dead, "--json")
+    out, err = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0
+    report = json.loads(out)
+    assert set(report["origins"]) == {"alone"}
+    assert report["alone"] == report["tokens"] > 0
+    assert err.decode().startswith(f"edge-client: the target at {dead} is not reached (")
+    assert err.decode().endswith("): the draft writes this text alone\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -128,7 +141,19 @@ def test_ctrl_c_while_it_loads_is_quiet(loading):
 def test_a_target_that_dies_is_told_of_and_its_restart_is_noticed(start):
     """SIGKILL in the middle of a text, silence for a while, and a fresh process on the same port."""
     target, (told, ended) = ScriptedProcess(0.01), (threading.Event(), [])
-    arguments = ("Tom", "--target", target.address, "--mode", "cloud", "--max-tokens", "400", "--json", "--no-memory")
+    arguments = (
+        "Tom",
+        "--target",
+        target.address,
+        "--mode",
+        "cloud",
+        "--max-tokens",
+        "400",
+        "--json",
+        "--no-memory",
+        "--on-outage",
+        "wait",
+    )
     run = start(*arguments)
 
     def listen() -> None:
@@ -162,7 +187,7 @@ def test_the_timeout_is_the_whole_patience(start, served):
     address, servicer = served
     servicer.answered = 0
     begin = time.monotonic()
-    run = start("Tom", "--target", address, "--timeout", "2", "--json")
+    run = start("Tom", "--target", address, "--timeout", "2", "--on-outage", "wait", "--json")
     out, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 3
     assert time.monotonic() - begin < 30.0  # what one attempt may take by itself

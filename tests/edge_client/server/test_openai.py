@@ -16,7 +16,7 @@ from edge_client.edge import Edge
 from edge_client.testing import LoopbackTransport, ScriptedTarget, random_script, scripted_bundle, scripted_edge
 from edge_client.testing.scripts import blurred
 from edge_client.testing.tokenizer import byte_tokenizer
-from shared.errors import TargetUnavailable
+from shared.errors import LinkBroken, TargetUnavailable
 from tests.edge_client.late import LateTransport
 from tests.edge_client.server.serving import Served, served
 
@@ -329,6 +329,28 @@ def test_a_target_out_of_reach(edge):
             assert caught.value.status_code == 503
             assert caught.value.code == "target_unavailable"
         assert client.completions.create(model="scripted:local", prompt="Once", max_tokens=3).choices[0].text
+
+
+class _Gone(LoopbackTransport):
+    """The link to it is broken."""
+
+    def describe(self, timeout):
+        raise LinkBroken("connection refused")
+
+
+def test_while_the_target_is_away_the_device_writes_alone_unless_the_text_must_be_the_targets(edge):
+    with scripted_edge(transport=_Gone(edge._connection._transport.service)) as away, served(away) as client:
+        got = client.completions.create(
+            model="scripted", prompt="Once", seed=1, max_tokens=9, extra_body={"tandem": {"origins": True}}
+        )
+        (report,) = got.usage.tandem
+        assert report["alone"] == report["tokens"] == got.usage.completion_tokens
+        assert {token["origin"] for token in report["written"]} == {"alone"}
+        assert any("the draft writes this text alone" in warning for warning in report["warnings"])
+        for tandem in ({"require": "exact"}, {"on_outage": "fail"}):
+            with pytest.raises(openai.InternalServerError) as caught:
+                client.completions.create(model="scripted", prompt="Once", extra_body={"tandem": tandem})
+            assert (caught.value.status_code, caught.value.code) == (503, "target_unavailable")
 
 
 def test_models_are_listed(client):

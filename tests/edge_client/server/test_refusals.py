@@ -48,6 +48,13 @@ REFUSED = [
     ({"extra_body": {"tandem": {"mode": "fast"}}}, openai.BadRequestError, None, "mode"),
     ({"extra_body": {"tandem": {"budget": 2}}}, openai.BadRequestError, None, "budget"),
     ({"extra_body": {"tandem": {"require": "local"}}}, openai.BadRequestError, None, "tandem.require"),
+    (
+        {"extra_body": {"tandem": {"require": "exact", "on_outage": "local"}}},
+        openai.BadRequestError,
+        None,
+        "tandem.on_outage",
+    ),
+    ({"extra_body": {"tandem": {"on_outage": "never"}}}, openai.BadRequestError, None, "on_outage"),
     ({"model": "scripted:cloud", "extra_body": {"tandem": {"mode": "exact"}}}, openai.BadRequestError, None, "model"),
 ]
 

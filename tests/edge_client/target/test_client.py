@@ -23,6 +23,7 @@ from shared.errors import (
     InputError,
     LinkBroken,
     ProtocolError,
+    TargetAway,
     TargetBusy,
     TargetMismatch,
     TargetRefused,
@@ -67,7 +68,7 @@ def test_a_dead_target_is_given_up_in_time():
     transport.dead = True
     with pytest.raises(TargetUnavailable, match=r"loopback:0 \(connection refused\)") as caught:
         session.judge([*PROMPT, token], 6)
-    assert caught.type is TargetUnavailable
+    assert caught.type is TargetAway
     assert 25 < clock.time <= Retry().total
     assert 20 < transport.attempts < 100
     assert session.meter.wait_seconds == pytest.approx(clock.time)
