@@ -24,7 +24,7 @@ LARGEST_WINDOW = 256
 # prompts of one kind begin alike anyway.
 SHORTEST_KEPT = 16
 # Options of which one says what a text keeps to.
-GRAMMARS = ("schema", "regex", "lark")
+GRAMMARS = ("json_schema", "regex", "lark")
 # In the environment: this machine writes alone, whatever anybody asks for.
 LOCAL_ONLY = "TANDEM_LOCAL_ONLY"
 
@@ -64,7 +64,7 @@ class Options(TypedDict, total=False):
     seed: int
     max_tokens: int | None
     stop: str | Sequence[str]
-    schema: Mapping[str, Any] | str | None
+    json_schema: Mapping[str, Any] | str | None
     regex: str | None
     lark: str | None
     window: int | None
@@ -88,7 +88,7 @@ class Settings:
         temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
         max_tokens: most tokens to write; None for as many as fit.
         stop: strings that end the text; they are not shown.
-        schema: a JSON schema that the text keeps to, an object or its text; ``{"type": "object"}`` is any JSON object.
+        json_schema: a JSON schema that the text keeps to, an object or its text; ``{"type": "object"}`` is any object.
         regex: an expression (of Rust's regex crate) that the text matches as a whole.
         lark: a grammar that the text keeps to, in llguidance's dialect of Lark. Of these three one may be given.
         window: in `sprint`, accepted tokens in a row after which they are audited; in `exact`, tokens that are guessed
@@ -117,7 +117,7 @@ class Settings:
     seed: int = Sampling.seed
     max_tokens: int | None = 128
     stop: Sequence[str] = ()
-    schema: Mapping[str, Any] | str | None = None
+    json_schema: Mapping[str, Any] | str | None = None
     regex: str | None = None
     lark: str | None = None
     window: int | None = None
@@ -145,7 +145,7 @@ class Settings:
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
         if sum(getattr(self, name) is not None for name in GRAMMARS) > 1:
-            sentence = "a text keeps to one grammar: give a schema, a regex or lark, and leave the others out"
+            sentence = "a text keeps to one grammar: give json_schema, regex or lark, and leave the others out"
             raise InputError(sentence, options=GRAMMARS)
         _ = self.sampling  # which checks its own values
 
@@ -161,8 +161,8 @@ class Settings:
         Raises:
             InputError: it is too long to travel.
         """
-        if self.schema is not None:
-            return of_schema(str(self.schema))
+        if self.json_schema is not None:
+            return of_schema(str(self.json_schema))
         if self.regex is not None:
             return of_regex(self.regex)
         return None if self.lark is None else of_lark(self.lark)
@@ -227,7 +227,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "seed": values.whole,
     "max_tokens": lambda name, value: None if value is None else values.whole(name, value),
     "stop": values.strings,
-    "schema": lambda name, value: None if value is None else canonical_schema(value),
+    "json_schema": lambda name, value: None if value is None else canonical_schema(value),
     "regex": lambda name, value: None if value is None else values.string(name, value),
     "lark": lambda name, value: None if value is None else values.string(name, value),
     "window": lambda name, value: None if value is None else values.whole(name, value),

@@ -206,11 +206,7 @@ def say(sentence: str) -> None:
     print(f"edge-client: {sentence.translate(CONTROLS)}", file=sys.stderr)
 
 
-# Options that are called otherwise on the command line.
-_SPELLED = {"schema": "json-schema"}
-
-
 def with_options(error: TandemError) -> str:
     """An error's sentence, and which options of the command line would help."""
-    flags = [f"--{_SPELLED.get(option, option).replace('_', '-')}" for option in error.options]
+    flags = [f"--{option.replace('_', '-')}" for option in error.options]
     return f"{error} ({', '.join(flags)})" if flags else str(error)

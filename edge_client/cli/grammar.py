@@ -41,13 +41,13 @@ def read_grammar(options: argparse.Namespace) -> Options:
         InputError: a file that cannot be read, or standard input that is to be the prompt, too.
     """
     if options.json_object:
-        return {"schema": OBJECT}
+        return {"json_schema": OBJECT}
     if options.regex is not None:
         return {"regex": options.regex}
     for name, file in (("json-schema", options.json_schema), ("lark", options.lark)):
         if file is not None:
             text = _read(name, str(file), is_prompt_there=options.prompt not in (None, STDIN))
-            return {"schema": text} if name == "json-schema" else {"lark": text}
+            return {"json_schema": text} if name == "json-schema" else {"lark": text}
     return {}
 
 

@@ -45,10 +45,10 @@ def read_structure(fields: Fields) -> Structure:
     names = fields.take("tool_choice", lambda name, value: _chosen(name, value, tools))
     if names is None:
         if not tools:
-            return Structure({}) if shape is None else Structure({"schema": shape}, "response_format")
+            return Structure({}) if shape is None else Structure({"json_schema": shape}, "response_format")
         names = _chosen("tool_choice", "auto", tools)
     if not names:
-        return Structure({}) if shape is None else Structure({"schema": shape}, "response_format")
+        return Structure({}) if shape is None else Structure({"json_schema": shape}, "response_format")
     if shape is not None:
         raise ApiError(
             400,

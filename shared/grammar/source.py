@@ -31,16 +31,18 @@ def canonical_schema(value: object) -> str:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"the schema is not JSON ({first_line(error)})", options=("schema",)) from None
+            raise InputError(f"the schema is not JSON ({first_line(error)})", options=("json_schema",)) from None
     if not isinstance(value, Mapping):
-        raise InputError(f"a JSON schema is an object, as in {json.dumps(OBJECT)}, not {value!r}", options=("schema",))
+        raise InputError(
+            f"a JSON schema is an object, as in {json.dumps(OBJECT)}, not {value!r}", options=("json_schema",)
+        )
     try:
         # The order of properties is that of the text which keeps to them.
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         sentence = f"the schema holds something that is not JSON ({first_line(error)})"
-        raise InputError(sentence, options=("schema",)) from None
+        raise InputError(sentence, options=("json_schema",)) from None
     return text
 
 
@@ -50,7 +52,7 @@ def of_schema(schema: str) -> str:
     Raises:
         InputError: it is too long to travel, or has options that are none.
     """
-    return _bounded(json.dumps({"grammars": [{"json_schema": laid_out(json.loads(schema))}]}), "schema")
+    return _bounded(json.dumps({"grammars": [{"json_schema": laid_out(json.loads(schema))}]}), "json_schema")
 
 
 def laid_out(schema: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def laid_out(schema: dict[str, Any]) -> dict[str, Any]:
     """
     own = schema.get("x-guidance", {})
     if not isinstance(own, dict):
-        raise InputError("a schema's x-guidance is an object of llguidance's options", options=("schema",))
+        raise InputError("a schema's x-guidance is an object of llguidance's options", options=("json_schema",))
     return schema | {"x-guidance": _LAYOUT | own}
 
 
@@ -87,8 +89,8 @@ def of_regex(expression: str) -> str:
 def _bounded(grammar: str, option: str) -> str:
     if len(grammar.encode()) > MOST_BYTES:
         raise InputError(
-            f"the {option} makes a grammar of {len(grammar.encode())} bytes, and at most {MOST_BYTES} travel; give a "
-            "smaller one",
+            f"what the text must keep to makes a grammar of {len(grammar.encode())} bytes, and at most {MOST_BYTES} "
+            "travel; give a smaller one",
             options=(option,),
         )
     return grammar

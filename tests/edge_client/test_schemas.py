@@ -61,7 +61,7 @@ def edge():
 @given(schema=schemas, seed=st.integers(0, 99), temperature=st.sampled_from([0.0, 0.7, 1.5]))
 def test_in_every_mode_a_text_keeps_to_its_schema(edge, schema, seed, temperature):
     """And `exact` writes the text of `cloud`, token for token."""
-    texts = [edge.generate("Once", schema=schema, seed=seed, temperature=temperature, **way) for way in WAYS]
+    texts = [edge.generate("Once", json_schema=schema, seed=seed, temperature=temperature, **way) for way in WAYS]
     for way, done in zip(WAYS, texts, strict=True):
         assert done.finish_reason == "end", (way, done.text)
         assert keeps_to(done.text, schema), (way, done.text)
@@ -75,19 +75,19 @@ def test_a_text_matches_a_regex(edge, way):
 
 
 def test_any_json_object(edge):
-    done = edge.generate("Once", mode="exact", schema={"type": "object"}, max_tokens=500, seed=1)
+    done = edge.generate("Once", mode="exact", json_schema={"type": "object"}, max_tokens=500, seed=1)
     if done.finish_reason == "end":
         assert isinstance(json.loads(done.text), dict)
     assert done.text.startswith("{")
 
 
 def test_a_text_that_is_cut_says_so(edge):
-    done = edge.generate("Once", schema=PERSON, max_tokens=5, mode="exact")
+    done = edge.generate("Once", json_schema=PERSON, max_tokens=5, mode="exact")
     assert (done.finish_reason, done.text) == ("length", '{"nam')
 
 
 def test_a_stop_string_ends_it_all_the_same(edge):
-    done = edge.generate("Once", schema=PERSON, stop='"age"', mode="exact")
+    done = edge.generate("Once", json_schema=PERSON, stop='"age"', mode="exact")
     assert done.finish_reason == "stop"
     assert done.text.endswith(", ")
 
@@ -95,7 +95,7 @@ def test_a_stop_string_ends_it_all_the_same(edge):
 def test_what_the_grammar_forces_is_shown_without_asking():
     """Even by a verifier that doubts everything, within no budget at all."""
     with scripted_edge(SCRIPT, bundle=scripted_bundle(SCRIPT, lambda *_: 1.0), max_tokens=400) as edge:
-        done = edge.generate("Once", schema={"const": "always the same"}, budget=1e-9)
+        done = edge.generate("Once", json_schema={"const": "always the same"}, budget=1e-9)
     assert done.text == '"always the same"'
     assert set(done.origins) == {"accepted"}
     assert done.audit.counts.asked == 0
@@ -107,8 +107,8 @@ def test_what_the_draft_knows_nothing_of_is_always_asked():
     """The draft knows one token only, and the verifier doubts nothing: where that one is forbidden, it is not asked."""
     bundle = scripted_bundle(random_script(VOCABULARY, seed=5), candidates=1)
     with scripted_edge(SCRIPT, bundle=bundle, max_tokens=400) as edge:
-        done = edge.generate("Once", schema={"type": "string", "pattern": "^[a-c]{40}$"}, budget=0.5)
-        cloud = edge.generate("Once", schema={"type": "string", "pattern": "^[a-c]{40}$"}, mode="cloud")
+        done = edge.generate("Once", json_schema={"type": "string", "pattern": "^[a-c]{40}$"}, budget=0.5)
+        cloud = edge.generate("Once", json_schema={"type": "string", "pattern": "^[a-c]{40}$"}, mode="cloud")
     assert done.text == cloud.text
     assert done.origins.count("accepted") <= 3  # quotation marks and the end, which are forced
     assert done.audit.counts.off_strict == 0
@@ -117,12 +117,12 @@ def test_what_the_draft_knows_nothing_of_is_always_asked():
 @pytest.mark.parametrize("trouble", [Trouble.LOST_ANSWER, Trouble.RESTART])
 def test_a_link_that_breaks_changes_no_token(trouble):
     with scripted_edge(SCRIPT, bundle=BUNDLE, max_tokens=200) as edge:
-        wanted = edge.generate("Once", mode="exact", schema=PERSON)
+        wanted = edge.generate("Once", mode="exact", json_schema=PERSON)
     clock = ManualClock()
     target = ScriptedTarget.of(BUNDLE.manifest, SCRIPT, BUNDLE.tokenizer)
     transport = LossyTransport(target, [trouble] * 3, clock)
     with Edge(transport=transport, bundle=BUNDLE, memory=False, clock=clock, max_tokens=200) as edge:
-        done = edge.generate("Once", mode="exact", schema=PERSON)
+        done = edge.generate("Once", mode="exact", json_schema=PERSON)
     assert done.token_ids == wanted.token_ids
     assert done.usage.reconnects > 0
 
@@ -130,12 +130,12 @@ def test_a_link_that_breaks_changes_no_token(trouble):
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"schema": {"type": "objct"}}, "no text can be kept to this schema or grammar: Invalid type: objct"),
-        ({"schema": "{"}, "the schema is not JSON"),
-        ({"schema": ["type"]}, "a JSON schema is an object"),
+        ({"json_schema": {"type": "objct"}}, "no text can be kept to this schema or grammar: Invalid type: objct"),
+        ({"json_schema": "{"}, "the schema is not JSON"),
+        ({"json_schema": ["type"]}, "a JSON schema is an object"),
         ({"regex": "(a"}, "unclosed group"),
         ({"regex": 7}, "regex must be text"),
-        ({"regex": "a", "schema": {}}, "give a schema, a regex or lark"),
+        ({"regex": "a", "json_schema": {}}, "give json_schema, regex or lark"),
     ],
 )
 def test_what_cannot_be_kept_to_is_refused_before_anything_is_sent(options, why):
@@ -154,7 +154,7 @@ def test_a_bundle_whose_texts_never_end_is_refused():
         scripted_edge(SCRIPT, bundle=bundle) as edge,
         pytest.raises(InputError, match="knows no token that ends a text"),
     ):
-        edge.generate("Once", schema=PERSON)
+        edge.generate("Once", json_schema=PERSON)
 
 
 def test_a_target_that_keeps_to_no_schema_is_refused_by_name():
@@ -163,9 +163,9 @@ def test_a_target_that_keeps_to_no_schema_is_refused_by_name():
         with pytest.raises(
             TargetMismatch, match=r"scripted at .* keeps no text to a schema; llguidance has to be"
         ) as no:
-            edge.generate("Once", schema=PERSON)
+            edge.generate("Once", json_schema=PERSON)
         assert no.value.options == ("mode local",)
-        assert keeps_to(edge.generate("Once", schema=PERSON, mode="local").text, PERSON)
+        assert keeps_to(edge.generate("Once", json_schema=PERSON, mode="local").text, PERSON)
         assert edge.generate("Once", mode="exact").finish_reason in ("end", "length")
 
 
@@ -177,7 +177,7 @@ def test_a_target_with_another_version_is_refused(monkeypatch):
         with pytest.raises(
             TargetMismatch, match=r"follows grammars with llguidance .*, and this device with llg.* 0\.1"
         ):
-            edge.generate("Once", schema=PERSON)
+            edge.generate("Once", json_schema=PERSON)
 
 
 def test_a_device_without_the_library_says_what_to_install(monkeypatch):
@@ -187,13 +187,13 @@ def test_a_device_without_the_library_says_what_to_install(monkeypatch):
         scripted_edge(SCRIPT, bundle=bundle) as edge,
         pytest.raises(InputError, match=r'needs the package llguidance.*pip install ".\[edge\]"'),
     ):
-        edge.generate("Once", schema=PERSON)
+        edge.generate("Once", json_schema=PERSON)
 
 
 def test_texts_under_a_schema_are_a_promise_of_their_own(tmp_path):
     with scripted_edge(SCRIPT, bundle=BUNDLE, memory=tmp_path, max_tokens=60) as edge:
         edge.generate("Once")
-        edge.generate("Once", schema=PERSON)
+        edge.generate("Once", json_schema=PERSON)
         edge.generate("Once", regex="[a-z]{30}")
     memory = Memory.open(BUNDLE.manifest, tmp_path)
     assert {promise.constrained: entry.texts for promise, entry in memory.entries.items()} == {False: 1, True: 2}
@@ -202,13 +202,15 @@ def test_texts_under_a_schema_are_a_promise_of_their_own(tmp_path):
 
 
 def test_a_text_has_its_own_grammar_in_the_place_of_the_edges(edge):
-    with scripted_edge(SCRIPT, bundle=BUNDLE, max_tokens=400, mode="exact", schema=PERSON) as edge:
+    with scripted_edge(SCRIPT, bundle=BUNDLE, max_tokens=400, mode="exact", json_schema=PERSON) as edge:
         assert keeps_to(edge.generate("Once").text, PERSON)
         assert edge.generate("Once", lark='start: "yes" | "no"').text in ("yes", "no")
-        assert edge.generate("Once", schema=None).text == edge.generate("Once", schema=None, mode="cloud").text
+        assert (
+            edge.generate("Once", json_schema=None).text == edge.generate("Once", json_schema=None, mode="cloud").text
+        )
 
 
 def test_equal_schemas_are_equal_settings():
-    one, other = Settings(schema=PERSON), Settings(schema=json.dumps(PERSON, indent=2))
+    one, other = Settings(json_schema=PERSON), Settings(json_schema=json.dumps(PERSON, indent=2))
     assert (one, hash(one), one.grammar) == (other, hash(other), other.grammar)
     assert Settings().grammar is None

@@ -41,7 +41,7 @@ def address() -> Iterator[str]:
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.2])
 def test_in_every_mode_there_is_json_and_exact_is_cloud(address, temperature):
-    with Edge(address, memory=False, max_tokens=200, temperature=temperature, schema=BOOKING) as edge:
+    with Edge(address, memory=False, max_tokens=200, temperature=temperature, json_schema=BOOKING) as edge:
         for seed in range(3):
             texts = {mode: edge.generate(PROMPT, mode=mode, seed=seed) for mode in ("exact", "cloud", "local", "auto")}
             texts["sprint"] = edge.generate(PROMPT, budget=0.05, seed=seed)
@@ -54,7 +54,7 @@ def test_in_every_mode_there_is_json_and_exact_is_cloud(address, temperature):
 
 def test_texts_with_and_without_schemas_share_passes(address):
     """Each is what it is alone."""
-    kinds = [{}, {"schema": BOOKING}, {"regex": "[a-z ]{60}"}]
+    kinds = [{}, {"json_schema": BOOKING}, {"regex": "[a-z ]{60}"}]
     with Edge(address, memory=False, max_tokens=60, mode="exact") as edge:
         alone = [edge.generate(PROMPT, **kind).token_ids for kind in kinds]
         order = [random.Random(0).randrange(3) for _ in range(6)]

@@ -59,7 +59,7 @@ def test_an_answer_keeps_to_a_schema(client, mode):
 
 
 def test_it_is_what_the_edge_writes_as_a_whole_and_as_a_stream(client, edge):
-    wanted = edge.chat(TURNS, schema=BOOKING, seed=3).text
+    wanted = edge.chat(TURNS, json_schema=BOOKING, seed=3).text
     assert asked(client, response_format=FORMAT).choices[0].message.content == wanted
     chunks = list(asked(client, response_format=FORMAT, stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == wanted
