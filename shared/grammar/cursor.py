@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 
+_DEAD_END = (
+    "the schema or grammar allows no token of this model at some place; give another one, or a model with tokens for all "
+    "bytes and for the end of a text"
+)
+
+
 class Allowed:
     """The tokens that may come next, at least one.
 
@@ -97,6 +103,8 @@ class Cursor:
         words = np.frombuffer(matcher.compute_bitmask(), np.uint8)
         if matcher.is_error():
             why = " ".join(matcher.get_error().split())[:300]
+            if why.startswith("NoExtension"):
+                raise InputError(_DEAD_END)
             raise InputError(f"the schema or grammar cannot be followed any further ({why}); give a simpler one")
         bits = words[: self.width].copy()
         if self._spare:
@@ -108,8 +116,5 @@ class Cursor:
             for token in self._end_ids if bits.any() else self._end_ids[:1]:
                 bits[token >> 3] |= 1 << (token & 7)
         if not bits.any():
-            raise InputError(
-                "the schema or grammar allows no token of this model at some place; give another one, or a model with "
-                "tokens for all bytes and for the end of a text"
-            )
+            raise InputError(_DEAD_END)
         return Allowed(bits)
