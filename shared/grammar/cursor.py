@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 _DEAD_END = (
-    "the schema or grammar allows no token of this model at some place; give another one, or a model with tokens for all "
-    "bytes and for the end of a text"
+    "the schema or grammar allows no token of this model at some place; give another one, or a model with tokens for "
+    "all bytes and for the end of a text"
 )
 
 

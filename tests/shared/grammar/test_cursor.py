@@ -16,10 +16,11 @@ from shared.errors import InputError
 from shared.grammar.cursor import Cursor
 from shared.grammar.engine import GrammarEngine
 from shared.grammar.source import canonical_schema, of_regex, of_schema
-from shared.tokenizer import load_tokenizer
+from shared.tokenizer import StreamDecoder, load_tokenizer
+from tests.shared.grammar.pieces import pieces
 from tests.shared.grammar.schemas import Schema, keeps_to, schemas
 
-TOKENIZERS = {"pocket": load_tokenizer(POCKET / "tokenizer.json"), "bytes": byte_tokenizer()}
+TOKENIZERS = {"pocket": load_tokenizer(POCKET / "tokenizer.json"), "bytes": byte_tokenizer(), "pieces": pieces()}
 ENGINES = {name: GrammarEngine(one, one.get_vocab_size()) for name, one in TOKENIZERS.items()}
 LONGEST = 200
 FREE: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -40,8 +41,8 @@ def walk(cursor: Cursor, chance: random.Random, most: int = LONGEST) -> tuple[li
 
 
 def written(tokenizer: Tokenizer, text: list[int]) -> str:
-    found: str = tokenizer.decode(text[:-1], skip_special_tokens=False)
-    return found
+    decoder = StreamDecoder(tokenizer, tokenizer.encode("Once upon").ids)
+    return "".join(map(decoder.push, text)) + decoder.flush()
 
 
 @pytest.mark.slow
