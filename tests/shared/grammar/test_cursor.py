@@ -101,6 +101,7 @@ def test_a_token_of_text_may_be_the_end():
     newline, a = byte_tokenizer().encode("\na").ids
     cursor = ENGINES["bytes"].compile(of_regex("(a|\n)+")).cursor([newline])
     assert [one.ids().tolist() for one in map(cursor.allowed, ([], [a])) if one] == [[a], [newline, a]]
+    assert cursor.allowed([a, newline]) is None
 
 
 def test_which_ids_are_allowed_is_told_of_many_at_once():
