@@ -9,22 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
 
-from edge_client.auto.chooser import Chooser
 from edge_client.auto.explain import explanation
-from edge_client.auto.pace import Pace
-from edge_client.auto.paces import Paces
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.fetching import Progress
+from edge_client.bundles.following import Following, Given, Source
+from edge_client.bundles.kit import Kit
 from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Token
-from edge_client.job import Job, begin, not_as_asked
+from edge_client.job import Job, begun
 from edge_client.promise import drift
-from edge_client.promise.beginning import Beginning, agreement_of, asked_of, foresight
-from edge_client.promise.feedback import Feedback
+from edge_client.promise.beginning import foresight
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
-from edge_client.settings import LOCAL_ONLY, OnOutage, Options, Settings, is_local_only
+from edge_client.settings import OnOutage, Options, Settings, is_local_only, see_that_a_target_may_be_asked
 from edge_client.stream import Completion, Ending, LinkWarning, LossWarning, Stream
 from edge_client.target.client import TargetClient
 from edge_client.target.connection import Connection
@@ -33,13 +32,15 @@ from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
-from edge_client.usage.notes import repetition_note
 from shared import values
 from shared.chat.template import Message
 from shared.config import Mode
-from shared.errors import InputError, TandemError, TargetAway
+from shared.errors import InputError, TandemError, TargetAway, TargetError, TargetUnavailable
 from shared.grammar import library
 from shared.stopping import FinishReason
+
+# Text, token ids, or what makes them with the bundle that the text is written with.
+Prompt = str | Iterable[int] | Callable[[Bundle], list[int]]
 
 
 class Edge:
@@ -51,7 +52,8 @@ class Edge:
     Args:
         target: "host:port" of `cloud-target serve`; None writes alone, in `local`. The connection is made when the
             first text needs it.
-        bundle: a directory, or one that is loaded already; by default the one that ships with Tandem.
+        bundle: a directory, or one that is loaded already; by default the one that the target offers, which is fetched
+            and kept, and changed with the target between two texts; or else the one that ships with Tandem.
         credentials: how the target is reached; by default without encryption and token.
         transport: reaches the target in the place of gRPC, as those of `edge_client.testing` do; closed by `close`.
             It takes the place of `target` and `credentials`.
@@ -64,13 +66,13 @@ class Edge:
             goes on from one (the next turn of a chat) is read only from there on. With 0 every text begins anew, and is
             the same to the last bit whatever was written before.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
-            answers again; by the thread that waits for it.
+            answers again, or that it has another bundle now; by the thread that waits for it.
+        progress: is told, again and again, what is there of a bundle that is fetched: its contents, and bytes.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
             environment has `TANDEM_LOCAL_ONLY`.
 
     Attributes:
         settings: the defaults of all texts.
-        bundle: the models.
 
     Raises:
         InputError: an unknown option, or a value out of range.
@@ -81,7 +83,7 @@ class Edge:
         self,
         target: str | None = None,
         *,
-        bundle: str | Path | Bundle = POCKET,
+        bundle: str | Path | Bundle | None = None,
         credentials: Credentials | None = None,
         transport: Transport | None = None,
         memory: bool | str | Path = True,
@@ -90,11 +92,11 @@ class Edge:
         clock: Clock | None = None,
         notify: Callable[[str], None] | None = None,
         conversations: int = 0,
+        progress: Progress | None = None,
         **options: Unpack[Options],
     ) -> None:
         alone = is_local_only() or (target is None and transport is None)
         self.settings = Settings(mode=Mode.LOCAL if alone else Mode.SPRINT).override(**options)
-        self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle, threads)
         self._notify = notify or tell_nobody
         for name, given, kind in (("credentials", credentials, Credentials), ("retry", retry, Retry)):
             if given is not None and not isinstance(given, kind):
@@ -106,21 +108,42 @@ class Edge:
             raise InputError(f"conversations must be 0 or more, not {conversations}")
         self._connection = Connection(target, transport, credentials, retry, clock, self._notify, self._conversations)
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
-        self._memory: Memory | None = None
-        self._paces: Paces | None = None
+        if bundle is None and not (target is None and transport is None):
+            tell = progress or (lambda *_: None)
+            self._source: Source = Following(self._connection, target, threads, self._notify, tell, clock)
+        else:
+            self._source = Given(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle or POCKET, threads))
+        self._kit: Kit | None = None
         self._lock = threading.RLock()
 
-    def generate(self, prompt: str | Iterable[int], **options: Unpack[Options]) -> Completion:
+    @property
+    def bundle(self) -> Bundle:
+        """The models that texts are written with now.
+
+        Where they come with the target it is asked for them, if it was not yet; while it is not reached, they are those
+        that were last used with it, or the embedded ones.
+
+        Raises:
+            As `generate`.
+        """
+        if self._kit is None:
+            with suppress(TargetUnavailable):
+                return self._equip(self.settings, self.settings.needs_target).bundle
+            return self._equip(self.settings, False).bundle
+        return self._kit.bundle
+
+    def generate(self, prompt: Prompt, **options: Unpack[Options]) -> Completion:
         """Write a text after `prompt`, and return the whole.
 
         Args:
-            prompt: text, or token ids.
+            prompt: text, token ids, or what makes them with the bundle that the text is written with.
             options: for this text, by the names of `Settings`.
 
         Raises:
             InputError: no prompt, an unknown option, or a value out of range.
             ContextLengthError: a prompt that leaves no room for a token.
             TargetError: the target cannot be asked: it is not reached, refuses, or has another tokenizer.
+            BundleError: the bundle that comes with the target cannot be kept or used.
         """
         return self.stream(prompt, **options).finish()
 
@@ -135,30 +158,24 @@ class Edge:
             BundleError: the bundle has no chat template, or one that cannot be used.
             InputError: turns that the template does not take. Others as `generate` raises them.
         """
-        return self.generate(self.bundle.encode_chat(messages), **options)
+        return self.generate(lambda bundle: bundle.encode_chat(messages), **options)
 
     @overload
     def stream(
-        self, prompt: str | Iterable[int], *, provisional: Literal[False] = False, **options: Unpack[Options]
+        self, prompt: Prompt, *, provisional: Literal[False] = False, **options: Unpack[Options]
     ) -> Stream[Token]: ...
 
     @overload
-    def stream(
-        self, prompt: str | Iterable[int], *, provisional: Literal[True], **options: Unpack[Options]
-    ) -> Stream[Event]: ...
+    def stream(self, prompt: Prompt, *, provisional: Literal[True], **options: Unpack[Options]) -> Stream[Event]: ...
 
     @overload
-    def stream(
-        self, prompt: str | Iterable[int], *, provisional: bool, **options: Unpack[Options]
-    ) -> Stream[Event]: ...
+    def stream(self, prompt: Prompt, *, provisional: bool, **options: Unpack[Options]) -> Stream[Event]: ...
 
-    def stream(
-        self, prompt: str | Iterable[int], *, provisional: bool = False, **options: Unpack[Options]
-    ) -> Stream[Event]:
+    def stream(self, prompt: Prompt, *, provisional: bool = False, **options: Unpack[Options]) -> Stream[Event]:
         """Write a text after `prompt`; the tokens come as they are settled.
 
         Args:
-            prompt: text, or token ids.
+            prompt: as for `generate`.
             provisional: tell also of drafted tokens that the target has not judged yet, as `Provisional`. Each `Token`
                 that comes then takes the place of the first of them, if there are any; those that the text does not
                 go on with are taken back by a `Retract` before. What is provisional where a stream is closed, or ends
@@ -169,34 +186,37 @@ class Edge:
             As `generate` does; while it is iterated over, too.
         """
         settings = self.settings.override(**options)
-        if settings.needs_target:
-            _see_that_it_may_be_asked()
-        ids, grammar = self.bundle.encode(prompt), self.bundle.compile(settings)
-        client, alone = self._reach(settings) if settings.needs_target else (None, "")
-        mismatches = drift.mismatches(self.bundle.manifest, client.description if client else None, settings.criterion)
+        asks, client, alone = settings.needs_target, None, ""
+        is_ids = not isinstance(prompt, str) and not callable(prompt)
+        try:
+            kit = self._equip(settings, asks, is_ids)
+        except TargetAway as away:
+            alone = _alone(away, settings)
+            kit = self._equip(settings, False, is_ids)
+        bundle = kit.bundle
+        grammar = bundle.compile(settings)
+        ids = prompt(bundle) if callable(prompt) else bundle.encode(prompt)
+        if asks and not alone:
+            try:
+                client = self._connection.client(bundle.manifest, settings.timeout)
+            except TargetAway as away:
+                alone = _alone(away, settings)
         if grammar is not None and client is not None:
             client.description.check_grammars(library.version(), client.address)
-        fits = not mismatches and grammar is None
-        job = Job(begin(self.bundle, ids, settings, client), settings, client, fits, provisional, grammar)
-        ending = Ending(not_as_asked(settings, job.text))
+        mismatches = drift.mismatches(bundle.manifest, client.description if client else None, settings.criterion)
+        text = begun(bundle, ids, settings, client)
+        job = Job(text, settings, client, kit, not mismatches and grammar is None, provisional, grammar)
+        ending = Ending(job.not_as_asked())
         if alone:
             ending.warnings.append(LinkWarning(alone))
             self._notify(alone)
         memory = None
         if settings.steers:
-            memory = self._remember(ending)
+            memory, trouble = kit.memory()
+            ending.warnings += map(LossWarning, trouble)
             ending.warnings += mismatches
-            ending.warnings += drift.unfamiliar_prompt(self.bundle.manifest, self.bundle.tokenizer, ids)
+            ending.warnings += drift.unfamiliar_prompt(bundle.manifest, bundle.tokenizer, ids)
         return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
-
-    def _reach(self, settings: Settings) -> tuple[TargetClient | None, str]:
-        """The target, or what to tell the reader where it is away and the text is written without it."""
-        try:
-            return self._connection.client(self.bundle.manifest, settings.timeout), ""
-        except TargetAway as away:
-            if not settings.begins_alone:
-                raise
-            return None, f"{away.clause}: the draft writes this text alone"
 
     def connect(self) -> TargetClient:
         """The connection to the target, made now if there is none yet: for programs that ask it something themselves.
@@ -207,7 +227,7 @@ class Edge:
             InputError: there is no target to connect to, or this edge was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
-        _see_that_it_may_be_asked()
+        see_that_a_target_may_be_asked()
         return self._connection.client(self.bundle.manifest, self.settings.timeout)
 
     def close(self) -> None:
@@ -220,27 +240,39 @@ class Edge:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _remember(self, ending: Ending) -> Memory:
-        """What earlier texts have taught; a file that cannot be used is worth a warning, once."""
+    def _equip(self, settings: Settings, asks: bool, is_ids: bool = False) -> Kit:
+        """What a text is written with; another bundle than the last one's begins with what was learned with that one.
+
+        Args:
+            asks: the target is asked, first of all for its bundle.
+            is_ids: the prompt is token ids already, by the last bundle's tokenizer.
+        """
+        if asks:
+            see_that_a_target_may_be_asked()
+        bundle = self._source.asking(settings.timeout) if asks else self._source.alone()
         with self._lock:
-            if self._memory is None:
-                memory = Memory()
-                if self._keeps:
-                    directory = None if self._keeps is True else self._keeps
-                    memory, trouble = Memory.recover(self.bundle.manifest, directory)
-                    ending.warnings += map(LossWarning, trouble)
-                self._memory = memory
-            return self._memory
+            last = self._kit
+            if last is None or last.bundle is not bundle:
+                self._kit = Kit(bundle, self._keeps)
+            kit = self._kit
+        assert kit is not None, "it was made"
+        if is_ids and last and last.bundle.manifest.tokenizer_fingerprint != bundle.manifest.tokenizer_fingerprint:
+            raise InputError(
+                f"the target has another tokenizer than before, and with it came the bundle {bundle.manifest.name}; "
+                "encode the prompt again"
+            )
+        return kit
 
     def _write(self, job: Job, memory: Memory | None, ending: Ending) -> Generator[Any]:
         """The tokens of a text; lends it what it needs, and takes note of what it taught."""
-        manifest, settings, prompt = self.bundle.manifest, job.settings, job.text.sequence[:]
+        bundle, settings, prompt = job.kit.bundle, job.settings, job.text.sequence[:]
+        manifest = bundle.manifest
         lesson = session = threshold = chooser = pace = None
         if job.client is None:
-            threshold = self._beginning(job).budget(settings.budget).threshold
+            threshold = job.beginning().budget(settings.budget).threshold
         else:
             if memory is not None:
-                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), self._beginning(job))
+                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), job.beginning())
 
             def tell(sentence: str) -> None:
                 ending.warnings.append(LinkWarning(sentence))
@@ -258,10 +290,11 @@ class Edge:
                 settings.on_outage is OnOutage.WAIT,
             )
         feedback = lesson.feedback if lesson else None
-        with self.bundle.models.lend(prompt, self._conversations) as models:
+        with bundle.models.lend(prompt, self._conversations) as models:
             if job.mode is Mode.AUTO and job.client is not None:
-                pace = self._measured(job.client, ending)
-                chooser = self._chooser(job, feedback, pace)
+                pace, trouble = job.kit.pace(job.client)
+                ending.warnings += trouble
+                chooser = job.chooser(feedback, pace)
             generation = Generation(
                 job.text,
                 settings,
@@ -280,12 +313,14 @@ class Edge:
             try:
                 with closing(generation.write()) as events:
                     yield from events
-                ending.warnings += self._hindsight(generation, settings, feedback)
+                ending.warnings += job.hindsight(generation, feedback)
             except KeyboardInterrupt:
                 job.text.cancel(FinishReason.INTERRUPTED)
                 raise
-            except TandemError:
+            except TandemError as error:
                 job.text.cancel(FinishReason.ERROR)
+                if isinstance(error, TargetError):
+                    self._source.doubt()
                 raise
             finally:
                 if generation.summary is not None:
@@ -293,8 +328,10 @@ class Edge:
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
                         ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
-                    if chooser is not None and job.client is not None and self._paces is not None:
-                        ending.warnings += self._paces.keep(job.client)
+                    if chooser is not None and job.client is not None:
+                        ending.warnings += job.kit.keep_pace(job.client)
+                    if generation.summary.reconnects or generation.summary.alone:
+                        self._source.doubt()
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(
                         job.text, job.mode, generation.summary, report, ending.warnings, generation.nll
@@ -303,63 +340,9 @@ class Edge:
                         why = explanation(chooser, settings.prefer)
                         ending.completion = replace(ending.completion, explanation=why)
 
-    def _measured(self, client: TargetClient, ending: Ending) -> Pace:
-        """What was measured of the target, by earlier texts and in earlier runs."""
-        with self._lock:
-            if self._paces is None:
-                self._paces = Paces()
-                if self._keeps:
-                    directory = None if self._keeps is True else self._keeps
-                    with suppress(InputError):  # no home: `_remember` says so
-                        self._paces = Paces.at(self.bundle.manifest, directory)
-            pace, trouble = self._paces.of(client)
-            ending.warnings += trouble
-            return pace
 
-    def _chooser(self, job: Job, feedback: Feedback | None, pace: Pace) -> Chooser:
-        """Who decides in `auto`."""
-        settings, manifest = job.settings, self.bundle.manifest
-        agreement = agreement_of(manifest.doubts, settings.sampling)
-        kind = (settings.criterion, settings.budget, settings.temperature, settings.top_p, settings.top_k)
-        modes: tuple[Mode, ...] = (Mode.EXACT, Mode.CLOUD)
-        asks = 0.0
-        if feedback is not None:
-            modes, asks = (Mode.SPRINT, *modes), self._asks(job, feedback)
-        window, begins = settings.window_of(Mode.SPRINT), job.text.prompt_length
-        return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement)
-
-    def _asks(self, job: Job, feedback: Feedback) -> float:
-        """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""
-        settings, found = job.settings, None
-        if job.fits:
-            found = asked_of(self.bundle.manifest.calibration, settings.criterion, settings.sampling, settings.budget)
-        return self._beginning(job).ask_rate(feedback.budget.threshold) if found is None else found
-
-    def _beginning(self, job: Job) -> Beginning:
-        """Where a budget for the text begins."""
-        bundle, settings = self.bundle, job.settings
-        return Beginning.of(
-            bundle.manifest,
-            settings.criterion,
-            settings.sampling,
-            job.fits,
-            lambda: drift.unlike(bundle.manifest, bundle.tokenizer, job.text.sequence),
-        )
-
-    def _hindsight(self, generation: Generation, settings: Settings, feedback: Feedback | None) -> list[str]:
-        """What a finished text suggests."""
-        found = []
-        assert generation.summary is not None, "a finished text has its figures"
-        if feedback is not None:
-            drafter = generation.drafter
-            entropy = drafter.entropy / max(drafter.steps, 1)
-            found += drift.unfamiliar_text(self.bundle.manifest, settings.sampling, drafter.steps, entropy)
-        overdrawn = feedback is not None and feedback.budget.overdrawn
-        found += repetition_note(generation.summary)
-        return found + drift.advice(settings.effective_mode, generation.summary, overdrawn)
-
-
-def _see_that_it_may_be_asked() -> None:
-    if is_local_only():
-        sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
-        raise InputError(sentence, options=("mode local",))
+def _alone(away: TargetAway, settings: Settings) -> str:
+    """What to tell the reader where the target is away and the text is written without it; else raises that it is."""
+    if not settings.begins_alone:
+        raise away
+    return f"{away.clause}: the draft writes this text alone"

@@ -34,6 +34,17 @@ def is_local_only() -> bool:
     return os.environ.get(LOCAL_ONLY, "") not in ("", "0")
 
 
+def see_that_a_target_may_be_asked() -> None:
+    """Refuse where nothing may leave this machine.
+
+    Raises:
+        InputError: it may not.
+    """
+    if is_local_only():
+        sentence = f"{LOCAL_ONLY} is set in the environment: nothing may leave this machine, so no target can be asked"
+        raise InputError(sentence, options=("mode local",))
+
+
 class Prefer(StrEnum):
     """What mode `auto` makes least of."""
 

@@ -220,6 +220,27 @@ def read_manifest(directory: str | Path) -> Manifest:
         BundleError: something is missing, damaged or of another format; the message names it.
     """
     directory = Path(directory)
+    manifest = glance(directory)
+    for name in FILES:
+        file = directory / name
+        if not file.is_file():
+            raise BundleError(f"the bundle {directory} lacks {name}; copy it again, whole")
+        try:
+            digest = file_digest(file)
+        except OSError as error:
+            raise _unreadable(file, error) from error
+        if digest != manifest.digests.get(name):
+            raise BundleError(f"{file} is not the file that the manifest describes; copy the bundle again, whole")
+    return manifest
+
+
+def glance(directory: str | Path) -> Manifest:
+    """Read and check `manifest.json` alone, whatever the files beside it are.
+
+    Raises:
+        BundleError: it is missing, damaged or of another format.
+    """
+    directory = Path(directory)
     if not directory.is_dir():
         raise BundleError(
             f"there is no bundle at {directory}; give a directory that `cloud-target prepare` or `export` made",
@@ -241,16 +262,6 @@ def read_manifest(directory: str | Path) -> Manifest:
         raise _unreadable(path, error) from error
     except ValueError as error:
         raise BundleError(f"{path} is damaged: {error}; make the bundle again") from error
-    for name in FILES:
-        file = directory / name
-        if not file.is_file():
-            raise BundleError(f"the bundle {directory} lacks {name}; copy it again, whole")
-        try:
-            digest = file_digest(file)
-        except OSError as error:
-            raise _unreadable(file, error) from error
-        if digest != manifest.digests.get(name):
-            raise BundleError(f"{file} is not the file that the manifest describes; copy the bundle again, whole")
     return manifest
 
 

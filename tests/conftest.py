@@ -25,7 +25,7 @@ silence_libraries()
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 # What devices remember of one test is nobody else's business.
 _state = tempfile.TemporaryDirectory(prefix="tandem-state-")
-os.environ["TANDEM_STATE"] = _state.name
+os.environ |= {"TANDEM_STATE": _state.name, "TANDEM_BUNDLES": f"{_state.name}/bundles"}
 for _name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
     os.environ.pop(_name, None)
     os.environ.pop(_name.upper(), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
         ends: `Decode` ends without an answer.
         answered: so many requests of a `Decode` are answered, the first ones.
         unanswered: set when one is not: whoever asked waits from then on.
+        most_bytes: of its bundle are sent; then whoever fetches it waits.
+        bytes: of its bundle were sent, in all.
     """
 
     def __init__(self, service: Service) -> None:
@@ -34,6 +37,8 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
         self.ends = False
         self.answered = math.inf
         self.unanswered = threading.Event()
+        self.most_bytes: int | None = None
+        self.bytes = 0
 
     def Describe(self, request, context):
         self._trouble(context)
@@ -52,6 +57,16 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
                 yield from stream.answers(request)
             except (ProtocolError, InputError) as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    def FetchBundle(self, request, context):
+        for chunk in self.transport.service.fetch(request):
+            if self.most_bytes is not None and self.bytes >= self.most_bytes:
+                self.unanswered.set()
+                while context.is_active():
+                    time.sleep(0.02)
+                return
+            self.bytes += len(chunk)
+            yield wire.FetchBundleResponse(data=chunk)
 
     def Release(self, request, context):
         self.transport.release(request.session_id)

@@ -65,10 +65,18 @@ class Admission:
             AccessDenied: the token was withdrawn.
             LimitReached: the tokens of the minute are used up.
         """
+        self.welcome(caller)
+        caller.usage.check()
+
+    def welcome(self, caller: Caller) -> None:
+        """See that the caller's token still holds, whatever was used up.
+
+        Raises:
+            AccessDenied: it was withdrawn.
+        """
         if self._tokens is not None and caller.grant is not None:
             grant = self._tokens.check(caller.grant)
             self._usage(grant.tenant, self._quota.override(grant.limits))  # other calls may have met other limits
-        caller.usage.check()
 
     def _usage(self, tenant: str, quota: Quota) -> Usage:
         usage = self._usages.get(tenant)

@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="LIMITS",
         help="for each tenant that --tokens gives no others, such as "
-        '"sessions=4 tokens-per-minute=60000 context=2048 calls=16" (default: none)',
+        '"sessions=4 tokens-per-minute=60000 context=2048 calls=16 bundle-mib-per-hour=512" (default: none)',
     )
 
 

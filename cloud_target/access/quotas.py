@@ -14,6 +14,7 @@ from shared.errors import InputError, LimitReached
 WORTH_WAITING = 1.0
 # What to wait for a call or a session of one's own to end, seconds.
 SOON = 0.5
+HOUR = 3600.0
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Quota:
         tokens_per_minute: read and written, on average; as many may be used at once.
         context: longest text in tokens.
         calls: open at once.
+        bundle_mib_per_hour: of the offered bundle, in MiB, on average; as many may be fetched at once.
     """
 
     sessions: int | None = None
     tokens_per_minute: int | None = None
     context: int | None = None
     calls: int | None = None
+    bundle_mib_per_hour: int | None = None
 
     def override(self, words: Iterable[str]) -> Quota:
         """This quota, but for what `words` say: "sessions=4", "tokens-per-minute=60000", "calls=none".
@@ -52,15 +55,15 @@ NAMES = tuple(field.name.replace("_", "-") for field in fields(Quota))
 
 
 class Bucket:
-    """Tokens that flow in at a steady rate, up to a minute's worth, and are taken out as they are used.
+    """Tokens (or bytes) that flow in at a steady rate, up to one period's worth, and are taken out as they are used.
 
     More may be taken than there is: a prompt cannot be read by halves. Then nothing is given until the debt is paid.
     """
 
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic, period: float = 60.0) -> None:
         self._clock = clock
-        self._rate = per_minute / 60
-        self._most = self._level = float(per_minute)
+        self._rate = most / period
+        self._most = self._level = float(most)
         self._seen = clock()
 
     def take(self, tokens: int) -> None:
@@ -102,6 +105,7 @@ class Usage:
         self._calls = 0
         self._sessions: OrderedDict[bytes, int] = OrderedDict()  # how many streams are on each; the latest last
         self._bucket: Bucket | None = None
+        self._fetched: Bucket | None = None
         self.quota = Quota()
         self.change(quota)
 
@@ -110,6 +114,9 @@ class Usage:
         if quota.tokens_per_minute != self.quota.tokens_per_minute:
             per_minute = quota.tokens_per_minute
             self._bucket = None if per_minute is None else Bucket(per_minute, self._clock)
+        if quota.bundle_mib_per_hour != self.quota.bundle_mib_per_hour:
+            per_hour = quota.bundle_mib_per_hour
+            self._fetched = None if per_hour is None else Bucket(per_hour << 20, self._clock, HOUR)
         if quota.sessions is None:  # then only those with streams need be known
             self._sessions = OrderedDict((key, streams) for key, streams in self._sessions.items() if streams)
         self.quota = quota
@@ -169,6 +176,24 @@ class Usage:
         """So many tokens were read or written."""
         if self._bucket is not None:
             self._bucket.take(tokens)
+
+    def check_bytes(self) -> None:
+        """Refuse to send more of the bundle where the hour's share of it is used up.
+
+        Raises:
+            LimitReached: it is.
+        """
+        if self._fetched is not None and (wait := self._fetched.wait()):
+            raise LimitReached(
+                f"this tenant has fetched the {self.quota.bundle_mib_per_hour} MiB of an hour; "
+                f"try again in {wait:.0f} seconds",
+                wait,
+            )
+
+    def spend_bytes(self, count: int) -> None:
+        """So many bytes of the bundle were sent."""
+        if self._fetched is not None:
+            self._fetched.take(count)
 
     def _make_room(self) -> None:
         most = self.quota.sessions

@@ -45,6 +45,8 @@ def _configuration(settings: ServeSettings) -> Iterator[Check]:
         yield "certificate", lambda: files.certificates(cert, key, access.client_ca)
     if tokens:
         yield "tokens", lambda: files.tokens(tokens)
+    if bundle := settings.bundle.directory:
+        yield "bundle", lambda: files.bundle(bundle, engine.target)
     yield "address", lambda: files.address(settings)
     yield "threads", lambda: machine.threads(engine.threads)
     yield "bf16", lambda: machine.bfloat16(_device(engine), engine.dtype)

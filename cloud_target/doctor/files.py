@@ -11,6 +11,7 @@ from typing import Any
 
 from cloud_target.doctor.findings import Finding, fail, ok, warn
 from cloud_target.server.settings import ServeSettings
+from shared.sizes import show_size
 
 # A certificate with less time left than this should be on somebody's list.
 SOON = timedelta(days=21)
@@ -81,6 +82,23 @@ def dates(name: str, certificate: dict[str, Any]) -> Finding:
     if end - now < SOON:
         return warn(name, f"{about}: renew it soon, a running server takes it up by itself")
     return ok(name, about)
+
+
+def bundle(directory: Path, target: str) -> Iterator[Finding]:
+    """The bundle that edges may fetch is whole, and was made for the target."""
+    from cloud_target.bundles.offered import OfferedBundle
+    from cloud_target.engine.files import POCKET, find_directory, target_fingerprint
+
+    offered = OfferedBundle(directory)
+    offered.close()
+    contents, made_for = offered.contents, offered.manifest.target_fingerprint
+    about = f"{contents.name} ({contents.digest[:12]}) in {directory}, {show_size(contents.size)}"
+    if target != POCKET and not Path(target).is_dir():
+        yield ok("bundle", f"{about}; whether it was made for {target} shows when that is loaded")
+    elif made_for == target_fingerprint(find_directory(target)):
+        yield ok("bundle", f"{about}, made for this target")
+    else:
+        yield fail("bundle", f"{about}, was made for another target; make it again with `cloud-target prepare`")
 
 
 def tokens(path: Path) -> Iterator[Finding]:

@@ -142,7 +142,7 @@ class Remote:
         yield ok(
             "describe",
             f"{who.name}, {who.dtype}, {step}{who.context} tokens of context, vocabulary {who.vocabulary}, "
-            f"fingerprint {who.fingerprint}",
+            f"fingerprint {who.fingerprint}{_offer(who)}",
         )
 
     def _decode(self) -> Iterator[Finding]:
@@ -201,3 +201,7 @@ class Remote:
                 return f"{code.name}: {details}"
             case _:
                 return f"{code.name}: {details or 'no details'}; see the target's log"
+
+
+def _offer(who: wire.DescribeResponse) -> str:
+    return f"; edges may fetch {who.bundle.name} ({who.bundle.digest.hex()[:12]})" if who.HasField("bundle") else ""

@@ -9,8 +9,8 @@ from cloud_target.doctor.findings import Finding, fail, ok, warn
 from cloud_target.doctor.machine import available_memory
 from cloud_target.engine.interface import Engine, Feed
 from cloud_target.engine.settings import EngineSettings
-from cloud_target.options.sizes import show_size
 from shared.config import Sampling
+from shared.sizes import show_size
 
 
 def weights(settings: EngineSettings) -> Iterator[Finding]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from cloud_target.options.sizes import parse_size
 from shared.errors import InputError
+from shared.sizes import parse_size
 
 
 def count(text: str) -> int:

@@ -12,8 +12,12 @@ from shared.wire.v1 import target_pb2 as wire
 _LONGEST = (1 << 32) - 1
 
 
-def describe(engine: Engine, limits: Limits) -> wire.DescribeResponse:
-    """The description of a target to a caller with these limits."""
+def describe(engine: Engine, limits: Limits, bundle: wire.OfferedBundle | None = None) -> wire.DescribeResponse:
+    """The description of a target to a caller with these limits.
+
+    Args:
+        bundle: what it offers to edges.
+    """
     who = engine.description
     return wire.DescribeResponse(
         name=who.name,
@@ -26,4 +30,5 @@ def describe(engine: Engine, limits: Limits) -> wire.DescribeResponse:
         protocol=codec.REVISION,
         step_us=min(round(1e6 * engine.step), _LONGEST),
         grammar_engine=library.version() if engine.tokenizer is not None else "",
+        bundle=bundle,
     )

@@ -13,6 +13,7 @@ examples:
   cloud-target serve --port 0 --threads 1               any free port, which the startup line names
   cloud-target serve --target ./my-model --device cuda
   cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --kv-memory 8GiB --context 1024
+  cloud-target serve --target ./my-model --bundle ./my-bundle   edges without a bundle fetch this one
   cloud-target serve --host 0.0.0.0 --tls-cert server.pem --tls-key server.key --tokens tokens.txt
 
 It answers gRPC health checks, and without --tokens reflection too. On SIGTERM or Ctrl-C it finishes the calls under

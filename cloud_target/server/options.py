@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cloud_target.access import options as access
+from cloud_target.bundles import options as bundles
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.options import values
 from cloud_target.server.settings import ServeSettings
@@ -73,6 +74,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="how long calls under way may still take after SIGTERM or Ctrl-C (default: %(default)g)",
     )
     access.add_options(parser)
+    bundles.add_options(parser)
     telemetry.add_options(parser)
 
 
@@ -98,4 +100,5 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
         arguments.drain_seconds,
         access.read_settings(arguments),
         telemetry.read_settings(arguments),
+        bundles.read_settings(arguments),
     )

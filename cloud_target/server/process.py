@@ -8,17 +8,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
+from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
-from cloud_target.options.sizes import show_size
 from cloud_target.server.server import TargetServer
 from cloud_target.server.settings import ServeSettings
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to
 from shared.errors import INTERRUPTED
+from shared.sizes import show_size
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +34,32 @@ def serve_until_signal(settings: ServeSettings) -> int:
     Raises:
         InputError: the target cannot be loaded or served, or the address cannot be listened on.
     """
-    with logging_to(None, settings.telemetry.log_format, settings.telemetry.log_level):
+    with logging_to(None, settings.telemetry.log_format, settings.telemetry.log_level), ExitStack() as opened:
         access = read_access(settings.access)
         check_address(settings.host, settings.port, access)
         offered.check(settings.telemetry)
+        directory = settings.bundle.directory
+        bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
         engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
+        if bundle is not None:
+            bundle.check(engine.description)
 
         async def main() -> signal.Signals | None:
             with offered.telemetry(settings.telemetry, engine.description) as (observer, metrics):
                 server = TargetServer(
-                    engine, settings.host, settings.port, access, observer, prefix_caching=settings.prefix_caching
+                    engine,
+                    settings.host,
+                    settings.port,
+                    access,
+                    observer,
+                    prefix_caching=settings.prefix_caching,
+                    bundle=bundle,
+                    fetches=settings.bundle.fetches,
                 )
-                return await serve(server, lambda address: _ready(engine, address, metrics), settings.drain_seconds)
+                return await serve(
+                    server, lambda address: _ready(engine, address, metrics, bundle), settings.drain_seconds
+                )
 
         ended_by = asyncio.run(main())
         if ended_by is None:
@@ -92,7 +107,7 @@ async def serve(server: TargetServer, ready: Callable[[str], None], drain_second
         await server.stop(drain_seconds)
 
 
-def _ready(engine: Engine, address: str, metrics: str | None) -> None:
+def _ready(engine: Engine, address: str, metrics: str | None, bundle: OfferedBundle | None) -> None:
     """Say who serves what where: one line for people, and an event for the log."""
     who = engine.description
     about = (
@@ -101,6 +116,10 @@ def _ready(engine: Engine, address: str, metrics: str | None) -> None:
     )
     print(f"cloud-target: serving {who.name} ({about}) on {address}", flush=True)
     seen: dict[str, Any] = {"metrics": metrics} if metrics else {}
+    if bundle is not None:
+        what = bundle.contents
+        print(f"cloud-target: edges may fetch {what.name} ({what.digest[:12]}, {show_size(what.size)})", flush=True)
+        seen["bundle"] = what.digest
     event(log, "started", target=who.name, fingerprint=who.fingerprint, dtype=who.dtype, address=address, **seen)
 
 

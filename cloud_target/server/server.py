@@ -14,6 +14,8 @@ from grpc_reflection.v1alpha import reflection
 
 from cloud_target.access.protection import Access, check_address
 from cloud_target.access.tls import server_credentials
+from cloud_target.bundles.offered import OfferedBundle
+from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.server.servicer import TargetServicer
@@ -55,6 +57,8 @@ class TargetServer:
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
         timeouts: how long it waits for what.
+        bundle: what it offers to edges; whoever opened it closes it.
+        fetches: calls that send it at once.
 
     Attributes:
         address: "host:port" once started.
@@ -73,6 +77,8 @@ class TargetServer:
         observer: Observer = NOBODY,
         prefix_caching: bool = True,
         timeouts: Timeouts | None = None,
+        bundle: OfferedBundle | None = None,
+        fetches: int = FETCHES,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
@@ -82,7 +88,7 @@ class TargetServer:
         scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
-            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts
+            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
         )
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(options=_OPTIONS)
@@ -121,6 +127,8 @@ def running(
     access: Access | None = None,
     observer: Observer = NOBODY,
     timeouts: Timeouts | None = None,
+    bundle: OfferedBundle | None = None,
+    fetches: int = FETCHES,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -129,7 +137,15 @@ def running(
 
     async def main() -> None:
         try:
-            server = TargetServer(engine, port=port, access=access, observer=observer, timeouts=timeouts)
+            server = TargetServer(
+                engine,
+                port=port,
+                access=access,
+                observer=observer,
+                timeouts=timeouts,
+                bundle=bundle,
+                fetches=fetches,
+            )
             await server.start()
             started.append(server.address)
         except BaseException as error:

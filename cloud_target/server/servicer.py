@@ -13,6 +13,8 @@ import grpc
 from cloud_target.access.admission import ANYBODY, Admission, Caller
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile
+from cloud_target.bundles.offered import OfferedBundle
+from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine, Feed, Masks, Scores
 from cloud_target.protocol.answer import Pause, Step, answer
 from cloud_target.protocol.constraint import grammars_of
@@ -23,6 +25,7 @@ from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
+from cloud_target.server.fetches import Fetches
 from cloud_target.server.leases import Leases
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
@@ -49,6 +52,8 @@ class TargetServicer(TargetServiceServicer):
         observer: hears of what happens.
         prefix_caching: see `SessionTable`.
         timeouts: how long it waits for what.
+        bundle: what it offers to edges; None offers nothing.
+        fetches: calls that send it at once.
     """
 
     def __init__(
@@ -60,6 +65,8 @@ class TargetServicer(TargetServiceServicer):
         observer: Observer = NOBODY,
         prefix_caching: bool = True,
         timeouts: Timeouts | None = None,
+        bundle: OfferedBundle | None = None,
+        fetches: int = FETCHES,
     ) -> None:
         self._engine, self._scheduler = engine, scheduler
         self._observer = observer
@@ -69,12 +76,13 @@ class TargetServicer(TargetServiceServicer):
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
         self._masking = ThreadPoolExecutor(_MASKING, thread_name_prefix="grammar")
+        self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
         self._streams: set[RequestStream] = set()
         self._stopping = False
 
     async def Describe(self, request: wire.DescribeRequest, context: grpc.aio.ServicerContext) -> wire.DescribeResponse:
         async with self._call(context) as caller:
-            return describe(self._engine, self._limits(caller))
+            return describe(self._engine, self._limits(caller), self._fetches.offered)
 
     async def Release(self, request: wire.ReleaseRequest, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse:
         async with self._call(context) as caller:
@@ -82,6 +90,10 @@ class TargetServicer(TargetServiceServicer):
             self._leases.release(session_key(caller.tenant, session_id))
             caller.usage.released(session_id)
             return wire.ReleaseResponse()
+
+    async def FetchBundle(self, request: wire.FetchBundleRequest, context: grpc.aio.ServicerContext) -> None:
+        async with self._call(context) as caller:
+            await self._fetches.send(request, caller, context)
 
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
         counted = False
@@ -201,6 +213,7 @@ class TargetServicer(TargetServiceServicer):
     async def drain(self) -> None:
         """Refuse new calls, and wait for the verdicts of those under way; their edges are told to connect again."""
         self._stopping = True
+        self._fetches.stop()
         for stream in self._streams:
             stream.close()
         while self._streams:

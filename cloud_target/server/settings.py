@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cloud_target.access.settings import AccessSettings
+from cloud_target.bundles.settings import BundleSettings
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.telemetry.settings import TelemetrySettings
 from shared.errors import InputError
@@ -25,6 +26,7 @@ class ServeSettings:
         drain_seconds: how long calls under way may still take after a signal.
         access: who may call.
         telemetry: what operators see.
+        bundle: what edges may fetch.
     """
 
     engine: EngineSettings = field(default_factory=EngineSettings)
@@ -34,6 +36,7 @@ class ServeSettings:
     drain_seconds: float = DRAIN_SECONDS
     access: AccessSettings = field(default_factory=AccessSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    bundle: BundleSettings = field(default_factory=BundleSettings)
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.

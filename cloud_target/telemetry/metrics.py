@@ -74,6 +74,7 @@ METRICS = {
         Counter, "tandem_guesses_judged", "Guesses that the target judged as it wrote on, by tenant", "tenant"
     ),
     "stood": Metric(Counter, "tandem_guesses_stood", "Guesses that saved the target a pass, by tenant", "tenant"),
+    "sent": Metric(Counter, "tandem_bundle_bytes", "Bytes of the bundle that were sent, by tenant", "tenant"),
     "refused": Metric(Counter, "tandem_refusals", "Calls that ended with an error, by its reason", "reason"),
     "streams": Metric(Gauge, "tandem_streams", "Open Decode streams, by tenant", "tenant"),
 }
@@ -145,8 +146,9 @@ class Metrics(Observer):
         most = self.limits.most_values
         self._answer = _Labelled(_as(Histogram, made["answer"]), most)
         self._streams = _Labelled(_as(Gauge, made["streams"]), most)
-        self._read, self._written, self._judged, self._stood, self._refused = (
-            _Labelled(_as(Counter, made[key]), most) for key in ("read", "written", "judged", "stood", "refused")
+        self._read, self._written, self._judged, self._stood, self._sent, self._refused = (
+            _Labelled(_as(Counter, made[key]), most)
+            for key in ("read", "written", "judged", "stood", "sent", "refused")
         )
         about = Gauge(
             "tandem_build_info",
@@ -185,6 +187,9 @@ class Metrics(Observer):
     def guessed(self, tenant: str, judged: int, stood: int) -> None:
         self._judged[tenant].inc(judged)
         self._stood[tenant].inc(stood)
+
+    def sent(self, tenant: str, count: int) -> None:
+        self._sent[tenant].inc(count)
 
     def refused(self, tenant: str, reason: str) -> None:
         self._refused[reason].inc()

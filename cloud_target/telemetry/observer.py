@@ -34,6 +34,9 @@ class Observer:
     def guessed(self, tenant: str, judged: int, stood: int) -> None:
         """While one request was answered, so many guesses were judged, and so many of them saved a pass each."""
 
+    def sent(self, tenant: str, count: int) -> None:
+        """So many bytes of the bundle were sent to an edge."""
+
     def refused(self, tenant: str, reason: str) -> None:
         """A call ended with an error; its machine-readable reason (shared/errors.py)."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from edge_client.bundles.bundle import Bundle
 from edge_client.cli.console import Output, say, with_options
 from edge_client.cli.notes import Notes
 from edge_client.cli.process import exit_status_of, stoppable
@@ -13,6 +14,7 @@ from edge_client.decoding.text import Event
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.stream import Completion, Stream
+from shared.chat.template import Message
 from shared.errors import INTERRUPTED, ContextLengthError, InputError, TandemError
 from shared.stopping import FinishReason
 
@@ -46,20 +48,29 @@ class Answering:
         self._notes = notes
         self._output = output
 
-    def write(self, prompt: list[int], settings: Settings) -> Written:
-        """Write after a prompt, and show it; what went wrong is told here.
+    def write(self, turns: Sequence[Message], settings: Settings) -> Written:
+        """Write the answer to these turns, and show it; what went wrong is told here.
 
         Raises:
+            InputError: the bundle's template does not take the turns.
             KeyboardInterrupt: another signal than Ctrl-C ends the program.
         """
         output = self._notes.output = self._output()
+        ids: list[int] = []
+
+        def prompt(bundle: Bundle) -> list[int]:
+            ids[:] = bundle.encode_chat(turns)
+            return ids
+
         with stoppable():
             try:
                 with self._edge.stream(prompt, provisional=output.is_live, **vars(settings)) as stream:
                     return self._show(stream, output, settings)
             except ContextLengthError:
-                say(f"the conversation has {len(prompt)} tokens, too many for the context; {_FULL}")
+                say(f"the conversation has {len(ids)} tokens, too many for the context; {_FULL}")
             except TandemError as error:
+                if isinstance(error, InputError) and not ids:
+                    raise
                 _tell(error)
             except KeyboardInterrupt as end:
                 _only_ctrl_c(end)

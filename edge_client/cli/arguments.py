@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from edge_client.cli.bundle_arguments import fill_kept_parser
 from edge_client.cli.grammar import add_grammar
 from edge_client.cli.numbers import whole
 from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_target, add_writing
@@ -32,6 +33,7 @@ examples:
   edge-client --json-schema booking.json "A table"     JSON that keeps to a schema
   edge-client chat                                     a conversation, with the bundle's chat template
   edge-client serve                                    a server on this device that speaks OpenAI's API
+  edge-client bundle list                              the bundles that targets have sent
   edge-client info                                     what the bundle is
   edge-client verifier report                          what it promises, and what audits have shown so far
   edge-client verifier reset                           forget what audits have shown
@@ -65,7 +67,7 @@ exit status: 0 the user ended it, or its input did; others as those of edge-clie
 """
 
 # Words of each command.
-_COMMANDS = {"info": 1, "serve": 1, "chat": 1, "verifier": 2, "generate": 1}
+_COMMANDS = {"info": 1, "bundle": 2, "serve": 1, "chat": 1, "verifier": 2, "generate": 1}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,6 +83,9 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     match _command_first(parser, arguments):
         case ["info", *rest]:
             return _bundle_parser("info", "What a bundle is.", "edge-client info --bundle my-bundle").parse_args(rest)
+        case ["bundle", *rest]:
+            text = "The bundles that this device keeps."
+            return fill_kept_parser(_Parser(prog="edge-client bundle", description=text)).parse_args(rest)
         case ["verifier", *rest]:
             return _verifier_parser().parse_args(rest)
         case ["serve", *rest]:
@@ -147,6 +152,7 @@ def generate_parser() -> argparse.ArgumentParser:
         usage='edge-client [generate] [options] "PROMPT"\n       edge-client chat [options]\n'
         "       edge-client serve [options]\n"
         "       edge-client info [--bundle DIR] [--json]\n"
+        "       edge-client bundle list|pull|add|verify|remove\n"
         "       edge-client verifier report|reset [--bundle DIR]",
         description="Write a text on this device, and have a large model in the cloud judge what a small one doubts.",
         epilog=_EXAMPLES,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from edge_client.bundles.bundle import Bundle
 from edge_client.cli.answering import Answering
 from edge_client.cli.console import never_fails, say
 from edge_client.cli.conversation import Conversation
+from edge_client.cli.fetching import Fetching
 from edge_client.cli.history import NAME, History
 from edge_client.cli.live import console
 from edge_client.cli.notes import Notes
@@ -31,24 +31,24 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings().override(**given)
     if options.seed is not None:
         settings.override(seed=options.seed)  # which checks it
-    bundle = Bundle.load(options.bundle)
-    check_system(bundle, options.system)
     never_fails(sys.stdin, sys.stdout, sys.stderr)
     notes = Notes(console(options.provisional, options.color, options.quiet), options.quiet)
     with Edge(
         options.target,
-        bundle=bundle,
+        bundle=options.bundle,
         credentials=read_credentials(options),  # in mode local too, which a command may end
         memory=not options.no_memory,
         notify=None if options.quiet else notes.tell,
+        progress=None if options.quiet else Fetching(sys.stderr),
         conversations=1,
         **vars(settings),
     ) as edge:
+        check_system(edge.bundle, options.system)
         answering = Answering(edge, notes, lambda: console(options.provisional, options.color, options.quiet))
         turns = _turns(options)
         if turns.is_typed and not options.quiet:
             say("what you type is answered; /help lists the commands, and Ctrl-D ends the chat")
-        Talk(bundle, answering, turns, Conversation(options.system), settings, options.seed).lead()
+        Talk(edge, answering, turns, Conversation(options.system), settings, options.seed).lead()
     return 0
 
 

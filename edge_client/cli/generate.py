@@ -7,15 +7,15 @@ import json
 import sys
 from contextlib import suppress
 
-from edge_client.bundles.bundle import Bundle
 from edge_client.cli.console import Output, Silent, never_fails, say
+from edge_client.cli.fetching import Fetching
 from edge_client.cli.grammar import read_grammar
 from edge_client.cli.live import console
 from edge_client.cli.notes import Notes
 from edge_client.cli.options import read_credentials, read_options
 from edge_client.cli.prompt import read_prompt
 from edge_client.decoding.text import Event
-from edge_client.edge import Edge
+from edge_client.edge import Edge, Prompt
 from edge_client.settings import Options, Settings
 from edge_client.stream import Stream
 from shared.errors import InputError, TandemError
@@ -39,20 +39,23 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings().override(**given)
     output = Silent() if options.json else console(options.provisional, options.color, options.quiet)
     notes = Notes(output, options.quiet)
-    bundle = Bundle.load(options.bundle)
-    encoded = bundle.encode_chat([{"role": "user", "content": prompt}]) if options.chat else bundle.encode(prompt)
     with (
         Edge(
             options.target,
-            bundle=bundle,
+            bundle=options.bundle,
             credentials=read_credentials(options) if settings.needs_target else None,
             memory=not options.no_memory,
             notify=None if options.quiet else notes.tell,
+            progress=None if options.quiet else Fetching(sys.stderr),
             **vars(settings),
         ) as edge,
-        edge.stream(encoded, provisional=output.is_live) as stream,
+        edge.stream(_turn(prompt) if options.chat else prompt, provisional=output.is_live) as stream,
     ):
         return _show(stream, prompt, output, notes, options)
+
+
+def _turn(prompt: str) -> Prompt:
+    return lambda bundle: bundle.encode_chat([{"role": "user", "content": prompt}])
 
 
 def _show(stream: Stream[Event], prompt: str, output: Output, notes: Notes, options: argparse.Namespace) -> int:

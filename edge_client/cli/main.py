@@ -15,6 +15,11 @@ from shared.interrupts import interruptible
 
 # Where each command is run: imported when it is needed, for `--help` must not wait for onnxruntime and grpc.
 _COMMANDS = {
+    "bundle add": "edge_client.cli.kept:add",
+    "bundle list": "edge_client.cli.kept:list_kept",
+    "bundle pull": "edge_client.cli.kept:pull",
+    "bundle remove": "edge_client.cli.kept:remove",
+    "bundle verify": "edge_client.cli.kept:verify",
     "chat": "edge_client.cli.chat:run",
     "generate": "edge_client.cli.generate:run",
     "info": "edge_client.cli.bundle:run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
@@ -122,8 +123,12 @@ def add_showing(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_target(parser: argparse.ArgumentParser) -> None:
-    """Where target and bundle are, and how the target is reached."""
+def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
+    """Where target and bundle are, and how the target is reached.
+
+    Args:
+        writes: the command writes texts, with a bundle.
+    """
     group = parser.add_argument_group("where things are")
     target = os.environ.get("TANDEM_TARGET") or TARGET
     group.add_argument(
@@ -139,14 +144,21 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="give up when the target has not answered for so long (default: 3 where it was never reached, "
         f"{Retry.total:.0f} in the middle of a text)",
     )
-    group.add_argument(
-        "--on-outage",
-        choices=[str(choice) for choice in OnOutage],
-        default=str(Settings.on_outage),
-        help="where the link breaks, and is not mended within a second: local goes on from the draft alone until the "
-        "target answers again, wait waits as long as --timeout says, fail ends with an error (default: %(default)s)",
-    )
-    add_bundle(group)
+    if writes:
+        group.add_argument(
+            "--on-outage",
+            choices=[str(choice) for choice in OnOutage],
+            default=str(Settings.on_outage),
+            help="where the link breaks, and is not mended within a second: local goes on from the draft alone until "
+            "the target answers again, wait waits as long as --timeout says, fail ends with an error (default: "
+            "%(default)s)",
+        )
+        add_bundle(
+            group,
+            None,
+            "default: the one that the target offers, fetched once and kept; if it offers none, one that is kept and "
+            "was made for it, or the embedded ones",
+        )
     _add_access(parser)
 
 
@@ -203,12 +215,19 @@ def read_credentials(options: argparse.Namespace) -> Credentials:
     return Credentials(options.tls, options.ca, options.client_cert, options.client_key, token)
 
 
-def add_bundle(parser: argparse._ActionsContainer) -> None:
-    """Where the bundle is."""
+def add_bundle(
+    parser: argparse._ActionsContainer, usual: Path | None = POCKET, text: str = "default: the embedded ones"
+) -> None:
+    """Where the bundle is.
+
+    Args:
+        usual: what it is if nobody says; None leaves that open.
+        text: says the same.
+    """
     parser.add_argument(
         "--bundle",
         type=typed_path,
-        default=os.environ.get("TANDEM_BUNDLE") or POCKET,
+        default=os.environ.get("TANDEM_BUNDLE") or usual,
         metavar="DIR",
-        help="directory of the device's models (default: the embedded ones; environment: TANDEM_BUNDLE)",
+        help=f"directory of the device's models ({text}; environment: TANDEM_BUNDLE)",
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 
-from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.following import last_used
 from edge_client.cli.console import say
+from edge_client.cli.fetching import Fetching
 from edge_client.cli.options import read_credentials, read_options
 from edge_client.edge import Edge
 from edge_client.server.serve import serve
@@ -33,13 +35,13 @@ def run(options: argparse.Namespace) -> int:
         waiting=options.waiting,
     )
     settings = Settings().override(**read_options(options))
-    bundle = Bundle.load(options.bundle)
     with Edge(
-        options.target if settings.needs_target else None,
-        bundle=bundle,
+        options.target if settings.needs_target else None,  # none, so that no request can ask it either
+        bundle=options.bundle or (None if settings.needs_target else last_used(options.target)),
         credentials=read_credentials(options) if settings.needs_target else None,
         memory=not options.no_memory,
         notify=say,
+        progress=Fetching(sys.stderr),
         conversations=options.texts,
         **vars(settings),
     ) as edge:
@@ -47,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
         def ready(address: str) -> None:
             print(
-                f"edge-client serves {bundle.manifest.name} on {address}/v1, mode {settings.mode} {who}; "
+                f"edge-client serves {edge.bundle.manifest.name} on {address}/v1, mode {settings.mode} {who}; "
                 f"a page to try it: {address}/; Ctrl-C ends it",
                 flush=True,
             )

@@ -17,6 +17,7 @@ from edge_client.cli.numbers import number, share
 from edge_client.cli.process import exit_status_of
 from edge_client.cli.slash import help_text, read_line
 from edge_client.cli.turns import Turns
+from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.errors import INTERRUPTED, InputError
 from shared.paths import typed_path
@@ -28,7 +29,7 @@ class Talk:
     """A conversation, led by lines.
 
     Args:
-        bundle: whose template writes the turns.
+        edge: whose bundle's template writes the turns.
         answering: writes the answers.
         turns: where the user's turns come from.
         conversation: what was said so far.
@@ -38,7 +39,7 @@ class Talk:
 
     def __init__(
         self,
-        bundle: Bundle,
+        edge: Edge,
         answering: Answering,
         turns: Turns,
         conversation: Conversation,
@@ -47,7 +48,7 @@ class Talk:
     ) -> None:
         self.conversation = conversation
         self.settings = settings
-        self._bundle = bundle
+        self._edge = edge
         self._answering = answering
         self._turns = turns
         self._seed = seed
@@ -108,7 +109,7 @@ class Talk:
 
     def _answer(self, seed: int) -> None:
         settings = self.settings.override(seed=seed)
-        written = self._answering.write(self._bundle.encode_chat(self.conversation.asked), settings)
+        written = self._answering.write(self.conversation.asked, settings)
         if written.completion is not None:
             self.conversation.answer(Answer.of(written.completion, settings))
         if written.stopped and not self._turns.is_typed:
@@ -136,7 +137,7 @@ class Talk:
     def _system(self, text: str) -> None:
         if text:
             system = "" if text == '""' else text
-            check_system(self._bundle, system)
+            check_system(self._edge.bundle, system)
             self.conversation.system = system
         say(
             f"the model is told: {self.conversation.system}"
@@ -175,14 +176,14 @@ class Talk:
         say("all turns are forgotten")
 
     def _save(self, name: str, overwrite: bool) -> None:
-        kept = {"bundle": self._bundle.manifest.name, "settings": recorded(self.settings)}
+        kept = {"bundle": self._edge.bundle.manifest.name, "settings": recorded(self.settings)}
         save(typed_path(name), {**self.conversation.as_dict(), **kept}, overwrite)
         say(f"saved in {name}")
 
     def _load(self, name: str) -> None:
         loaded = load(typed_path(name))
         if loaded.messages:
-            self._bundle.encode_chat(loaded.messages)
+            self._edge.bundle.encode_chat(loaded.messages)
         self.conversation = loaded
         count = len(loaded.exchanges)
         say(f"{count} question{'s' * (count != 1)} in {name}; the settings stay as they are: mode {self.settings.mode}")

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from edge_client.edge import Edge
 from edge_client.server.access import Access
 from edge_client.server.answers import Answer, seed_of
-from edge_client.server.asked import Asked, read_chat, read_completion
+from edge_client.server.asked import Asked, Prompt, read_chat, read_completion
 from edge_client.server.body import read_json
 from edge_client.server.errors import ApiError
 from edge_client.server.files import PageFiles
@@ -133,7 +133,7 @@ class Server:
         except InputError as error:
             raise ApiError(400, str(error), param=asked.structure.param) from None
 
-    def _jobs(self, asked: Asked) -> list[tuple[Callable[[], list[int]], Options]]:
+    def _jobs(self, asked: Asked) -> list[tuple[Prompt, Options]]:
         """What the writers are given: a prompt and its options, a choice each."""
         options: Options = {**asked.options}
         mode = self._mode(asked.model)
@@ -147,7 +147,7 @@ class Server:
         prompts = [prompt for prompt in asked.prompts for _ in range(asked.choices)]
         return [
             (
-                partial(prompt, self._edge.bundle),
+                prompt,
                 {**options, **self._length(asked), "seed": seed_of(asked, number)},
             )
             for number, prompt in enumerate(prompts)

@@ -12,14 +12,11 @@ from typing import NamedTuple
 
 from edge_client.decoding.text import Event
 from edge_client.edge import Edge
+from edge_client.server.asked import Prompt
 from edge_client.server.errors import ApiError
 from edge_client.settings import Options
 from edge_client.stream import Completion, Stream
 from shared.errors import TandemError
-
-# Makes the ids of a prompt; it may take a while, or fail, and is called by the thread that writes.
-Prompt = Callable[[], list[int]]
-
 
 _ENDED = ApiError(503, "the server is ending; try again when it is back", "server_error", code="shutting_down")
 
@@ -136,7 +133,7 @@ class Writing:
         try:
             if self._is_given_up:
                 raise _ENDED
-            with self._edge.stream(self._prompt(), provisional=self._provisional, **self._options) as stream:
+            with self._edge.stream(self._prompt, provisional=self._provisional, **self._options) as stream:
                 self._stream = stream
                 if self._is_given_up:
                     stream.text.cancel()

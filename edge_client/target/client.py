@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from threading import Thread
 
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
+from edge_client.target.fetching import chunks
 from edge_client.target.kept_sessions import Kept, KeptSessions
 from edge_client.target.outage import Outage, tell_nobody
 from edge_client.target.reliable_link import ReliableLink
@@ -21,7 +22,8 @@ from edge_client.target.transport import Transport
 from edge_client.target.verdict import Reader
 from edge_client.usage.meter import Meter
 from shared.config import Coupling, Sampling
-from shared.errors import TandemError
+from shared.contents import BundleFile
+from shared.errors import TandemError, TargetUnavailable
 from shared.grammar import library
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
@@ -119,6 +121,29 @@ class TargetClient:
             except PASSING as error:
                 outage.failed(error, patience)
                 patience.after(error)
+
+    def look_again(self) -> None:
+        """Ask once more what is served: the target may have been updated. Where it is away just now, nothing changes.
+
+        Raises:
+            TargetRefused, ProtocolError: as the class.
+        """
+        with suppress(TargetUnavailable):
+            self.description = Description.from_wire(self._transport.describe(CONNECT.attempt))
+
+    def fetch(self, digest: str, file: BundleFile, offset: int, notify: Callable[[str], None]) -> Generator[bytes]:
+        """The bytes of a file of the offered bundle from `offset` on, in chunks that nobody has checked.
+
+        Args:
+            digest: of the whole bundle, hex.
+            notify: is told, in a sentence, where that takes long.
+
+        Raises:
+            TargetUnavailable, TargetRefused, ProtocolError: see `edge_client.target.fetching`.
+        """
+        patience = self._patience(self._retry)
+        patience.what = "the bundle"
+        return chunks(self._transport, digest, file, offset, patience, Outage(self._clock, notify))
 
     def ping(self, answered: Callable[[float], None]) -> None:
         """Measure the round trip, while others go on.

@@ -44,11 +44,11 @@ class Connection:
         self._is_closed = False
         self._connecting = threading.RLock()
 
-    def client(self, manifest: Manifest, timeout: float | None = None) -> TargetClient:
+    def client(self, manifest: Manifest | None = None, timeout: float | None = None) -> TargetClient:
         """The client, connected now if it is the first time.
 
         Args:
-            manifest: of the bundle whose tokens the target is to judge.
+            manifest: of the bundle whose tokens the target is to judge; None where that is still to be found out.
             timeout: how long it is looked for, seconds; None for a few.
 
         Raises:
@@ -60,13 +60,16 @@ class Connection:
             if self._client is None:
                 client = self._connect(timeout)
                 try:
-                    client.description.check(manifest, client.address)
+                    if manifest is not None:
+                        client.description.check(manifest, client.address)
                     self._see_that_it_is_open()  # somebody may have closed it meanwhile
                 except BaseException:
                     if self._transport is None:
                         client.close()
                     raise
                 self._client = client
+            elif manifest is not None:  # both may be others than at first
+                self._client.description.check(manifest, self._client.address)
             return self._client
 
     def close(self) -> None:

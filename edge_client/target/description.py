@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_client.target.verdict import nonsense
-from shared.errors import TargetMismatch
+from shared.contents import Contents
+from shared.errors import InputError, TargetMismatch
 from shared.manifest import Manifest
 from shared.wire import codec
+from shared.wire.bundles import decode_contents
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -25,6 +27,7 @@ class Description:
         dtype: arithmetic of the forward pass.
         step: what a pass over one token took when the target started, seconds; 0 where it does not say.
         grammar_engine: what it keeps texts to grammars with, and its version; "" where it does not.
+        bundle: what it offers to edges, as it was sent; None where it offers nothing.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Description:
     dtype: str
     step: float = 0.0
     grammar_engine: str = ""
+    bundle: wire.OfferedBundle | None = None
 
     @classmethod
     def from_wire(cls, message: wire.DescribeResponse) -> Description:
@@ -51,8 +55,21 @@ class Description:
             raise nonsense("a fingerprint or an engine's name that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise nonsense("a description without its vocabulary, its context or its longest request")
-        same = {name: getattr(message, name) for name in cls.__dataclass_fields__ if name != "step"}
-        return cls(**same, step=message.step_us / 1e6)
+        same = {name: getattr(message, name) for name in cls.__dataclass_fields__ if name not in ("step", "bundle")}
+        bundle = message.bundle if message.HasField("bundle") else None
+        return cls(**same, step=message.step_us / 1e6, bundle=bundle)
+
+    @property
+    def offered(self) -> Contents:
+        """The bundle that it offers to edges. Looked at where it is wanted only: others can do without.
+
+        Raises:
+            InputError: it offers none.
+            ProtocolError: what it offers is no bundle.
+        """
+        if self.bundle is None:
+            raise InputError(f"{self.name} offers no bundle; give one of your own", options=("bundle",))
+        return decode_contents(self.bundle)
 
     def check_grammars(self, ours: str, address: str) -> None:
         """See that this target can keep a text to a grammar, as this device does.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
@@ -148,6 +148,20 @@ class GrpcTransport:
 
     def open(self) -> GrpcLink:
         return GrpcLink(self._stub, self._metadata)
+
+    def fetch(self, digest: bytes, file: str, offset: int, timeout: float) -> Generator[bytes]:
+        request = wire.FetchBundleRequest(digest=digest, file=file, offset=offset)
+        try:
+            call = self._stub.FetchBundle(request, timeout=timeout, metadata=self._metadata)
+        except ValueError:
+            raise _closed() from None
+        try:
+            for chunk in call:
+                yield chunk.data
+        except grpc.RpcError as error:
+            raise error_of(error) from None
+        finally:
+            call.cancel()
 
     def release(self, session_id: bytes) -> None:
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed

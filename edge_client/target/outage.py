@@ -42,7 +42,9 @@ class Outage:
         if math.isfinite(patience.grace):  # all that there is of it has passed soon, and then there is more to tell
             return
         self._told_of_trouble = self._awaited = True
-        trouble = "has no room for this text" if isinstance(error, TargetBusy) else "is not reached: the link is down"
+        trouble = (
+            f"has no room for {patience.what}" if isinstance(error, TargetBusy) else "is not reached: the link is down"
+        )
         self._notify(f"the target at {patience.address} {trouble} ({error}); trying again {_for_how_long(patience)}")
 
     def begins(self, sentence: str) -> None:

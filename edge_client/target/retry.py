@@ -67,6 +67,7 @@ class Patience:
         address: of the target, for the message when the patience is used up.
         tells: whether somebody waits for this, and is told if it takes long.
         grace: seconds from the first broken link until it is used up; endless where all of it is waited for.
+        what: is wanted, for messages.
     """
 
     retry: Retry
@@ -75,6 +76,7 @@ class Patience:
     chance: random.Random = field(default_factory=random.Random)
     tells: bool = True
     grace: float = math.inf
+    what: str = "this text"
 
     def __post_init__(self) -> None:
         self.renew()
@@ -117,9 +119,9 @@ class Patience:
     def _given_up(self, error: TargetUnavailable) -> TargetAway:
         if isinstance(error, TargetBusy):
             return TargetAway(
-                f"the target at {self.address} has no room for this text ({error}); try again later, or write without "
-                "it",
-                f"the target at {self.address} has no room for this text ({error})",
+                f"the target at {self.address} has no room for {self.what} ({error}); try again later, or write "
+                "without it",
+                f"the target at {self.address} has no room for {self.what} ({error})",
                 may_return=False,
                 options=("mode local",),
             )

@@ -6,6 +6,7 @@ A transport reaches one target; a link is one stream of `Decode`, for one genera
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Protocol
 
 from shared.wire.v1 import target_pb2 as wire
@@ -49,6 +50,16 @@ class Transport(Protocol):
         """A new stream. Does not wait for the connection: a target that is not there shows at the first receive.
 
         Raises:
+            TargetUnavailable: the transport is closed.
+        """
+
+    def fetch(self, digest: bytes, file: str, offset: int, timeout: float) -> Generator[bytes]:
+        """The bytes of a file of the offered bundle from `offset` on, in chunks; one call of at most `timeout` seconds.
+
+        A target may end a call before the end of the file. Closing the generator ends the call.
+
+        Raises, here or at any chunk:
+            LinkBroken, TargetBusy, TargetRefused: as for `Link.receive`.
             TargetUnavailable: the transport is closed.
         """
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from threading import RLock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from shared.errors import InputError, LinkBroken, ProtocolError, TargetBusy, TargetRefused, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
@@ -48,6 +48,20 @@ class Service(Protocol):
         ...
 
 
+@runtime_checkable
+class OfferingService(Protocol):
+    """What a `Service` has besides, if its description offers a bundle."""
+
+    def fetch(self, request: wire.FetchBundleRequest) -> Iterator[bytes]:
+        """The bytes of a file of the bundle from an offset on, in chunks.
+
+        Raises, here or at any chunk:
+            TargetRefused: it is not the bundle that is offered now.
+            ProtocolError: there is no such file, or no such place in it.
+        """
+        ...
+
+
 class LoopbackTransport:
     """Reaches a `Service` in the same process; an `edge_client.target.transport.Transport`.
 
@@ -81,6 +95,14 @@ class LoopbackTransport:
     def open(self) -> LoopbackLink:
         """See `Transport.open`."""
         return LoopbackLink(self.service, self._lock)
+
+    def fetch(self, digest: bytes, file: str, offset: int, timeout: float) -> Generator[bytes]:
+        """See `Transport.fetch`."""
+        if not isinstance(self.service, OfferingService):
+            raise TargetRefused("the target refused the request: this target offers no bundle")
+        request = wire.FetchBundleRequest(digest=digest, file=file, offset=offset)
+        with _as_grpc_would():
+            yield from self.service.fetch(wire.FetchBundleRequest.FromString(request.SerializeToString()))
 
     def release(self, session_id: bytes) -> None:
         """See `Transport.release`."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from tokenizers import Tokenizer
 
 from edge_client.testing.contract import ScriptedStream
 from edge_client.testing.scripts import Script
+from shared.contents import NAMES, Contents
+from shared.errors import ProtocolError, TargetRefused
 from shared.grammar import library
 from shared.grammar.engine import GrammarEngine
-from shared.manifest import Manifest
+from shared.manifest import Manifest, read_manifest
 from shared.wire import codec
+from shared.wire.bundles import CHUNK_BYTES, encode_contents
 from shared.wire.v1 import target_pb2 as wire
 
 SCRIPTED = "scripted"
@@ -29,6 +35,7 @@ class ScriptedTarget:
         tokenizer_fingerprint: a bundle with another one is refused.
         step: what it says that a pass over one token takes, seconds; 0 says nothing.
         tokenizer: by which grammars know its tokens; without one it keeps no text to a schema.
+        bundle: a directory whose bundle it offers to edges.
 
     Attributes:
         script, vocabulary, context: as given.
@@ -46,6 +53,7 @@ class ScriptedTarget:
         tokenizer_fingerprint: str = SCRIPTED,
         step: float = 0.0,
         tokenizer: Tokenizer | None = None,
+        bundle: Path | None = None,
     ) -> None:
         self.script = script
         self.vocabulary, self.context = vocabulary, context
@@ -53,6 +61,7 @@ class ScriptedTarget:
         self._step = step
         self._grammars = None if tokenizer is None else GrammarEngine(tokenizer, vocabulary)
         self.lives = 1
+        self.offer(bundle)
         self.texts: dict[bytes, list[int]] = {}
 
     @classmethod
@@ -69,6 +78,25 @@ class ScriptedTarget:
             tokenizer=tokenizer,
         )
 
+    def offer(self, bundle: Path | None) -> None:
+        """From now on offer this bundle, or none.
+
+        Raises:
+            BundleError: it is missing or damaged.
+        """
+        self._offered = Contents.of(bundle, read_manifest(bundle)) if bundle else None
+        self._files = {name: (bundle / name).read_bytes() for name in NAMES} if bundle else {}
+
+    def fetch(self, request: wire.FetchBundleRequest) -> Iterator[bytes]:
+        """See `OfferingService.fetch`."""
+        if self._offered is None or request.digest.hex() != self._offered.digest:
+            raise TargetRefused("the target refused the request: this target offers another bundle than that")
+        data = self._files.get(request.file, b"")
+        if request.offset >= len(data):
+            raise ProtocolError(f"there is nothing of {request.file!r} from {request.offset} on; ask for less")
+        for begin in range(request.offset, len(data), CHUNK_BYTES):
+            yield data[begin : begin + CHUNK_BYTES]
+
     def describe(self) -> wire.DescribeResponse:
         """See `Service.describe`."""
         return wire.DescribeResponse(
@@ -82,6 +110,7 @@ class ScriptedTarget:
             protocol=codec.REVISION,
             step_us=round(1e6 * self._step),
             grammar_engine=library.version() if self._grammars else "",
+            bundle=encode_contents(self._offered) if self._offered else None,
         )
 
     def stream(self) -> ScriptedStream:

@@ -344,7 +344,7 @@ def test_what_is_written_alone_is_not_what_the_promise_is_about():
     for back_at in (None, 50):
         world = World(mode="sprint", seed=3, temperature=1.0)
         list(world.events(10, float("inf") if back_at else 0.0, back_at))
-        (lesson,) = world.edge._memory.entries.values()
+        (lesson,) = world.edge._kit.memory()[0].entries.values()
         budgets.append((lesson.counts.shown, world.stream.completion.usage.alone))
     (whole, none), (without, alone) = budgets
     assert (whole, none) == (TOKENS, 0)

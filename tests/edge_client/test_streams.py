@@ -84,11 +84,11 @@ def test_a_stream_that_ends_while_another_is_remembered_waits_for_its_turn(tmp_p
     with fake_edge(memory=tmp_path, max_tokens=20) as edge:
         left = edge.stream("Tom")
         next(left)
-        write = edge._memory._write
-        edge._memory._write = lambda: (left.close(), write())
+        write = edge._kit.memory()[0]._write
+        edge._kit.memory()[0]._write = lambda: (left.close(), write())
         edge.generate("Tom", seed=1)
-        edge._memory._write = write
-        (entry,) = edge._memory.entries.values()
+        edge._kit.memory()[0]._write = write
+        (entry,) = edge._kit.memory()[0].entries.values()
         assert entry.texts == 2
 
 

@@ -58,13 +58,13 @@ def test_streams_at_once_share_one_promise(tmp_path, kept):
 
         known = sum(threads.map(write, PROMPTS[:2]))
         promise = Promise.of(edge.settings, "scripted")
-        entries = Memory.open(manifest(), tmp_path).entries if kept else edge._memory.entries
+        entries = Memory.open(manifest(), tmp_path).entries if kept else edge._kit.memory()[0].entries
         assert list(entries) == [promise]
         assert (entries[promise].texts, entries[promise].counts.known) == (2, known)
         assert entries[promise].steering.account.tokens == known
         # The next text goes on from what both have taught.
         assert edge.generate(PROMPTS[2]).usage.tokens == 40
-        after = (Memory.open(manifest(), tmp_path) if kept else edge._memory).entries[promise]
+        after = (Memory.open(manifest(), tmp_path) if kept else edge._kit.memory()[0]).entries[promise]
         assert after.steering.account.tokens > known
 
 
@@ -72,7 +72,7 @@ def test_a_promise_is_another_one_by_budget_and_criterion_but_not_by_temperature
     with fake_edge(max_tokens=10) as edge:
         for options in ({}, {"budget": 0.3}, {"criterion": "strict"}, {"temperature": 1.0}, {"seed": 5}):
             edge.generate("Tom", **options)
-        assert sorted(entry.texts for entry in edge._memory.entries.values()) == [1, 1, 3]
+        assert sorted(entry.texts for entry in edge._kit.memory()[0].entries.values()) == [1, 1, 3]
 
 
 def test_models_are_made_once_for_each_text_at_a_time():

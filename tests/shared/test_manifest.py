@@ -12,7 +12,7 @@ from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
 from shared.manifest import SPREAD, read_manifest, write_manifest
-from tests.edge_client.bundles import made_bundle
+from tests.edge_client.made_bundles import made_bundle
 
 # What a field is changed to, and what is then said about it.
 CHANGES = {

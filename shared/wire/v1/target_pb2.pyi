@@ -21,7 +21,7 @@ class DescribeRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine")
+    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine", "bundle")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class DescribeResponse(_message.Message):
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     STEP_US_FIELD_NUMBER: _ClassVar[int]
     GRAMMAR_ENGINE_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
     tokenizer_fingerprint: str
@@ -42,7 +43,44 @@ class DescribeResponse(_message.Message):
     protocol: int
     step_us: int
     grammar_engine: str
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ...) -> None: ...
+    bundle: OfferedBundle
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
+
+class OfferedBundle(_message.Message):
+    __slots__ = ("name", "digest", "files")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: bytes
+    files: _containers.RepeatedCompositeFieldContainer[BundleFile]
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[bytes] = ..., files: _Optional[_Iterable[_Union[BundleFile, _Mapping]]] = ...) -> None: ...
+
+class BundleFile(_message.Message):
+    __slots__ = ("name", "size", "sha256")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    size: int
+    sha256: bytes
+    def __init__(self, name: _Optional[str] = ..., size: _Optional[int] = ..., sha256: _Optional[bytes] = ...) -> None: ...
+
+class FetchBundleRequest(_message.Message):
+    __slots__ = ("digest", "file", "offset")
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FILE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    file: str
+    offset: int
+    def __init__(self, digest: _Optional[bytes] = ..., file: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class FetchBundleResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class Session(_message.Message):
     __slots__ = ("session_id", "sampling", "coupling", "grammar")

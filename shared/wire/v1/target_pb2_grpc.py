@@ -49,6 +49,11 @@ class TargetServiceStub:
                 request_serializer=shared_dot_wire_dot_v1_dot_target__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=shared_dot_wire_dot_v1_dot_target__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.FetchBundle = channel.unary_stream(
+                '/tandem.v1.TargetService/FetchBundle',
+                request_serializer=shared_dot_wire_dot_v1_dot_target__pb2.FetchBundleRequest.SerializeToString,
+                response_deserializer=shared_dot_wire_dot_v1_dot_target__pb2.FetchBundleResponse.FromString,
+                _registered_method=True)
 
 
 class TargetServiceServicer:
@@ -78,6 +83,15 @@ class TargetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FetchBundle(self, request, context):
+        """A file of the bundle that `DescribeResponse.bundle` offers, from an offset to its end, in chunks: the first begins at
+        the offset, each other where the one before ended. A call may end early, with RESOURCE_EXHAUSTED or otherwise; another
+        one goes on from there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TargetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +109,11 @@ def add_TargetServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=shared_dot_wire_dot_v1_dot_target__pb2.ReleaseRequest.FromString,
                     response_serializer=shared_dot_wire_dot_v1_dot_target__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'FetchBundle': grpc.unary_stream_rpc_method_handler(
+                    servicer.FetchBundle,
+                    request_deserializer=shared_dot_wire_dot_v1_dot_target__pb2.FetchBundleRequest.FromString,
+                    response_serializer=shared_dot_wire_dot_v1_dot_target__pb2.FetchBundleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +197,33 @@ class TargetService:
             '/tandem.v1.TargetService/Release',
             shared_dot_wire_dot_v1_dot_target__pb2.ReleaseRequest.SerializeToString,
             shared_dot_wire_dot_v1_dot_target__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchBundle(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tandem.v1.TargetService/FetchBundle',
+            shared_dot_wire_dot_v1_dot_target__pb2.FetchBundleRequest.SerializeToString,
+            shared_dot_wire_dot_v1_dot_target__pb2.FetchBundleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -66,6 +66,22 @@ def test_a_bucket_says_when_it_is_worth_asking_again():
     usage.check()
 
 
+def test_the_bundle_has_a_limit_of_its_own():
+    clock = Clock()
+    usage = Usage("acme", Quota(bundle_mib_per_hour=36, tokens_per_minute=1), clock=clock)
+    for _ in range(36 * 16):
+        usage.check_bytes()
+        usage.spend_bytes(64 << 10)
+    usage.check()  # tokens are another matter
+    with pytest.raises(LimitReached, match="36 MiB of an hour; try again in 1 seconds") as caught:
+        usage.check_bytes()
+    clock.now += caught.value.retry_after
+    usage.check_bytes()
+    usage.spend_bytes(1 << 20)
+    usage.change(Quota())
+    usage.check_bytes()
+
+
 def test_calls_are_given_back():
     usage = Usage("acme", Quota(calls=2))
     for _ in range(3):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +60,7 @@ def test_every_row_has_the_mask_of_its_own_text(drawn, expression, begin, data):
     text, feed = drawn
     grammar = kept_to(expression, begin)
     masks = Constraint(GRAMMARS, grammar.source, begin, [END]).masks(text, feed)
+    feed = replace(feed, masks=masks)
     plain = GRAMMARS.compile(grammar.source).cursor([END])
 
     def expected(index: int, of: Feed) -> np.ndarray:
@@ -78,7 +81,9 @@ def test_every_row_has_the_mask_of_its_own_text(drawn, expression, begin, data):
             break
     for part in parts:
         if part.end - feed.start <= feed.score_from:  # nobody asks for its row
+            assert part.masks is None
             continue
+        assert part.masks is masks
         rows = masks.rows(part)
         assert len(rows) == len(part.tokens) - part.score_from
         for row, index in zip(rows, range(part.score_from, len(part.tokens)), strict=True):

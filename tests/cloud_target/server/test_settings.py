@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cloud_target.access.settings import AccessSettings
+from cloud_target.bundles.settings import BundleSettings
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.server.options import add_options, read_settings
 from cloud_target.server.settings import ServeSettings
@@ -30,7 +31,8 @@ def test_every_option_arrives():
     server = ["--threads", "2", "--host", "0.0.0.0", "--port", "0", "--no-prefix-caching", "--drain-seconds", "1.5"]
     access = ["--tls-cert", "c", "--tls-key", "k", "--client-ca", "a", "--tokens", "t", "--limits", "calls=1"]
     seen = ["--metrics-port", "1", "--metrics-host", "::1", "--log-format", "json", "--log-level", "info"]
-    assert read(*engine, *server, *access, "--insecure-bind", *seen) == ServeSettings(
+    bundle = ["--bundle", "b", "--bundle-fetches", "3"]
+    assert read(*engine, *server, *access, "--insecure-bind", *seen, *bundle) == ServeSettings(
         EngineSettings("m", "cpu", "float16", 1024, 9, 2),
         "0.0.0.0",
         0,
@@ -38,6 +40,7 @@ def test_every_option_arrives():
         drain_seconds=1.5,
         access=AccessSettings(Path("c"), Path("k"), Path("a"), Path("t"), "calls=1", insecure_bind=True),
         telemetry=TelemetrySettings(1, "::1", "json", "info"),
+        bundle=BundleSettings(Path("b"), 3),
     )
 
 

@@ -21,8 +21,8 @@ from edge_client.target.client import TargetClient
 from edge_client.testing import LoopbackTransport
 from shared.errors import TargetUnavailable
 from shared.manifest import read_manifest, write_manifest
-from tests.edge_client.bundles import made_bundle
 from tests.edge_client.clients import client_of
+from tests.edge_client.made_bundles import made_bundle
 from tests.edge_client.scripted_device import fake_bundle, fake_cloud
 
 DEVICE = "tests.edge_client.scripted_device"

@@ -110,7 +110,7 @@ def lead(monkeypatch) -> Iterator[Lead]:
         shown.clear()
         answering = Answering(edge, notes, output)
         script = Script(*turns, is_typed=is_typed)
-        talk = Talk(edge.bundle, answering, script, Conversation(system), edge.settings, seed)
+        talk = Talk(edge, answering, script, Conversation(system), edge.settings, seed)
         talk.lead()
         return Chat(talk, script, shown)
 

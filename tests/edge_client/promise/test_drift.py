@@ -120,7 +120,7 @@ def test_a_promise_learns_from_text_to_text():
     with fake_edge(budget=0.02, max_tokens=60) as edge:
         first, second = (edge.generate([1, 2, 3]) for _ in range(2))
         assert (first.audit.tokens, second.audit.tokens) == (60, 60)
-        (entry,) = edge._memory.entries.values()
+        (entry,) = edge._kit.memory()[0].entries.values()
         assert (entry.texts, entry.steering.account.tokens) == (2, 120)
         assert entry.steering.evidence.doubts >= first.usage.audited + second.usage.audited
         assert edge.generate([1, 2, 3], mode="local").usage.tokens == 60

@@ -18,7 +18,7 @@ from shared.config import Coupling, Criterion
 from shared.errors import InputError
 from shared.steering.budget import Budget
 from shared.steering.recalibration import UNKNOWN
-from tests.edge_client.bundles import made_bundle
+from tests.edge_client.made_bundles import made_bundle
 from tests.edge_client.scripted_device import fake_edge, manifest
 
 
@@ -127,7 +127,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     with fake_edge(memory=tmp_path, max_tokens=40, learn=True, budget=0.05, criterion="strict") as edge:
         for prompt in ([1, 2, 3], [4, 5, 6]):
             edge.generate(prompt)
-        kept = edge._memory.entries
+        kept = edge._kit.memory()[0].entries
     assert Memory.open(manifest(), tmp_path).entries == kept
     (entry,) = kept.values()
     assert entry.steering.evidence.doubts == entry.correction.tokens > 0

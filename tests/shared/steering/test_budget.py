@@ -113,7 +113,7 @@ VERIFIERS = {
 def test_no_verifier_and_no_window_breaks_the_bound(verifier, share, limit, window):
     """Easy texts first, so that there is credit; then a verifier that is worth nothing, and a draft often wrong."""
     random = np.random.default_rng(5)
-    count = 20_000
+    count = 10_000
     is_off = random.random(count) < share
     is_off[:2000] = False
     doubt = VERIFIERS[verifier](random, is_off)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloud_target.options.sizes import parse_size, show_size
 from shared.errors import InputError
+from shared.sizes import parse_size, show_size
 
 
 @pytest.mark.parametrize(

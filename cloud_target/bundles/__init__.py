@@ -1,0 +1,1 @@
+"""The bundle that a target offers to its edges."""

@@ -1,0 +1,70 @@
+"""What is in a bundle, to those who send and keep it: its files by name, size and digest, and a digest of the whole."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from shared.errors import BundleError
+from shared.identity import file_digest
+from shared.manifest import FILES, Manifest
+
+MANIFEST = "manifest.json"
+# The files of every bundle. No other ever travels, and no other name is ever taken from a peer.
+NAMES = (MANIFEST, *FILES)
+
+
+@dataclass(frozen=True)
+class BundleFile:
+    """One file.
+
+    Attributes:
+        name: one of `NAMES`.
+        size: bytes.
+        sha256: of what is in it, lower-case hex.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of one bundle.
+
+    Attributes:
+        name: of the bundle, for people.
+        files: each of `NAMES` once.
+    """
+
+    name: str
+    files: tuple[BundleFile, ...]
+
+    @classmethod
+    def of(cls, directory: str | Path, manifest: Manifest) -> Contents:
+        """Of a bundle whose manifest was read just now, which has checked the digests of the other files.
+
+        Raises:
+            BundleError: a file cannot be read any more.
+        """
+        directory = Path(directory)
+        try:
+            digests = manifest.digests | {MANIFEST: file_digest(directory / MANIFEST)}
+            files = tuple(BundleFile(name, (directory / name).stat().st_size, digests[name]) for name in NAMES)
+        except OSError as error:
+            raise BundleError(f"cannot read {error.filename} ({error.strerror}); see who may read it") from error
+        return cls(manifest.name, files)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, hex, of a line for each file in order of name: its name, its size and its digest."""
+        lines = sorted(f"{file.name} {file.size} {file.sha256}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()

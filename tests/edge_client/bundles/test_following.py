@@ -1,0 +1,331 @@
+"""The bundle that comes with the target: fetched once, found again, changed between two texts, never in the way."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge_client.bundles import following
+from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.fetching import LARGEST
+from edge_client.bundles.following import FRESH
+from edge_client.bundles.pocket import POCKET
+from edge_client.bundles.store import Store
+from edge_client.edge import Edge
+from edge_client.settings import LOCAL_ONLY
+from edge_client.target.client import TargetClient
+from edge_client.testing import ManualClock, scripted_bundle
+from shared.contents import Contents
+from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetAway, TargetMismatch
+from shared.manifest import glance
+from tests.edge_client.bundles.offers import SCRIPT, FaultyTransport, contents_of, loaded, made, target_of, tidy
+
+ADDRESS = "gpu.example:50051"
+
+
+class World:
+    """A device, and a target at `ADDRESS` that may be away; nothing of the embedded bundle fits it.
+
+    Attributes:
+        target, transport: the target.
+        store: of the device.
+        told: to the user.
+        loads: directories that were loaded.
+        connects: how often a way to the target was opened.
+    """
+
+    def __init__(self, monkeypatch, tmp_path: Path) -> None:
+        self.store = Store(tmp_path / "bundles")
+        self.clock = ManualClock()
+        self.told: list[str] = []
+        self.loads: list[Path] = []
+        self.connects = 0
+        self.is_away = False
+        self.serve(None)
+        monkeypatch.setenv("TANDEM_BUNDLES", str(self.store.place))
+        monkeypatch.setattr(Bundle, "load", self._load)
+        monkeypatch.setattr(TargetClient, "connect", self._connect)
+
+    def serve(self, bundle: Path | None, fingerprint: str = "scripted") -> None:
+        self.target = target_of(bundle, fingerprint)
+        self.transport = FaultyTransport(self.target)
+
+    def edge(self, **options: object) -> Edge:
+        made = {"memory": False, "clock": self.clock, "notify": self.told.append, "max_tokens": 5}
+        return Edge(ADDRESS, **made | options)
+
+    def used(self, **options: object) -> str:
+        """The name of the bundle that a new edge writes a text with."""
+        with self.edge() as edge:
+            edge.generate("Tom", **options)
+            return edge.bundle.manifest.name
+
+    def _load(self, directory: Path, threads: int = 1) -> Bundle:
+        self.loads.append(directory)
+        return replace(scripted_bundle(SCRIPT), manifest=glance(POCKET)) if directory == POCKET else loaded(directory)
+
+    def _connect(self, address: str, *_: object) -> TargetClient:
+        self.connects += 1
+        if self.is_away:
+            raise TargetAway(f"cannot reach the target at {address}")
+        return TargetClient(self.transport, address, None, self.clock)
+
+
+@pytest.fixture
+def world(monkeypatch, tmp_path) -> World:
+    return World(monkeypatch, tmp_path)
+
+
+def test_it_is_fetched_once_and_found_again_without_a_byte(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    assert world.used() == "one"
+    sent = world.transport.sent
+    assert sent == contents_of(tmp_path / "one").size
+    assert world.used() == world.used() == "one"
+    assert world.transport.sent == sent
+    assert world.told == []
+    (kept,) = world.store.kept()
+    assert kept.addresses == (ADDRESS,)
+
+
+def test_nothing_is_asked_before_the_first_text(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge():
+        pass
+    assert (world.connects, world.loads) == (0, [])
+
+
+def test_a_target_that_offers_nothing_gets_the_embedded_bundle_or_the_old_error(world):
+    with world.edge() as edge, pytest.raises(TargetMismatch, match=r"another tokenizer .* than the bundle pocket"):
+        edge.generate("Tom")
+    assert tidy(world.store.place) == []
+
+
+def test_the_offered_bundle_may_be_the_embedded_one(world, monkeypatch, tmp_path):
+    embedded = made(tmp_path / "embedded", "embedded")
+    monkeypatch.setattr(following, "POCKET", embedded)
+    world.serve(embedded)
+    assert world.used() == "embedded"
+    assert world.transport.calls == []
+    assert tidy(world.store.place) == []
+
+
+def test_one_that_was_added_for_the_target_is_used_where_none_is_offered(world, tmp_path):
+    world.store.add(made(tmp_path / "mine", "mine"), lambda: None)
+    assert world.used() == "mine"
+    world.serve(None, fingerprint="another")
+    with world.edge() as edge, pytest.raises(TargetMismatch):
+        edge.generate("Tom")
+
+
+def test_alone_the_last_one_of_the_address_is_used_and_no_socket_is_opened(world, tmp_path, monkeypatch):
+    world.serve(made(tmp_path / "one"))
+    assert world.used(mode="local") == "pocket"
+    world.used()
+    connects, world.is_away = world.connects, True
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", forbidden)
+    assert world.used(mode="local") == "one"
+    with Edge("other.example:1", memory=False, mode="local") as edge:
+        assert edge.bundle.manifest.name == "pocket"
+    monkeypatch.setenv(LOCAL_ONLY, "1")
+    assert world.used() == "one"
+    with world.edge(mode="sprint") as edge, pytest.raises(InputError, match="nothing may leave"):
+        _ = edge.bundle
+    assert world.connects == connects
+
+
+def test_where_the_target_is_away_texts_are_written_with_the_last_one(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    world.used()
+    world.is_away = True
+    with world.edge() as edge:
+        done = edge.generate("Tom")
+        assert (edge.bundle.manifest.name, done.usage.alone) == ("one", 5)
+        assert world.told == ["the target is away: the draft writes this text alone"]
+        with pytest.raises(TargetAway):
+            edge.generate("Tom", on_outage="fail")
+        with pytest.raises(TargetAway):
+            edge.generate("Tom", mode="exact")
+        assert edge.generate("Tom", mode="local").usage.tokens == 5
+    with world.edge() as edge:
+        assert edge.bundle.manifest.name == "one"
+
+
+def test_a_target_that_comes_back_brings_its_bundle(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    world.is_away = True
+    with world.edge() as edge:
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "pocket"
+        world.is_away = False
+        assert edge.generate("Tom").usage.alone == 0
+        assert edge.bundle.manifest.name == "one"
+
+
+def test_a_damaged_one_is_fetched_again(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    world.used()
+    (kept,) = world.store.kept()
+    for damaged in ("draft.onnx", "manifest.json"):
+        path = kept.directory / damaged
+        path.write_bytes(path.read_bytes() + b" ")
+        assert world.used() == "one"
+        assert "it is fetched again" in world.told.pop()
+        world.store.verify(kept)
+
+
+def test_a_damaged_one_is_no_obstacle_alone(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    world.used()
+    (kept,) = world.store.kept()
+    (kept.directory / "draft.onnx").unlink()
+    assert world.used(mode="local") == "pocket"
+    assert "the embedded bundle is used" in world.told[0]
+
+
+def test_an_updated_target_is_noticed_between_two_texts(world, tmp_path):
+    one = made(tmp_path / "one")
+    world.serve(one)
+    with world.edge() as edge:
+        edge.generate("Tom")
+        world.target.offer(made(tmp_path / "two", "two", target_fingerprint="new"))
+        world.target._fingerprint = "new"
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "one"  # what it said a moment ago is believed
+        world.clock.sleep(FRESH + 1)
+        edge.generate("Tom", mode="local")
+        assert edge.bundle.manifest.name == "one"
+        done = edge.generate("Tom")
+        assert edge.bundle.manifest.name == "two"
+        assert not any("another target" in warning for warning in done.warnings)
+        told = f"the target at {ADDRESS} is scripted (new) now; texts are written with the bundle two from here on"
+        assert world.told == [told]
+        world.clock.sleep(FRESH + 1)
+        edge.generate("Tom")
+        assert world.told == [told]
+    assert len(world.store.kept()) == 2
+
+
+def test_after_trouble_with_the_link_the_target_is_asked_at_once(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge() as edge:
+        edge.generate("Tom")
+        with edge.stream("Tom", mode="cloud", max_tokens=20) as stream:
+            next(stream)
+            world.target.restart()
+            world.target.offer(made(tmp_path / "two", "two"))
+            stream.finish()
+        assert stream.completion.usage.reconnects == 1
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "two"
+
+
+def test_while_it_is_asked_again_a_target_may_be_away(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge() as edge:
+        edge.generate("Tom")
+        world.clock.sleep(FRESH + 1)
+        describe = world.transport.describe
+        world.transport.describe = lambda _: (_ for _ in ()).throw(LinkBroken("gone"))
+        edge.generate("Tom")
+        world.transport.describe = describe
+        assert edge.bundle.manifest.name == "one"
+
+
+def test_ids_of_an_earlier_tokenizer_are_refused(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge() as edge:
+        ids = edge.bundle.encode("Tom")
+        edge.generate(ids)
+        world.target.offer(made(tmp_path / "two", "two", tokenizer_fingerprint="other"))
+        world.target._tokenizer_fingerprint = "other"
+        world.clock.sleep(FRESH + 1)
+        with pytest.raises(InputError, match="came the bundle two; encode the prompt again"):
+            edge.generate(ids)
+        assert edge.generate("Tom").usage.tokens == 5
+        assert edge.chat([{"role": "user", "content": "Tom"}]).usage.tokens == 5
+
+
+def test_texts_under_way_end_with_the_bundle_that_they_began_with(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge(max_tokens=20) as edge, edge.stream("Tom") as first:
+        next(first)
+        world.target.offer(made(tmp_path / "two", "two", target_fingerprint="new"))
+        world.target._fingerprint = "new"
+        world.clock.sleep(FRESH + 1)
+        second = edge.generate("Tom")
+        assert edge.bundle.manifest.name == "two"
+        assert first.finish().usage.tokens == second.usage.tokens == 20
+
+
+def test_where_it_does_not_come_another_one_for_the_same_target_is_used(world, tmp_path, monkeypatch):
+    world.store.add(made(tmp_path / "mine", "mine"), lambda: None)
+    world.serve(made(tmp_path / "one"))
+    monkeypatch.setenv(LARGEST, "10")
+    assert world.used() == "mine"
+    assert f"the bundle that {ADDRESS} offers is not used" in world.told[0]
+    assert "mine is used instead" in world.told[0]
+
+
+def test_where_it_does_not_come_and_nothing_fits_the_error_is_told(world, tmp_path, monkeypatch):
+    world.serve(made(tmp_path / "one"))
+    monkeypatch.setenv(LARGEST, "10")
+    with world.edge() as edge, pytest.raises(BundleError, match="fetches 10 B at most"):
+        edge.generate("Tom")
+
+
+def test_where_a_new_one_does_not_come_the_present_one_goes_on(world, tmp_path, monkeypatch):
+    world.serve(made(tmp_path / "one"))
+    with world.edge() as edge:
+        edge.generate("Tom")
+        monkeypatch.setenv(LARGEST, "10")
+        world.target.offer(made(tmp_path / "two", "two", target_fingerprint="new"))
+        world.target._fingerprint = "new"
+        world.clock.sleep(FRESH + 1)
+        assert any("new" in warning for warning in edge.generate("Tom").warnings)
+        assert edge.bundle.manifest.name == "one"
+        assert "one is used instead" in world.told[-1]
+        monkeypatch.delenv(LARGEST)
+        world.clock.sleep(FRESH + 1)
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "two"
+
+
+def test_an_offer_that_is_none_is_an_error_only_to_those_that_want_it(world, tmp_path):
+    one = made(tmp_path / "one")
+    world.serve(one)
+    contents = contents_of(one)
+    world.target._offered = Contents("bad", (*contents.files[1:], contents.files[1]))
+    with world.edge() as edge, pytest.raises(ProtocolError, match="other files than"):
+        edge.generate("Tom")
+    with world.edge(bundle=loaded(one)) as edge:
+        assert edge.generate("Tom").usage.tokens == 5
+
+
+def test_a_bundle_that_is_given_is_never_changed(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge(bundle=loaded(made(tmp_path / "mine", "mine"))) as edge:
+        edge.generate("Tom")
+        world.clock.sleep(FRESH + 1)
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "mine"
+    assert world.transport.calls == []
+
+
+def test_a_user_without_a_home_is_told_where_to_keep_it(world, tmp_path, monkeypatch):
+    world.serve(made(tmp_path / "one"))
+
+    def homeless(cls) -> Store:
+        raise InputError("no home")
+
+    monkeypatch.setattr(Store, "of_this_user", classmethod(homeless))
+    with world.edge() as edge, pytest.raises(InputError, match="set TANDEM_BUNDLES"):
+        edge.generate("Tom")
+    assert world.used(mode="local") == "pocket"

@@ -1,0 +1,88 @@
+"""Offers of bundles there and back, and all that none may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contents import NAMES, BundleFile, Contents
+from shared.errors import ProtocolError
+from shared.wire.bundles import decode_contents, encode_contents
+from shared.wire.v1 import target_pb2 as wire
+
+names = st.text(max_size=200).filter(str.isprintable)
+facts = st.tuples(st.integers(1, (1 << 64) - 1), st.binary(min_size=32, max_size=32).map(bytes.hex))
+contents = st.builds(
+    lambda name, order, facts: Contents(
+        name, tuple(BundleFile(file, *fact) for file, fact in zip(order, facts, strict=True))
+    ),
+    names,
+    st.permutations(NAMES),
+    st.lists(facts, min_size=4, max_size=4),
+)
+OFFER = Contents("one", tuple(BundleFile(name, 10, bytes(range(32)).hex()) for name in NAMES))
+
+
+@given(contents)
+def test_there_and_back(one):
+    message = wire.OfferedBundle.FromString(encode_contents(one).SerializeToString())
+    assert decode_contents(message) == one
+
+
+def changed(change: Callable[[wire.OfferedBundle], object], is_signed: bool = True) -> wire.OfferedBundle:
+    """An offer with something wrong, under the digest that follows from its files all the same."""
+    message = encode_contents(OFFER)
+    change(message)
+    if is_signed:
+        files = tuple(BundleFile(file.name, file.size, file.sha256.hex()) for file in message.files)
+        message.digest = bytes.fromhex(Contents("", files).digest)
+    return message
+
+
+def renamed(name: str) -> Callable[[wire.OfferedBundle], object]:
+    return lambda message: setattr(message.files[1], "name", name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../.ssh/authorized_keys",
+        "/etc/passwd",
+        "draft.onnx\0",
+        "",
+        "DRAFT.ONNX",
+        "a/draft.onnx",
+        "..",
+        "manifest.json",
+    ],
+)
+def test_no_other_name_is_taken(name):
+    with pytest.raises(ProtocolError, match="other files than"):
+        decode_contents(changed(renamed(name)))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda message: message.files.pop(), "other files"),
+        (lambda message: message.files.append(message.files[0]), "other files"),
+        (lambda message: message.ClearField("files"), "other files"),
+        (lambda message: setattr(message.files[0], "size", 0), "no size"),
+        (lambda message: setattr(message.files[0], "sha256", b"x" * 31), "no SHA-256"),
+        (lambda message: setattr(message, "name", "x" * 201), "name is no line"),
+        (lambda message: setattr(message, "name", "a\nb"), "name is no line"),
+        (lambda message: setattr(message, "name", "\x1b[2J"), "name is no line"),
+    ],
+)
+def test_offers_that_are_none(change, why):
+    with pytest.raises(ProtocolError, match=why):
+        decode_contents(changed(change))
+
+
+@pytest.mark.parametrize("digest", [b"", b"x" * 32])
+def test_a_digest_that_is_not_that_of_the_files(digest):
+    with pytest.raises(ProtocolError, match="another digest"):
+        decode_contents(changed(lambda message: setattr(message, "digest", digest), is_signed=False))
