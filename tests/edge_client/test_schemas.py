@@ -107,7 +107,7 @@ def test_what_the_draft_knows_nothing_of_is_always_asked():
     """The draft knows one token only, and the verifier doubts nothing: where that one is forbidden, it is not asked."""
     bundle = scripted_bundle(random_script(VOCABULARY, seed=5), candidates=1)
     with scripted_edge(SCRIPT, bundle=bundle, max_tokens=400) as edge:
-        done = edge.generate("Once", json_schema={"type": "string", "pattern": "^[a-c]{40}$"}, budget=0.5)
+        done = edge.generate("Once", json_schema={"type": "string", "pattern": "^[a-c]{40}$"}, budget=1)
         cloud = edge.generate("Once", json_schema={"type": "string", "pattern": "^[a-c]{40}$"}, mode="cloud")
     assert done.text == cloud.text
     assert done.origins.count("accepted") <= 3  # quotation marks and the end, which are forced

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_client.decoding.constraint import Constraint
+from edge_client.decoding.drafter import Drafter
 from edge_client.inference.draft import Step
+from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared import noise
-from shared.config import Sampling
+from shared.config import Criterion, Sampling
 from shared.features import LARGEST, NAMES, SCALARS, write_features
 from shared.grammar.engine import GrammarEngine
 from shared.grammar.source import of_regex
@@ -85,6 +89,23 @@ def test_the_verifier_has_features_of_as_few_candidates_as_are_left(candidates):
     assert np.isfinite(features).all()
     assert draw.token in (1, 2, 3, 4)
     assert features[NAMES.index("log_probability")] <= 0
+
+
+@pytest.mark.parametrize("expression", ["[b-c]", "[b-d]", "[b-s]", "[m-s]", "q"])
+def test_a_guess_is_the_token_that_is_proposed(expression):
+    """And always one that is allowed, also at temperatures at which everything is likely."""
+    known = np.exp(np.linspace(0, -3, VOCABULARY))
+    seen = set()
+    for seed in range(40):
+        sampling = Sampling(10.0, 0, 1.0, seed)
+        draft = ScriptedDraft(lambda text: known / known.sum(), VOCABULARY, candidates=6)
+        verifier = ScriptedVerifier(lambda step, draw: 0.5)
+        kept_to = constraint(expression, sampling)
+        drafter = Drafter(draft, Sampler(sampling), verifier, Criterion.TYPICAL, constraint=kept_to)
+        proposal = drafter.propose(PROMPT)
+        assert drafter.guess(PROMPT) == proposal.token
+        seen |= {proposal.token, *proposal.rivals}
+    assert all(re.fullmatch(expression, chr(ord("a") + token)) for token in seen)
 
 
 def test_a_step_of_which_nothing_is_forbidden_is_left_as_it_is():

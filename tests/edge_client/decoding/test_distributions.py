@@ -55,8 +55,9 @@ def deviation(probabilities: dict[tuple[int, ...], float], write, runs: int = RU
     return (statistic - freedom) / np.sqrt(2 * freedom)
 
 
-# What texts are kept to, in letters; token 3 ends them. The first place is open, then it depends: one way, or two.
-EXPRESSION, END_IDS = "(a[bc]|b(a|c)?|cb)c*", (3,)
+# What texts are kept to, in letters; token 3 ends them. The draft's favourite is forbidden at first, so one that knows
+# nothing else is blind there; then there is one way, or there are three.
+EXPRESSION, END_IDS = "(a[bc]?|cb)c*", (3,)
 GRAMMAR = PAIR.grammars.compile(of_regex(EXPRESSION))
 
 
