@@ -39,6 +39,7 @@ from shared import values
 from shared.chat.template import Message
 from shared.config import Mode
 from shared.errors import CapReached, InputError, TandemError, TargetAway, TargetError, TargetUnavailable
+from shared.grammar import library
 from shared.stopping import FinishReason
 
 # Text, token ids, or what makes them with the bundle that the text is written with.
@@ -198,9 +199,12 @@ class Edge:
         settings = self.settings.override(**options)
         kit, ids, client, alone = self._meet(settings, prompt)
         bundle = kit.bundle
+        grammar = bundle.compile(settings)
+        if grammar is not None and client is not None:
+            client.description.check_grammars(library.version(), client.address)
         mismatches = drift.mismatches(bundle.manifest, client.description if client else None, settings.criterion)
         text = begun(bundle, ids, settings, client)
-        job = Job(text, settings, client, kit, not mismatches, provisional)
+        job = Job(text, settings, client, kit, not mismatches and grammar is None, provisional, grammar)
         ending = Ending(job.not_as_asked())
         if alone is not None:
             ending.warnings.append(alone)
@@ -307,6 +311,7 @@ class Edge:
                 settings.timeout,
                 tell,
                 prompt,
+                job.grammar.source if job.grammar else None,
                 settings.on_outage is OnOutage.WAIT,
                 account,
             )
@@ -327,6 +332,7 @@ class Edge:
                 threshold,
                 job.provisional,
                 chooser,
+                job.grammar,
             )
             if chooser is not None and pace is not None and session is not None:
                 chooser.listen(Readings(pace, generation.drafter, session.meter).read)

@@ -18,6 +18,7 @@ from edge_client.target.client import TargetClient
 from edge_client.usage.notes import repetition_note
 from shared.config import Coupling, Mode
 from shared.errors import ContextLengthError
+from shared.grammar.engine import Grammar
 from shared.stopping import Stopper
 from shared.tokenizer import StreamDecoder, special_tokens
 
@@ -28,7 +29,8 @@ class Job:
 
     Attributes:
         kit: the models, and what was learned with them.
-        fits: the bundle was calibrated with these very models.
+        fits: the bundle was calibrated with these very models, and with texts that are kept to nothing, as this one.
+        grammar: what the text keeps to; None where that is nothing.
     """
 
     text: Text
@@ -37,6 +39,7 @@ class Job:
     kit: Kit
     fits: bool
     provisional: bool
+    grammar: Grammar | None = None
 
     @property
     def mode(self) -> Mode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any, Self, TypedDict, Unpack
 from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
+from shared.grammar.source import canonical_schema, of_lark, of_regex, of_schema
 
 # Accepted tokens in a row after which they are audited.
 SPRINT_WINDOW = 32
@@ -22,6 +23,8 @@ LARGEST_WINDOW = 256
 # Of a finished text so many tokens have to agree to be worth keeping: what is shorter is read again at once, and most
 # prompts of one kind begin alike anyway.
 SHORTEST_KEPT = 16
+# Options of which one says what a text keeps to.
+GRAMMARS = ("json_schema", "regex", "lark")
 # In the environment: this machine writes alone, whatever anybody asks for.
 LOCAL_ONLY = "TANDEM_LOCAL_ONLY"
 
@@ -72,6 +75,9 @@ class Options(TypedDict, total=False):
     seed: int
     max_tokens: int | None
     stop: str | Sequence[str]
+    json_schema: Mapping[str, Any] | str | None
+    regex: str | None
+    lark: str | None
     window: int | None
     audit: bool
     learn: bool
@@ -93,6 +99,9 @@ class Settings:
         temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
         max_tokens: most tokens to write; None for as many as fit.
         stop: strings that end the text; they are not shown.
+        json_schema: a JSON schema that the text keeps to, an object or its text; ``{"type": "object"}`` is any object.
+        regex: an expression (of Rust's regex crate) that the text matches as a whole.
+        lark: a grammar that the text keeps to, in llguidance's dialect of Lark. Of these three one may be given.
         window: in `sprint`, accepted tokens in a row after which they are audited; in `exact`, tokens that are guessed
             ahead; None for the mode's own.
         audit: have the tail after the last call audited as well.
@@ -119,6 +128,9 @@ class Settings:
     seed: int = Sampling.seed
     max_tokens: int | None = 128
     stop: Sequence[str] = ()
+    json_schema: Mapping[str, Any] | str | None = None
+    regex: str | None = None
+    lark: str | None = None
     window: int | None = None
     audit: bool = True
     learn: bool = False
@@ -143,12 +155,28 @@ class Settings:
             raise InputError(sentence, options=("coupling",))
         if "" in self.stop:
             raise InputError("a stop string must not be empty; give the text to stop at", options=("stop",))
+        if sum(getattr(self, name) is not None for name in GRAMMARS) > 1:
+            sentence = "a text keeps to one grammar: give json_schema, regex or lark, and leave the others out"
+            raise InputError(sentence, options=GRAMMARS)
         _ = self.sampling  # which checks its own values
 
     @property
     def sampling(self) -> Sampling:
         """Temperature, truncation and seed, as both sides need them."""
         return Sampling(self.temperature, self.top_k, self.top_p, self.seed)
+
+    @property
+    def grammar(self) -> str | None:
+        """What the text must keep to, as it travels; None where that is nothing.
+
+        Raises:
+            InputError: it is too long to travel.
+        """
+        if self.json_schema is not None:
+            return of_schema(str(self.json_schema))
+        if self.regex is not None:
+            return of_regex(self.regex)
+        return None if self.lark is None else of_lark(self.lark)
 
     @property
     def effective_mode(self) -> Mode:
@@ -192,6 +220,8 @@ class Settings:
         if unknown:
             known = ", ".join(field.name for field in fields(self))
             raise InputError(f"there is no option {min(unknown)!r}; the options are {known}")
+        if not given.keys().isdisjoint(GRAMMARS):  # whichever a text has, it takes the place of the one before
+            given = dict.fromkeys(GRAMMARS) | given
         return replace(self, **given)
 
 
@@ -208,6 +238,9 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "seed": values.whole,
     "max_tokens": lambda name, value: None if value is None else values.whole(name, value),
     "stop": values.strings,
+    "json_schema": lambda name, value: None if value is None else canonical_schema(value),
+    "regex": lambda name, value: None if value is None else values.string(name, value),
+    "lark": lambda name, value: None if value is None else values.string(name, value),
     "window": lambda name, value: None if value is None else values.whole(name, value),
     "audit": values.switch,
     "learn": values.switch,

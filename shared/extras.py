@@ -9,7 +9,17 @@ from shared.errors import InputError, first_line
 
 # What the extras of `pyproject.toml` bring, by the names under which it is imported.
 PACKAGES = frozenset(
-    {"grpc", "grpc_health", "grpc_reflection", "matplotlib", "onnx", "onnxruntime", "onnxscript", "optimum"}
+    {
+        "grpc",
+        "grpc_health",
+        "grpc_reflection",
+        "llguidance",
+        "matplotlib",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "optimum",
+    }
     | {"prometheus_client", "safetensors", "starlette", "torch", "tqdm", "transformers", "uvicorn"}
 )
 

@@ -76,7 +76,7 @@ class PacedEngine:
         self.step = max(engine.step, step)
         # What costs as much as a pass costs anyway grows with it: pauses are as long for many tokens as for one.
         self.chunk = min(round(engine.chunk * self.step / engine.step), LARGEST_CHUNK) if engine.step else engine.chunk
-        self.branches = engine.branches
+        self.branches, self.tokenizer = engine.branches, engine.tokenizer
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """See `Engine.forward`."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from shared.config import Coupling, Sampling
 from shared.wire.codec import AuditedTokens
@@ -20,6 +21,40 @@ from shared.wire.codec import AuditedTokens
 WIDEST_TREE = 64
 # A distribution on a few tokens: ids ``int64 [n]`` and probabilities ``float64 [n]``.
 Sparse = tuple[np.ndarray, np.ndarray]
+
+
+# What stands in the place of a forbidden token's logit: finite, so that no arithmetic makes a NaN of it, and so low
+# that its probability is 0 at any temperature.
+FORBIDDEN = -1e9
+
+
+class Masks:
+    """Which tokens may follow those of a feed whose rows are scored, by a grammar; worked out once, when first needed.
+
+    Args:
+        key: of the grammar and where it begins: equal where two texts must keep to the same.
+        first: position of the first scored token of the whole feed.
+        work_out: what `rows` gives for the whole feed; may be called from any thread, and raises InputError for a
+            grammar that cannot be followed.
+    """
+
+    def __init__(self, key: object, first: int, work_out: Callable[[], np.ndarray]) -> None:
+        self.key = key
+        self._first, self._work_out = first, work_out
+        self._rows: np.ndarray | None = None
+
+    def prepare(self) -> None:
+        """Work them out now, so that no pass waits for it."""
+        if self._rows is None:
+            self._rows = self._work_out()
+
+    def rows(self, feed: Feed) -> np.ndarray:
+        """The masks of a feed, which is the whole, a chunk of it, or has fewer guesses: bits of all token ids, least
+        significant first, 1 where one is allowed, ``uint8 [R, ceil(vocabulary / 8)]``."""
+        self.prepare()
+        assert self._rows is not None, "prepared just now"
+        begin = feed.start + feed.score_from - self._first
+        return self._rows[begin : begin + len(feed.tokens) - feed.score_from]
 
 
 @dataclass(frozen=True)
@@ -43,6 +78,8 @@ class Feed:
         parents: of each guess, the index of the token that it follows; empty where each follows the one before.
         kept: where in the slot the last tokens before `start` are, as growing places, if they are guesses of the feed
             before; they are moved to where they belong.
+        masks: what may follow the scored tokens; None where all may. They come before sampling, and all scores are of
+            what they leave.
     """
 
     slot: int
@@ -56,6 +93,7 @@ class Feed:
     spare: int = 0
     parents: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
+    masks: Masks | None = field(default=None, compare=False)
 
     @property
     def end(self) -> int:
@@ -152,6 +190,7 @@ class Engine(Protocol):
         chunk: so many tokens cost about as much as a pass costs anyway; long feeds are read in chunks of that size.
         step: what a pass over one token took when it was made, seconds; 0 where nobody measured.
         branches: whether guesses may be a tree.
+        tokenizer: by which grammars know its tokens; None where texts cannot be kept to any.
     """
 
     description: Description
@@ -162,6 +201,7 @@ class Engine(Protocol):
     chunk: int
     step: float
     branches: bool
+    tokenizer: Tokenizer | None
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them; afterwards

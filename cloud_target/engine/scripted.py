@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from tokenizers import Tokenizer
 
-from cloud_target.engine.interface import Description, Feed, Scores, check_feeds
+from cloud_target.engine.interface import FORBIDDEN, Description, Feed, Scores, check_feeds
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Coupling
 from shared.coupling import judge_residual
 from shared.sampling import Sampler
@@ -39,7 +40,7 @@ class ScriptedEngine:
         vocabulary: ids are below it.
         slots: so many texts of full length have room.
         context: longest text in tokens.
-        block, step: see `Engine`.
+        block, step, tokenizer: see `Engine`.
 
     Attributes:
         passes: how often `forward` ran.
@@ -58,9 +59,10 @@ class ScriptedEngine:
         context: int = 128,
         block: int = 8,
         step: float = 0.0,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
         self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32")
-        self.context, self.block, self.step = context, block, step
+        self.context, self.block, self.step, self.tokenizer = context, block, step, tokenizer
         self.capacity = slots * self._blocks(context)
         self.passes = self.fed = 0
         self._script = script
@@ -120,7 +122,12 @@ class ScriptedEngine:
         for token, parent in zip(feed.tokens, follows, strict=True):
             paths.append([*(paths[parent] if parent >= 0 else before), token])
         indices = range(feed.score_from, len(feed.tokens))
-        rows = [_Row(self._script(paths[index]), paths[index], feed, index) for index in indices]
+        logits = [self._script(paths[index]) for index in indices]
+        if feed.masks is not None:
+            for row, bits in enumerate(feed.masks.rows(feed)):
+                allowed = np.unpackbits(bits, count=len(logits[row]), bitorder="little") > 0
+                logits[row] = np.where(allowed, logits[row], np.float32(FORBIDDEN))
+        rows = [_Row(of_row, paths[index], feed, index) for of_row, index in zip(logits, indices, strict=True)]
         given = [(rows[follows[index] - feed.score_from], feed.tokens[index]) for index in indices[1:]]
         return Scores(
             np.array([row.own for row in rows]),

@@ -8,7 +8,7 @@ request gives the same answer again. Why the contract is so: docs/protocol.md.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import numpy as np
@@ -82,7 +82,8 @@ def _judge(session: Session, request: Request, limits: Limits, prospects: Prospe
     session.rewrite(request.position, request.tokens, cached=known)
     # A token's row speaks about the next token, so the first audited one needs the row before it.
     first_row = request.position + request.audit_from - 1
-    scores = None if request.q else session.known_scores(first_row, request.end, terms.sampling)
+    grammar = terms.constraint.key if terms.constraint else None
+    scores = None if request.q else session.known_scores(first_row, request.end, terms.sampling, grammar)
     if scores is None:
         scores = yield from _read(session, first_row, request, limits, prospects)
     audited, judged = request.judge_from - request.audit_from, request.tokens[request.judge_from :]
@@ -126,7 +127,7 @@ def _feed(session: Session, first_row: int, request: Request, picked: Picked, q:
     needed, spare = len(session.ids) - start, len(picked.tokens)
     parents = tuple(parent + needed for parent in picked.parents)
     is_line = parents == tuple(range(needed - 1, needed + spare - 1))
-    return Feed(
+    feed = Feed(
         session.slot,
         start,
         (*session.ids[start:], *picked.tokens),
@@ -139,6 +140,7 @@ def _feed(session: Session, first_row: int, request: Request, picked: Picked, q:
         parents=() if is_line else parents,
         kept=kept,
     )
+    return replace(feed, masks=terms.constraint.masks(session.ids, feed)) if terms.constraint else feed
 
 
 def _keep(session: Session, feed: Feed, scores: Scores) -> Scores:

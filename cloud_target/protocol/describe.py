@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cloud_target.engine.interface import Engine
 from cloud_target.protocol.requests import Limits
+from shared.grammar import library
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 
@@ -28,5 +29,6 @@ def describe(engine: Engine, limits: Limits, bundle: wire.OfferedBundle | None =
         dtype=who.dtype,
         protocol=codec.REVISION,
         step_us=min(round(1e6 * engine.step), _LONGEST),
+        grammar_engine=library.version() if engine.tokenizer is not None else "",
         bundle=bundle,
     )

@@ -6,6 +6,7 @@ from cloud_target.protocol.guesses import Guesses
 from cloud_target.protocol.patience import Patience
 from cloud_target.protocol.requests import Limits, Request, Terms, parse_guesses, parse_request, parse_terms
 from shared.errors import ProtocolError
+from shared.grammar.engine import GrammarEngine
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -15,16 +16,17 @@ class RequestReader:
     Args:
         tenant: who sends them.
         branches: whether a pass can judge a tree of guesses.
+        grammars: that texts can be kept to; None where they cannot.
 
     Attributes:
         guesses: what came with them of what the target may write next.
         patience: how long it is worth waiting for more of it.
     """
 
-    def __init__(self, tenant: str = "", branches: bool = True) -> None:
+    def __init__(self, tenant: str = "", branches: bool = True, grammars: GrammarEngine | None = None) -> None:
         self.guesses = Guesses(branches)
         self.patience = Patience()
-        self._tenant = tenant
+        self._tenant, self._grammars = tenant, grammars
         self._terms: Terms | None = None
         self._last_id = 0
 
@@ -52,7 +54,7 @@ class RequestReader:
 
     def _request(self, message: wire.DecodeRequest, limits: Limits) -> Request:
         if self._terms is None:
-            self._terms = parse_terms(message, limits, self._tenant)
+            self._terms = parse_terms(message, limits, self._tenant, self._grammars)
         elif message.HasField("session"):
             raise ProtocolError("only the first request of a stream carries the session; open another")
         return parse_request(message, self._terms, limits)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cloud_target.engine.interface import Engine, Sparse
+from cloud_target.protocol.constraint import Constraint
 from cloud_target.sessions.session import session_key
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
+from shared.grammar.engine import GrammarEngine
 from shared.wire import codec
 from shared.wire.guesses import GuessTree, decode_guesses
 from shared.wire.v1 import target_pb2 as wire
@@ -49,6 +51,7 @@ class Terms:
     coupling: Coupling
     end_ids: frozenset[int]
     tenant: str = ""
+    constraint: Constraint | None = field(default=None, compare=False)
 
     @property
     def key(self) -> bytes:
@@ -88,8 +91,13 @@ def parse_session_id(session_id: bytes) -> bytes:
     return session_id
 
 
-def parse_terms(message: wire.DecodeRequest, limits: Limits, tenant: str = "") -> Terms:
+def parse_terms(
+    message: wire.DecodeRequest, limits: Limits, tenant: str = "", grammars: GrammarEngine | None = None
+) -> Terms:
     """The terms that the first request of a stream carries, and who sent it.
+
+    Args:
+        grammars: of this target; None where no text is kept to one.
 
     Raises:
         ProtocolError, InputError: absent, or a value that the contract does not allow.
@@ -106,6 +114,7 @@ def parse_terms(message: wire.DecodeRequest, limits: Limits, tenant: str = "") -
         codec.decode_coupling(session.coupling),
         frozenset(end_ids),
         tenant,
+        Constraint.of(session, grammars, end_ids),
     )
 
 

@@ -59,6 +59,8 @@ class ChunkedFeed:
             spare=0,
             parents=(),
             kept=() if begin else feed.kept,
+            # Before the rows that were asked for, a chunk's own last row is nobody's.
+            masks=feed.masks if end > feed.score_from else None,
         )
 
     def add(self, chunk: Feed, scores: Scores) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from time import monotonic
 
@@ -14,8 +15,9 @@ from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
-from cloud_target.engine.interface import Engine, Feed, Scores
+from cloud_target.engine.interface import Engine, Feed, Masks, Scores
 from cloud_target.protocol.answer import Pause, Step, answer
+from cloud_target.protocol.constraint import grammars_of
 from cloud_target.protocol.describe import describe
 from cloud_target.protocol.forthcoming import MOST_AHEAD
 from cloud_target.protocol.prospects import Prospects
@@ -34,6 +36,9 @@ from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
+
+# Threads that work out what grammars allow; they mostly run outside of Python.
+_MASKING = 2
 
 
 class TargetServicer(TargetServiceServicer):
@@ -69,6 +74,8 @@ class TargetServicer(TargetServiceServicer):
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
+        self._grammars = grammars_of(engine)
+        self._masking = ThreadPoolExecutor(_MASKING, thread_name_prefix="grammar")
         self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
         self._streams: set[RequestStream] = set()
         self._stopping = False
@@ -91,7 +98,7 @@ class TargetServicer(TargetServiceServicer):
     async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
         counted = False
         async with self._call(context) as caller:
-            reader = RequestReader(caller.tenant, self._engine.branches)
+            reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
             prospects = Prospects(reader.guesses, reader.patience, stream.waiting)
             async with self._open(stream, requests, caller), AsyncExitStack() as session:
@@ -121,7 +128,14 @@ class TargetServicer(TargetServiceServicer):
         more = MOST_AHEAD if prospects.waiting() else 0
 
         def submit(feed: Feed) -> asyncio.Future[Scores]:
+            if feed.masks is not None:
+                return asyncio.ensure_future(mask_and_submit(feed, feed.masks))
             return self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
+
+        async def mask_and_submit(feed: Feed, masks: Masks) -> Scores:
+            # A grammar may be a stranger's, and slow: neither the event loop nor a pass waits for it.
+            await asyncio.get_running_loop().run_in_executor(self._masking, masks.prepare)
+            return await self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
 
         def check() -> None:
             nonlocal seen
@@ -206,6 +220,7 @@ class TargetServicer(TargetServiceServicer):
             await asyncio.sleep(0.01)
 
     def close(self) -> None:
-        """End the engine's thread."""
+        """End the engine's thread, and those that follow grammars."""
+        self._masking.shutdown(wait=False, cancel_futures=True)
         self._scheduler.close()
         self._table.check_integrity()

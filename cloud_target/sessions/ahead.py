@@ -16,12 +16,14 @@ class Ahead:
 
     Attributes:
         sampling: how the target's own tokens were drawn.
+        grammar: what they had to keep to, see `Masks`; None where that is nothing.
         first: place in the slot of the first of them.
         rows: the number of each, by the hash of the text that ends with it.
         scores: of them.
     """
 
     sampling: Sampling
+    grammar: object
     first: int
     rows: dict[int, int]
     scores: Scores
@@ -39,7 +41,8 @@ class Ahead:
         for token, parent in zip(read, feed.follows(), strict=False):
             hashes.append(prefix.extend(hashes[parent] if parent >= 0 else before, (token,)))
         rows = {text: row for row, text in enumerate(hashes[feed.score_from :])}
-        return cls(feed.sampling, feed.start + feed.score_from, rows, replace(scores, queue_us=0, forward_us=0))
+        key = feed.masks.key if feed.masks else None
+        return cls(feed.sampling, key, feed.start + feed.score_from, rows, replace(scores, queue_us=0, forward_us=0))
 
     @property
     def end(self) -> int:
@@ -51,8 +54,9 @@ class Ahead:
         row = self.rows.get(text)
         return None if row is None else self.first + row
 
-    def scores_of(self, texts: Sequence[int], sampling: Sampling) -> Scores | None:
+    def scores_of(self, texts: Sequence[int], sampling: Sampling, grammar: object = None) -> Scores | None:
         """What a feed whose scored tokens end these texts would bring, each text one token longer than the one before;
         None if not all of it is known."""
         rows = [row for text in texts if (row := self.rows.get(text)) is not None]
-        return self.scores.along(rows) if len(rows) == len(texts) and sampling == self.sampling else None
+        same = (sampling, grammar) == (self.sampling, self.grammar)
+        return self.scores.along(rows) if len(rows) == len(texts) and same else None

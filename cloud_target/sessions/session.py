@@ -98,9 +98,11 @@ class Session:
         """The slot holds no more than the text."""
         self._ahead = None
 
-    def known_scores(self, begin: int, end: int, sampling: Sampling) -> Scores | None:
-        """The scores of the text's tokens at ``[begin, end)``, if they were read ahead."""
-        return None if self._ahead is None else self._ahead.scores_of(self._hashes[begin + 1 : end + 1], sampling)
+    def known_scores(self, begin: int, end: int, sampling: Sampling, grammar: object = None) -> Scores | None:
+        """The scores of the text's tokens at ``[begin, end)``, if they were read ahead under the same terms."""
+        if self._ahead is None:
+            return None
+        return self._ahead.scores_of(self._hashes[begin + 1 : end + 1], sampling, grammar)
 
     def check_integrity(self) -> None:
         """Raise AssertionError if the parts contradict each other."""

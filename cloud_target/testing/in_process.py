@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from threading import RLock
 
 from cloud_target.engine.interface import Engine
+from cloud_target.protocol.constraint import grammars_of
 from cloud_target.protocol.describe import describe
 from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
@@ -32,6 +33,7 @@ class InProcessTarget:
         lives: how often it was started.
         engine: of the present life.
         limits: what a request may ask for.
+        grammars: that texts can be kept to; None where they cannot.
         table: the sessions of the present life.
     """
 
@@ -64,6 +66,7 @@ class InProcessTarget:
             self.lives += 1
             self.engine = self._make_engine()
             self.limits = Limits.of(self.engine)
+            self.grammars = grammars_of(self.engine)
             self.table = SessionTable(self.engine)
             self._unfinished: dict[bytes, Responses] = {}
 
@@ -98,7 +101,7 @@ class InProcessStream:
 
     def __init__(self, target: InProcessTarget) -> None:
         self._target = target
-        self._reader = RequestReader(_ANYBODY, target.engine.branches)
+        self._reader = RequestReader(_ANYBODY, target.engine.branches, target.grammars)
         self._prospects = Prospects(self._reader.guesses)
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:

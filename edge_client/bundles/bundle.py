@@ -13,9 +13,11 @@ from tokenizers import Tokenizer
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.inference.pool import ModelPool
+from edge_client.settings import GRAMMARS, Settings
 from shared import values
 from shared.chat.template import Message
 from shared.errors import BundleError, InputError
+from shared.grammar.engine import Grammar, GrammarEngine
 from shared.manifest import Manifest, read_manifest
 from shared.tokenizer import encode_prompt, load_tokenizer
 
@@ -93,6 +95,31 @@ class Bundle:
             BundleError: the bundle has no template, or one that cannot be used.
         """
         return self._chat.encode(messages)
+
+    def compile(self, settings: Settings) -> Grammar | None:
+        """What texts with these settings must keep to; None where that is nothing. Most take a millisecond, once.
+
+        Raises:
+            InputError: no text of this bundle can be kept to it.
+            BundleError: none of its texts can be kept to anything.
+        """
+        if (source := settings.grammar) is None:
+            return None
+        if not self.manifest.end_ids:
+            raise BundleError(
+                f"the bundle {self.manifest.name} knows no token that ends a text, so none can end where a schema "
+                "does; use another bundle, or no schema",
+                options=("bundle",),
+            )
+        try:
+            return self._grammars.compile(source)
+        except InputError as error:
+            given = tuple(name for name in GRAMMARS if getattr(settings, name) is not None)
+            raise InputError(str(error), options=given) from None
+
+    @cached_property
+    def _grammars(self) -> GrammarEngine:
+        return GrammarEngine(self.tokenizer, self.manifest.vocabulary)
 
     @cached_property
     def _chat(self) -> ChatEncoder:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from edge_client.cli.bundle_arguments import fill_kept_parser
 from edge_client.cli.config_arguments import read_config_command
 from edge_client.cli.doctor_arguments import doctor_parser
+from edge_client.cli.grammar import add_grammar
 from edge_client.cli.numbers import whole
 from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_target, add_writing
 from edge_client.cli.parser import Parser
@@ -34,6 +35,7 @@ examples:
   edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
   edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
   edge-client --json "Once upon a time" | python -m json.tool
+  edge-client --json-schema booking.json "A table"     JSON that keeps to a schema
   edge-client chat                                     a conversation, with the bundle's chat template
   edge-client serve                                    a server on this device that speaks OpenAI's API
   edge-client doctor --target gpu.example:50051        what is wrong here or on the way, and whether it pays
@@ -238,6 +240,7 @@ def generate_parser() -> Parser:
         metavar="N",
         help="seed of the noise that both models share (default: %(default)s)",
     )
+    add_grammar(parser)
     add_target(parser)
     add_spending(parser)
     group = parser.add_argument_group("output")

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from edge_client.cli.console import Output, Silent, never_fails, say
 from edge_client.cli.fetching import Fetching
+from edge_client.cli.grammar import read_grammar
 from edge_client.cli.live import console
 from edge_client.cli.notes import Notes
 from edge_client.cli.options import read_credentials, read_options
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "max_tokens": options.max_tokens,
         "stop": options.stop,
+        **read_grammar(options),
     }
     settings = Settings().override(**given)
     output = Silent() if options.json else console(options.provisional, options.color, options.quiet)

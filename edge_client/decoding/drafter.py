@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from shared.config import Criterion
 from shared.criteria import doubt_columns
 from shared.repetition import repeats
 from shared.sampling import Sampler
 
 if TYPE_CHECKING:
-    import numpy as np
-
+    from edge_client.decoding.constraint import Constraint, Narrowed
     from edge_client.inference.draft import Draft, Leaf, Step
     from edge_client.inference.verifier import Head
     from edge_client.promise.feedback import Feedback
@@ -33,6 +34,8 @@ class Proposal:
         entropy: of the draft here, nats.
         inputs: what the doubt was corrected from, None without a learner.
         q: the draft's distribution (ids, probabilities), where it is kept.
+        is_forced: a grammar allows no other token, so it is the target's own.
+        is_blind: a grammar allows nothing that the draft thought of: whatever the doubt, the target must be asked.
     """
 
     token: int
@@ -43,6 +46,8 @@ class Proposal:
     entropy: float
     inputs: np.ndarray | None
     q: tuple[np.ndarray, np.ndarray] | None
+    is_forced: bool = False
+    is_blind: bool = False
 
 
 class Drafter:
@@ -50,6 +55,7 @@ class Drafter:
 
     Args:
         keeps_q: whether proposals carry the draft's distribution.
+        constraint: what the text must keep to; None where that is nothing.
 
     Attributes:
         draft_ns, verifier_ns: where the time went, nanoseconds.
@@ -66,6 +72,7 @@ class Drafter:
         criterion: Criterion,
         feedback: Feedback | None = None,
         keeps_q: bool = False,
+        constraint: Constraint | None = None,
     ) -> None:
         self._draft = draft
         self._sampler = sampler
@@ -75,6 +82,7 @@ class Drafter:
         self._learner = feedback.learner if feedback else None
         self._temperature = sampler.sampling.temperature
         self._keeps_q = keeps_q
+        self._constraint = constraint
         self.draft_ns = self.verifier_ns = self.drafted = self.steps = 0
         self.entropy = 0.0
 
@@ -104,7 +112,9 @@ class Drafter:
         step, position = self._read(sequence), len(sequence)
         self.drafted += 1
         begin = perf_counter_ns()
-        token = self._sampler.draw(step.ids, step.logits, position, step.log_normaliser).token
+        if self._constraint is not None:
+            step = self._constraint.narrow(step, sequence).step
+        token = self._sampler.draw(step.ids, step.logits[: len(step.ids)], position, step.log_normaliser).token
         self.draft_ns += perf_counter_ns() - begin
         return token
 
@@ -124,7 +134,7 @@ class Drafter:
         """The text has come to where a proposal is for."""
         self.steps += 1
         self.entropy += proposal.entropy
-        if self._feedback is not None:
+        if self._feedback is not None and not (proposal.is_forced or proposal.is_blind):
             self._feedback.doubted(position, proposal.doubt, proposal.inputs)
 
     def correct(self, proposal: Proposal) -> None:
@@ -150,8 +160,22 @@ class Drafter:
         return step
 
     def _propose(self, step: Step, sequence: list[int]) -> Proposal:
+        if self._constraint is None:
+            return self._drawn(step, step.logits, sequence)
+        begin = perf_counter_ns()
+        narrowed = self._constraint.narrow(step, sequence)
+        self.draft_ns += perf_counter_ns() - begin
+        if narrowed.is_forced or narrowed.is_blind:
+            return self._made_up(narrowed, step.entropy)
+        left = narrowed.step
+        proposal = self._drawn(left, left.logits[: len(left.ids)], sequence)
+        proposal.entropy = step.entropy
+        return proposal
+
+    def _drawn(self, step: Step, logits: np.ndarray, sequence: list[int]) -> Proposal:
+        """A token drawn from the step's candidates, which have these logits, and the doubt about it."""
         begin, position = perf_counter_ns(), len(sequence)
-        draw = self._sampler.draw(step.ids, step.logits, position, step.log_normaliser)
+        draw = self._sampler.draw(step.ids, logits, position, step.log_normaliser)
         drafted = perf_counter_ns()
         doubt, shipped, falls, inputs = 0.0, 0.0, 0.0, None
         if self._verifier is not None:
@@ -166,3 +190,16 @@ class Drafter:
         q = draw.distribution if self._keeps_q else None
         rivals = step.ids.item(draw.rival), step.ids.item(draw.third)
         return Proposal(draw.token, rivals, doubt, shipped, falls, step.entropy, inputs, q)
+
+    def _made_up(self, narrowed: Narrowed, entropy: float) -> Proposal:
+        """What is proposed without the draft: the verifier has nothing to say of it, and learns nothing from it."""
+        self.drafted += 1
+        token, *rivals = narrowed.step.ids.tolist()
+        first, second = (*rivals, token, token)[:2]
+        doubt = 0.0 if narrowed.is_forced else 1.0
+        # Chosen without regard to p, so the residual coupling may take it for certain.
+        q = (np.array([token]), np.ones(1)) if self._keeps_q else None
+        falls = 0.0 if narrowed.is_forced else 1.0 - 1.0 / (1 + len(rivals))
+        return Proposal(
+            token, (first, second), doubt, doubt, falls, entropy, None, q, narrowed.is_forced, narrowed.is_blind
+        )

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from edge_client.auto.chooser import Chooser
 from edge_client.decoding.alone import hold_out, write_alone
+from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.decoder import Listener, draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.led import Guesses, let_the_target_write
@@ -27,6 +28,7 @@ from edge_client.usage.meter import Meter
 from edge_client.usage.summary import Summary, Times
 from shared.config import Coupling, Mode
 from shared.errors import TargetAway
+from shared.grammar.engine import Grammar
 from shared.sampling import Sampler
 from shared.stopping import FinishReason
 
@@ -53,6 +55,7 @@ class Generation:
         first_threshold: in `local`, of doubt; what `sprint` would begin with, which `local` counts against.
         provisional: also show tokens that the target has not judged yet.
         chooser: in `auto`, says who leads.
+        grammar: what the text must keep to; None where that is nothing.
 
     Attributes:
         summary: the figures, of a text that was given up too; None before its end.
@@ -71,6 +74,7 @@ class Generation:
         first_threshold: float | None,
         provisional: bool = False,
         chooser: Chooser | None = None,
+        grammar: Grammar | None = None,
     ) -> None:
         self.text = text
         self.summary: Summary | None = None
@@ -84,6 +88,9 @@ class Generation:
         if settings.effective_mode is Mode.LOCAL:
             assert first_threshold is not None, "local counts against one"
             self._local = Local(first_threshold)
+        constraint = None
+        if grammar is not None:
+            constraint = Constraint(grammar, text.prompt_length, end_ids, settings.sampling)
         self.drafter = Drafter(
             models.draft,
             Sampler(settings.sampling),
@@ -91,6 +98,7 @@ class Generation:
             settings.criterion,
             feedback,
             keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
+            constraint=constraint,
         )
         self._record = Record()
         self._reused = models.draft.length

@@ -52,4 +52,4 @@ class Sprint:
     budget: Threshold
 
     def accepts(self, proposal: Proposal) -> bool:
-        return proposal.doubt <= self.budget.threshold
+        return proposal.is_forced or (proposal.doubt <= self.budget.threshold and not proposal.is_blind)

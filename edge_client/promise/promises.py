@@ -29,6 +29,7 @@ class Promise:
             holds for all of them.
         target: fingerprint of the target that judges.
         learns: whether the verifier is corrected by what it learned.
+        constrained: whether the texts keep to a grammar, under which the doubts mean something else.
     """
 
     criterion: Criterion
@@ -36,11 +37,13 @@ class Promise:
     coupling: Coupling
     target: str
     learns: bool
+    constrained: bool = False
 
     @classmethod
     def of(cls, settings: Settings, target: str) -> Promise:
         """The promise of one text."""
-        return cls(settings.criterion, settings.budget, settings.coupling, target, settings.learn)
+        constrained = settings.grammar is not None
+        return cls(settings.criterion, settings.budget, settings.coupling, target, settings.learn, constrained)
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,9 @@ _ROUNDING = 1e-10
 def _promise(data: object, name: str) -> Promise:
     promise = filled(Promise, data, name)
     check_text(f"{name}.target", promise.target)
-    if not isinstance(promise.learns, bool):
-        raise ValueError(f"`{name}.learns` must be true or false, not {shown(promise.learns)}")
+    for switch in ("learns", "constrained"):
+        if not isinstance(value := getattr(promise, switch), bool):
+            raise ValueError(f"`{name}.{switch}` must be true or false, not {shown(value)}")
     check_number(f"{name}.budget", promise.budget, 0, 1)  # as `Settings` takes them, however small
     criterion = chosen(Criterion, f"{name}.criterion", promise.criterion)
     return replace(promise, criterion=criterion, coupling=chosen(Coupling, f"{name}.coupling", promise.coupling))

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from edge_client.decoding.text import Event, Provisional, Token
 from edge_client.server.asked import Asked
+from edge_client.server.calls import Call
 from edge_client.stream import Completion
 from shared.stopping import FinishReason
 
@@ -36,23 +37,21 @@ class Answer:
     def __post_init__(self) -> None:
         self._id = f"{'chatcmpl' if self.asked.is_chat else 'cmpl'}-{uuid4().hex}"
         self._created = int(time())
+        self._calls: dict[int, Call] = {}
 
     def whole(self) -> dict[str, Any]:
         """All choices, once they have ended."""
         choices = []
         for number, done in sorted(self.completions.items()):
-            text = (
-                {"message": {"role": "assistant", "content": done.text, "refusal": None}}
-                if self.asked.is_chat
-                else {"text": done.text}
-            )
+            text = {"message": self._message(done)} if self.asked.is_chat else {"text": done.text}
             logprobs = self._logprobs(done.pieces, done.nll)
-            choices.append({"index": number, **text, "logprobs": logprobs, "finish_reason": finish_reason(done)})
+            choices.append({"index": number, **text, "logprobs": logprobs, "finish_reason": self._reason(done)})
         return self._head("") | {"choices": choices, "usage": self.usage()}
 
     def opening(self, number: int) -> dict[str, Any]:
         """The first chunk of a choice in a chat."""
-        return self._chunk({"index": number, "delta": {"role": "assistant", "content": ""}})
+        content = None if self.asked.structure.calls else ""
+        return self._chunk({"index": number, "delta": {"role": "assistant", "content": content}})
 
     def said(self, number: int, events: Sequence[Event]) -> dict[str, Any] | None:
         """What came of a choice; None if that is nothing to be told.
@@ -60,19 +59,20 @@ class Answer:
         How likely the tokens are is known of those that the target has seen: not yet.
         """
         text = "".join(event.text for event in events if isinstance(event, Token))
-        if not text and not self.asked.events:
+        said = self._said(number, text)
+        if not said and not self.asked.events:
             return None
-        said: dict[str, Any] = {"delta": {"content": text}} if self.asked.is_chat else {"text": text}
+        chunk: dict[str, Any] = {"delta": said} if self.asked.is_chat else {"text": text}
         if self.asked.events:
-            said["tandem"] = {"events": [_plain(event) for event in events]}
-        return self._chunk({"index": number, **said})
+            chunk["tandem"] = {"events": [_plain(event) for event in events]}
+        return self._chunk({"index": number, **chunk})
 
     def end(self, number: int, completion: Completion) -> dict[str, Any]:
         """The last chunk of a choice; how likely the tokens are stands here, where the target has seen them."""
         self.completions[number] = completion
-        said: dict[str, Any] = {"delta": {}} if self.asked.is_chat else {"text": ""}
+        chunk: dict[str, Any] = {"delta": self._said(number, "", completion)} if self.asked.is_chat else {"text": ""}
         logprobs = self._logprobs(completion.pieces, completion.nll)
-        return self._chunk({"index": number, **said, "logprobs": logprobs, "finish_reason": finish_reason(completion)})
+        return self._chunk({"index": number, **chunk, "logprobs": logprobs, "finish_reason": self._reason(completion)})
 
     def figures(self) -> dict[str, Any]:
         """The chunk behind all others, for clients that want to know what it took."""
@@ -90,6 +90,29 @@ class Answer:
             "prompt_tokens_details": {"cached_tokens": sum(completion.usage.reused_target for completion in done)},
             "tandem": [self._report(number, completion) for number, completion in enumerate(done)],
         }
+
+    def _said(self, number: int, text: str, done: Completion | None = None) -> dict[str, Any]:
+        """What a piece of text adds to the message of a choice; nothing where that is so."""
+        if not self.asked.structure.calls:
+            return {"content": text} if text else {}
+        call = self._calls.setdefault(number, Call(self.asked.structure.calls))
+        call.write(text, is_end=done is not None, is_whole=done is not None and self._is_call(done))
+        return {"tool_calls": news} if (news := call.news()) else {}
+
+    def _message(self, done: Completion) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": done.text, "refusal": None}
+        if self.asked.structure.calls:
+            call = Call(self.asked.structure.calls)
+            call.write(done.text, is_end=True, is_whole=self._is_call(done))
+            message |= {"content": None, "tool_calls": call.whole() or None}
+        return message
+
+    def _is_call(self, done: Completion) -> bool:
+        """Whether a text is a whole call of a function: it ends where its grammar does."""
+        return bool(self.asked.structure.calls) and done.finish_reason is FinishReason.END
+
+    def _reason(self, done: Completion) -> str:
+        return "tool_calls" if self._is_call(done) else finish_reason(done)
 
     def _report(self, number: int, completion: Completion) -> dict[str, Any]:
         report = completion.usage.as_dict() | {

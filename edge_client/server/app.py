@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -27,7 +28,7 @@ from edge_client.server.settings import ServerSettings
 from edge_client.server.writing import Batch, Writers
 from edge_client.settings import Options
 from shared.config import Mode
-from shared.errors import TandemError
+from shared.errors import InputError, TandemError
 from shared.version import version
 
 
@@ -113,6 +114,8 @@ class Server:
 
     async def _write(self, request: Request, read: Callable[[dict[str, Any]], Asked]) -> Response:
         asked = read(await read_json(request, self._settings.largest_request))
+        if asked.structure.param is not None:
+            await run_in_threadpool(self._see_structure, asked)
         texts = self._writers.begin(self._jobs(asked), asked.events)
         answer = Answer(asked, f"tandem-{version()}")
         batches = texts.batches()
@@ -122,6 +125,13 @@ class Server:
         first = await unless_left(request.receive, lambda: _first(batches), texts.give_up)
         self._metrics.answered(request.url.path, 200)
         return Events(self._chunks(answer, first, batches), texts.give_up)
+
+    def _see_structure(self, asked: Asked) -> None:
+        """Refuse what no answer can be kept to; it is compiled for that, which may take a moment."""
+        try:
+            self._edge.bundle.compile(self._edge.settings.override(**asked.structure.options))
+        except InputError as error:
+            raise ApiError(400, str(error), param=asked.structure.param) from None
 
     def _jobs(self, asked: Asked) -> list[tuple[Prompt, Options]]:
         """What the writers are given: a prompt and its options, a choice each."""

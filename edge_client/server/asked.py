@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from edge_client.bundles.bundle import Bundle
 from edge_client.server.errors import ApiError, unsupported
 from edge_client.server.fields import Fields, within
+from edge_client.server.structure import Structure, read_structure
 from edge_client.settings import OnOutage, Options
 from shared import values
 from shared.chat.template import check_messages
@@ -19,6 +20,7 @@ from shared.errors import InputError
 
 MOST_CHOICES = 16
 MOST_STOPS = 16
+_PLAIN = Structure({})
 _EXACT = (Mode.EXACT, Mode.CLOUD)
 # What the fields of `tandem` may say of a text; the others of `Settings` have fields of OpenAI's own.
 _TANDEM: dict[str, Callable[[str, Any], object]] = {
@@ -52,6 +54,7 @@ class Asked:
         logprobs: tell how likely each token is to the target.
         origins: tell who wrote each token, and what the target thinks of it.
         events: in a stream, also tell of each token by itself, and of drafted ones that nobody has judged yet.
+        structure: what the answer must keep to.
     """
 
     model: str
@@ -66,6 +69,7 @@ class Asked:
     logprobs: bool
     origins: bool
     events: bool
+    structure: Structure
 
 
 def read_completion(body: dict[str, Any]) -> Asked:
@@ -103,16 +107,12 @@ def read_chat(body: dict[str, Any]) -> Asked:
     fields.drop("max_tokens")
     logprobs = fields.flag("logprobs")
     fields.refuse("top_logprobs", (0,), _NO_ALTERNATIVES.format("top_logprobs", "out, or give 0"))
-    fields.refuse(
-        "response_format", ({"type": "text"},), "only plain text is written here: leave `response_format` out"
-    )
-    fields.refuse("tools", ([],), "tools are not called here: leave `tools` out")
-    fields.refuse("functions", ([],), "functions are not called here: leave `functions` out")
-    fields.refuse("tool_choice", ("none", "auto"), "tools are not called here: leave `tool_choice` out")
-    fields.refuse("function_call", ("none", "auto"), "functions are not called here: leave `function_call` out")
+    structure = read_structure(fields)
+    fields.refuse("functions", ([],), "this old field is not read here: give `tools` and `tool_choice`")
+    fields.refuse("function_call", ("none", "auto"), "this old field is not read here: give `tools` and `tool_choice`")
     fields.refuse("modalities", (["text"],), "only text is written here: leave `modalities` out")
     fields.drop("parallel_tool_calls", "reasoning_effort", "verbosity")
-    return _rest(fields, [messages], True, logprobs, max_tokens)
+    return _rest(fields, [messages], True, logprobs, max_tokens, structure)
 
 
 _NO_ALTERNATIVES = (
@@ -120,7 +120,14 @@ _NO_ALTERNATIVES = (
 )
 
 
-def _rest(fields: Fields, prompts: list[Prompt], is_chat: bool, logprobs: bool, max_tokens: int | None) -> Asked:
+def _rest(
+    fields: Fields,
+    prompts: list[Prompt],
+    is_chat: bool,
+    logprobs: bool,
+    max_tokens: int | None,
+    structure: Structure = _PLAIN,
+) -> Asked:
     """What both kinds of request have in common."""
     model = fields.take("model", values.string)
     if model is None:
@@ -154,10 +161,22 @@ def _rest(fields: Fields, prompts: list[Prompt], is_chat: bool, logprobs: bool, 
         raise ApiError(400, "`tandem.events` come in a stream only: give `stream`, too", param="tandem.events")
     tandem.end()
     fields.end()
-    given = cast(Options, {name: value for name, value in options.items() if value is not None})
+    given = cast(Options, {name: value for name, value in options.items() if value is not None} | structure.options)
     seed = secrets.randbits(32) if seed is None else seed % (1 << 64)
     return Asked(
-        model, prompts, is_chat, given, seed, max_tokens, choices, stream, with_usage, logprobs, origins, events
+        model,
+        prompts,
+        is_chat,
+        given,
+        seed,
+        max_tokens,
+        choices,
+        stream,
+        with_usage,
+        logprobs,
+        origins,
+        events,
+        structure,
     )
 
 

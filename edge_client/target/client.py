@@ -25,7 +25,9 @@ from edge_client.usage.meter import Meter
 from shared.config import Coupling, Sampling
 from shared.contents import BundleFile
 from shared.errors import TandemError, TargetUnavailable
+from shared.grammar import library
 from shared.wire import codec
+from shared.wire.v1 import target_pb2 as wire
 
 # A target that cannot be reached at all is more likely a wrong address than a restart: do not wait long.
 CONNECT = Retry(attempt=3.0, total=3.0)
@@ -168,6 +170,7 @@ class TargetClient:
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
         prompt: Sequence[int] = (),
+        grammar: str | None = None,
         holds_on: bool = True,
         account: Account | None = None,
     ) -> TargetSession:
@@ -179,13 +182,18 @@ class TargetClient:
             timeout: the longest time without any progress, seconds; None for that of `retry`.
             notify: is told, in a sentence, where an answer takes long; by the thread that waits for it.
             prompt: its ids, to find a kept session that holds what it begins with.
+            grammar: what the tokens behind the prompt must keep to, see `shared.grammar.source`. Whether the target can
+                see to that is asked before, of its `description`.
             holds_on: wait all of that time for a link that broke; otherwise only for the `grace` of `retry`.
             account: what the text may spend; None lets it spend what it wants.
         """
+        kept_to = None
+        if grammar is not None:
+            kept_to = wire.Grammar(source=grammar, begin=prompt_length, engine=library.version())
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
         found = self._kept.take(prompt) if self._kept else None
         kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
-        header = codec.encode_session(kept.session_id, sampling, coupling, sorted(reader.end_ids))
+        header = codec.encode_session(kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to)
 
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify)

@@ -26,6 +26,7 @@ class Description:
         max_request_tokens: most tokens in one request.
         dtype: arithmetic of the forward pass.
         step: what a pass over one token took when the target started, seconds; 0 where it does not say.
+        grammar_engine: what it keeps texts to grammars with, and its version; "" where it does not.
         bundle: what it offers to edges, as it was sent; None where it offers nothing.
     """
 
@@ -37,6 +38,7 @@ class Description:
     max_request_tokens: int
     dtype: str
     step: float = 0.0
+    grammar_engine: str = ""
     bundle: wire.OfferedBundle | None = None
 
     @classmethod
@@ -44,13 +46,13 @@ class Description:
         """Read it from its message.
 
         Raises:
-            ProtocolError: another revision of the protocol, a limit of 0, or a fingerprint that is too long or not
-                ASCII.
+            ProtocolError: another revision of the protocol, a limit of 0, or a fingerprint or the name of an engine
+                that is too long or not ASCII.
         """
         codec.check_revision(message)
-        fingerprints = (message.fingerprint, message.tokenizer_fingerprint)
-        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in fingerprints):
-            raise nonsense("a fingerprint that is longer than 64 characters or not plain ASCII")
+        names = (message.fingerprint, message.tokenizer_fingerprint, message.grammar_engine)
+        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in names):
+            raise nonsense("a fingerprint or an engine's name that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise nonsense("a description without its vocabulary, its context or its longest request")
         same = {name: getattr(message, name) for name in cls.__dataclass_fields__ if name not in ("step", "bundle")}
@@ -68,6 +70,27 @@ class Description:
         if self.bundle is None:
             raise InputError(f"{self.name} offers no bundle; give one of your own", options=("bundle",))
         return decode_contents(self.bundle)
+
+    def check_grammars(self, ours: str, address: str) -> None:
+        """See that this target can keep a text to a grammar, as this device does.
+
+        Args:
+            ours: what follows grammars here, and its version.
+            address: of the target, for the message.
+
+        Raises:
+            TargetMismatch: it cannot, or allows other tokens.
+        """
+        if self.grammar_engine == ours:
+            return
+        if not self.grammar_engine:
+            why = "keeps no text to a schema; llguidance has to be installed there, and a Tandem that knows of it"
+        else:
+            why = (
+                f"follows grammars with {self.grammar_engine}, and this device with {ours}, which may allow other "
+                "tokens; install the same version on both sides"
+            )
+        raise TargetMismatch(f"{self.name} at {address} {why}. The mode local needs no target", options=("mode local",))
 
     def check(self, manifest: Manifest, address: str) -> None:
         """See that this target can judge the tokens of a bundle.

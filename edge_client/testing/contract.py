@@ -15,10 +15,16 @@ from edge_client.testing.opinion import Opinion
 from edge_client.testing.scripts import Script
 from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
-from shared.errors import ContextLengthError, ProtocolError
+from shared.errors import ContextLengthError, InputError, ProtocolError
+from shared.grammar import library
+from shared.grammar.cursor import Cursor
+from shared.grammar.engine import GrammarEngine
 from shared.wire import codec
 from shared.wire.guesses import decode_guesses
 from shared.wire.v1 import target_pb2 as wire
+
+# In the place of a forbidden token's logit: no temperature and no noise lets it win.
+_FORBIDDEN = np.float32(-1e9)
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,15 @@ class Terms:
     sampling: Sampling
     is_residual: bool
     end_ids: frozenset[int]
+    grammar: tuple[Cursor, int] | None = None  # and where it begins
+
+    def allowed(self, logits: np.ndarray, text: list[int]) -> np.ndarray:
+        """The logits after a text, without the tokens that the grammar forbids there."""
+        if self.grammar is None or len(text) < self.grammar[1]:
+            return logits
+        cursor, begin = self.grammar
+        allowed = cursor.allowed(text[begin:])
+        return logits if allowed is None else np.where(allowed.has(np.arange(len(logits))), logits, _FORBIDDEN)
 
 
 class ScriptedStream:
@@ -37,12 +52,20 @@ class ScriptedStream:
     Args:
         script, vocabulary, context: see `ScriptedTarget`.
         texts: ids that are known of each session's text, by session id; changed by every answer.
+        grammars: that texts can be kept to; None where they cannot.
     """
 
-    def __init__(self, script: Script, vocabulary: int, context: int, texts: dict[bytes, list[int]]) -> None:
+    def __init__(
+        self,
+        script: Script,
+        vocabulary: int,
+        context: int,
+        texts: dict[bytes, list[int]],
+        grammars: GrammarEngine | None = None,
+    ) -> None:
         self._script = script
         self._vocabulary, self._context = vocabulary, context
-        self._texts = texts
+        self._texts, self._grammars = texts, grammars
         self._terms: Terms | None = None
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
@@ -51,7 +74,7 @@ class ScriptedStream:
             self._check_guesses(message)
             return
         if self._terms is None:
-            self._terms = _terms(message)
+            self._terms = _terms(message, self._grammars)
         self._check(message)
         text = self._texts.setdefault(self._terms.session_id, [])
         for answer in self._answer(text, message, self._terms):
@@ -126,7 +149,7 @@ class ScriptedStream:
             )
 
     def _opinion(self, text: list[int], terms: Terms) -> Opinion:
-        return Opinion(self._script(tuple(text)), terms.sampling, len(text))
+        return Opinion(terms.allowed(self._script(tuple(text)), text), terms.sampling, len(text))
 
     def _check(self, message: wire.DecodeRequest) -> None:
         """Refuse what would otherwise be answered with nonsense; the real target checks more."""
@@ -167,7 +190,7 @@ def _code(nats: float) -> int:
     return codec.encode_nll([nats])[0]
 
 
-def _terms(message: wire.DecodeRequest) -> Terms:
+def _terms(message: wire.DecodeRequest, grammars: GrammarEngine | None) -> Terms:
     if not message.HasField("session"):
         raise ProtocolError("the first request of a stream must carry the session; send it again with one")
     session = message.session
@@ -176,4 +199,13 @@ def _terms(message: wire.DecodeRequest) -> Terms:
         codec.decode_sampling(session.sampling),
         codec.decode_coupling(session.coupling) is Coupling.RESIDUAL,
         frozenset(session.sampling.end_ids),
+        _grammar(session, grammars),
     )
+
+
+def _grammar(session: wire.Session, grammars: GrammarEngine | None) -> tuple[Cursor, int] | None:
+    if not session.HasField("grammar"):
+        return None
+    if grammars is None or session.grammar.engine != library.version():
+        raise InputError("this target does not follow grammars as the caller does; ask without a schema")
+    return grammars.compile(session.grammar.source).cursor(session.sampling.end_ids), session.grammar.begin

@@ -28,5 +28,5 @@ def scripted_edge(target: Script | None = None, draft: Script | None = None, **o
     bundle = options.pop("bundle", None) or scripted_bundle(draft or blurred(target, 0.5))
     made: dict[str, Any] = {"memory": False, "clock": ManualClock(), "bundle": bundle}
     if "transport" not in options:
-        made["transport"] = LoopbackTransport(ScriptedTarget.of(bundle.manifest, target))
+        made["transport"] = LoopbackTransport(ScriptedTarget.of(bundle.manifest, target, bundle.tokenizer))
     return Edge(**made | options)

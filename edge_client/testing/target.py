@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from edge_client.testing.contract import ScriptedStream
 from edge_client.testing.scripts import Script
 from shared.contents import NAMES, Contents
 from shared.errors import ProtocolError, TargetRefused
+from shared.grammar import library
+from shared.grammar.engine import GrammarEngine
 from shared.manifest import Manifest, read_manifest
 from shared.wire import codec
 from shared.wire.bundles import CHUNK_BYTES, encode_contents
@@ -30,6 +34,7 @@ class ScriptedTarget:
         name, fingerprint: who it says it is. A bundle made for a target of another fingerprint is used, with a warning.
         tokenizer_fingerprint: a bundle with another one is refused.
         step: what it says that a pass over one token takes, seconds; 0 says nothing.
+        tokenizer: by which grammars know its tokens; without one it keeps no text to a schema.
         bundle: a directory whose bundle it offers to edges.
 
     Attributes:
@@ -47,19 +52,22 @@ class ScriptedTarget:
         fingerprint: str = SCRIPTED,
         tokenizer_fingerprint: str = SCRIPTED,
         step: float = 0.0,
+        tokenizer: Tokenizer | None = None,
         bundle: Path | None = None,
     ) -> None:
         self.script = script
         self.vocabulary, self.context = vocabulary, context
         self._name, self._fingerprint, self._tokenizer_fingerprint = name, fingerprint, tokenizer_fingerprint
         self._step = step
+        self._grammars = None if tokenizer is None else GrammarEngine(tokenizer, vocabulary)
         self.lives = 1
         self.offer(bundle)
         self.texts: dict[bytes, list[int]] = {}
 
     @classmethod
-    def of(cls, manifest: Manifest, script: Script) -> ScriptedTarget:
-        """The target that a bundle was made for, whatever its real model is."""
+    def of(cls, manifest: Manifest, script: Script, tokenizer: Tokenizer | None = None) -> ScriptedTarget:
+        """The target that a bundle was made for, whatever its real model is; with the bundle's tokenizer it keeps texts
+        to schemas."""
         return cls(
             script,
             manifest.vocabulary,
@@ -67,6 +75,7 @@ class ScriptedTarget:
             manifest.target_name,
             manifest.target_fingerprint,
             manifest.tokenizer_fingerprint,
+            tokenizer=tokenizer,
         )
 
     def offer(self, bundle: Path | None) -> None:
@@ -100,12 +109,13 @@ class ScriptedTarget:
             dtype="float32",
             protocol=codec.REVISION,
             step_us=round(1e6 * self._step),
+            grammar_engine=library.version() if self._grammars else "",
             bundle=encode_contents(self._offered) if self._offered else None,
         )
 
     def stream(self) -> ScriptedStream:
         """See `Service.stream`."""
-        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts)
+        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts, self._grammars)
 
     def release(self, session_id: bytes) -> None:
         """See `Service.release`."""

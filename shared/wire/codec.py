@@ -112,7 +112,11 @@ def decode_audit(message: wire.Audit) -> AuditedTokens:
 
 
 def encode_session(
-    session_id: bytes, sampling: Sampling, coupling: Coupling, end_ids: Sequence[int] = ()
+    session_id: bytes,
+    sampling: Sampling,
+    coupling: Coupling,
+    end_ids: Sequence[int] = (),
+    grammar: wire.Grammar | None = None,
 ) -> wire.Session:
     """What the first request of a stream carries."""
     return wire.Session(
@@ -125,6 +129,7 @@ def encode_session(
             end_ids=end_ids,
         ),
         coupling=_COUPLINGS[coupling],
+        grammar=grammar,
     )
 
 

@@ -17,6 +17,7 @@ from edge_client.testing.edge import scripted_edge
 from edge_client.testing.loopback import LoopbackLink
 from edge_client.testing.scripts import blurred
 from shared.errors import LinkBroken, TargetBusy, TargetRefused
+from tests.shared.grammar.schemas import keeps_to
 
 VOCABULARY = byte_tokenizer().get_vocab_size()
 NONSENSE = random_script(VOCABULARY)
@@ -32,7 +33,7 @@ def script(ids):
 END_IDS = scripted_bundle(NONSENSE).manifest.end_ids
 SCRIPT = script
 BUNDLE = scripted_bundle(blurred(SCRIPT, 0.7), lambda _, draw: 0.9 if draw.token % 4 == 0 else 0.01)
-TARGET = ScriptedTarget.of(BUNDLE.manifest, SCRIPT)
+TARGET = ScriptedTarget.of(BUNDLE.manifest, SCRIPT, BUNDLE.tokenizer)
 PROMPT = "Once"
 TOKENS = 60
 LED = ("exact", "cloud")
@@ -264,6 +265,18 @@ def test_what_the_target_leads_becomes_the_drafts_only_where_it_never_returns(mo
         [*BUNDLE.encode(PROMPT), *ids[:settled]], mode="local", seed=3, max_tokens=TOKENS - settled
     )
     assert alone.token_ids == ids[settled:]
+
+
+@pytest.mark.parametrize("mode", ["sprint", "exact", "cloud", "auto"])
+@pytest.mark.parametrize("seconds", [8.0, float("inf")])
+def test_a_text_keeps_to_its_schema_without_its_target_too(mode, seconds):
+    schema = {"type": "array", "items": {"type": "string", "maxLength": 4}, "minItems": 4, "maxItems": 5}
+    world = World(mode=mode, seed=3, timeout=20, max_tokens=300, json_schema=schema)
+    list(world.events(5, seconds))
+    completion = world.stream.completion
+    assert completion.finish_reason == "end"
+    assert keeps_to(completion.text, schema)
+    assert (completion.usage.alone > 0) == (mode in ("sprint", "auto") or seconds == float("inf"))
 
 
 def test_while_the_target_is_away_exact_shows_the_drafts_guess():

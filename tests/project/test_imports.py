@@ -91,7 +91,9 @@ def imported(sources: list[Path]) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("folder", "without", "extras"),
     [
-        ("shared", {"wire"}, []),
+        ("shared", {"wire", "grammar"}, []),
+        ("shared/grammar", set(), ["edge"]),
+        ("shared/grammar", set(), ["cloud"]),
         ("shared/wire", set(), ["edge"]),
         ("edge_client", set(), ["edge"]),
         ("cloud_target", TRAINING, ["cloud"]),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from cloud_target.engine.hf.capacity import make_cache
 from cloud_target.engine.hf.context import choose_context
@@ -15,6 +16,7 @@ from cloud_target.engine.hf.model import LoadedTarget
 from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.interface import Feed, Scores, check_feeds
 from cloud_target.engine.lineage import depths
+from cloud_target.engine.scoring.masking import forbid
 from cloud_target.engine.scoring.score import Row, RowScores, score
 from shared.config import Coupling
 from shared.errors import TargetError
@@ -54,6 +56,7 @@ class TargetEngine:
         measured = measure(self.passes, self.context)
         self.step, self.chunk = measured.step, measured.chunk
         self.branches = self.passes.branches
+        self.tokenizer: Tokenizer | None = target.tokenizer
 
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
@@ -71,6 +74,8 @@ class TargetEngine:
                 if feed.kept:
                     self._store.follow(feed.slot, feed.start - len(feed.kept), feed.kept)
             logits = self.passes.run(texts, list(map(len, rows)))
+            if any(feed.masks is not None for feed in feeds):
+                logits = _masked(logits, feeds)
             result = score(logits, [row for of_feed in rows for row in of_feed], _beside(feeds))
         except torch.OutOfMemoryError:
             raise TargetError(
@@ -99,6 +104,17 @@ class TargetEngine:
     def check_integrity(self) -> None:
         """Raise AssertionError if slots overlap or hold more than they have room for."""
         self._store.check_integrity()
+
+
+def _masked(logits: torch.Tensor, feeds: Sequence[Feed]) -> torch.Tensor:
+    """The logits of all rows, without the tokens that grammars forbid there."""
+    first = 0
+    for feed in feeds:
+        count = len(feed.tokens) - feed.score_from
+        if feed.masks is not None:
+            logits = forbid(logits, first, feed.masks.rows(feed))
+        first += count
+    return logits
 
 
 def _rows(feed: Feed) -> Iterator[Row]:

@@ -23,7 +23,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, padding: _Optional[bytes] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "bundle")
+    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine", "bundle")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class DescribeResponse(_message.Message):
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     STEP_US_FIELD_NUMBER: _ClassVar[int]
+    GRAMMAR_ENGINE_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
@@ -43,8 +44,9 @@ class DescribeResponse(_message.Message):
     dtype: str
     protocol: int
     step_us: int
+    grammar_engine: str
     bundle: OfferedBundle
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
 
 class OfferedBundle(_message.Message):
     __slots__ = ("name", "digest", "files")
@@ -83,14 +85,26 @@ class FetchBundleResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_id", "sampling", "coupling")
+    __slots__ = ("session_id", "sampling", "coupling", "grammar")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     COUPLING_FIELD_NUMBER: _ClassVar[int]
+    GRAMMAR_FIELD_NUMBER: _ClassVar[int]
     session_id: bytes
     sampling: Sampling
     coupling: Coupling
-    def __init__(self, session_id: _Optional[bytes] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., coupling: _Optional[_Union[Coupling, str]] = ...) -> None: ...
+    grammar: Grammar
+    def __init__(self, session_id: _Optional[bytes] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., coupling: _Optional[_Union[Coupling, str]] = ..., grammar: _Optional[_Union[Grammar, _Mapping]] = ...) -> None: ...
+
+class Grammar(_message.Message):
+    __slots__ = ("source", "begin", "engine")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    begin: int
+    engine: str
+    def __init__(self, source: _Optional[str] = ..., begin: _Optional[int] = ..., engine: _Optional[str] = ...) -> None: ...
 
 class Sampling(_message.Message):
     __slots__ = ("seed", "temperature", "top_k", "top_p", "end_ids")

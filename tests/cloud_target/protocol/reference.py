@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from cloud_target.engine.scripted import Script, ScriptedEngine
+from cloud_target.protocol.constraint import grammars_of
 from cloud_target.protocol.requests import Limits, Request, parse_request, parse_terms
 from cloud_target.sessions.table import SessionTable
 from cloud_target.testing.drive import serve
@@ -44,7 +45,8 @@ class Cloud:
         )
 
     def parse(self, message: wire.DecodeRequest, tenant: str = "") -> Request:
-        return parse_request(message, parse_terms(message, self.limits, tenant), self.limits)
+        terms = parse_terms(message, self.limits, tenant, grammars_of(self.engine))
+        return parse_request(message, terms, self.limits)
 
     def stream(self, message: wire.DecodeRequest, tenant: str = "") -> Iterator[wire.DecodeResponse]:
         """Responses as they come; stop iterating to cut the answer short."""
@@ -68,12 +70,13 @@ def request(
     q: Sequence[wire.SparseDistribution] = (),
     session_id: bytes = SESSION_ID,
     request_id: int = 1,
+    grammar: wire.Grammar | None = None,
 ) -> wire.DecodeRequest:
     """A request that sends `text[position:]`; spans are positions in the text, by default only the last is judged."""
     judge_from = len(text) - 1 if judge_from is None else judge_from
     audit_from = judge_from if audit_from is None else audit_from
     return wire.DecodeRequest(
-        session=codec.encode_session(session_id, sampling, coupling, end_ids),
+        session=codec.encode_session(session_id, sampling, coupling, end_ids, grammar),
         request_id=request_id,
         position=position,
         prefix_hash=prefix.extend(0, text[:position]),

@@ -23,6 +23,7 @@ from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
 from tests.cloud_target.protocol.reference import SESSION_ID, Cloud, alone, request
 from tests.cloud_target.protocol.test_answer import untimed
+from tests.shared.grammar.letters import EXPRESSIONS, kept_to, letters
 
 VOCABULARY, CONTEXT = 5, 60
 
@@ -36,7 +37,14 @@ class Engine(ScriptedEngine):
     """
 
     def __init__(self, seed: int, branches: bool = True, random: Random | None = None) -> None:
-        super().__init__(random_script(VOCABULARY, seed), VOCABULARY, slots=3, context=CONTEXT, block=4)
+        super().__init__(
+            random_script(VOCABULARY, seed),
+            VOCABULARY,
+            slots=3,
+            context=CONTEXT,
+            block=4,
+            tokenizer=letters(VOCABULARY),
+        )
         self.branches, self._random = branches, random
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
@@ -65,6 +73,10 @@ class Edge:
         self.sampling = Sampling(random.choice([0.0, 0.7, 1.0]), seed=random.getrandbits(64))
         self.end_ids = random.choice([(), (), (4,)])
         self.text = self.ids(random.randint(1, 6))
+        self.grammar: wire.Grammar | None = None
+        if random.random() < 0.5:
+            self.grammar = kept_to(random.choice(EXPRESSIONS), len(self.text))
+            self.end_ids = self.end_ids or (4,)
 
     def ids(self, many: int) -> list[int]:
         return self.random.choices(range(VOCABULARY), k=many)
@@ -95,7 +107,7 @@ class Edge:
             elif random.random() < 0.1:
                 spans["write_on"] = 3
             position = len(base) if random.random() < 0.9 else random.randint(0, len(base))
-            found.append(request(text, position, self.sampling, end_ids=self.end_ids, **spans))
+            found.append(request(text, position, self.sampling, end_ids=self.end_ids, grammar=self.grammar, **spans))
             foreseen.append(text if "audit_only" in spans else [*text, self.own(text)])
             if len(text) > first:
                 foreseen.append([*text[:-1], self.own(text[:-1])])

@@ -10,6 +10,7 @@ import numpy as np
 
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.testing.in_process import InProcessTarget
+from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.decoder import draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.led import Guesses, let_the_target_write
@@ -26,10 +27,13 @@ from edge_client.target.transport import Transport
 from edge_client.testing import LoopbackTransport, ManualClock
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode, Sampling
+from shared.grammar.engine import GrammarEngine
+from shared.grammar.source import of_regex
 from shared.sampling import Sampler
 from shared.steering.budget import Budget
 from shared.stopping import Stopper
 from tests.edge_client.clients import client_of
+from tests.shared.grammar.letters import letters
 
 
 class Letters:
@@ -61,7 +65,10 @@ class Pair:
         self.vocabulary, self.context = vocabulary, context
         self._blur, self._seed = blur, seed
         self._cache: dict[tuple[int, ...], np.ndarray] = {}
-        self.cloud = InProcessTarget(lambda: ScriptedEngine(self.target_logits, vocabulary, context=context))
+        self.grammars = GrammarEngine(letters(vocabulary), vocabulary)
+        self.cloud = InProcessTarget(
+            lambda: ScriptedEngine(self.target_logits, vocabulary, context=context, tokenizer=letters(vocabulary))
+        )
         self.client: TargetClient = client_of(LoopbackTransport(self.cloud))
 
     def target_logits(self, text: Iterable[int]) -> np.ndarray:
@@ -113,9 +120,12 @@ class Pair:
         budget: Threshold | None = None,
         branches: bool = True,
         learns: bool = False,
+        expression: str | None = None,
+        candidates: int = 64,
     ) -> Text:
         """Write one text; `doubt` is the verifier's function, against a threshold of one half.
 
+        With an `expression` the text matches it, in the letters of its tokens; `candidates` are those of the draft.
         `told` hears of the audits in the budget's place, and steers nothing. In `sprint` the tail is audited too.
         """
         text = Text(list(prompt), Letters(), Stopper(end_ids, stops, tokens))
@@ -126,14 +136,21 @@ class Pair:
 
         verifier = ScriptedVerifier(doubt or always, lambda step, draw: 0.4)
         residual = coupling is Coupling.RESIDUAL
-        draft = ScriptedDraft(q, self.vocabulary, self.context)
+        draft = ScriptedDraft(q, self.vocabulary, self.context, candidates=candidates)
         draft.branches = branches
         feedback = Feedback(Criterion.TYPICAL, told, Learner() if learns else None) if told else None
-        drafter = Drafter(draft, Sampler(sampling), verifier, Criterion.TYPICAL, feedback, keeps_q=residual)
+        source = constraint = None
+        if expression is not None:
+            source = of_regex(expression)
+            constraint = Constraint(self.grammars.compile(source), text.prompt_length, end_ids, sampling)
+        criterion = Criterion.TYPICAL
+        drafter = Drafter(
+            draft, Sampler(sampling), verifier, criterion, feedback, keeps_q=residual, constraint=constraint
+        )
         session = None
         if mode is not Mode.LOCAL:
             client = client_of(transport, clock) if transport else self.client
-            session = client.session(sampling, coupling, end_ids, text.prompt_length)
+            session = client.session(sampling, coupling, end_ids, text.prompt_length, grammar=source)
         self.record = Record()
         listeners = [self.record, feedback] if feedback else [self.record]
         with session or nullcontext():

@@ -11,10 +11,12 @@ import pytest
 from cloud_target.engine import scripted
 from shared import noise
 from shared.config import Coupling, Mode, Sampling
+from shared.grammar.source import of_regex
 from tests.edge_client.decoding.pair import Pair, always
 
 PAIR = Pair(vocabulary=4, blur=1.0)
 PROMPT, TOKENS, RUNS = (1, 2), 2, 3000
+FEWER = 900  # of texts under a grammar, which are few
 
 
 def expected(next_token, sampling: Sampling) -> dict[tuple[int, ...], float]:
@@ -37,20 +39,45 @@ def draft(text, sampling):
     return PAIR.probabilities(PAIR.draft_logits(text), sampling)
 
 
-def deviation(probabilities: dict[tuple[int, ...], float], write) -> float:
-    """Chi-square of `RUNS` texts against `probabilities`, in standard deviations from its mean.
+def deviation(probabilities: dict[tuple[int, ...], float], write, runs: int = RUNS) -> float:
+    """Chi-square of `runs` texts against `probabilities`, in standard deviations from its mean.
 
     Rare texts share one cell, so that every cell expects five or more.
     """
-    counts = Counter(tuple(write(seed).continuation) for seed in range(RUNS))
+    counts = Counter(tuple(write(seed).continuation) for seed in range(runs))
     assert set(counts) <= set(probabilities), "a text that cannot be"
-    rare = [text for text, p in probabilities.items() if p * RUNS < 5]
-    cells = [(counts[text], p * RUNS) for text, p in probabilities.items() if text not in rare]
+    rare = [text for text, p in probabilities.items() if p * runs < 5]
+    cells = [(counts[text], p * runs) for text, p in probabilities.items() if text not in rare]
     if rare:
-        cells.append((sum(counts[t] for t in rare), sum(probabilities[t] for t in rare) * RUNS))
+        cells.append((sum(counts[t] for t in rare), sum(probabilities[t] for t in rare) * runs))
     statistic = sum((seen - due) ** 2 / due for seen, due in cells)
     freedom = len(cells) - 1
     return (statistic - freedom) / np.sqrt(2 * freedom)
+
+
+# What texts are kept to, in letters; token 3 ends them. The draft's favourite is forbidden at first, so one that knows
+# nothing else is blind there; then there is one way, or there are three.
+EXPRESSION, END_IDS = "(a[bc]?|cb)c*", (3,)
+GRAMMAR = PAIR.grammars.compile(of_regex(EXPRESSION))
+
+
+def kept_to_it(text: tuple[int, ...], of: str, sampling: Sampling) -> np.ndarray:
+    """The distribution after a text under the grammar: what it forbids is left out, then comes sampling."""
+    allowed = GRAMMAR.cursor(END_IDS).allowed(text[len(PROMPT) :])
+    logits = getattr(PAIR, f"{of}_logits")(text)
+    left = np.where(allowed.has(np.arange(PAIR.vocabulary)), logits, -1e9)
+    return PAIR.probabilities(left, sampling)
+
+
+def all_texts(of: str, sampling: Sampling, text: tuple[int, ...] = ()) -> dict[tuple[int, ...], float]:
+    """Probability of each text of at most `TOKENS` tokens under the grammar."""
+    if len(text) == TOKENS or text[-1:] == END_IDS:
+        return {text: 1.0}
+    found = {}
+    for token, p in enumerate(kept_to_it((*PROMPT, *text), of, sampling)):
+        rest = all_texts(of, sampling, (*text, token)) if p > 0 else {}
+        found |= {longer: p * share for longer, share in rest.items()}
+    return found
 
 
 SAMPLINGS = {"plain": (1.0, 0, 1.0), "truncated": (0.7, 3, 0.9)}
@@ -80,6 +107,41 @@ def test_what_the_draft_writes_alone_is_distributed_as_q(sampling):
         )
         < ENOUGH
     )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("candidates", [4, 1], ids=["all-known", "one-known"])
+@pytest.mark.parametrize("coupling", list(Coupling))
+@pytest.mark.parametrize("mode", [Mode.EXACT, Mode.SPRINT])
+def test_under_a_grammar_it_is_distributed_as_p_without_what_that_forbids(mode, coupling, candidates):
+    """Also where the draft knows of nothing that is allowed."""
+    sampling = SAMPLINGS["truncated" if candidates == 4 else "plain"]
+
+    def write(seed):
+        return PAIR.write(
+            mode,
+            Sampling(*sampling, seed),
+            PROMPT,
+            always,
+            TOKENS,
+            3,
+            coupling,
+            END_IDS,
+            expression=EXPRESSION,
+            candidates=candidates,
+        )
+
+    assert deviation(all_texts("target", Sampling(*sampling)), write, FEWER) < ENOUGH
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+def test_under_a_grammar_the_draft_alone_is_distributed_as_q_without_what_that_forbids(sampling):
+    def write(seed):
+        settings = Sampling(*sampling, seed)
+        return PAIR.write(Mode.LOCAL, settings, PROMPT, tokens=TOKENS, end_ids=END_IDS, expression=EXPRESSION)
+
+    assert deviation(all_texts("draft", Sampling(*sampling)), write, FEWER) < ENOUGH
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_what_cannot_be_done_is_refused(client, wrong, kind, code, param):
         {"messages": [{"role": "a robot!", "content": "x"}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
         {"top_logprobs": 3, "logprobs": True},
-        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "xml"}},
         {"tools": [{"type": "function", "function": {"name": "f"}}]},
     ],
 )

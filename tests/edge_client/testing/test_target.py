@@ -21,6 +21,7 @@ from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
+from tests.shared.grammar.letters import EXPRESSIONS, kept_to, letters
 
 VOCABULARY, CONTEXT = 6, 20
 SESSIONS = (b"0123456789abcdef", b"fedcba9876543210")
@@ -38,8 +39,10 @@ samplings = st.builds(
 def both(seed: int) -> tuple[ScriptedTarget, InProcessTarget]:
     script = random_script(VOCABULARY, seed)
     return (
-        ScriptedTarget(script, VOCABULARY, CONTEXT),
-        InProcessTarget(lambda: ScriptedEngine(script, VOCABULARY, context=CONTEXT)),
+        ScriptedTarget(script, VOCABULARY, CONTEXT, tokenizer=letters(VOCABULARY)),
+        InProcessTarget(
+            lambda: ScriptedEngine(script, VOCABULARY, context=CONTEXT, tokenizer=letters(VOCABULARY)),
+        ),
     )
 
 
@@ -65,6 +68,10 @@ class Conversation:
         self.end_ids = data.draw(st.sampled_from([(), (5,), (2, 5)]))
         self.text = data.draw(st.lists(ids, min_size=1, max_size=6))
         self.prompt = len(self.text)
+        self.grammar: wire.Grammar | None = None
+        if (expression := data.draw(st.sampled_from([None, *EXPRESSIONS]))) is not None:
+            self.grammar = kept_to(expression, self.prompt + data.draw(st.sampled_from([0, 0, 0, -1, 3])))
+            self.end_ids = (5,)  # no letter that the grammars need: behind "ab" there would be no way on
         self.sent = 0
         self.last: wire.DecodeRequest | None = None
         self.connect()
@@ -120,7 +127,8 @@ class Conversation:
         message = wire.DecodeRequest.FromString(message.SerializeToString())
         message.request_id = next(self.numbers)
         if message.request_id == 1:
-            message.session.CopyFrom(codec.encode_session(self.session_id, self.sampling, self.coupling, self.end_ids))
+            terms = self.session_id, self.sampling, self.coupling, self.end_ids, self.grammar
+            message.session.CopyFrom(codec.encode_session(*terms))
         answers: list[Iterator[wire.DecodeResponse]] = [stream.answers(message) for stream in self.streams]
         heard = self.data.draw(st.sampled_from([1, 2, None]))
         scripted, real = ([untimed(response) for response in islice(answer, heard)] for answer in answers)

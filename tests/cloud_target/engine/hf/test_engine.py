@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.hf.passes import Text
-from cloud_target.engine.interface import Feed, Scores
+from cloud_target.engine.interface import Feed, Masks, Scores
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.scheduling.chunks import ChunkedFeed
 from shared.config import Coupling, Sampling
@@ -41,6 +41,17 @@ def plain_twin(engine: TargetEngine) -> ScriptedEngine:
     twin = ScriptedEngine(lambda text: without_cache(engine, list(text))[-1].numpy(), VOCABULARY, SLOTS, CONTEXT)
     twin.forward([Feed(slot, 0, (0,) * 12, 11, Sampling()) for slot in range(SLOTS)])
     return twin
+
+
+def masks_of(first: int, rows: int, data: st.DataObject) -> Masks | None:
+    """Some tokens that are allowed in each row, one at least, or no masks at all."""
+    seed = data.draw(st.sampled_from([None, *range(100)]))
+    if seed is None:
+        return None
+    chance = np.random.default_rng(seed)
+    allowed = chance.random((rows, VOCABULARY)) < chance.choice([0.05, 0.5, 1.0])
+    allowed[np.arange(rows), chance.integers(VOCABULARY, size=rows)] = True
+    return Masks(seed, first, lambda: np.packbits(allowed, axis=1, bitorder="little"))
 
 
 def in_chunks(engine: TargetEngine, feed: Feed, most: int) -> Scores:
@@ -78,14 +89,16 @@ def test_scores_are_those_of_the_plain_reading(make, most, data):
             judged = data.draw(st.integers(0, len(text) - 1 - score_from))
             q = tuple((np.array([x, (x + 1) % VOCABULARY]), np.array([0.75, 0.25])) for x in text[len(text) - judged :])
         start = data.draw(st.integers(0, 12))
-        feeds.append(Feed(slot, start, text, score_from, data.draw(samplings), coupling, q))
+        masks = masks_of(start + score_from, len(text) - score_from, data)
+        feeds.append(Feed(slot, start, text, score_from, data.draw(samplings), coupling, q, masks=masks))
     found = [in_chunks(engine, feed, most) for feed in feeds] if most else engine.forward(feeds)
     for scores, expected in zip(found, twin.forward(feeds), strict=True):
         assert scores.own.tolist() == expected.own.tolist()
         assert scores.given.off_strict.tolist() == expected.given.off_strict.tolist()
         assert scores.given.unlikely.tolist() == expected.given.unlikely.tolist()
         assert scores.own_unlikely.tolist() == expected.own_unlikely.tolist()
-        assert np.allclose(scores.given.nll, expected.given.nll, atol=1e-4)
+        # Of a forbidden token it is only told that it is one.
+        assert np.allclose(*(np.minimum(s.given.nll, 1e6) for s in (scores, expected)), atol=1e-4)
         assert np.allclose(scores.own_nll, expected.own_nll, atol=1e-4)
 
 

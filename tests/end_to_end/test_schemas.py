@@ -1,0 +1,77 @@
+"""The embedded pair under schemas, over a real link: JSON in every mode, and `exact` is still `cloud`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from benchmarks.local_target import local_target
+from edge_client.edge import Edge
+from shared.config import Coupling, Sampling
+from shared.wire import codec
+from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceStub
+from tests.shared.grammar.letters import kept_to
+from tests.shared.grammar.schemas import keeps_to
+
+pytestmark = pytest.mark.slow
+
+PROMPT = "Once upon a time there was a little girl called"
+BOOKING = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 16},
+        "guests": {"type": "integer", "minimum": 1, "maximum": 12},
+        "seats": {"type": "array", "items": {"enum": ["inside", "outside"]}, "maxItems": 2},
+        "note": {"anyOf": [{"type": "null"}, {"type": "string", "maxLength": 40}]},
+    },
+    "required": ["name", "guests", "seats", "note"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with local_target("--threads", "1", "--kv-memory", "64MiB") as process:
+        yield process.address
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.2])
+def test_in_every_mode_there_is_json_and_exact_is_cloud(address, temperature):
+    with Edge(address, memory=False, max_tokens=200, temperature=temperature, json_schema=BOOKING) as edge:
+        for seed in range(3):
+            texts = {mode: edge.generate(PROMPT, mode=mode, seed=seed) for mode in ("exact", "cloud", "local", "auto")}
+            texts["sprint"] = edge.generate(PROMPT, budget=0.05, seed=seed)
+            texts["residual"] = edge.generate(PROMPT, mode="exact", coupling="residual", seed=seed)
+            for way, done in texts.items():
+                assert done.finish_reason == "end", (way, done.text)
+                assert keeps_to(done.text, BOOKING), (way, done.text)
+            assert texts["exact"].token_ids == texts["cloud"].token_ids
+
+
+def test_texts_with_and_without_schemas_share_passes(address):
+    """Each is what it is alone."""
+    kinds = [{}, {"json_schema": BOOKING}, {"regex": "[a-z ]{60}"}]
+    with Edge(address, memory=False, max_tokens=60, mode="exact") as edge:
+        alone = [edge.generate(PROMPT, **kind).token_ids for kind in kinds]
+        order = [random.Random(0).randrange(3) for _ in range(6)]
+        streams = [edge.stream(PROMPT, **kinds[kind]) for kind in order]
+        iterators = [iter(stream) for stream in streams]
+        while iterators:
+            iterators = [one for one in iterators if next(one, None) is not None]
+        assert [stream.completion.token_ids for stream in streams] == [alone[kind] for kind in order]
+
+
+def test_a_grammar_that_the_target_does_not_take_ends_the_call_with_a_sentence(address):
+    wrong = kept_to("(a", 1)
+    session = codec.encode_session(bytes(16), Sampling(), Coupling.GUMBEL, [0], wrong)
+    request = wire.DecodeRequest(session=session, request_id=1, tokens=[1], audit_from=1, judge_from=1, write_on=5)
+    with (
+        grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+        pytest.raises(grpc.RpcError, match="unclosed group") as refusal,
+    ):
+        list(TargetServiceStub(channel).Decode(iter([request])))
+    assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
