@@ -265,5 +265,8 @@ def test_commands_about_a_bundle_take_over_what_texts_have(config):
             options = parse_args(words)
             assert (options.bundle.name, options.origins["bundle"].line) == ("mine", 1)
             assert parse_args([*words, "--bundle", "b"]).bundle == Path("b")
+    with config('target = "gpu:1"\n'):
+        assert parse_args(["bundle", "pull"]).target == "gpu:1"
+        assert parse_args(["usage"]).target is None, "an option of the same name that means something else"
     with config('[chat]\nbundle = "mine"\n', TANDEM_BUNDLE="theirs"):
         assert parse_args(["info"]).bundle == Path("theirs")
