@@ -101,8 +101,11 @@ def test_a_guess_is_the_token_that_is_proposed(expression):
         draft = ScriptedDraft(lambda text: known / known.sum(), VOCABULARY, candidates=6)
         verifier = ScriptedVerifier(lambda step, draw: 0.5)
         kept_to = constraint(expression, sampling)
-        drafter = Drafter(draft, Sampler(sampling), verifier, Criterion.TYPICAL, constraint=kept_to)
+        drafter = Drafter(draft, Sampler(sampling), verifier, Criterion.TYPICAL, keeps_q=True, constraint=kept_to)
         proposal = drafter.propose(PROMPT)
+        assert proposal.token in proposal.q[0]
+        assert len(proposal.q[0]) == len(proposal.q[1])
+        assert proposal.q[1].sum() == pytest.approx(1.0)
         assert drafter.guess(PROMPT) == proposal.token
         seen |= {proposal.token, *proposal.rivals}
     assert all(re.fullmatch(expression, chr(ord("a") + token)) for token in seen)
