@@ -162,7 +162,7 @@ def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
             default=str(Settings.on_outage),
             help="where the link breaks, and is not mended within a second: local goes on from the draft alone until "
             "the target answers again, wait waits as long as --timeout says, fail ends with an error (default: "
-            "%(default)s)",
+            "%(default)s). Where a cap is reached, local goes on alone, too, and the others end with an error",
         )
         add_bundle(
             group,

@@ -9,7 +9,7 @@ PREFIX = "TANDEM_"
 # What they do. Of secrets nobody is told more than whether they are there.
 OTHERS = {
     "TANDEM_CONFIG": "the configuration file, in the place of the user's own",
-    "TANDEM_STATE": "the directory of what audits have taught, and of what was typed in chats",
+    "TANDEM_STATE": "the directory of what audits have taught, of what was typed in chats, and of what was spent",
     "TANDEM_BUNDLES": "the directory of bundles that targets have sent",
     "TANDEM_LOCAL_ONLY": "1: this machine writes alone, and nothing leaves it",
     "TANDEM_TOKEN": "the token for the target, in the place of a file",

@@ -8,7 +8,8 @@ from time import sleep
 import pytest
 
 from edge_client.edge import Edge
-from edge_client.testing import Service, ServiceStream
+from edge_client.target.verdict import Question
+from edge_client.testing import LoopbackTransport, Service, ServiceStream
 from edge_client.usage.account import BLOCK, Account
 from edge_client.usage.amount import Amount
 from edge_client.usage.caps import Caps
@@ -16,8 +17,11 @@ from edge_client.usage.daybook import Payee
 from edge_client.usage.ledger import Ledger
 from edge_client.usage.prices import Prices
 from shared.errors import CapReached, LinkBroken, TargetBusy, TargetRefused
+from shared.wire.guesses import TEXT
 from shared.wire.v1 import target_pb2 as wire
+from tests.edge_client.clients import client_of
 from tests.edge_client.scripted_device import fake_bundle, fake_cloud, fake_edge
+from tests.edge_client.target.conversation import PROMPT, make_cloud, open_session, own
 from tests.edge_client.usage.billing import Billing, is_just, total, untimed
 from tests.grpc_service import Servicer, serving
 
@@ -191,6 +195,27 @@ def test_a_cap_that_was_reached_is_not_reached_tomorrow():
     now[0] += 86_400
     account.answered(verdict(1), NO_END)
     account.ask(2, request(1))
+
+
+def test_what_was_asked_before_a_cap_was_reached_is_still_answered():
+    """And whoever does not wait hears nothing of the rest: a finished text lacks its last audit, no more."""
+    account = Account(Ledger(), caps=Caps(cap_calls=1))
+    with open_session(client_of(LoopbackTransport(make_cloud())), account=account) as session:
+        first = Question([*PROMPT, own(PROMPT)], len(PROMPT), len(PROMPT))
+        second = Question(first.ids, len(first.ids), len(first.ids))
+        session.post(first)
+        session.post(second)
+        answer = session.collect(wait=True)
+        assert answer is not None
+        assert answer[0] is first
+        session.post(Question([*first.ids, answer[1].own.token], len(first.ids) + 1, len(first.ids) + 1))
+        assert list(session.collect_all(1.0)) == []
+        session.drop()
+        session.guess([], [1], [TEXT])  # which costs nothing
+        session.post(Question([*first.ids, answer[1].own.token], len(first.ids) + 1, len(first.ids) + 1))
+        with pytest.raises(CapReached):
+            session.collect(wait=True)
+    assert (untimed(account.spent), account.lost) == (Amount(1, len(PROMPT) + 1, 1), Amount())
 
 
 def test_a_ledger_that_was_forgotten_in_the_middle_of_a_text_goes_on(tmp_path):
