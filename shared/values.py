@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from numbers import Real
 from pathlib import Path
@@ -98,7 +98,8 @@ def strings(name: str, value: Any) -> tuple[str, ...]:
     Raises:
         InputError: anything else.
     """
-    given = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+    is_one = isinstance(value, str | Mapping) or not isinstance(value, Iterable)
+    given = (value,) if is_one else tuple(value)
     if not all(isinstance(one, str) for one in given):
         raise InputError(f"{name} must be text, or several, not {_shown(value)}", options=(name,))
     return given

@@ -48,6 +48,7 @@ def test_what_is_plainly_meant_is_taken():
         (lambda value: values.switch("it", value), 1, "it must be True or False, not 1"),
         (lambda value: values.string("it", value), b"a", "it must be text, not bytes"),
         (lambda value: values.strings("it", value), [1], r"it must be text, or several, not \[1\]"),
+        (lambda value: values.strings("it", value), {"a": 1}, r"it must be text, or several, not \{'a': 1\}"),
         (lambda value: values.path("it", value), 5, "it must be a path, not 5"),
         (lambda value: values.path("it", value), "~nobody-at-all", "there is no home directory for ~nobody-at-all"),
     ],
