@@ -11,8 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from edge_client.server.errors import ApiError
 from shared.addresses import bare_host, is_loopback
 
-# What needs no key: whoever watches over the server has none, and the page asks its reader for one.
-OPEN = ("/health", "/")
+# What needs no key: whoever watches over the server has none, the page asks its reader for one, and the document of the
+# API says that there may be one.
+OPEN = ("/health", "/openapi.json", "/")
 OPEN_FOLDER = "/page/"
 
 

@@ -21,7 +21,7 @@ from edge_client.server.answers import Answer, seed_of
 from edge_client.server.asked import Asked, Prompt, read_chat, read_completion
 from edge_client.server.body import read_json
 from edge_client.server.errors import ApiError
-from edge_client.server.files import PageFiles
+from edge_client.server.files import StaticFiles
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
 from edge_client.server.replies import Events, unless_left
 from edge_client.server.settings import ServerSettings
@@ -48,12 +48,13 @@ class Server:
         self._name = edge.bundle.manifest.name
         self._writers = Writers(edge, settings.texts, settings.waiting)
         self._metrics = Metrics(lambda: self.under_way)
-        self._page = PageFiles()
+        self._files = StaticFiles()
         modes = [Mode.LOCAL] if edge.settings.mode is Mode.LOCAL else list(Mode)
         self._models: dict[str, Mode | None] = {self._name: None} | {f"{self._name}:{mode}": mode for mode in modes}
         routes = [
-            Route("/", self._show_page),
-            Route("/page/{name}", self._show_page),
+            Route("/", self._show_file),
+            Route("/page/{name}", self._show_file),
+            Route("/openapi.json", self._show_file),
             Route("/health", self._health),
             Route("/metrics", self._show_metrics),
             Route("/v1/models", self._list_models),
@@ -93,8 +94,8 @@ class Server:
         """Give up the texts under way, and wait until their threads have noticed."""
         self._writers.close()
 
-    async def _show_page(self, request: Request) -> Response:
-        answer = self._page.answer(request, request.path_params.get("name", "index.html"))
+    async def _show_file(self, request: Request) -> Response:
+        answer = self._files.answer(request, request.scope["path"].removeprefix("/") or "page/index.html")
         if answer is None:
             raise HTTPException(404)
         self._metrics.answered(request.scope["route"].path, answer.status_code)
@@ -228,7 +229,8 @@ class Server:
         assert isinstance(error, HTTPException), "it is registered for no other"
         known = "/v1/chat/completions, /v1/completions and /v1/models"
         sentence = f"{request.method} {request.url.path} is nothing that is served here; {known} are"
-        return await self._refuse(request, ApiError(error.status_code, sentence, code="unknown_url"))
+        headers = dict(error.headers or {})  # after a 405 they say what may be done with the path
+        return await self._refuse(request, ApiError(error.status_code, sentence, code="unknown_url", headers=headers))
 
     async def _fail(self, request: Request, error: Exception) -> Response:
         sentence = "the server failed at this request; its standard error says why"  # where uvicorn writes it

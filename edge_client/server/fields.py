@@ -62,7 +62,7 @@ class Fields:
             ApiError: it has another.
         """
         given = self._left.pop(name, _MISSING)
-        if given is not _MISSING and given not in neutral:
+        if given is not _MISSING and not any(given == one and _is_flag(given) == _is_flag(one) for one in neutral):
             raise unsupported(self._prefix + name, sentence)
 
     def end(self) -> None:
@@ -89,6 +89,10 @@ def within(name: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
         raise InputError(f"{name} must be between {least} and {most}, not {value}")
     return value
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)  # which Python takes for 0 and 1
 
 
 def _object(name: str, value: Any) -> dict[str, Any]:

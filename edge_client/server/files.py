@@ -1,4 +1,4 @@
-"""The page at `/`: its files, and the headers that keep a browser from loading anything else with them."""
+"""The files that are served as they are: those of the page at `/`, and the document of the API."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from importlib.resources import files
 from starlette.requests import Request
 from starlette.responses import Response
 
-_FOLDER = files("edge_client.server").joinpath("page")
+_HERE = files("edge_client.server")
 _KINDS = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "json": "application/json",
 }
 _HEADERS = {
     # A text may hold anything: nothing of it, and nothing from elsewhere, is ever run or loaded.
@@ -25,19 +26,25 @@ _HEADERS = {
 }
 
 
-class PageFiles:
-    """The page's files, read once.
+class StaticFiles:
+    """The page and the document, read once.
 
     Attributes:
-        names: of all, `index.html` among them.
+        page: the names of the page's files, `index.html` among them.
     """
 
     def __init__(self) -> None:
-        self._bodies = {file.name: file.read_bytes() for file in _FOLDER.iterdir() if _kind(file.name) in _KINDS}
-        self.names = sorted(self._bodies)
+        page = {file.name: file.read_bytes() for file in _HERE.joinpath("page").iterdir() if _kind(file.name) in _KINDS}
+        self.page = sorted(page)
+        self._bodies = {f"page/{name}": body for name, body in page.items()}
+        self._bodies["openapi.json"] = _HERE.joinpath("openapi.json").read_bytes()
 
     def answer(self, request: Request, name: str) -> Response | None:
-        """One file, or 304 for who has it already; None where there is no such file."""
+        """One file, or 304 for who has it already; None where there is no such file.
+
+        Args:
+            name: as in `openapi.json` and `page/index.html`.
+        """
         body = self._bodies.get(name)
         if body is None:
             return None

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from edge_client.edge import Edge
-from edge_client.server.files import PageFiles
+from edge_client.server.files import StaticFiles
 from edge_client.testing import scripted_edge
 from tests.edge_client.server.serving import Served, served
 from tests.edge_client.server.test_http import KEY, ask
@@ -71,7 +71,7 @@ def test_the_page_needs_no_key_but_a_name_of_this_server(edge, client):
 def test_what_is_shipped_is_what_there_is():
     patterns = pyproject()["tool"]["setuptools"]["package-data"]["edge_client"]
     assert all(any(fnmatch(f"server/page/{name}", pattern) for pattern in patterns) for name in NAMES)
-    assert PageFiles().names == NAMES
+    assert StaticFiles().page == NAMES
 
 
 def test_no_file_names_another_server():
