@@ -22,6 +22,8 @@ SESSION_ID_BYTES = 16
 MAX_END_IDS = 64
 MASS_TOLERANCE = 1e-3
 _NLL_SCALE = 64.0
+# The least top-p that travels: a float32 holds nothing much smaller, and with either only the likeliest token survives.
+_LEAST_TOP_P = 1e-37
 
 _COUPLINGS = {Coupling.GUMBEL: wire.COUPLING_GUMBEL, Coupling.RESIDUAL: wire.COUPLING_RESIDUAL}
 
@@ -125,7 +127,7 @@ def encode_session(
             seed=sampling.seed,
             temperature=sampling.temperature,
             top_k=sampling.top_k,
-            top_p=sampling.top_p,
+            top_p=max(sampling.top_p, _LEAST_TOP_P),
             end_ids=end_ids,
         ),
         coupling=_COUPLINGS[coupling],

@@ -84,6 +84,12 @@ def test_session_round_trip(temperature, top_k, top_p, seed, coupling, end_ids):
     assert list(message.sampling.end_ids) == end_ids
 
 
+@pytest.mark.parametrize("top_p", [5e-324, 1e-46, 1e-30])
+def test_a_top_p_that_a_float32_cannot_hold_still_means_the_likeliest_token(top_p):
+    message = codec.encode_session(b"0123456789abcdef", Sampling(0.7, 0, top_p, 1), Coupling.GUMBEL)
+    assert codec.decode_sampling(message.sampling).top_p == max(top_p, 1e-37)
+
+
 @pytest.mark.parametrize(
     ("temperature", "top_p"),
     [(-1, 1), (11, 1), (float("nan"), 1), (float("inf"), 1), (1, 0), (1, 1.5), (1, float("nan"))],
