@@ -51,6 +51,8 @@ _OPTIONS = {
     # A target that restarts is found again within a second or two.
     "grpc.initial_reconnect_backoff_ms": 100,
     "grpc.max_reconnect_backoff_ms": 1000,
+    # One that moves to another address under the same name, too.
+    "grpc.dns_min_time_between_resolutions_ms": 2000,
     # In spite of its name this is how long one attempt may take: several round trips of a slow link, and a lost packet.
     "grpc.min_reconnect_backoff_ms": 5000,
     # While a text is written, a silent link is asked for a sign of life, which HTTP/2 gives by itself: so a target that
