@@ -9,6 +9,7 @@ from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
+from edge_client.target.switch import Switch
 from edge_client.target.transport import Transport
 from shared.errors import InputError
 from shared.manifest import Manifest
@@ -21,6 +22,9 @@ class Connection:
         address: "host:port"; None where there is no target, or a transport that reaches it.
         transport: reaches the target in the place of gRPC; closed by `close`.
         credentials, retry, clock, notify, kept: see `Edge`; `kept` is its `conversations`.
+
+    Attributes:
+        switch: cuts it on purpose.
 
     Raises:
         InputError: an address or credentials beside a transport, which knows both itself.
@@ -40,6 +44,7 @@ class Connection:
             raise InputError("a transport knows its target and how to reach it; leave address and credentials out")
         self._address, self._transport, self._credentials = address, transport, credentials
         self._retry, self._clock, self._notify, self._kept = retry, clock, notify, kept
+        self.switch = Switch()
         self._client: TargetClient | None = None
         self._is_closed = False
         self._connecting = threading.RLock()
@@ -87,8 +92,9 @@ class Connection:
     def _connect(self, timeout: float | None) -> TargetClient:
         if self._transport is not None:
             name = type(self._transport).__name__
+            transport = self.switch.over(self._transport)
             return TargetClient(
-                self._transport, name, self._retry, self._clock, timeout=timeout, notify=self._notify, kept=self._kept
+                transport, name, self._retry, self._clock, timeout=timeout, notify=self._notify, kept=self._kept
             )
         if self._address is None:
             raise InputError(
@@ -96,5 +102,12 @@ class Connection:
                 options=("target", "mode local"),
             )
         return TargetClient.connect(
-            self._address, self._retry, self._credentials, self._clock, timeout, self._notify, self._kept
+            self._address,
+            self._retry,
+            self._credentials,
+            self._clock,
+            timeout,
+            self._notify,
+            self._kept,
+            self.switch,
         )
