@@ -129,9 +129,9 @@ class Browser:
     def until(self, is_so: Callable[[], object]) -> None:
         WebDriverWait(self.driver, 20, 0.02, [StaleElementReferenceException]).until(lambda _: is_so())
 
-    def emulate(self, width: int, scheme: str) -> None:
-        """Another screen: so wide, and light or dark."""
-        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    def emulate(self, width: int, scheme: str, height: int = 800) -> None:
+        """Another screen: so wide and high, and light or dark."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         features = [
             {"name": "prefers-color-scheme", "value": scheme},
