@@ -243,7 +243,7 @@ class Edge:
         if asks and alone is None:
             try:
                 self._spending.check(1 if self._conversations else len(ids))
-                client = self._connection.client(kit.bundle.manifest, settings.timeout)
+                client = self._connection.client(kit.bundle.manifest, settings.timeout, not settings.begins_alone)
             except TargetAway as away:
                 alone = _alone(away, settings)
         return kit, ids, client, alone
@@ -279,7 +279,8 @@ class Edge:
         """
         if asks:
             see_that_a_target_may_be_asked()
-        bundle = self._source.asking(settings.timeout) if asks else self._source.alone()
+        source = self._source
+        bundle = source.asking(settings.timeout, not settings.begins_alone) if asks else source.alone()
         with self._lock:
             last = self._kit
             if last is None or last.bundle is not bundle:

@@ -12,7 +12,6 @@ from typing import Any, Self, TypedDict, Unpack
 from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
 from shared.errors import InputError
-from shared.grammar.source import canonical_schema, of_lark, of_regex, of_schema
 
 # Accepted tokens in a row after which they are audited.
 SPRINT_WINDOW = 32
@@ -172,6 +171,8 @@ class Settings:
         Raises:
             InputError: it is too long to travel.
         """
+        from shared.grammar.source import of_lark, of_regex, of_schema  # `--help` needs neither it nor json
+
         if self.json_schema is not None:
             return of_schema(str(self.json_schema))
         if self.regex is not None:
@@ -225,6 +226,12 @@ class Settings:
         return replace(self, **given)
 
 
+def _schema(value: object) -> str:
+    from shared.grammar.source import canonical_schema
+
+    return canonical_schema(value)
+
+
 # What each option is made of; what is none is refused before anything is written.
 _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "mode": partial(values.choice, Mode),
@@ -238,7 +245,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "seed": values.whole,
     "max_tokens": lambda name, value: None if value is None else values.whole(name, value),
     "stop": values.strings,
-    "json_schema": lambda name, value: None if value is None else canonical_schema(value),
+    "json_schema": lambda name, value: None if value is None else _schema(value),
     "regex": lambda name, value: None if value is None else values.string(name, value),
     "lark": lambda name, value: None if value is None else values.string(name, value),
     "window": lambda name, value: None if value is None else values.whole(name, value),

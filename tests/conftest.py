@@ -38,7 +38,7 @@ settings.register_profile(
     "tandem",
     deadline=None,
     derandomize=True,
-    max_examples=50,
+    max_examples=int(os.environ.get("TANDEM_EXAMPLES", "30")),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],  # explaining a failure takes minutes
     suppress_health_check=[HealthCheck.too_slow],
 )

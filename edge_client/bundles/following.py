@@ -29,8 +29,8 @@ class Source(Protocol):
     def alone(self) -> Bundle:
         """For a text that asks no target; opens no socket."""
 
-    def asking(self, timeout: float | None) -> Bundle:
-        """For a text that asks the target, which is looked for, if need be, for `timeout` seconds.
+    def asking(self, timeout: float | None, holds_on: bool = True) -> Bundle:
+        """For a text that asks the target, which is looked for, if need be, as `Connection.client` does.
 
         Raises:
             TargetError: it is not reached, refuses, or does not send its bundle.
@@ -51,7 +51,7 @@ class Given:
     def alone(self) -> Bundle:
         return self._bundle
 
-    def asking(self, timeout: float | None) -> Bundle:
+    def asking(self, timeout: float | None, holds_on: bool = True) -> Bundle:
         return self._bundle
 
     def doubt(self) -> None:
@@ -98,10 +98,10 @@ class Following:
                     self._notify(f"{error}; the embedded bundle is used")
             return self._bundle or self._take(POCKET, "")
 
-    def asking(self, timeout: float | None) -> Bundle:
+    def asking(self, timeout: float | None, holds_on: bool = True) -> Bundle:
         """See `Source.asking`."""
         with self._lock:
-            client = self._connection.client(timeout=timeout)
+            client = self._connection.client(timeout=timeout, holds_on=holds_on)
             is_first = self._asked is None
             if self._asked is None or self._clock.now() - self._asked > FRESH:
                 if not is_first:

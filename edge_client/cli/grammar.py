@@ -9,7 +9,6 @@ from pathlib import Path
 from edge_client.cli.prompt import text_of
 from edge_client.settings import Options
 from shared.errors import InputError
-from shared.grammar.source import OBJECT
 from shared.paths import typed_path
 
 STDIN = "-"
@@ -41,7 +40,7 @@ def read_grammar(options: argparse.Namespace) -> Options:
         InputError: a file that cannot be read, or standard input that is to be the prompt, too.
     """
     if options.json_object:
-        return {"json_schema": OBJECT}
+        return {"json_schema": {"type": "object"}}
     if options.regex is not None:
         return {"regex": options.regex}
     for name, file in (("json-schema", options.json_schema), ("lark", options.lark)):

@@ -131,6 +131,7 @@ class Generation:
             if session is not None and not is_cancelled:
                 session.finish()
         finally:
+            self.text.break_off()
             if session is not None:
                 session.close()
             # A text that was given up has taught something, too.

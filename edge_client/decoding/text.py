@@ -145,6 +145,12 @@ class Text:
         self.doubts.append(doubt)
         return Token(token, piece, origin, doubt)
 
+    def break_off(self) -> None:
+        """Nothing comes any more, and Ctrl-C may have come while a token was being shown: then it is not."""
+        whole = min(len(self.origins), len(self.pieces), self.shown - self.prompt_length)
+        del self.origins[whole:], self.pieces[whole:]
+        self.shown = self.prompt_length + whole
+
     def cancel(self, reason: FinishReason = FinishReason.CANCELLED) -> None:
         """Let the loop end after what is under way; from any thread."""
         self._stopper.cancel(reason)

@@ -57,7 +57,7 @@ class Device:
     def checks(self) -> list[Check]:
         """In the order in which they make sense."""
         return [
-            ("versions", lambda: check_versions("edge", ("onnxruntime", "grpcio", "numpy"))),
+            ("versions", lambda: check_versions("edge", ("onnxruntime", "grpcio", "llguidance", "numpy"))),
             ("processor", self._processor),
             ("state", _state),
             ("bundle", self._files_of_the_bundle),

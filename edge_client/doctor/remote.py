@@ -12,8 +12,9 @@ from edge_client.promise.drift import mismatches
 from edge_client.settings import Settings
 from edge_client.target.description import Description
 from edge_client.target.grpc_transport import GrpcTransport
-from shared.errors import LinkBroken, TargetUnavailable
+from shared.errors import LinkBroken, TargetMismatch, TargetUnavailable
 from shared.findings import Check, Finding, ok, warn
+from shared.grammar import library
 from shared.wire.v1 import target_pb2 as wire
 
 # Seconds for one answer.
@@ -98,6 +99,11 @@ class Remote:
             fingerprint=found.fingerprint,
             tokenizer_fingerprint=found.tokenizer_fingerprint,
         )
+        try:
+            found.check_grammars(library.version(), self.address)
+            yield ok("schemas", f"both sides keep texts to schemas, with {found.grammar_engine}")
+        except TargetMismatch as mismatch:
+            yield warn("schemas", f"{mismatch}; other texts can be written")
         self.pace.told = found.step or None
         self.description = found
 

@@ -14,7 +14,7 @@ from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
 from edge_client.target.fetching import chunks
 from edge_client.target.kept_sessions import Kept, KeptSessions
-from edge_client.target.outage import Outage, tell_nobody
+from edge_client.target.outage import Outage, Presence, tell_nobody
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
@@ -49,6 +49,8 @@ class TargetClient:
         timeout: how long a target that cannot be reached is looked for, seconds; None for `CONNECT`'s.
         notify: is told, in a sentence, where that takes long.
         kept: of so many finished texts the target is let keep its cache, for prompts that go on from one.
+        holds_on: look for a target that does not answer all of that time; otherwise only for the `grace` of `retry`,
+            unless nothing at all comes back.
 
     Attributes:
         description: what is served.
@@ -69,6 +71,7 @@ class TargetClient:
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
         kept: int = 0,
+        holds_on: bool = True,
     ) -> None:
         self.address = address
         self._kept = KeptSessions(kept, transport.release) if kept else None
@@ -76,8 +79,9 @@ class TargetClient:
         self._retry = retry or Retry()
         self._clock = clock or SystemClock()
         self._chance = chance or random.Random()
+        self._presence = Presence()
         begin = self._clock.now()
-        self.description = self.describe(timeout, notify)
+        self.description = self.describe(timeout, notify, holds_on)
         self.round_trip = (self._clock.now() - begin) / CONNECTING
 
     @classmethod
@@ -90,6 +94,7 @@ class TargetClient:
         timeout: float | None = None,
         notify: Callable[[str], None] = tell_nobody,
         kept: int = 0,
+        holds_on: bool = True,
         switch: Switch | None = None,
     ) -> TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
@@ -107,19 +112,21 @@ class TargetClient:
         if switch is not None:
             transport = switch.over(transport)
         try:
-            return cls(transport, address, retry, clock, timeout=timeout, notify=notify, kept=kept)
+            return cls(transport, address, retry, clock, timeout=timeout, notify=notify, kept=kept, holds_on=holds_on)
         except BaseException:
             transport.close()
             raise
 
-    def describe(self, timeout: float | None = None, notify: Callable[[str], None] = tell_nobody) -> Description:
-        """Ask the target what it serves; `timeout` and `notify` as for the class.
+    def describe(
+        self, timeout: float | None = None, notify: Callable[[str], None] = tell_nobody, holds_on: bool = True
+    ) -> Description:
+        """Ask the target what it serves; `timeout`, `notify` and `holds_on` as for the class.
 
         Raises:
             TargetUnavailable, TargetRefused: as the class.
         """
         tells = timeout is not None and timeout > CONNECT.total  # a few seconds end soon, in a sentence
-        patience = self._patience(_within(CONNECT, timeout), tells)
+        patience = self._patience(_within(CONNECT, timeout), tells, math.inf if holds_on else self._retry.grace)
         outage = Outage(self._clock, notify)
         while True:
             try:
@@ -136,8 +143,9 @@ class TargetClient:
         Raises:
             TargetRefused, ProtocolError: as the class.
         """
+        timeout = self._retry.grace if self._presence.is_away else CONNECT.attempt
         with suppress(TargetUnavailable):
-            self.description = Description.from_wire(self._transport.describe(CONNECT.attempt))
+            self.description = Description.from_wire(self._transport.describe(timeout))
 
     def fetch(self, digest: str, file: BundleFile, offset: int, notify: Callable[[str], None]) -> Generator[bytes]:
         """The bytes of a file of the offered bundle from `offset` on, in chunks that nobody has checked.
@@ -203,7 +211,7 @@ class TargetClient:
         header = codec.encode_session(kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to)
 
         def make_link(meter: Meter) -> ReliableLink:
-            outage = Outage(self._clock, notify)
+            outage = Outage(self._clock, notify, self._presence)
             is_known = found is not None
             pays = account or Account()
             return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage, pays, is_known)
@@ -214,7 +222,11 @@ class TargetClient:
             return self._kept is not None
 
         def patience(retry: Retry, tells: bool) -> Patience:
-            return self._patience(retry, tells, math.inf if holds_on else retry.grace)
+            if holds_on:
+                return self._patience(retry, tells)
+            if self._presence.is_away:  # another text has waited for it in vain: this one need not
+                retry = replace(retry, total=min(retry.total, retry.grace))
+            return self._patience(retry, tells, retry.grace)
 
         limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
         return TargetSession(make_link, reader, limit, prompt_length, retry, patience, kept.ids, keep)

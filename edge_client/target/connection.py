@@ -8,11 +8,15 @@ from collections.abc import Callable
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from edge_client.target.outage import tell_nobody
-from edge_client.target.retry import Clock, Retry
+from edge_client.target.retry import Clock, Retry, SystemClock
 from edge_client.target.switch import Switch
 from edge_client.target.transport import Transport
-from shared.errors import InputError
+from shared.errors import InputError, TargetAway
 from shared.manifest import Manifest
+
+# Seconds. A target of which nothing came back for LONG is believed to be away for so long by texts that can do without.
+AGAIN = 5.0
+LONG = 2.0
 
 
 class Connection:
@@ -43,27 +47,34 @@ class Connection:
         if transport is not None and (address is not None or credentials is not None):
             raise InputError("a transport knows its target and how to reach it; leave address and credentials out")
         self._address, self._transport, self._credentials = address, transport, credentials
-        self._retry, self._clock, self._notify, self._kept = retry, clock, notify, kept
+        self._retry, self._clock, self._notify, self._kept = retry, clock or SystemClock(), notify, kept
+        self._away: TargetAway | None = None
+        self._away_until = 0.0
         self.switch = Switch()
         self._client: TargetClient | None = None
         self._is_closed = False
         self._connecting = threading.RLock()
 
-    def client(self, manifest: Manifest | None = None, timeout: float | None = None) -> TargetClient:
+    def client(
+        self, manifest: Manifest | None = None, timeout: float | None = None, holds_on: bool = True
+    ) -> TargetClient:
         """The client, connected now if it is the first time.
 
         Args:
             manifest: of the bundle whose tokens the target is to judge; None where that is still to be found out.
             timeout: how long it is looked for, seconds; None for a few.
+            holds_on: all of that time; otherwise see `TargetClient`, and not at all where another text has just looked
+                for it in vain.
 
         Raises:
             InputError: there is no target, or the connection was closed.
             TargetError: it is not reached, refuses, or has another tokenizer than the bundle.
         """
+        asked_at = self._clock.now()
         with self._connecting:
             self._see_that_it_is_open()
             if self._client is None:
-                client = self._connect(timeout)
+                client = self._connect(timeout) if holds_on else self._glance(timeout, asked_at)
                 try:
                     if manifest is not None:
                         client.description.check(manifest, client.address)
@@ -89,12 +100,34 @@ class Connection:
         if self._is_closed:
             raise InputError("this edge was closed; make another one")
 
-    def _connect(self, timeout: float | None) -> TargetClient:
+    def _glance(self, timeout: float | None, asked_at: float) -> TargetClient:
+        """Connect for a text that can do without.
+
+        What another text found out meanwhile need not be found out again; nor, for a while, that nothing at all comes
+        back, for that takes long.
+        """
+        if self._away is not None and asked_at < self._away_until:
+            raise self._away
+        begin = self._clock.now()
+        try:
+            return self._connect(timeout, holds_on=False)
+        except TargetAway as away:
+            now = self._clock.now()
+            self._away, self._away_until = away, now + (AGAIN if now - begin > LONG else 0.0)
+            raise
+
+    def _connect(self, timeout: float | None, holds_on: bool = True) -> TargetClient:
         if self._transport is not None:
             name = type(self._transport).__name__
-            transport = self.switch.over(self._transport)
             return TargetClient(
-                transport, name, self._retry, self._clock, timeout=timeout, notify=self._notify, kept=self._kept
+                self.switch.over(self._transport),
+                name,
+                self._retry,
+                self._clock,
+                timeout=timeout,
+                notify=self._notify,
+                kept=self._kept,
+                holds_on=holds_on,
             )
         if self._address is None:
             raise InputError(
@@ -109,5 +142,6 @@ class Connection:
             timeout,
             self._notify,
             self._kept,
+            holds_on,
             self.switch,
         )

@@ -17,15 +17,27 @@ def tell_nobody(_: str) -> None:
     """For whoever does not want to know."""
 
 
+class Presence:
+    """What all texts know of one target's being there.
+
+    Attributes:
+        is_away: the last that was heard of it is that it is away.
+    """
+
+    is_away = False
+
+
 class Outage:
     """Watches one text's link.
 
     Args:
+        presence: is kept up to date.
         notify: is told, a sentence each time; called by the thread that waits.
     """
 
-    def __init__(self, clock: Clock, notify: Callable[[str], None]) -> None:
+    def __init__(self, clock: Clock, notify: Callable[[str], None], presence: Presence | None = None) -> None:
         self._clock = clock
+        self._presence = presence or Presence()
         self._notify = notify
         self._since: float | None = None
         self._told_of_trouble = False
@@ -50,6 +62,7 @@ class Outage:
     def begins(self, sentence: str) -> None:
         """Nobody waits for the target any more, for what the sentence says."""
         self._since = self._clock.now() if self._since is None else self._since
+        self._presence.is_away = True
         self._told_of_trouble = self._awaited = True
         self._notify(sentence)
 
@@ -69,6 +82,7 @@ class Outage:
     def answered(self, patience: Patience) -> bool:
         """An answer came; returns whether that ended an outage."""
         was_out = self._since is not None
+        self._presence.is_away = False
         if self._awaited:
             self._notify(f"the target at {patience.address} answers again")
         self._since, self._told_of_trouble, self._awaited = None, False, False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import metadata
 from types import ModuleType
 
 from shared.extras import missing
@@ -17,6 +16,8 @@ def version() -> str:
 
     What a grammar allows is the same for two sides only where that is.
     """
+    from importlib import metadata  # takes long, as in shared/version.py
+
     try:
         return f"{_NAME} {metadata.version(_NAME)}"
     except metadata.PackageNotFoundError:

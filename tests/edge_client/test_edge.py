@@ -198,6 +198,26 @@ def test_a_target_with_other_tokens_is_refused_each_time():
     assert transport.closed
 
 
+@pytest.mark.parametrize("mode", ["local", "sprint", "exact"])
+@pytest.mark.parametrize("part", ["_decoder", "_stopper"])
+def test_ctrl_c_while_a_token_is_being_shown_leaves_a_whole_text(monkeypatch, mode, part):
+    with scripted_edge(max_tokens=20) as edge, edge.stream("Tom", mode=mode) as stream:
+        pushed, push = [], getattr(stream.text, part).push
+
+        def interrupted(*arguments):
+            pushed.append(arguments)
+            if len(pushed) == 8:
+                raise KeyboardInterrupt
+            return push(*arguments)
+
+        monkeypatch.setattr(getattr(stream.text, part), "push", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            list(stream)
+    done = stream.completion
+    assert len(done.token_ids) == len(done.origins) == len(done.pieces) == len(done.nll) == done.usage.tokens == 7
+    assert done.finish_reason == "interrupted"
+
+
 def test_a_transport_is_closed_with_the_edge_and_not_before():
     class Late(LoopbackTransport):
         late = True

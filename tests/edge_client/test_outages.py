@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge_client import Origin, Provisional, Retract, TargetAway, Token
 from edge_client.settings import OnOutage
+from edge_client.target.connection import AGAIN
 from edge_client.testing import LoopbackTransport, ManualClock, ScriptedTarget, byte_tokenizer, random_script
 from edge_client.testing.bundle import scripted_bundle
 from edge_client.testing.edge import scripted_edge
@@ -40,9 +41,18 @@ LED = ("exact", "cloud")
 
 
 class Ticking(ManualClock):
-    """A clock that a look at it costs a moment."""
+    """A clock that a look at it costs a moment.
+
+    Attributes:
+        slept: seconds that somebody waited.
+    """
 
     TICK = 0.02
+    slept = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        super().sleep(seconds)
 
     def now(self) -> float:
         self.time += self.TICK
@@ -60,6 +70,7 @@ class Cut(LoopbackTransport):
     def __init__(self, clock: ManualClock) -> None:
         super().__init__(TARGET)
         self.clock, self.until, self.error = clock, 0.0, LinkBroken("cut")
+        self.is_silent = False
         self.tries = 0
 
     @property
@@ -70,6 +81,8 @@ class Cut(LoopbackTransport):
         self.until = 0.0
 
     def describe(self, timeout: float):
+        if self.is_cut and self.is_silent:
+            self.clock.sleep(timeout)
         self.see()
         return super().describe(timeout)
 
@@ -97,6 +110,9 @@ class CutLink(LoopbackLink):
         self._is_lost = self._is_lost or self._transport.is_cut
         if self._is_lost:
             self._transport.tries += 1
+            if self._transport.is_silent:
+                self._transport.clock.sleep(timeout)
+                return None
             raise self._transport.error
         return super().receive(timeout)
 
@@ -302,6 +318,35 @@ def test_a_text_whose_target_is_away_from_the_beginning_is_the_drafts(mode):
     assert sentence in completion.warnings
     world.transport.mend()
     assert world.edge.generate(PROMPT).usage.alone == 0
+
+
+def test_a_target_that_refuses_connections_is_given_up_within_the_grace():
+    world = World(mode="sprint", seed=3)
+    world.cut()
+    assert world.edge.generate(PROMPT).usage.alone == TOKENS
+    assert world.clock.time < 0.8 + 40 * Ticking.TICK
+
+
+def test_where_nothing_at_all_comes_back_later_texts_need_not_find_out_by_themselves():
+    """Until somebody reaches the target: in the first text, in the middle of one, and between two."""
+    world = World(mode="sprint", seed=3)
+    world.transport.is_silent = True
+    world.cut()
+    assert world.edge.generate(PROMPT).usage.alone == TOKENS
+    begin = world.clock.slept
+    assert world.edge.generate(PROMPT).usage.alone == TOKENS
+    assert world.clock.slept == begin
+    world.clock.sleep(AGAIN)
+    world.transport.mend()
+    assert world.edge.generate(PROMPT).usage.alone == 0
+    list(world.events(10, float("inf")))
+    assert world.stream.completion.usage.alone > 0
+    begin = world.clock.slept
+    assert world.edge.generate(PROMPT).usage.alone > 0
+    assert world.clock.slept - begin < 2.0, "a moment at its beginning, and one for the audit of its tail"
+    world.transport.mend()
+    assert world.edge.generate(PROMPT).usage.alone == 0
+    assert world.edge.generate(PROMPT, mode="exact").usage.alone == 0
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,10 @@ from edge_client.target.credentials import Credentials
 from edge_client.testing import ScriptedTarget
 from edge_client.testing.scripts import random_script
 from shared.findings import Finding, Level, run_checks
+from shared.grammar import library
+from shared.grammar.engine import GrammarEngine
 from shared.manifest import read_manifest
+from shared.wire.v1 import target_pb2 as wire
 from tests.certificates import Authority, Pair
 from tests.grpc_service import Servicer, serving, unused_port
 
@@ -87,6 +90,30 @@ def test_a_sound_target(doctor):
     assert found["target step"].level is Level.WARN
     assert found["splitting"].values["pays"] is True
     assert "a pass of the target 20.0 ms" in found["splitting"].sentence
+
+
+def test_whether_both_sides_keep_texts_to_the_same_schemas_is_told(doctor, monkeypatch):
+    with serving(Servicer(target())) as port:
+        status, found = doctor(port)
+        assert (status, found["schemas"].level) == (0, Level.WARN)
+        assert "keeps no text to a schema" in found["schemas"].sentence
+        assert found["schemas"].sentence.endswith("other texts can be written")
+    knows = target()
+    knows._grammars = GrammarEngine(Bundle.load().tokenizer, knows.vocabulary)
+    with serving(Servicer(knows)) as port:
+        assert doctor(port)[1]["schemas"].level is Level.OK
+        monkeypatch.setattr(library, "version", lambda: "llguidance 0.0.0")
+        service = knows.describe
+        assert "llguidance 0.0.0" in service().grammar_engine
+        monkeypatch.setattr(knows, "describe", lambda: _with_engine(service(), "llguidance 9.9.9"))
+        found = doctor(port)[1]
+        assert found["schemas"].level is Level.WARN
+        assert "llguidance 9.9.9, and this device with llguidance 0.0.0" in found["schemas"].sentence
+
+
+def _with_engine(message: wire.DescribeResponse, engine: str) -> wire.DescribeResponse:
+    message.grammar_engine = engine
+    return message
 
 
 def test_what_is_sent_is_what_it_says(doctor):
