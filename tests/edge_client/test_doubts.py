@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edge_client import Origin, Token
 from edge_client.testing import LoopbackTransport, scripted_edge
 from tests.edge_client.late import LateTransport
-from tests.edge_client.test_outages import BUNDLE, TARGET
+from tests.edge_client.test_outages import BUNDLE, new_target
 
 SURE, UNSURE = 0.01, 0.9  # as the scripted verifier of `BUNDLE` has it, by the drafted token
 
@@ -21,7 +21,7 @@ def doubt_of(drafted: int) -> float:
 
 
 def made(plan=(), **options):
-    transport = LateTransport(LoopbackTransport(TARGET), plan)
+    transport = LateTransport(LoopbackTransport(new_target()), plan)
     return scripted_edge(bundle=BUNDLE, transport=transport, learn=False, max_tokens=60, **options)
 
 

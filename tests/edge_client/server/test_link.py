@@ -12,7 +12,7 @@ from edge_client.testing import LoopbackTransport, random_script, scripted_bundl
 from edge_client.testing.tokenizer import byte_tokenizer
 from tests.edge_client.server.serving import Served, served
 from tests.edge_client.server.test_http import KEY, ask
-from tests.edge_client.test_outages import BUNDLE, TARGET
+from tests.edge_client.test_outages import BUNDLE, new_target
 
 JSON = {"Content_Type": "application/json"}
 CUT, MEND = '{"cut": true}', '{"cut": false}'
@@ -20,7 +20,7 @@ CUT, MEND = '{"cut": true}', '{"cut": false}'
 
 @pytest.fixture
 def edge() -> Iterator[Edge]:
-    with scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(TARGET), max_tokens=60) as edge:
+    with scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(new_target()), max_tokens=60) as edge:
         yield edge
 
 

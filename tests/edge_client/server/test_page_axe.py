@@ -11,7 +11,7 @@ from edge_client.testing import LoopbackTransport, scripted_edge
 from tests.edge_client.server.browser import NEEDED, Browser
 from tests.edge_client.server.serving import served
 from tests.edge_client.server.test_http import KEY
-from tests.edge_client.test_outages import BUNDLE, TARGET
+from tests.edge_client.test_outages import BUNDLE, new_target
 
 pytestmark = NEEDED
 SCREENS = [(360, "light"), (360, "dark"), (1280, "light"), (1280, "dark")]
@@ -38,7 +38,7 @@ def serious(page: Browser) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
 def test_a_text_with_the_link_cut_and_whole(page, width, scheme):
     with (
-        scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(TARGET), max_tokens=60) as edge,
+        scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(new_target()), max_tokens=60) as edge,
         served(edge) as client,
     ):
         page.emulate(width, scheme)
@@ -61,7 +61,7 @@ def test_a_text_with_the_link_cut_and_whole(page, width, scheme):
 @pytest.mark.parametrize(("width", "scheme"), SCREENS[:1])
 def test_a_conversation(page, width, scheme):
     with (
-        scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(TARGET), max_tokens=20) as edge,
+        scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(new_target()), max_tokens=20) as edge,
         served(edge) as client,
     ):
         page.emulate(width, scheme)

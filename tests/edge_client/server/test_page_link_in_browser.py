@@ -17,7 +17,7 @@ from edge_client.testing.tokenizer import byte_tokenizer
 from tests.edge_client.server.browser import NEEDED, Browser
 from tests.edge_client.server.serving import Served, served
 from tests.edge_client.server.test_http import KEY, ask
-from tests.edge_client.test_outages import BUNDLE, TARGET
+from tests.edge_client.test_outages import BUNDLE, new_target
 
 pytestmark = NEEDED
 HALT = 12
@@ -28,7 +28,7 @@ class _Halting(LoopbackTransport):
     """A target that says nothing of a text once it is `HALT` tokens long, until it may."""
 
     def __init__(self) -> None:
-        super().__init__(TARGET)
+        super().__init__(new_target())
         self.may_go_on = Event()
 
     def open(self):
@@ -164,7 +164,7 @@ def test_without_a_target_there_is_no_switch(page):
 def doubting() -> Iterator[Served]:
     """A server that has learned nothing yet, whose drafts are doubted and often fall."""
     with (
-        scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(TARGET), max_tokens=60) as edge,
+        scripted_edge(bundle=BUNDLE, transport=LoopbackTransport(new_target()), max_tokens=60) as edge,
         served(edge) as client,
     ):
         yield client

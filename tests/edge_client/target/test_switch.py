@@ -17,11 +17,18 @@ from edge_client.testing import LoopbackTransport
 from shared.errors import LinkBroken
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.target.test_grpc_transport import make_cloud
-from tests.edge_client.test_outages import TARGET, TOKENS, World, on_screen, undisturbed
+from tests.edge_client.test_outages import TOKENS, World, new_target, on_screen, undisturbed
 from tests.grpc_service import Servicer, serving
 
 WHY = "cut on purpose"
 ASK = wire.DecodeRequest(request_id=1, audit_only=True)
+
+
+def made(**options) -> World:
+    """A world with a target of its own, for what is not released while the link is cut stays there."""
+    world = World(**options)
+    world.transport.service = new_target()
+    return world
 
 
 def events(world: World, cut_at: int, seconds: float) -> Iterator:
@@ -50,7 +57,7 @@ cuts = st.tuples(st.integers(0, 60), st.floats(0.0, 30.0))
 @settings(max_examples=25)
 @given(cuts, st.integers(0, 2**32))
 def test_the_targets_own_text_is_the_same_with_a_cut(cut, seed):
-    world = World(mode="exact", seed=seed)
+    world = made(mode="exact", seed=seed)
     assert on_screen(events(world, *cut)) == undisturbed(seed=seed)
     assert world.stream.completion.usage.alone == 0
 
@@ -59,7 +66,7 @@ def test_the_targets_own_text_is_the_same_with_a_cut(cut, seed):
 @settings(max_examples=25)
 @given(cuts, st.integers(0, 2**32))
 def test_the_device_goes_on_alone_and_asks_again_afterwards(cut, seed):
-    world = World(mode="sprint", seed=seed)
+    world = made(mode="sprint", seed=seed)
     on_screen(events(world, *cut))
     completion = world.stream.completion
     assert len(completion.token_ids) == TOKENS
@@ -71,7 +78,7 @@ def test_the_device_goes_on_alone_and_asks_again_afterwards(cut, seed):
 
 
 def test_a_text_that_begins_while_it_is_cut_is_written_alone_or_refused():
-    world = World()
+    world = made()
     world.edge.generate("Once", max_tokens=3)
     world.edge.switch.cut(WHY)
     assert set(world.edge.generate("Once", mode="sprint").origins) == {Origin.ALONE, Origin.ACCEPTED}
@@ -83,7 +90,7 @@ def test_a_text_that_begins_while_it_is_cut_is_written_alone_or_refused():
 
 def test_what_is_cut_stays_broken_and_a_new_link_is_whole():
     switch = Switch()
-    transport = switch.over(LoopbackTransport(TARGET))
+    transport = switch.over(LoopbackTransport(new_target()))
     link, other = transport.open(), transport.open()
     link.send(wire.DecodeRequest())
     switch.cut(WHY)
@@ -102,7 +109,7 @@ def test_what_is_cut_stays_broken_and_a_new_link_is_whole():
 
 
 def test_nothing_else_passes_either():
-    inner, switch = LoopbackTransport(TARGET), Switch()
+    inner, switch = LoopbackTransport(new_target()), Switch()
     transport = switch.over(inner)
     transport.release(b"before")
     switch.cut(WHY)
@@ -133,7 +140,7 @@ class _Endless(LoopbackTransport):
 
 
 def test_a_bundle_that_is_being_fetched_breaks_off():
-    inner, switch = _Endless(TARGET), Switch()
+    inner, switch = _Endless(new_target()), Switch()
     chunks = switch.over(inner).fetch(b"", "file", 0, 1.0)
     assert next(chunks) == b"chunk"
     switch.cut(WHY)
@@ -166,7 +173,7 @@ def test_who_waits_for_an_answer_over_grpc_is_woken():
 
 def test_no_link_is_remembered_that_is_closed():
     switch = Switch()
-    transport = switch.over(LoopbackTransport(TARGET))
+    transport = switch.over(LoopbackTransport(new_target()))
     links = [transport.open() for _ in range(3)]
     for link in links:
         link.close()
