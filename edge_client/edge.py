@@ -30,6 +30,7 @@ from edge_client.target.connection import Connection
 from edge_client.target.credentials import Credentials
 from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry
+from edge_client.target.switch import Switch
 from edge_client.target.transport import Transport
 from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.caps import Caps
@@ -126,6 +127,11 @@ class Edge:
         self._kit: Kit | None = None
         self._spending = Spending(prices, caps, ledger, self._keeps)
         self._lock = threading.RLock()
+
+    @property
+    def switch(self) -> Switch:
+        """Cuts the link to the target on purpose, for all texts, to see what they do while it is away."""
+        return self._connection.switch
 
     @property
     def bundle(self) -> Bundle:

@@ -39,6 +39,7 @@ class Completion:
         token_ids, origins, pieces: of each token, in order; the pieces together are the text.
         nll: of each token, -ln of its probability under the target at temperature 1, nats, as an audit codes it: within
             a 64th of its root, and 15.9 at most; None where the target has not seen it.
+        doubts: of each token, the verifier's about the one that was drafted there, see `Token`.
         finish_reason: why it ended.
         mode: in which it was written.
         prompt_tokens: length of the prompt.
@@ -55,6 +56,7 @@ class Completion:
     origins: list[Origin]
     pieces: list[str]
     nll: list[float | None]
+    doubts: list[float | None]
     finish_reason: FinishReason
     mode: Mode
     prompt_tokens: int
@@ -82,6 +84,7 @@ class Completion:
             list(text.origins),
             list(text.pieces),
             nll,
+            list(text.doubts),
             text.finish_reason or FinishReason.CANCELLED,
             mode,
             text.prompt_length,
@@ -98,6 +101,7 @@ class Completion:
             "token_ids": self.token_ids,
             "origins": [str(origin) for origin in self.origins],
             "nll": self.nll,
+            "doubts": self.doubts,
             "mode": str(self.mode),
             "finish_reason": str(self.finish_reason),
             "prompt_tokens": self.prompt_tokens,

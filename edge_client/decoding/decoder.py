@@ -62,7 +62,7 @@ def draft_and_ask(
         elif tree.root is None:
             x = reached = drafter.propose(text.sequence)
             if accepts(x):
-                yield from reveal(text, x.token, Origin.ACCEPTED, preview)
+                yield from reveal(text, x.token, Origin.ACCEPTED, preview, x.told)
                 if questions is None:
                     continue
                 questions.audit(text)
@@ -77,7 +77,7 @@ def draft_and_ask(
                 drafter.reach(reached, text.shown)
             if first.way is Way.ACCEPTED:
                 questions.ask(text, tree)  # about the token, before it leaves the tree
-                yield from reveal(text, first.token, Origin.ACCEPTED, preview)
+                yield from reveal(text, first.token, Origin.ACCEPTED, preview, _doubt(tree))
                 tree.advance(first.token)
                 questions.since = first.since
                 continue
@@ -101,9 +101,16 @@ def tell(listeners: Sequence[Listener], question: Question, verdict: Verdict) ->
         listener.judged(verdict, question.judge_from - question.audit_from, len(question.ids) - question.judge_from)
 
 
-def reveal(text: Text, token: int, origin: Origin, preview: Preview | None) -> Iterable[Event]:
+def reveal(
+    text: Text, token: int, origin: Origin, preview: Preview | None, doubt: float | None = None
+) -> Iterable[Event]:
     """Show a token of the text; returns what the user sees of it."""
-    return (text.show(token, origin),) if preview is None else preview.settle(token, origin)
+    return (text.show(token, origin, doubt),) if preview is None else preview.settle(token, origin, doubt)
+
+
+def _doubt(tree: Tree) -> float | None:
+    """That about the token which was drafted behind the root."""
+    return tree.root.proposal.told if tree.root is not None and tree.root.proposal is not None else None
 
 
 def _take_effect(questions: Questions, listeners: Sequence[Listener], position: int | None = None) -> bool:
@@ -123,6 +130,7 @@ def _commit(
     verdict: Verdict,
 ) -> Iterator[Event]:
     """Show the asked token where it stands, and the target's own."""
+    doubt = _doubt(tree)
     tokens = [(question.ids[-1], Origin.CONFIRMED)] if verdict.stands else []
     if verdict.own is not None:
         tokens.append((verdict.own.token, Origin.TARGET))
@@ -132,5 +140,6 @@ def _commit(
         if origin is Origin.TARGET and verdict.own is not None:
             for listener in listeners:
                 listener.wrote(text.shown, verdict.own)
-        yield from reveal(text, token, origin, preview)
+        yield from reveal(text, token, origin, preview, doubt)
         tree.advance(token)
+        doubt = None  # what follows is the target's own, whatever was drafted there

@@ -49,6 +49,11 @@ class Proposal:
     is_forced: bool = False
     is_blind: bool = False
 
+    @property
+    def told(self) -> float | None:
+        """The doubt for the text's reader; None where a grammar decided, and not the verifier."""
+        return None if self.is_forced or self.is_blind else self.doubt
+
 
 class Drafter:
     """The draft with its sampler and verifier.

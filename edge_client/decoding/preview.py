@@ -51,7 +51,7 @@ class Preview:
             self._line.append(token)
             yield token
 
-    def settle(self, token: int, origin: Origin) -> Iterator[Event]:
+    def settle(self, token: int, origin: Origin, doubt: float | None = None) -> Iterator[Event]:
         """Show a token, in the place of the first provisional one; where that is another, all are in vain."""
         if self._line and self._line[0].id == token:
             del self._line[0]
@@ -59,7 +59,7 @@ class Preview:
             yield from self.take_back()
             if self._text.finished:  # given up meanwhile
                 return
-        yield self._text.show(token, origin)
+        yield self._text.show(token, origin, doubt)
 
     def take_back(self, keep: int = 0) -> Iterator[Retract]:
         """Take all provisional tokens back but the first `keep`."""

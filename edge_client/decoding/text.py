@@ -27,11 +27,14 @@ class Token:
         id: of the token.
         text: what it adds; may be empty while a character or a stop string is incomplete.
         origin: who decided that it stands.
+        doubt: the verifier's about the token that was drafted here, 0 to 1, whether that stands or fell; None where
+            nobody doubted.
     """
 
     id: int
     text: str
     origin: Origin
+    doubt: float | None = None
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ class Text:
     Attributes:
         sequence: all token ids; `sequence[shown:]` are held.
         shown: how many of them the user has seen, prompt included.
-        origins, pieces: of the shown tokens after the prompt.
+        origins, pieces, doubts: of the shown tokens after the prompt, see `Token`.
     """
 
     def __init__(self, prompt_ids: Sequence[int], decoder: Decoder, stopper: Stopper) -> None:
@@ -91,6 +94,7 @@ class Text:
         self.prompt_length = self.shown = len(self.sequence)
         self.origins: list[Origin] = []
         self.pieces: list[str] = []
+        self.doubts: list[float | None] = []
         self._decoder = decoder
         self._stopper = stopper
 
@@ -125,7 +129,7 @@ class Text:
         """Forget the held tokens: the text goes on another way."""
         del self.sequence[self.shown :]
 
-    def show(self, token: int, origin: Origin) -> Token:
+    def show(self, token: int, origin: Origin, doubt: float | None = None) -> Token:
         """Put `token` at the end of the shown text; if it was held there, it is held no longer."""
         if self.shown == len(self.sequence):
             self.sequence.append(token)
@@ -138,7 +142,8 @@ class Text:
             piece += self._stopper.flush(self._decoder.flush())
         self.origins.append(origin)
         self.pieces.append(piece)
-        return Token(token, piece, origin)
+        self.doubts.append(doubt)
+        return Token(token, piece, origin, doubt)
 
     def break_off(self) -> None:
         """Nothing comes any more, and Ctrl-C may have come while a token was being shown: then it is not."""

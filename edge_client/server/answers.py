@@ -124,10 +124,16 @@ class Answer:
         if completion.cost:
             report["cost"] = completion.cost.as_dict()
         if self.asked.origins:
-            columns = completion.token_ids, completion.pieces, completion.origins, completion.nll
+            columns = completion.token_ids, completion.pieces, completion.origins, completion.nll, completion.doubts
             report["written"] = [
-                {"id": id_, "text": piece, "origin": str(origin), "logprob": None if nll is None else -nll}
-                for id_, piece, origin, nll in zip(*columns, strict=True)
+                {
+                    "id": id_,
+                    "text": piece,
+                    "origin": str(origin),
+                    "logprob": None if nll is None else -nll,
+                    "doubt": _shortly(doubt),
+                }
+                for id_, piece, origin, nll, doubt in zip(*columns, strict=True)
             ]
         return report
 
@@ -171,7 +177,13 @@ def _plain(event: Event) -> dict[str, Any]:
     """What happened to a text, as plain values."""
     match event:
         case Token():
-            return {"type": "token", "id": event.id, "text": event.text, "origin": str(event.origin)}
+            token = {"id": event.id, "text": event.text, "origin": str(event.origin), "doubt": _shortly(event.doubt)}
+            return {"type": "token", **token}
         case Provisional():
             return {"type": "provisional", "id": event.id, "text": event.text}
     return {"type": "retract", "tokens": event.tokens, "text": event.text}
+
+
+def _shortly(doubt: float | None) -> float | None:
+    """A doubt with as many digits as mean something; it travels once a token."""
+    return None if doubt is None else round(doubt, 6)

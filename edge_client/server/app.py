@@ -22,6 +22,7 @@ from edge_client.server.asked import Asked, Prompt, read_chat, read_completion
 from edge_client.server.body import read_json
 from edge_client.server.errors import ApiError
 from edge_client.server.files import StaticFiles
+from edge_client.server.link import ServedLink
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
 from edge_client.server.replies import Events, unless_left
 from edge_client.server.settings import ServerSettings
@@ -49,7 +50,8 @@ class Server:
         self._writers = Writers(edge, settings.texts, settings.waiting)
         self._metrics = Metrics(lambda: self.under_way)
         self._files = StaticFiles()
-        modes = [Mode.LOCAL] if edge.settings.mode is Mode.LOCAL else list(Mode)
+        self._link = ServedLink(edge.switch if edge.settings.needs_target else None)
+        modes = list(Mode) if edge.settings.needs_target else [Mode.LOCAL]
         self._models: dict[str, Mode | None] = {self._name: None} | {f"{self._name}:{mode}": mode for mode in modes}
         routes = [
             Route("/", self._show_file),
@@ -57,6 +59,7 @@ class Server:
             Route("/openapi.json", self._show_file),
             Route("/health", self._health),
             Route("/metrics", self._show_metrics),
+            Route("/tandem/link", self._turn_link, methods=["POST"]),
             Route("/v1/models", self._list_models),
             Route("/v1/models/{name}", self._show_model),
             Route("/v1/completions", partial(self._write, read=read_completion), methods=["POST"]),
@@ -102,7 +105,13 @@ class Server:
         return answer
 
     async def _health(self, request: Request) -> Response:
-        return self._answer(request, {"status": "ok", "model": self._name, "version": version()})
+        said = {"status": "ok", "model": self._name, "version": version(), "link": self._link.state}
+        return self._answer(request, said)
+
+    async def _turn_link(self, request: Request) -> Response:
+        body = await read_json(request, self._settings.largest_request)
+        await run_in_threadpool(self._link.turn, request.headers, body)
+        return self._answer(request, {"link": self._link.state})
 
     async def _show_metrics(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)

@@ -18,6 +18,7 @@ from edge_client.target.outage import Outage, Presence, tell_nobody
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
+from edge_client.target.switch import Switch
 from edge_client.target.transport import Transport
 from edge_client.target.verdict import Reader
 from edge_client.usage.account import Account
@@ -94,8 +95,12 @@ class TargetClient:
         notify: Callable[[str], None] = tell_nobody,
         kept: int = 0,
         holds_on: bool = True,
+        switch: Switch | None = None,
     ) -> TargetClient:
         """Connect to `address`, "host:port", over gRPC; without encryption and token, unless `credentials` have them.
+
+        Args:
+            switch: cuts the link on purpose. Others as for the class.
 
         Raises:
             InputError: a wrong address, or `credentials` cannot be used.
@@ -103,7 +108,9 @@ class TargetClient:
         """
         from edge_client.target.grpc_transport import GrpcTransport  # `local` and --help never need it
 
-        transport = GrpcTransport(address, credentials)
+        transport: Transport = GrpcTransport(address, credentials)
+        if switch is not None:
+            transport = switch.over(transport)
         try:
             return cls(transport, address, retry, clock, timeout=timeout, notify=notify, kept=kept, holds_on=holds_on)
         except BaseException:

@@ -9,6 +9,7 @@ from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Clock, Retry, SystemClock
+from edge_client.target.switch import Switch
 from edge_client.target.transport import Transport
 from shared.errors import InputError, TargetAway
 from shared.manifest import Manifest
@@ -25,6 +26,9 @@ class Connection:
         address: "host:port"; None where there is no target, or a transport that reaches it.
         transport: reaches the target in the place of gRPC; closed by `close`.
         credentials, retry, clock, notify, kept: see `Edge`; `kept` is its `conversations`.
+
+    Attributes:
+        switch: cuts it on purpose.
 
     Raises:
         InputError: an address or credentials beside a transport, which knows both itself.
@@ -46,6 +50,7 @@ class Connection:
         self._retry, self._clock, self._notify, self._kept = retry, clock or SystemClock(), notify, kept
         self._away: TargetAway | None = None
         self._away_until = 0.0
+        self.switch = Switch()
         self._client: TargetClient | None = None
         self._is_closed = False
         self._connecting = threading.RLock()
@@ -115,7 +120,7 @@ class Connection:
         if self._transport is not None:
             name = type(self._transport).__name__
             return TargetClient(
-                self._transport,
+                self.switch.over(self._transport),
                 name,
                 self._retry,
                 self._clock,
@@ -130,5 +135,13 @@ class Connection:
                 options=("target", "mode local"),
             )
         return TargetClient.connect(
-            self._address, self._retry, self._credentials, self._clock, timeout, self._notify, self._kept, holds_on
+            self._address,
+            self._retry,
+            self._credentials,
+            self._clock,
+            timeout,
+            self._notify,
+            self._kept,
+            holds_on,
+            self.switch,
         )

@@ -26,10 +26,17 @@ def script(ids):
 END_IDS = scripted_bundle(NONSENSE).manifest.end_ids
 SCRIPT = script
 BUNDLE = scripted_bundle(blurred(SCRIPT, 0.7), lambda _, draw: 0.9 if draw.token % 4 == 0 else 0.01)
-TARGET = ScriptedTarget.of(BUNDLE.manifest, SCRIPT, BUNDLE.tokenizer)
 PROMPT = "Once"
 TOKENS = 60
 LED = ("exact", "cloud")
+
+
+def new_target() -> ScriptedTarget:
+    """A target that knows no session yet."""
+    return ScriptedTarget.of(BUNDLE.manifest, SCRIPT, BUNDLE.tokenizer)
+
+
+TARGET = new_target()
 
 
 class Ticking(ManualClock):

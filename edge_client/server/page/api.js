@@ -1,4 +1,4 @@
-// What the page asks the server: models, and texts as they are written.
+// What the page asks the server: models, texts as they are written, and the link to the target.
 
 const KEY = "tandem-key";
 
@@ -19,6 +19,16 @@ export function keep(key) {
 export async function models() {
   const answer = await ask("/v1/models");
   return (await answer.json()).data;
+}
+
+/** How the server is, and its link to the target: "whole", "cut", or null where there is none. */
+export async function health() {
+  return (await ask("/health")).json();
+}
+
+/** Cut the link to the target, or let it come up again. */
+export async function turnLink(isCut) {
+  return (await ask("/tandem/link", { method: "POST", body: JSON.stringify({ cut: isCut }) })).json();
 }
 
 /** The chunks of a text, one by one; `signal` ends it early. */

@@ -2,6 +2,7 @@
 
 import { Refused, keep, models, stream } from "/page/api.js";
 import { show } from "/page/figures.js";
+import { lookAtLink, turn as turnLink } from "/page/link.js";
 import { Settings } from "/page/settings.js";
 import { Text } from "/page/text.js";
 
@@ -16,6 +17,7 @@ let running = null; // ends the text that is being written
 
 async function start() {
   complain(null);
+  lookAtLink();
   try {
     settings.offer(await models());
     find("key-form").hidden = true;
@@ -36,6 +38,7 @@ async function write() {
   busy(true);
   complain(null);
   find("status").textContent = "Writing";
+  lookAtLink();
   const text = open(prompt);
   const said = new Spoken();
   let usage = null;
@@ -56,6 +59,7 @@ async function write() {
     }
     text.end(usage.tandem[0].written);
     figures(usage, steer);
+    lookAtLink();
     find("status").textContent = ended(why, usage.tandem[0]);
   } catch (error) {
     text.end();
@@ -244,6 +248,8 @@ find("anew").addEventListener("click", () => {
   clear();
   find("prompt").focus();
 });
+find("cut").addEventListener("change", () => turnLink(refuse));
+window.addEventListener("focus", lookAtLink);
 find("place").addEventListener("input", () => look(looked, find("place").valueAsNumber - 1));
 find("key-form").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -13,6 +13,7 @@ export class Text {
     this.place = place;
     this.settled = [];
     this.drafted = [];
+    this.fallen = ""; // what stood, provisional, where the next token will stand, and was taken back
   }
 
   /** What has happened to the text; returns what it added to the settled part. */
@@ -23,8 +24,11 @@ export class Text {
         const shown = span(event.text, "provisional");
         this.place.append(shown);
         this.drafted.push(shown);
+        this.fallen = "";
       } else if (event.type === "retract") {
-        for (const shown of this.drafted.splice(this.drafted.length - event.tokens)) shown.remove();
+        const fallen = this.drafted.splice(this.drafted.length - event.tokens);
+        for (const shown of fallen) shown.remove();
+        if (!this.drafted.length) this.fallen = fallen[0].textContent;
       } else {
         added += event.text;
         this.#settle(event);
@@ -33,11 +37,12 @@ export class Text {
     return added;
   }
 
-  #settle({ text, origin }) {
+  #settle({ text, origin, doubt }) {
     const shown = this.drafted.shift() ?? this.place.appendChild(span("", origin));
     shown.textContent = text;
     shown.className = `token ${origin}`;
-    this.settled.push({ text, origin, shown });
+    this.settled.push({ text, origin, doubt, fallen: this.fallen, shown });
+    this.fallen = "";
   }
 
   /** Nothing comes any more; `written` has a token's log-probability each, if the text was written to its end. */
@@ -66,10 +71,15 @@ export class Text {
     return this.settled.findIndex((token) => token.shown === shown);
   }
 
-  /** A settled token in a sentence: who decided, and what the target thinks of it. */
+  /** A settled token in a few sentences: who decided, what was drafted and doubted, and what the target thinks of it. */
   describe(i) {
-    const { text, origin, logprob } = this.settled[i];
-    return `${text ? JSON.stringify(text) : "Nothing to be seen"}, token ${i + 1} of ${this.settled.length}: ${WHO[origin]}. ${this.#opinion(logprob)}`;
+    const { text, origin, logprob, doubt, fallen } = this.settled[i];
+    return [
+      `${text ? JSON.stringify(text) : "Nothing to be seen"}, token ${i + 1} of ${this.settled.length}: ${WHO[origin]}.`,
+      ...(fallen && fallen !== text ? [`Before that, ${JSON.stringify(fallen)} stood here, not judged yet.`] : []),
+      ...(typeof doubt === "number" ? [`The verifier's doubt about what the device drafted here: ${percent(doubt)}.`] : []),
+      this.#opinion(logprob),
+    ].join(" ");
   }
 
   #opinion(logprob) {

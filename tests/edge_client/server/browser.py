@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
@@ -17,6 +18,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 DRIVER = shutil.which("chromedriver")
+# The marks of a module that needs them.
+NEEDED = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs Chromium and chromedriver"),
+]
 ALONE = (
     "--headless=new",
     "--no-sandbox",
@@ -123,9 +129,9 @@ class Browser:
     def until(self, is_so: Callable[[], object]) -> None:
         WebDriverWait(self.driver, 20, 0.02, [StaleElementReferenceException]).until(lambda _: is_so())
 
-    def emulate(self, width: int, scheme: str) -> None:
-        """Another screen: so wide, and light or dark."""
-        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+    def emulate(self, width: int, scheme: str, height: int = 800) -> None:
+        """Another screen: so wide and high, and light or dark."""
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         features = [
             {"name": "prefers-color-scheme", "value": scheme},
