@@ -84,6 +84,8 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,edge$(comma)train$(comma)dev)
+	@# For its axe.min.js alone; what it depends on is another driver of browsers, and large.
+	@$(PIP) install --quiet --no-deps axe-playwright-python -c constraints.txt
 	@touch $@ $(VENV)/.demo $(VENV)/.bench
 
 $(VENV5)/.test: pyproject.toml constraints.txt constraints-tf5.txt | $(BIN)/python

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
@@ -20,16 +21,20 @@ OPEN_FOLDER = "/page/"
 class Access:
     """Lets requests through that may be answered.
 
-    Where no key is needed, a web page could reach the server of whoever looks at it: under a name of its own that it
-    lets point to this machine. So the name that a request gives must be one of a loopback address.
+    Where no key is needed, a web page could reach the server of whoever looks at it. Under a name of its own, which it
+    lets point to this machine: so the name that a request gives must be one of a loopback address. Or by a form that is
+    sent unasked: the page may not read the answer, but it is written, and paid. So where a browser says that a request
+    comes from another site, that must be one of `origins`.
 
     Args:
         key: None where nobody needs one.
+        origins: web pages that may ask; "*" is any.
     """
 
-    def __init__(self, app: ASGIApp, key: str | None) -> None:
+    def __init__(self, app: ASGIApp, key: str | None, origins: Collection[str] = ()) -> None:
         self._app = app
         self._key = key
+        self._origins = origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -47,6 +52,11 @@ class Access:
             if not is_loopback(bare_host(host)):
                 raise ApiError(
                     403, f"{name or 'a request without a name'} is no name of this server: ask 127.0.0.1 or localhost"
+                )
+            origin = headers.get("origin")
+            if origin not in (None, f"http://{name}", f"https://{name}", *self._origins) and "*" not in self._origins:
+                raise ApiError(
+                    403, f"a web page of {origin} may not ask this server, unless it was started to allow that"
                 )
         elif path not in OPEN and not path.startswith(OPEN_FOLDER):
             kind, _, given = headers.get("authorization", "").partition(" ")

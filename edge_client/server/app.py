@@ -65,7 +65,7 @@ class Server:
             Route("/v1/completions", partial(self._write, read=read_completion), methods=["POST"]),
             Route("/v1/chat/completions", partial(self._write, read=read_chat), methods=["POST"]),
         ]
-        middleware = [Middleware(Access, key=settings.key)]
+        middleware = [Middleware(Access, key=settings.key, origins=settings.origins)]
         if settings.origins:
             middleware.insert(
                 0,
@@ -110,7 +110,7 @@ class Server:
 
     async def _turn_link(self, request: Request) -> Response:
         body = await read_json(request, self._settings.largest_request)
-        await run_in_threadpool(self._link.turn, request.headers, body)
+        await run_in_threadpool(self._link.turn, body)
         return self._answer(request, {"link": self._link.state})
 
     async def _show_metrics(self, request: Request) -> Response:

@@ -89,6 +89,25 @@ def test_a_web_page_under_a_name_of_its_own_gets_nothing(edge):
             assert ask(client, "GET", "/v1/models", Host=name)[0] == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/completions", "/tandem/link"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/json"])
+def test_a_web_page_of_another_site_cannot_even_send_what_it_may_not_read(edge, path, kind):
+    """A form is sent by a browser without asking first, and a text that is written is paid, whoever reads it."""
+    body = ASK if path == "/v1/completions" else '{"cut": true}'
+    with served(edge) as client:
+        for origin in ("https://evil.example", "http://127.0.0.1:1", "null"):
+            status, _, said = ask(client, "POST", path, body, Content_Type=kind, Origin=origin)
+            assert status == 403
+            assert f"a web page of {origin} may not ask" in json.loads(said)["error"]["message"]
+        assert json.loads(ask(client, "GET", "/health")[2])["link"] == "whole"
+        assert ask(client, "GET", "/v1/models", Host="localhost:8080", Origin="http://localhost:8080")[0] == 200
+    with served(edge, origins=("https://chat.example",)) as client:
+        assert ask(client, "GET", "/v1/models", Origin="https://chat.example")[0] == 200
+        assert ask(client, "GET", "/v1/models", Origin="https://evil.example")[0] == 403
+    with served(edge, origins=("*",)) as client:
+        assert ask(client, "GET", "/v1/models", Origin="https://evil.example")[0] == 200
+
+
 def test_the_key_opens_all_but_health(edge):
     with served(edge, key=KEY) as client:
         for given in ("", "Bearer", "Bearer wrong", f"Basic {KEY}", f"Bearer {KEY}x", "Bearer \xe9"):

@@ -79,16 +79,6 @@ def test_who_may_not_ask_may_not_cut_it(edge):
         assert link(client) == "whole"
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_a_page_of_another_origin_cannot_post_it_as_a_form(edge, kind):
-    with served(edge) as client:
-        status, _, said = ask(client, "POST", "/tandem/link", CUT, Content_Type=kind, Origin="https://evil.example")
-        assert (status, link(client)) == (415, "whole")
-        assert "application/json" in json.loads(said)["error"]["message"]
-        wanted = {"Origin": "https://evil.example", "Access_Control_Request_Method": "POST"}
-        assert "access-control-allow-origin" not in ask(client, "OPTIONS", "/tandem/link", **wanted)[1]
-
-
 def test_where_there_is_no_target_there_is_no_link():
     bundle = scripted_bundle(random_script(byte_tokenizer().get_vocab_size()))
     with Edge(bundle=bundle, max_tokens=5) as edge, served(edge) as client:

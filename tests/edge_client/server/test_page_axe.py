@@ -21,6 +21,7 @@ axe.run(document, { resultTypes: ['violations'] }).then(done, (error) => done(`$
 
 def findings(page: Browser) -> list[dict[str, Any]]:
     """What it finds: of each rule that is broken its name, its weight, and where."""
+    pytest.importorskip("axe_playwright_python", reason="needs the axe.min.js of axe-playwright-python")
     page.run(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
     found = page.driver.execute_async_script(RUN)
     assert isinstance(found, dict), found
