@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shared.errors import InputError
-from shared.fields import Dataclass
 
-Part = TypeVar("Part", bound=Dataclass)
+if TYPE_CHECKING:
+    from shared.fields import Dataclass  # which reads JSON, and a command line need not
+
+Part = TypeVar("Part", bound="Dataclass")
 _KINDS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "float": (float, "a number"),
     "int": (int, "a whole number"),

@@ -24,6 +24,7 @@ from shared.contents import NAMES
 from shared.manifest import read_manifest
 from tests.cloud_target.server.process import PATIENCE
 from tests.edge_client.bundles.offers import contents_of, files_of, target_of, tidy
+from tests.edge_client.cli.test_process import skip_if_ignored
 from tests.grpc_service import Servicer, serving
 from tests.project.tree import ROOT
 
@@ -96,6 +97,7 @@ def test_two_devices_fetch_it_at_once_and_a_third_one_finds_it(address, offered,
 
 def test_ctrl_c_in_the_middle_leaves_what_came_and_the_next_try_goes_on(offered, store, start, tmp_path):
     """Over real gRPC: the target stops sending in the middle, as the test says."""
+    skip_if_ignored(signal.SIGINT)
     half = contents_of(offered).size // 2
     servicer = Servicer(target_of(offered))
     servicer.most_bytes = half

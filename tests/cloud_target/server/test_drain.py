@@ -121,6 +121,7 @@ class Writer(threading.Thread):
             "criterion": "strict",
             "budget": 0.1,
             "max_tokens": 70,
+            "on_outage": "wait",
         }
         self.address, self.written, self.error = "", [], None
 
