@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
-from cloud_target.access.watched import Watched
+from cloud_target.access.followed import Followed
 from shared.errors import InputError
 
-log = logging.getLogger(__name__)
 _REPLACED = "the certificates are being replaced at this moment; try again"
 
 
@@ -75,23 +73,18 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     Raises:
         InputError: as `TlsFiles.read`.
     """
-    watched = Watched(filter(None, (files.cert, files.key, files.client_ca)))
-    first = _configuration(files)
+    followed = Followed(
+        "the certificates",
+        filter(None, (files.cert, files.key, files.client_ca)),
+        lambda: _configuration(files),
+    )
 
     def changed() -> grpc.ServerCertificateConfiguration | None:
-        # Called by gRPC at every handshake, from a thread of its own; None keeps what there is.
-        if not watched.changed():
-            return None
-        try:
-            configuration = _configuration(files)
-        except InputError as error:
-            log.warning("the certificates cannot be read again, and the old ones stay in use: %s", error)
-            return None
-        log.info("the certificates were read again")
-        return configuration
+        # Called by gRPC at every handshake, from threads of its own; None keeps what there is.
+        return followed.value if followed.follow() else None
 
     return grpc.dynamic_ssl_server_credentials(
-        first,
+        followed.value,
         changed,  # type: ignore[arg-type]  # None is documented, and missing from the types
         require_client_authentication=bool(files.client_ca),
     )

@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 import os
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloud_target.access.followed import Followed
 from cloud_target.access.quotas import NAMES, Quota
-from cloud_target.access.watched import Watched
 from shared.errors import AccessDenied, InputError
-
-log = logging.getLogger(__name__)
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HASH = re.compile(r"sha256:([0-9a-f]{16}):([0-9a-f]{64})")
@@ -120,9 +117,11 @@ class TokenFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._watched = Watched([path])
-        self._entries = self._read()
+        self._followed = Followed("the tokens", [path], lambda: _read(path))
+
+    @property
+    def _entries(self) -> dict[str, tuple[Grant, str]]:
+        return self._followed.value
 
     def authenticate(self, token: str | None) -> Grant:
         """Who has this token.
@@ -130,7 +129,7 @@ class TokenFile:
         Raises:
             AccessDenied: nobody has, or there is none.
         """
-        self._follow()
+        self._followed.follow()
         if token is None:
             raise AccessDenied("this target wants a token; give the one from its operator")
         found = _TOKEN.fullmatch(token)
@@ -145,27 +144,18 @@ class TokenFile:
         Raises:
             AccessDenied: the token was withdrawn.
         """
-        self._follow()
+        self._followed.follow()
         now, _ = self._entries.get(grant.token_id, (None, ""))
         if now is None or now.tenant != grant.tenant:
             raise AccessDenied("this token was withdrawn; ask the target's operator for a new one")
         return now
 
-    def _follow(self) -> None:
-        if not self._watched.changed():
-            return
-        try:
-            self._entries = self._read()
-        except InputError as error:
-            log.warning("the tokens cannot be read again, and the old ones stay in use: %s", error)
-        else:
-            log.info("the tokens were read again: %d", len(self._entries))
 
-    def _read(self) -> dict[str, tuple[Grant, str]]:
-        try:
-            return parse_tokens(self._path.read_text(), self._path)
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot read {self._path}: {_why(error)}; give a file of tokens") from None
+def _read(path: Path) -> dict[str, tuple[Grant, str]]:
+    try:
+        return parse_tokens(path.read_text(), path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read {path}: {_why(error)}; give a file of tokens") from None
 
 
 def _check_tenant(tenant: str) -> None:
