@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.gap import CLEAR, further
 from benchmarks.modes import Run
-from cloud_target.engine.interface import Engine, Feed
+from cloud_target.engine.interface import Engine, Feed, all_scores
 from shared.config import Sampling
 
 
@@ -39,7 +39,7 @@ def regret(engine: Engine, prompt: Sequence[int], written: Sequence[int], sampli
     """
     if not written:
         return 0.0
-    (scores,) = engine.forward([Feed(0, 0, (*prompt, *written), len(prompt) - 1, sampling)])
+    (scores,) = all_scores(engine.forward([Feed(0, 0, (*prompt, *written), len(prompt) - 1, sampling)]))
     engine.trim(0)
     differences = np.abs(scores.own_nll[:-1] - scores.given.nll)
     return float(differences[scores.given.off_strict].sum())

@@ -15,6 +15,7 @@ from cloud_target.engine.interface import Engine, Feed, Scores
 from cloud_target.engine.load import load_engine
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.server.server import running
+from shared.errors import TargetError
 
 
 class Counters(Protocol):
@@ -78,7 +79,7 @@ class PacedEngine:
         self.chunk = min(round(engine.chunk * self.step / engine.step), LARGEST_CHUNK) if engine.step else engine.chunk
         self.branches, self.tokenizer = engine.branches, engine.tokenizer
 
-    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+    def forward(self, feeds: Sequence[Feed]) -> Sequence[Scores | TargetError]:
         """See `Engine.forward`."""
         begin = self._clock()
         found = self._engine.forward(feeds)

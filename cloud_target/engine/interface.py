@@ -15,6 +15,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from shared.config import Coupling, Sampling
+from shared.errors import TargetError
 from shared.wire.codec import AuditedTokens
 
 # Most tokens of a feed whose guesses are a tree.
@@ -203,9 +204,12 @@ class Engine(Protocol):
     branches: bool
     tokenizer: Tokenizer | None
 
-    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+    def forward(self, feeds: Sequence[Feed]) -> Sequence[Scores | TargetError]:
         """Read all feeds in one pass and score their rows. Slots are made, and grow, as feeds need them; afterwards
         they hold the tokens of their feeds, in this order.
+
+        Returns:
+            The scores of each; in their place an error, where its rows alone came to nothing.
 
         Raises:
             ValueError: a feed that the caller must not make (see `check_feeds`), or more than there is room for.
@@ -227,6 +231,20 @@ class Engine(Protocol):
     def check_integrity(self) -> None:
         """Raise AssertionError if what is kept of slots contradicts itself."""
         ...
+
+
+def all_scores(found: Sequence[Scores | TargetError]) -> list[Scores]:
+    """What `Engine.forward` has given, where every feed counts.
+
+    Raises:
+        TargetError: the first that one came to.
+    """
+    scores = []
+    for one in found:
+        if isinstance(one, TargetError):
+            raise one
+        scores.append(one)
+    return scores
 
 
 def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:

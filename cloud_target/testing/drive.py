@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 
-from cloud_target.engine.interface import Engine, Feed
+from cloud_target.engine.interface import Engine, Feed, all_scores
 from cloud_target.protocol.answer import Pause, answer
 from cloud_target.protocol.begin import begin
 from cloud_target.protocol.forthcoming import MOST_AHEAD
@@ -32,7 +32,7 @@ def drive(session: Session, request: Request, engine: Engine, prospects: Prospec
         step = next(steps, None)
         while step is not None:
             if isinstance(step, Feed):
-                [scores] = engine.forward([step])
+                [scores] = all_scores(engine.forward([step]))
                 step = steps.send(scores)  # a feed is never the last step
             else:
                 if not isinstance(step, Pause):  # nothing comes here while anybody waits

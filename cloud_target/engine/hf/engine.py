@@ -59,12 +59,15 @@ class TargetEngine:
         self.tokenizer: Tokenizer | None = target.tokenizer
 
     @torch.inference_mode()
-    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores | TargetError]:
         """Read all feeds and score their rows; only small arrays leave the device. Of guesses those stay that stand.
+
+        Returns:
+            The scores of each; an error for those of which the model's arithmetic gave values that are not numbers.
 
         Raises:
             ValueError: a feed that the caller must not make, or more than there is room for.
-            TargetError: the model's arithmetic gave values that are not numbers, or the device has no memory for it.
+            TargetError: the device has no memory for it.
         """
         check_feeds(self, feeds)
         rows = [list(_rows(feed)) for feed in feeds]
@@ -81,12 +84,16 @@ class TargetEngine:
             raise TargetError(
                 "the target's device has no memory left for this; its operator can give it a smaller --kv-memory"
             ) from None
-        if not np.isfinite(result.own_nll).all():
-            raise TargetError(
-                f"the target's arithmetic in {self.description.dtype} gave values that are not numbers; "
-                "use another --dtype"
-            )
-        return _of_feeds(feeds, result)
+        scores = _of_feeds(feeds, result)
+        if np.isfinite(result.own_nll).all():
+            return [*scores]
+        # A text may be made to give such values; those beside it in the pass have nothing to do with that.
+        return [one if np.isfinite(one.own_nll).all() else self._no_numbers() for one in scores]
+
+    def _no_numbers(self) -> TargetError:
+        return TargetError(
+            f"the target's arithmetic in {self.description.dtype} gave values that are not numbers; use another --dtype"
+        )
 
     def trim(self, slot: int, tokens: int = 0) -> None:
         """Keep only the first tokens of a slot, and none of a slot with 0."""

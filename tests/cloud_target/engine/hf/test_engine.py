@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.hf.passes import Text
-from cloud_target.engine.interface import Feed, Masks, Scores
+from cloud_target.engine.interface import Feed, Masks, Scores, all_scores
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.scheduling.chunks import ChunkedFeed
 from shared.config import Coupling, Sampling
@@ -139,7 +139,27 @@ def test_arithmetic_without_numbers_is_an_error(tmp_path):
     with torch.no_grad():
         target.model.get_input_embeddings().weight.fill_(float("nan"))
     with pytest.raises(TargetError, match="gave values that are not numbers; use another --dtype"):
-        engine.forward([Feed(0, 0, (1, 2), 0, Sampling())])
+        all_scores(engine.forward([Feed(0, 0, (1, 2), 0, Sampling())]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_a_text_without_numbers_leaves_those_beside_it_alone(tmp_path, make: Make, name):
+    """A token has no numbers for an embedding, as if it made the arithmetic overflow; in this pass, and in the next."""
+    target = load_target(str(write_checkpoint(tmp_path, name)), "cpu")
+    engine, twin = TargetEngine(target, MEMORY), make(name)
+
+    def poisoned(_: torch.nn.Module, ids: tuple[torch.Tensor], read: torch.Tensor) -> torch.Tensor:
+        return read.masked_fill((ids[0] == 7)[..., None], float("nan"))
+
+    target.model.get_input_embeddings().register_forward_hook(poisoned)
+    for start, poison in ((0, (1, 2, 7)), (3, (1,))):
+        feeds = [Feed(slot, start, (3, slot, 4), 0, Sampling(seed=slot)) for slot in (0, 2)]
+        one, failed, other = engine.forward([feeds[0], Feed(1, start, poison, 0, Sampling()), feeds[1]])
+        assert isinstance(failed, TargetError)
+        for found, expected in zip((one, other), twin.forward(feeds), strict=True):
+            assert np.array_equal(found.own, expected.own)
+            np.testing.assert_allclose(found.own_nll, expected.own_nll, atol=1e-4)
 
 
 def test_half_precision_gives_float32_logits(tmp_path):
