@@ -40,7 +40,7 @@ def write(engine, openings: Sequence[Sequence[int]], tokens: int) -> list[int]:
 
     It is as sure of its own text as of a real one, and that decides what drawing a token costs.
     """
-    from cloud_target.engine.interface import Feed
+    from cloud_target.engine.interface import Feed, all_scores
     from shared.config import Sampling
 
     texts, length = [list(opening) for opening in openings], min(tokens // len(openings) + 1, engine.context)
@@ -51,7 +51,7 @@ def write(engine, openings: Sequence[Sequence[int]], tokens: int) -> list[int]:
             if len(text) < length
             for at in [len(text) - 1 if len(text) > len(openings[i]) else 0]
         ]
-        for feed, scores in zip(feeds, engine.forward(feeds), strict=True):
+        for feed, scores in zip(feeds, all_scores(engine.forward(feeds)), strict=True):
             texts[feed.slot].append(int(scores.own[-1]))
     for slot in range(len(texts)):
         engine.trim(slot)
@@ -130,7 +130,7 @@ async def throughput(engine, words: Sequence[int], sessions: int, calls: int, ro
         times["serial"].append(await serial(scheduler, texts))
         times["together"].append(await together(scheduler, texts))
         times["bare"].append(bare(engine, texts))
-    scheduler.close()
+    await scheduler.close()
     for slot in range(sessions):
         engine.trim(slot)
     rates = {way: tokens / median(spans) for way, spans in times.items()}
@@ -186,7 +186,7 @@ async def writing(engine, words: Sequence[int], sessions: int, rounds: int) -> l
             begun = perf_counter()
             await all_of_them(given)
             times[way].append(perf_counter() - begun)
-    scheduler.close()
+    await scheduler.close()
     for slot in range(sessions):
         engine.trim(slot)
     rates = {way: sessions * WRITTEN / median(spans) for way, spans in times.items()}
@@ -234,7 +234,7 @@ async def latency(engine, words: Sequence[int], calls: int, rounds: int) -> list
         found["under prefills"].append(figures(times, base, read / (perf_counter() - begun)))
         running = False
         await asyncio.gather(*tasks)
-    scheduler.close()
+    await scheduler.close()
     for slot in range(3):
         engine.trim(slot)
     return [

@@ -17,9 +17,13 @@ class FeedScheduler(Protocol):
 
     Attributes:
         dead: set once it is clear that no later feed would be answered either.
+        under_way: of the pass that runs now, anything that no other pass has; None between passes.
     """
 
     dead: asyncio.Event
+
+    @property
+    def under_way(self) -> object | None: ...
 
     def submit(
         self,
@@ -55,6 +59,6 @@ class FeedScheduler(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """End after what runs now, and wait for it; feeds that wait are refused."""
+    async def close(self) -> None:
+        """End after what runs now, and wait for it, however long that is; feeds that wait are refused before."""
         ...

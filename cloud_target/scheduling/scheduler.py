@@ -273,13 +273,19 @@ class Scheduler:
         """Wait until no feed waits and no pass runs."""
         await self._idle.wait()
 
-    def close(self) -> None:
-        """End after the pass that runs now, and wait for it; feeds that wait are refused."""
+    @property
+    def under_way(self) -> object | None:
+        """The pass that runs now, None between passes. May be asked for in any thread."""
+        return self._batch or None
+
+    async def close(self) -> None:
+        """End after the pass that runs now, and wait for it; feeds that wait are refused before."""
         self._closed = True
         self._refuse_all()
-        self._thread.submit(self._change, self._changes, None)
+        last = self._thread.submit(self._change, self._changes, None)
         self._changes = []
-        self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=False)
+        await asyncio.shield(asyncio.wrap_future(last))
 
     def _refuse_all(self) -> None:
         for queue in (self._short, self._long):

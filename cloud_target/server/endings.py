@@ -31,6 +31,8 @@ async def ending(context: grpc.aio.ServicerContext, refused: Callable[[str], Non
     except TandemError as error:
         refused(error.reason)
         await context.abort(status_of(error), str(error), metadata_of(error))
+    except grpc.aio.InternalError:
+        raise  # so says the library where the edge is gone, and knows what to do
     except Exception as error:
         if context.done():
             return  # the edge is gone, so nobody is left to be told

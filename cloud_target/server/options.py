@@ -8,7 +8,8 @@ from cloud_target.access import options as access
 from cloud_target.bundles import options as bundles
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.options import values
-from cloud_target.server.settings import ServeSettings
+from cloud_target.server.connections import CONNECTIONS, ConnectionSettings
+from cloud_target.server.settings import HANGS, ServeSettings
 from cloud_target.telemetry import options as telemetry
 from shared.addresses import bare_host
 from shared.paths import typed_place
@@ -73,9 +74,62 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long calls under way may still take after SIGTERM or Ctrl-C (default: %(default)g)",
     )
+    parser.add_argument(
+        "--pass-seconds",
+        type=float,
+        default=usual.pass_seconds,
+        metavar="S",
+        help="how long a forward pass may take: one that takes longer hangs, and the process ends with status "
+        f"{HANGS}, to be started again; the first passes may take a while (default: %(default)g)",
+    )
+    _add_connections(parser, usual.connections)
     access.add_options(parser)
     bundles.add_options(parser)
     telemetry.add_options(parser)
+
+
+def _add_connections(parser: argparse.ArgumentParser, usual: ConnectionSettings) -> None:
+    group = parser.add_argument_group("what a connection may cost (docs/operations.md)")
+    group.add_argument(
+        "--connections",
+        type=values.count,
+        metavar="N",
+        help=f"most at once; others are closed as they come (default: {CONNECTIONS}, or as file descriptors allow)",
+    )
+    group.add_argument(
+        "--connection-streams",
+        type=values.count,
+        default=usual.streams,
+        metavar="N",
+        help="most calls of one connection at once (default: %(default)s)",
+    )
+    group.add_argument(
+        "--connection-idle",
+        type=float,
+        default=usual.idle,
+        metavar="S",
+        help="seconds without a call after which one is closed (default: %(default)g)",
+    )
+    group.add_argument(
+        "--connection-age",
+        type=float,
+        default=usual.age,
+        metavar="S",
+        help="seconds after which one takes no new calls; edges go on with the next one (default: %(default)g)",
+    )
+    group.add_argument(
+        "--connection-grace",
+        type=float,
+        default=usual.grace,
+        metavar="S",
+        help="seconds that its calls may still take then (default: %(default)g)",
+    )
+    group.add_argument(
+        "--request-size",
+        type=values.size,
+        metavar="SIZE",
+        help="largest message that is taken in, such as 1MiB (default: what a text as long as the context can need)",
+    )
 
 
 def read_settings(arguments: argparse.Namespace) -> ServeSettings:
@@ -98,6 +152,15 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
         arguments.port,
         not arguments.no_prefix_caching,
         arguments.drain_seconds,
+        arguments.pass_seconds,
+        ConnectionSettings(
+            arguments.connections,
+            arguments.connection_streams,
+            arguments.connection_idle,
+            arguments.connection_age,
+            arguments.connection_grace,
+            arguments.request_size,
+        ),
         access.read_settings(arguments),
         telemetry.read_settings(arguments),
         bundles.read_settings(arguments),

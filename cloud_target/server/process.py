@@ -15,21 +15,27 @@ from cloud_target.access.protection import check_address, read_access
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
-from cloud_target.server.server import TargetServer
-from cloud_target.server.settings import ServeSettings
+from cloud_target.server.connections import make_room
+from cloud_target.server.last_resort import LastResort, hearing, last_resort
+from cloud_target.server.server import SURELY_ENDED, TargetServer
+from cloud_target.server.settings import DEAD, DRAIN_SECONDS, HANGS, PASS_SECONDS, ServeSettings
+from cloud_target.server.spare_memory import give_back
+from cloud_target.server.watchdog import watching
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to
 from shared.errors import INTERRUPTED
 from shared.sizes import show_size
 
 log = logging.getLogger(__name__)
+# Seconds that calls may still take where nothing that hangs will answer them.
+_HOPELESS = 1.0
 
 
 def serve_until_signal(settings: ServeSettings) -> int:
-    """Load the target and serve it until a signal (0, or 130 for SIGINT), or until its engine is dead (1).
+    """Load the target and serve it until a signal, or until it can answer nobody any more.
 
     Returns:
-        The exit status.
+        The exit status: 0, or 130 for SIGINT; `DEAD` or `HANGS`.
 
     Raises:
         InputError: the target cannot be loaded or served, or the address cannot be listened on.
@@ -38,6 +44,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
         access = read_access(settings.access)
         check_address(settings.host, settings.port, access)
         offered.check(settings.telemetry)
+        make_room(settings.connections.most)
         directory = settings.bundle.directory
         bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
@@ -45,7 +52,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
         if bundle is not None:
             bundle.check(engine.description)
 
-        async def main() -> signal.Signals | None:
+        async def main() -> int:
             with offered.telemetry(settings.telemetry, engine.description) as (observer, metrics):
                 server = TargetServer(
                     engine,
@@ -56,55 +63,77 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     prefix_caching=settings.prefix_caching,
                     bundle=bundle,
                     fetches=settings.bundle.fetches,
+                    connections=settings.connections,
                 )
                 return await serve(
-                    server, lambda address: _ready(engine, address, metrics, bundle), settings.drain_seconds
+                    server,
+                    lambda address: _ready(engine, address, metrics, bundle),
+                    resort,
+                    settings.drain_seconds,
+                    settings.pass_seconds,
                 )
 
-        ended_by = asyncio.run(main())
-        if ended_by is None:
-            return 1
-        event(log, "ended", signal=ended_by.name)
-        return INTERRUPTED if ended_by == signal.SIGINT else 0
+        resort = opened.enter_context(last_resort())
+        return asyncio.run(main())
 
 
-async def serve(server: TargetServer, ready: Callable[[str], None], drain_seconds: float) -> signal.Signals | None:
-    """Serve until SIGTERM or SIGINT; returns which. A second signal ends the process at once.
+async def serve(
+    server: TargetServer,
+    ready: Callable[[str], None],
+    resort: LastResort,
+    drain_seconds: float = DRAIN_SECONDS,
+    pass_seconds: float = PASS_SECONDS,
+) -> int:
+    """Serve until SIGTERM or SIGINT, until the engine is dead, or until a pass does not end.
 
-    Without a signal it ends, with None, where the engine is dead: a new process may do better.
+    It ends at most `drain_seconds` and two more after the signal. A second signal ends the process at once.
 
     Args:
         ready: gets the address when calls are answered.
+        resort: ends the process where that takes longer.
         drain_seconds: how long calls under way may still take after the signal.
-    """
-    loop, stop = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
+        pass_seconds: how long a forward pass may take.
 
-    def hear(number: signal.Signals) -> None:
-        if stop.done():
-            log.warning("ended at once by a second signal")
-            os._exit(128 + number)  # not even a forward pass is waited for; edges repeat what they asked
-        stop.set_result(number)
+    Returns:
+        The exit status.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[tuple[int, float]] = loop.create_future()
+
+    def end(status: int, drain: float) -> None:
+        resort.arm(drain + SURELY_ENDED, status)
+        if not ended.done():
+            ended.set_result((status, drain))
+
+    def heard(number: signal.Signals) -> None:
+        event(log, "draining", signal=number.name, at_most_seconds=drain_seconds)
+        end(INTERRUPTED if number == signal.SIGINT else 0, drain_seconds)
+
+    def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
+        resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
+        loop.call_soon_threadsafe(end, HANGS, _HOPELESS)
 
     async def notice() -> None:
         await server.dead.wait()
-        if not stop.done():
-            stop.set_result(None)
+        log.error("the engine fails at every pass; the server ends, so that another may be started")
+        end(DEAD, drain_seconds)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, hear, number)
-    await server.start()
-    noticing = asyncio.create_task(notice())
-    try:
-        ready(server.address)
-        ended_by = await stop
-        if ended_by is None:
-            log.error("the engine fails at every pass; the server ends, so that another may be started")
-        else:
-            event(log, "draining", signal=ended_by.name, at_most_seconds=drain_seconds)
-        return ended_by
-    finally:
-        noticing.cancel()
-        await server.stop(drain_seconds)
+    with hearing(loop, heard):
+        await server.start()
+        beside = asyncio.create_task(notice()), asyncio.create_task(give_back())
+        status, drain = DEAD, drain_seconds
+        try:
+            with watching(lambda: server.under_way, pass_seconds, hangs):
+                ready(server.address)
+                status, drain = await ended
+        finally:
+            for task in beside:
+                task.cancel()
+            if not await server.stop(drain):
+                log.warning("a forward pass still runs; the process ends without waiting for it")
+                os._exit(status)
+        event(log, "ended", status=status)
+        return status
 
 
 def _ready(engine: Engine, address: str, metrics: str | None, bundle: OfferedBundle | None) -> None:

@@ -9,34 +9,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from cloud_target.access.admission import ANYBODY
 from cloud_target.access.protection import Access, check_address
 from cloud_target.access.tls import server_credentials
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.servicer import TargetServicer
+from cloud_target.server.connections import ConnectionSettings, channel_options
+from cloud_target.server.health import SERVICE as HEALTH
+from cloud_target.server.health import Health
+from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
-from shared.wire.v1 import target_pb2 as wire
-from shared.wire.v1.target_pb2_grpc import add_TargetServiceServicer_to_server
 
-SERVICE = wire.DESCRIPTOR.services_by_name["TargetService"].full_name
-# Seconds for the last messages to leave, after the calls under way.
+# Seconds for the last messages to leave, after the calls under way; for the calls that are ended then; and for what
+# still runs on the device. In all clearly less than supervisors wait beyond `drain_seconds`.
 _GOODBYE = 0.5
-MAX_MESSAGE_BYTES = 4 << 20
+_CALLS = 0.25
+_DEVICE = 0.5
+# So long after its drain a server has ended, or never will.
+SURELY_ENDED = _GOODBYE + _CALLS + _DEVICE + 0.5
 
 log = logging.getLogger(__name__)
-_Status = health_pb2.HealthCheckResponse
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # else two servers share a port, and each gets some of the calls
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_concurrent_streams", 128),  # of one connection; clients keep the rest back by themselves
-    ("grpc.server_handshake_timeout_ms", 10_000),
     # Edges ping while a text is written, to tell a slow target from a dead link, and so that middleboxes remember them;
     # the server pings to learn of those that vanished.
     ("grpc.http2.min_ping_interval_without_data_ms", 2000),
@@ -59,13 +58,14 @@ class TargetServer:
         timeouts: how long it waits for what.
         bundle: what it offers to edges; whoever opened it closes it.
         fetches: calls that send it at once.
+        connections: what a connection may cost.
 
     Attributes:
         address: "host:port" once started.
         dead: set when the engine answers nobody any more.
 
     Raises:
-        InputError: see `check_address` and `TlsFiles.read`.
+        InputError: see `check_address`, `TlsFiles.read` and `make_room`.
     """
 
     def __init__(
@@ -79,27 +79,28 @@ class TargetServer:
         timeouts: Timeouts | None = None,
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
+        connections: ConnectionSettings | None = None,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
         self._credentials = server_credentials(access.tls) if access.tls else None
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
-        scheduler = Scheduler(engine, observer)
+        self._scheduler = scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
             engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
         )
-        self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health = Health(("", SERVICE), lambda reason: observer.refused(ANYBODY, reason))
+        options = channel_options(connections or ConnectionSettings(), engine)
+        self._server = grpc.aio.server(options=[*_OPTIONS, *options])
         self.address = ""
 
     async def start(self) -> None:
         """Listen, and report SERVING."""
-        add_TargetServiceServicer_to_server(self._servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server.add_generic_rpc_handlers((self._servicer.handlers(), self._health.handlers()))
         if self._access.tokens is None:  # it asks nobody who they are
-            names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE, HEALTH, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         address = f"{self._host}:{self._port}"
         if self._credentials is None:
@@ -108,16 +109,29 @@ class TargetServer:
             port = self._server.add_secure_port(address, self._credentials)
         await self._server.start()
         self.address = f"{self._host}:{port}"
-        for name in ("", SERVICE):
-            await self._health.set(name, _Status.SERVING)
 
-    async def stop(self, drain_seconds: float) -> None:
-        """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and end."""
-        await self._health.enter_graceful_shutdown()
+    @property
+    def under_way(self) -> object | None:
+        """The pass that runs now, None between passes. May be asked for in any thread."""
+        return self._scheduler.under_way
+
+    async def stop(self, drain_seconds: float) -> bool:
+        """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and end.
+
+        No step waits for any peer, or for the device, for longer than it says.
+
+        Returns:
+            Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
+        """
+        self._health.stop()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
-        await self._server.stop(_GOODBYE)
-        self._servicer.close()
+        try:
+            await asyncio.wait_for(self._server.stop(_GOODBYE), _GOODBYE + _CALLS)
+            await asyncio.wait_for(self._servicer.close(), _DEVICE)
+        except TimeoutError:
+            return False
+        return True
 
 
 @contextmanager
@@ -129,6 +143,7 @@ def running(
     timeouts: Timeouts | None = None,
     bundle: OfferedBundle | None = None,
     fetches: int = FETCHES,
+    connections: ConnectionSettings | None = None,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -145,6 +160,7 @@ def running(
                 timeouts=timeouts,
                 bundle=bundle,
                 fetches=fetches,
+                connections=connections,
             )
             await server.start()
             started.append(server.address)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from time import monotonic
+from typing import Any
 
 import grpc
 
@@ -26,6 +27,7 @@ from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
 from cloud_target.server.fetches import Fetches
+from cloud_target.server.first_message import first_message
 from cloud_target.server.leases import Leases
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
@@ -35,13 +37,14 @@ from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
-from shared.wire.v1.target_pb2_grpc import TargetServiceServicer
 
+SERVICE = wire.DESCRIPTOR.services_by_name["TargetService"].full_name
 # Threads that work out what grammars allow; they mostly run outside of Python.
 _MASKING = 2
+Requests = AsyncIterable[Any]
 
 
-class TargetServicer(TargetServiceServicer):
+class TargetServicer:
     """Answers `tandem.v1.TargetService` with an engine.
 
     Args:
@@ -80,22 +83,38 @@ class TargetServicer(TargetServiceServicer):
         self._streams: set[RequestStream] = set()
         self._stopping = False
 
-    async def Describe(self, request: wire.DescribeRequest, context: grpc.aio.ServicerContext) -> wire.DescribeResponse:
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """What a server needs to know of it: all calls are streams of requests here, as `first_message` explains."""
+        one, many = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        calls: dict[str, grpc.RpcMethodHandler] = {
+            "Describe": one(self._describe, wire.DescribeRequest.FromString, wire.DescribeResponse.SerializeToString),
+            "Decode": many(self._decode, wire.DecodeRequest.FromString, wire.DecodeResponse.SerializeToString),
+            "Release": one(self._release, wire.ReleaseRequest.FromString, wire.ReleaseResponse.SerializeToString),
+            "FetchBundle": many(
+                self._fetch_bundle, wire.FetchBundleRequest.FromString, wire.FetchBundleResponse.SerializeToString
+            ),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, calls)
+
+    async def _describe(self, _: Requests, context: grpc.aio.ServicerContext) -> wire.DescribeResponse | None:
         async with self._call(context) as caller:
+            await first_message(context, wire.DescribeRequest, self._timeouts.request)
             return describe(self._engine, self._limits(caller), self._fetches.offered)
 
-    async def Release(self, request: wire.ReleaseRequest, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse:
+    async def _release(self, _: Requests, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse | None:
         async with self._call(context) as caller:
+            request = await first_message(context, wire.ReleaseRequest, self._timeouts.request)
             session_id = parse_session_id(request.session_id)
             self._leases.release(session_key(caller.tenant, session_id))
             caller.usage.released(session_id)
             return wire.ReleaseResponse()
 
-    async def FetchBundle(self, request: wire.FetchBundleRequest, context: grpc.aio.ServicerContext) -> None:
+    async def _fetch_bundle(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
         async with self._call(context) as caller:
+            request = await first_message(context, wire.FetchBundleRequest, self._timeouts.request)
             await self._fetches.send(request, caller, context)
 
-    async def Decode(self, requests: AsyncIterable[wire.DecodeRequest], context: grpc.aio.ServicerContext) -> None:
+    async def _decode(self, requests: Requests, context: grpc.aio.ServicerContext) -> None:
         counted = False
         async with self._call(context) as caller:
             reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
@@ -194,9 +213,7 @@ class TargetServicer(TargetServiceServicer):
                 yield caller
 
     @asynccontextmanager
-    async def _open(
-        self, stream: RequestStream, requests: AsyncIterable[wire.DecodeRequest], caller: Caller
-    ) -> AsyncIterator[None]:
+    async def _open(self, stream: RequestStream, requests: Requests, caller: Caller) -> AsyncIterator[None]:
         """A stream, for as long as the block lasts."""
         self._streams.add(stream)
         self._observer.streams(caller.tenant, 1)
@@ -219,8 +236,8 @@ class TargetServicer(TargetServiceServicer):
         while self._streams:
             await asyncio.sleep(0.01)
 
-    def close(self) -> None:
-        """End the engine's thread, and those that follow grammars."""
+    async def close(self) -> None:
+        """End the threads that follow grammars, and the engine's after what runs there now, however long that takes."""
         self._masking.shutdown(wait=False, cancel_futures=True)
-        self._scheduler.close()
+        await self._scheduler.close()
         self._table.check_integrity()

@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from cloud_target.access.settings import AccessSettings
 from cloud_target.bundles.settings import BundleSettings
 from cloud_target.engine.settings import EngineSettings
+from cloud_target.server.connections import ConnectionSettings
 from cloud_target.telemetry.settings import TelemetrySettings
 from shared.errors import InputError
 
 # Seconds that calls under way may still take when the server stops: containers are killed after 10.
 DRAIN_SECONDS = 8.0
+# Seconds that a forward pass may take. No pass of a target that works comes near it: edges give up long before. But the
+# first ones may compile kernels, or read a long prompt on a few cores.
+PASS_SECONDS = 300.0
+# Exit statuses that ask for another start: the engine fails at every pass, or a pass does not end.
+DEAD = 1
+HANGS = 3
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class ServeSettings:
         port: 0 picks a free one.
         prefix_caching: texts of one tenant that begin alike share the reading of that beginning.
         drain_seconds: how long calls under way may still take after a signal.
+        pass_seconds: how long a forward pass may take; one that takes longer is taken to hang, and the process ends.
+        connections: what a connection may cost.
         access: who may call.
         telemetry: what operators see.
         bundle: what edges may fetch.
@@ -34,6 +43,8 @@ class ServeSettings:
     port: int = 50051
     prefix_caching: bool = True
     drain_seconds: float = DRAIN_SECONDS
+    pass_seconds: float = PASS_SECONDS
+    connections: ConnectionSettings = field(default_factory=ConnectionSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     bundle: BundleSettings = field(default_factory=BundleSettings)
@@ -46,3 +57,5 @@ class ServeSettings:
         """
         if not 0 <= self.drain_seconds < float("inf"):
             raise InputError(f"--drain-seconds must be 0 or more, not {self.drain_seconds}")
+        if not self.pass_seconds > 0:
+            raise InputError(f"--pass-seconds must be above 0 (inf never ends a pass), not {self.pass_seconds}")

@@ -92,7 +92,7 @@ async def at_once(
     with ThreadPoolExecutor(len(requests)) as threads:
         found = await asyncio.gather(*map(write, requests, guessed))
     await scheduler.drained()
-    scheduler.close()
+    await scheduler.close()
     table.check_integrity()
     scheduler.check_integrity()
     engine.check_integrity()

@@ -22,7 +22,7 @@ def test_changes_come_between_passes():
         await job
         assert order == [1]
         scheduler.do(lambda: order.append("at the end"))
-        scheduler.close()
+        await scheduler.close()
         assert order == [1, "at the end"]
 
     run(test)
@@ -33,7 +33,7 @@ def test_changes_do_not_wait_for_a_pass_that_never_comes():
         scheduler, changed = Scheduler(Gated()), threading.Event()
         scheduler.do(changed.set)
         await until(changed.is_set)
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -54,7 +54,7 @@ def test_a_change_that_fails_takes_no_other_with_it(caplog):
         await job
         assert sorted(seen) == ["changed", "failed"]
         scheduler.do(fail)
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
     assert caplog.text.count("failed with RuntimeError") == 2
@@ -81,6 +81,6 @@ def test_an_engine_that_fails_for_everybody_is_dead_after_some_passes():
         assert not scheduler.dead.is_set()
         await passes(1)
         assert scheduler.dead.is_set()
-        scheduler.close()
+        await scheduler.close()
 
     run(test)

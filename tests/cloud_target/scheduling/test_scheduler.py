@@ -78,7 +78,7 @@ def test_any_interleaving_gives_the_scores_of_one_by_one(data):
         found = await asyncio.gather(*map(session, calls))
         await scheduler.drained()
         scheduler.check_integrity()
-        scheduler.close()
+        await scheduler.close()
         return found
 
     for session, scores in zip(calls, asyncio.run(test()), strict=True):
@@ -98,7 +98,7 @@ def test_all_that_waits_joins_one_pass():
         scores = await asyncio.gather(*jobs)
         assert [len(batch) for batch in engine.batches] == [1, 40]
         assert all(s.queue_us > 0 for s in scores)
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -116,7 +116,7 @@ def test_a_continuation_is_in_the_very_next_pass():
 
         await asyncio.gather(*map(session, range(8)))
         assert [len(batch) for batch in engine.batches] == [8] * 20
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -135,7 +135,7 @@ def test_a_short_call_waits_for_no_more_than_one_part():
         engine.gate.release(100)
         await long
         assert sum(tokens for batch in engine.batches for slot, tokens in batch if slot == 0) == 95
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -156,7 +156,7 @@ def test_a_tenant_with_a_thousand_feeds_does_not_starve_another():
         await asyncio.gather(*crowd, *lone)
         chunks = [slot for batch in engine.batches for slot, _ in batch if slot in (61, 62)]
         assert chunks[:3] == [61, 62, 61]
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -179,7 +179,7 @@ def test_cancelled_and_late_work_is_not_done():
         assert engine.batches == [[(63, 1)], [(4, 1)]]
         await scheduler.drained()
         scheduler.check_integrity()
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -200,7 +200,7 @@ def test_what_was_read_before_the_caller_gave_up_is_kept():
         rest = replace(feed, start=30, tokens=feed.tokens[30:], score_from=64)
         found = await scheduler.run(rest)
         assert same(found, ScriptedEngine(SCRIPT, VOCABULARY, 4, CONTEXT).forward([a_feed(0, 95)])[0])
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -217,7 +217,7 @@ def test_the_queue_is_bounded():
         last = scheduler.submit(a_feed(3))
         engine.gate.release(100)
         await asyncio.gather(*waiting[1:], last)
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -242,7 +242,28 @@ def test_a_crowd_cannot_fill_the_queue_against_others():
         engine.gate.release(1000)
         found = await asyncio.gather(*crowd, *lone, return_exceptions=True)
         assert [isinstance(one, TargetBusy) for one in found].count(True) == 4
-        scheduler.close()
+        await scheduler.close()
+
+    run(test)
+
+
+def test_a_feed_that_comes_to_nothing_costs_no_other_a_pass():
+    class Nothing(Gated):
+        def forward(self, feeds: Sequence[Feed]) -> list[Scores | TargetError]:
+            found = super().forward(feeds)
+            return [TargetError("for a test") if f.slot == 1 else one for f, one in zip(feeds, found, strict=True)]
+
+    async def test() -> None:
+        engine = Nothing()
+        scheduler = await occupied(engine)
+        jobs = [asyncio.ensure_future(scheduler.run(a_feed(slot))) for slot in range(3)]
+        await asyncio.sleep(0.01)
+        engine.gate.release(100)
+        found = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [isinstance(one, TargetError) for one in found] == [False, True, False]
+        assert engine.passes == 2
+        assert not scheduler.dead.is_set()
+        await scheduler.close()
 
     run(test)
 
@@ -257,7 +278,7 @@ def test_a_feed_that_fails_takes_no_other_with_it():
         engine.gate.release(100)
         found = await asyncio.gather(*jobs, return_exceptions=True)
         assert [isinstance(one, RuntimeError) for one in found] == [False, True, False]
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -275,7 +296,7 @@ def test_a_text_that_cannot_be_read_is_not_the_end_of_the_device(kind, dead):
                 await scheduler.run(a_feed(1))
         await scheduler.drained()
         assert scheduler.dead.is_set() is dead
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -286,7 +307,7 @@ def test_closing_waits_for_the_pass_and_refuses_the_rest():
         scheduler = await occupied(engine)
         waiting = scheduler.submit(a_feed(0, 150))
         threading.Timer(0.05, engine.gate.release, (100,)).start()
-        scheduler.close()
+        await scheduler.close()
         assert len(engine.batches) == 1
         with pytest.raises(TargetUnavailable, match="shutting down"):
             await waiting
@@ -322,7 +343,7 @@ def test_the_observer_hears_of_everything():
         jobs = [scheduler.submit(a_feed(slot, 1 + 14 * slot)) for slot in range(2)]
         engine.gate.release(100)
         await asyncio.gather(*jobs)
-        scheduler.close()
+        await scheduler.close()
         assert seen.passes == [(1, 1), (2, 6), (1, 10)]
         assert len(seen.waits) == 3
         assert (max(seen.depth), seen.depth[-1]) == (2, 0)
@@ -338,6 +359,6 @@ def test_a_devices_window_is_read_in_one_pass_however_small_the_engines_chunk(to
         scheduler = Scheduler(engine)
         await scheduler.run(a_feed(0, tokens))
         assert len(engine.batches) == passes
-        scheduler.close()
+        await scheduler.close()
 
     run(test)

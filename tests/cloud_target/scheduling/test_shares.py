@@ -67,7 +67,7 @@ def test_scores_are_those_of_the_feed_that_was_read():
         for feed, scores in zip(feeds, found, strict=True):
             [expected] = alone.forward([feed.with_guesses(len(scores.own) - 1)])
             assert scores.own.tolist() == expected.own.tolist()
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -83,7 +83,7 @@ def test_guesses_make_no_feed_long_and_none_wait():
         await asyncio.gather(*jobs)
         assert [slot for slot, _ in engine.batches[1]] == list(range(8))
         assert sum(tokens for _, tokens in engine.batches[1]) == 8 + 6
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -97,7 +97,7 @@ def test_prompts_and_guesses_share_a_chunk():
         engine.gate.release(100)
         await asyncio.gather(*jobs)
         assert engine.batches[1] == [(1, 6), (2, 6), (0, 10)]
-        scheduler.close()
+        await scheduler.close()
 
     run(test)
 
@@ -114,6 +114,6 @@ def test_writers_with_and_without_guesses_share_every_pass():
         await asyncio.gather(*(write(slot, 4 * (slot % 2)) for slot in range(6)))
         assert [len(batch) for batch in engine.batches] == [6] * 20
         assert [tokens for _, tokens in sorted(engine.batches[5])] == [1, 5, 1, 5, 1, 5]
-        scheduler.close()
+        await scheduler.close()
 
     run(test)

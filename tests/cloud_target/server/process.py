@@ -1,11 +1,14 @@
-"""A scripted target in a process of its own, to be signalled and killed."""
+"""A scripted target in a process of its own, to be signalled, besieged and killed."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import time
+from typing import Any
 
 from tests.project.tree import ROOT
 
@@ -13,25 +16,19 @@ from tests.project.tree import ROOT
 PATIENCE = 120.0
 
 
-class ScriptedProcess:
-    """`tests/cloud_target/server/scripted_server.py` with these arguments.
+class ServerProcess:
+    """A module that serves, as a process; it prints its address first.
 
     Attributes:
         address: "host:port" that it serves on.
+        pid: of the process.
     """
 
-    def __init__(self, pause: float, port: int = 0, *more: int, **environment: str) -> None:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.cloud_target.server.scripted_server",
-            str(port),
-            str(pause),
-            *map(str, more),
-        ]
+    def __init__(self, module: str, *arguments: object, **environment: str) -> None:
         self._process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", f"tests.cloud_target.server.{module}", *map(str, arguments)],
             cwd=ROOT,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -39,23 +36,74 @@ class ScriptedProcess:
         )
         self.address = self._process.stdout.readline().strip()
         assert self.address, self._process.communicate()
+        self.pid = self._process.pid
 
     @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
 
-    def wait_until_it_writes(self) -> None:
-        """Until it is in the middle of its first text."""
+    def wait_for_a_line(self) -> None:
+        """Until it prints the next one."""
         assert self._process.stdout.readline(), self._process.communicate()
+
+    def type_a_line(self) -> None:
+        """On its standard input."""
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    def end(self, number: signal.Signals) -> tuple[int, str]:
-        """Signal it, wait, and return the exit status and everything that it logged."""
-        self.signal(number)
+    def ended(self, seconds: float = PATIENCE) -> tuple[int, str]:
+        """Wait for the end, and return the exit status and everything that it logged."""
         try:
-            _, log = self._process.communicate(timeout=PATIENCE)
+            _, log = self._process.communicate(timeout=seconds)
         finally:
             self._process.kill()
         return self._process.returncode, log
+
+    def end(self, number: signal.Signals, seconds: float = PATIENCE) -> tuple[int, str]:
+        """Signal it, wait, and return the exit status and everything that it logged."""
+        self.signal(number)
+        return self.ended(seconds)
+
+
+class ScriptedProcess(ServerProcess):
+    """`tests/cloud_target/server/scripted_server.py` with these arguments."""
+
+    def __init__(self, pause: float, port: int = 0, *more: int, **environment: str) -> None:
+        super().__init__("scripted_server", port, pause, *more, **environment)
+
+    def wait_until_it_writes(self) -> None:
+        """Until it is in the middle of its first text."""
+        self.wait_for_a_line()
+
+
+class BesiegedProcess(ServerProcess):
+    """`tests/cloud_target/server/besieged_server.py` with these settings; a context manager that leaves none behind."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__("besieged_server", json.dumps(settings))
+
+    def __enter__(self) -> BesiegedProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def memory(self) -> float:
+        """What of its memory is resident, MiB."""
+        with open(f"/proc/{self.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def until(self, condition: Any, seconds: float = 20.0) -> None:
+        """Wait until that is so."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.05)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.server.last_resort import last_resort
 from cloud_target.server.process import serve
 from cloud_target.server.server import TargetServer
-from cloud_target.server.settings import DRAIN_SECONDS
 from tests.edge_client.scripted_device import CONTEXT, script, tokenizer
 
 # It is in the middle of a text by then.
@@ -43,7 +43,8 @@ class PacedEngine(ScriptedEngine):
 
 async def main(port: int, pause: float, vocabulary: int | None = None) -> None:
     server = TargetServer(PacedEngine(pause, vocabulary), port=port)
-    await serve(server, lambda address: print(address, flush=True), drain_seconds=DRAIN_SECONDS)
+    with last_resort() as resort:
+        await serve(server, lambda address: print(address, flush=True), resort)
 
 
 if __name__ == "__main__":

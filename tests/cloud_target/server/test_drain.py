@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import threading
 import time
@@ -175,8 +174,7 @@ def test_a_second_signal_ends_it_at_once():
             time.sleep(0.01)
         begun = time.monotonic()
         status, log = process.end(signal.SIGTERM)
-        assert status == 128 + signal.SIGTERM, log
-        assert re.search("ended at once", log)
+        assert status == -signal.SIGTERM, log
         assert time.monotonic() - begun < 20  # the pass alone takes 30
         with pytest.raises(grpc.RpcError):
             list(call)

@@ -145,7 +145,8 @@ def test_a_thousand_malformed_requests(address):
 def test_bytes_that_are_no_message(address, method):
     with grpc.insecure_channel(address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary(f"/{SERVICE}/{method}")(b"\xff" * 9, timeout=20)
-    assert caught.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert dict(caught.value.trailing_metadata())["tandem-reason"] == "PROTOCOL"
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import pytest
 from cloud_target.access.settings import AccessSettings
 from cloud_target.bundles.settings import BundleSettings
 from cloud_target.engine.settings import EngineSettings
+from cloud_target.server.connections import ConnectionSettings
 from cloud_target.server.options import add_options, read_settings
 from cloud_target.server.settings import ServeSettings
 from cloud_target.telemetry.settings import TelemetrySettings
@@ -31,13 +32,19 @@ def test_every_option_arrives():
     server = ["--threads", "2", "--host", "0.0.0.0", "--port", "0", "--no-prefix-caching", "--drain-seconds", "1.5"]
     access = ["--tls-cert", "c", "--tls-key", "k", "--client-ca", "a", "--tokens", "t", "--limits", "calls=1"]
     seen = ["--metrics-port", "1", "--metrics-host", "::1", "--log-format", "json", "--log-level", "info"]
+    passes = ["--pass-seconds", "60"]
+    connections = ["--connections", "9", "--connection-streams", "8", "--connection-idle", "7", "--connection-age", "6"]
+    more = ["--connection-grace", "5", "--request-size", "4MiB"]
     bundle = ["--bundle", "b", "--bundle-fetches", "3"]
-    assert read(*engine, *server, *access, "--insecure-bind", *seen, *bundle) == ServeSettings(
+    words = [*engine, *server, *passes, *connections, *more, *access, "--insecure-bind", *seen, *bundle]
+    assert read(*words) == ServeSettings(
         EngineSettings("m", "cpu", "float16", 1024, 9, 2),
         "0.0.0.0",
         0,
         prefix_caching=False,
         drain_seconds=1.5,
+        pass_seconds=60,
+        connections=ConnectionSettings(9, 8, 7, 6, 5, 4 << 20),
         access=AccessSettings(Path("c"), Path("k"), Path("a"), Path("t"), "calls=1", insecure_bind=True),
         telemetry=TelemetrySettings(1, "::1", "json", "info"),
         bundle=BundleSettings(Path("b"), 3),
@@ -48,3 +55,10 @@ def test_every_option_arrives():
 def test_calls_can_be_waited_for_only_so_long(seconds):
     with pytest.raises(InputError, match="--drain-seconds must be 0 or more"):
         read("--drain-seconds", seconds)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_a_pass_may_take_some_time(seconds):
+    with pytest.raises(InputError, match="--pass-seconds must be above 0"):
+        read("--pass-seconds", seconds)
+    assert read("--pass-seconds", "inf").pass_seconds == float("inf")

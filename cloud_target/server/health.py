@@ -1,0 +1,115 @@
+"""The standard health service: whether the target serves, told to anybody who asks, at a bounded cost.
+
+grpcio-health-checking's own servicer writes to a peer while it holds a lock, which one that never reads then keeps from
+all others, from the server's end too; and it remembers every name that it was ever asked about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from cloud_target.server.endings import ending
+from cloud_target.server.first_message import first_message
+from cloud_target.server.turnstile import Turnstile
+from shared.errors import TargetUnavailable
+
+SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+Question, Answer = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+_Calls = AsyncIterable[health_pb2.HealthCheckRequest]
+
+
+@dataclass(frozen=True)
+class HealthLimits:
+    """What strangers may have of it.
+
+    Attributes:
+        asking: questions on their way at once, in all and of one connection. Each may take as much memory as the
+            largest message.
+        watching: calls that watch, likewise. Each takes a stream.
+        patience: seconds that a question may take to come, and an answer to be read.
+    """
+
+    asking: tuple[int, int] = (256, 2)
+    watching: tuple[int, int] = (64, 2)
+    patience: float = 5.0
+
+
+class Health:
+    """Answers `grpc.health.v1.Health`. Use inside one event loop.
+
+    Args:
+        names: what it knows of, each of which serves until `stop`.
+        refused: told the reason of each call that ends with an error.
+        limits: what strangers may have of it.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        refused: Callable[[str], None] = lambda _: None,
+        limits: HealthLimits | None = None,
+    ) -> None:
+        self._names, self._refused = frozenset(names), refused
+        self._limits = limits or HealthLimits()
+        self._asking, self._watching = Turnstile(*self._limits.asking), Turnstile(*self._limits.watching)
+        self._serves = True
+        self._changed = asyncio.Event()
+
+    def stop(self) -> None:
+        """Say that nothing serves any more, also to those who watch. It waits for nobody."""
+        self._serves = False
+        self._changed.set()
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """What a server needs to know of it."""
+        coding = Question.FromString, Answer.SerializeToString
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "Check": grpc.stream_unary_rpc_method_handler(self._check, *coding),
+                "Watch": grpc.stream_stream_rpc_method_handler(self._watch, *coding),
+            },
+        )
+
+    async def _check(self, _: _Calls, context: grpc.aio.ServicerContext) -> health_pb2.HealthCheckResponse | None:
+        async with ending(context, self._refused):
+            if (name := await self._question(context)) is not None:
+                return Answer(status=self._status(name))
+        await context.abort(grpc.StatusCode.NOT_FOUND, "the target knows of no service by this name")
+
+    async def _watch(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
+        async with ending(context, self._refused):
+            with self._watching.place(context.peer()):
+                name = await self._question(context)
+                told = None
+                while True:
+                    if (status := self._status(name)) != told:
+                        await self._tell(context, told := status)
+                    elif name is None or not self._serves:
+                        await asyncio.Event().wait()  # for the end of the call: nothing will change any more
+                    else:
+                        await self._changed.wait()
+
+    async def _question(self, context: grpc.aio.ServicerContext) -> str | None:
+        """The name that is asked about, None for one that is not known, which then is not kept."""
+        with self._asking.place(context.peer()):
+            asked = await first_message(context, Question, self._limits.patience)
+        return asked.service if asked.service in self._names else None
+
+    async def _tell(self, context: grpc.aio.ServicerContext, status: int) -> None:
+        try:
+            async with asyncio.timeout(self._limits.patience):
+                await context.write(Answer(status=status))
+        except TimeoutError:
+            raise TargetUnavailable("the answers were not read in time; connect again") from None
+
+    def _status(self, name: str | None) -> int:
+        if name is None:
+            return Answer.SERVICE_UNKNOWN
+        return Answer.SERVING if self._serves else Answer.NOT_SERVING

@@ -1,0 +1,68 @@
+"""A scripted target as a process that tests besiege: `python -m tests.cloud_target.server.besieged_server JSON`.
+
+The JSON object may have `pause` (seconds a pass takes), `holds` (its first pass waits for a line on standard input,
+prints another one, and then keeps Python's own lock for ever), `tokens` (the file of those who may call),
+`drain_seconds`, `pass_seconds`, and `connections`, the fields of `ConnectionSettings`. It prints its address when it
+serves, and another line when it is in its first pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cloud_target.access.protection import Access
+from cloud_target.access.tokens import TokenFile
+from cloud_target.engine.interface import Feed, Scores
+from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.server.connections import ConnectionSettings
+from cloud_target.server.last_resort import last_resort
+from cloud_target.server.process import serve
+from cloud_target.server.server import TargetServer
+
+VOCABULARY, CONTEXT, SLOTS = 8, 4096, 64
+SCRIPT = random_script(VOCABULARY)
+
+
+class SlowEngine(ScriptedEngine):
+    """Takes its time for each pass."""
+
+    def __init__(self, pause: float, holds: bool) -> None:
+        super().__init__(SCRIPT, VOCABULARY, SLOTS, CONTEXT)
+        self._pause, self._holds = pause, holds
+
+    def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
+        if not self.passes:
+            print("reading", flush=True)
+        if self._holds:
+            sys.stdin.readline()
+            print("holding", flush=True)
+            ctypes.PyDLL(None).sleep(3600)  # unlike CDLL it keeps the lock
+        time.sleep(self._pause)
+        return super().forward(feeds)
+
+
+async def main(
+    pause: float = 0.0,
+    holds: bool = False,
+    tokens: str | None = None,
+    connections: dict[str, Any] | None = None,
+    **limits: float,
+) -> int:
+    access = Access(tokens=TokenFile(Path(tokens)) if tokens else None)
+    settings = ConnectionSettings(**connections or {})
+    server = TargetServer(SlowEngine(pause, holds), port=0, access=access, connections=settings)
+    with last_resort() as resort:
+        return await serve(server, lambda address: print(address, flush=True), resort, **limits)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    sys.exit(asyncio.run(main(**json.loads(sys.argv[1]))))
