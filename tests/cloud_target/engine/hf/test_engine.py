@@ -155,11 +155,12 @@ def test_a_text_without_numbers_leaves_those_beside_it_alone(tmp_path, make: Mak
     target.model.get_input_embeddings().register_forward_hook(poisoned)
     for start, poison in ((0, (1, 2, 7)), (3, (1,))):
         feeds = [Feed(slot, start, (3, slot, 4), 0, Sampling(seed=slot)) for slot in (0, 2)]
-        one, failed, other = engine.forward([feeds[0], Feed(1, start, poison, 0, Sampling()), feeds[1]])
+        one, failed, other = engine.forward([feeds[0], Feed(1, start, poison, 0, Sampling(0.8, 0, 0.9)), feeds[1]])
         assert isinstance(failed, TargetError)
         for found, expected in zip((one, other), twin.forward(feeds), strict=True):
             assert np.array_equal(found.own, expected.own)
             np.testing.assert_allclose(found.own_nll, expected.own_nll, atol=1e-4)
+        assert engine.looks == twin.looks  # no text is read once more for what is no number
 
 
 def test_half_precision_gives_float32_logits(tmp_path):
