@@ -1,0 +1,77 @@
+"""The end of a process that does not end by itself: once, in time, and only where it was not called off."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+
+import pytest
+
+from cloud_target.server.last_resort import SIGNALS, hearing, last_resort
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def exits(monkeypatch) -> list[int]:
+    """The statuses with which this process would have ended."""
+    statuses: list[int] = []
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    return statuses
+
+
+def timers() -> list[threading.Timer]:
+    return [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+
+
+def test_it_ends_the_process_once_and_says_where_it_hung(exits, caplog):
+    with caplog.at_level(logging.ERROR, "cloud_target"), last_resort() as resort:
+        resort.arm(0.0, 7)
+        resort.arm(0.0, 8)
+        for timer in timers():
+            timer.join(PATIENCE)
+    assert exits == [7]
+    assert "did not end in time" in caplog.text
+    assert "in test_it_ends_the_process_once" in caplog.text
+
+
+def test_a_process_that_ended_is_left_alone(exits):
+    with last_resort() as resort:
+        resort.arm(3600.0, 7)
+        waiting = timers()
+    for timer in waiting:
+        timer.join(PATIENCE)
+    assert len(waiting) == 1
+    assert not waiting[0].is_alive()
+    assert exits == []
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("is_first_of_a_container", [False, True])
+def test_the_second_signal_is_left_to_the_system_where_that_ends_processes(
+    monkeypatch, number, is_first_of_a_container
+):
+    """Which it does not with the first process of a container, unless that handles the signal itself."""
+    before, this = [signal.getsignal(one) for one in SIGNALS], os.getpid()
+    if is_first_of_a_container:
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+
+    async def main() -> None:
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        with hearing(loop, lambda one: heard.set() if one == number else None):
+            os.kill(this, number)
+            await asyncio.wait_for(heard.wait(), PATIENCE)
+            for one in SIGNALS:
+                assert (signal.getsignal(one) == signal.SIG_DFL) is not is_first_of_a_container
+            if is_first_of_a_container:
+                monkeypatch.setattr(os, "_exit", ended.append)
+                os.kill(this, signal.SIGTERM)
+                await asyncio.sleep(0)
+
+    ended: list[int] = []
+    asyncio.run(main())
+    assert ended == [128 + signal.SIGTERM] * is_first_of_a_container
+    assert [signal.getsignal(one) for one in SIGNALS] == before
