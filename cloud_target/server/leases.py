@@ -16,7 +16,7 @@ from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
-from shared.errors import TargetBusy, TargetUnavailable
+from shared.errors import TargetBusy, TargetRefused, TargetUnavailable
 
 
 class Lease:
@@ -30,7 +30,7 @@ class Lease:
     def __init__(self, session: Session, timeouts: Timeouts) -> None:
         self.session = session
         self._timeouts = timeouts
-        self.unwanted = self._gives_way = False
+        self.unwanted = self._gives_way = self._is_taken_over = False
         self._limit: asyncio.Timeout | None = None
 
     async def write(self, sending: Awaitable[None]) -> None:
@@ -53,7 +53,12 @@ class Lease:
 
         Raises:
             TargetBusy: another tenant needs the room.
+            TargetRefused: another stream has the session now.
         """
+        if self._is_taken_over:
+            raise TargetRefused(
+                "another stream goes on with this text now; go on with that one, or begin a session anew"
+            )
         if self._gives_way:
             raise TargetBusy(
                 "another tenant waits for room in the target's memory; try again in a moment", self._timeouts.fair
@@ -63,8 +68,13 @@ class Lease:
         """Another tenant waits for the room."""
         self.unwanted = self._gives_way = True
 
+    def take_over(self) -> None:
+        """Another stream wants the session."""
+        self._is_taken_over = True
+        self.end()
+
     def end(self) -> None:
-        """Someone newer wants the session; a write that hangs ends soon."""
+        """The session is not wanted any more, or by someone newer; a write that hangs ends soon."""
         self.unwanted = True
         limit = self._limit
         if limit is not None and not limit.expired() and (when := limit.when()) is not None:
@@ -119,7 +129,7 @@ class Leases:
             while True:
                 older = self._working.get(key)
                 if older is not None:
-                    older.end()
+                    older.take_over()
                     busy = TargetBusy("an older request is at work on this session; try again in a moment")
                 elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
                     try:

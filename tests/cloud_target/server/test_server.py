@@ -179,7 +179,10 @@ def test_another_stream_takes_a_session_over(stub, engine):
     new.send(request([1, 2], 0, SAMPLING, judge_from=2, write_on=3))
     verdict, *rest = new.end()
     assert [verdict.verdict.token, *(t for r in rest for t in r.continuation.tokens)] == TRUTH[2:6]
-    left = old.end()
+    left = []
+    with pytest.raises(grpc.RpcError, match="another stream goes on with this text now"):
+        left.extend(old.call)  # it is told at once, not when its own patience ends
+    assert old.call.code() is grpc.StatusCode.FAILED_PRECONDITION
     assert len(left) < 60
     assert not any(response.continuation.done for response in left)
 
