@@ -23,10 +23,11 @@ from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, 
 from cloud_target.export.endings import declared_ends, united_ends
 from cloud_target.export.head import baseline_head, read_head
 from cloud_target.export.quantise import Agreement
+from shared.calibration import Calibration, Doubts, Familiar, Wording
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
-from shared.manifest import Calibration, Doubts, Familiar, Manifest, Wording, write_manifest
+from shared.manifest import Manifest, write_manifest
 from shared.tokenizer import load_tokenizer
 
 

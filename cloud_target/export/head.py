@@ -13,9 +13,9 @@ import onnx
 import onnxruntime
 
 from cloud_target.export.builder import GraphBuilder, tensor, write_model
+from shared.calibration import DOUBT_COLUMNS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS
 
 _COLUMNS = len(DOUBT_COLUMNS)
 # A feature that varied less than this in training says nothing: it is left out instead of divided by almost nothing.

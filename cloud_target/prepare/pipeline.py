@@ -25,9 +25,10 @@ from cloud_target.prepare.texts import Text, write_texts
 from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
+from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording
 from shared.errors import InputError
 from shared.identity import file_digest
-from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording, read_manifest
+from shared.manifest import read_manifest
 
 STEPS = 7
 

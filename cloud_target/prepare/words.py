@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cloud_target.prepare.measure import HEAD, best_free, find
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
-from shared.manifest import DOUBT_COLUMNS
 
 BUDGET = 0.01  # what the edge keeps if nothing else is asked for
 _NEARLY_ALL = 0.995

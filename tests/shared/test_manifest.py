@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from shared.calibration import SPREAD
 from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
-from shared.manifest import SPREAD, read_manifest, write_manifest
+from shared.manifest import read_manifest, write_manifest
 from tests.edge_client.made_bundles import made_bundle
 
 # What a field is changed to, and what is then said about it.
