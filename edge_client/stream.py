@@ -47,6 +47,8 @@ class Completion:
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
         warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and
             when the target did not answer; a sentence each.
+        verifiers: about how many drafted tokens each of the bundle's verifiers decided, by name; None where there is
+            only one.
         cost: what the target did for it, and what that costs; None where none was asked.
         explanation: in mode `auto`, who led and why, in a sentence with the numbers; otherwise None.
     """
@@ -64,6 +66,7 @@ class Completion:
     audit: AuditReport
     warnings: list[str]
     cost: Cost | None = None
+    verifiers: dict[str, int] | None = None
     explanation: str | None = None
 
     @classmethod
@@ -76,6 +79,7 @@ class Completion:
         warnings: list[str],
         nll: list[float | None],
         cost: Cost | None,
+        verifiers: dict[str, int] | None,
     ) -> Completion:
         """What has become of a text."""
         return cls(
@@ -92,6 +96,7 @@ class Completion:
             audit,
             list(warnings),
             cost,
+            verifiers,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -107,6 +112,7 @@ class Completion:
             "prompt_tokens": self.prompt_tokens,
             "warnings": self.warnings,
             "cost": None if self.cost is None else self.cost.as_dict(),
+            "verifiers": self.verifiers,
             "explanation": self.explanation,
             **self.usage.as_dict(),
         }

@@ -15,6 +15,7 @@ from edge_client.settings import Settings
 from edge_client.state import state_directory
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
+from shared.domains import GENERAL
 from shared.errors import InputError
 from shared.steering.budget import Budget
 from shared.steering.recalibration import UNKNOWN
@@ -149,12 +150,12 @@ def test_what_two_texts_at_once_learn_of_one_promise_adds_up(tmp_path, kept):
     counts = AuditCounts(shown=10, known=10)
     memories = [Memory.open(manifest(), tmp_path) for _ in range(2)] if kept else [Memory()] * 2
     texts = [([0.2] * 10, [True] * 6 + [False] * 4)] * 2 + [([0.01] * 10, [False] * 10)]
-    long = memories[0].begin(promise, Beginning())
+    long = memories[0].begin(promise, {GENERAL: Beginning()})
     for doubts, errors in texts[:2]:
-        short = memories[1].begin(promise, Beginning())
-        short.feedback.budget.observe(sum(errors), 10, doubts, errors)
+        short = memories[1].begin(promise, {GENERAL: Beginning()})
+        short.feedbacks[GENERAL].budget.observe(sum(errors), 10, doubts, errors)
         assert memories[1].end(short, counts) == []
-    long.feedback.budget.observe(0, 10, *texts[2])
+    long.feedbacks[GENERAL].budget.observe(0, 10, *texts[2])
     assert memories[0].end(long, counts) == []
     one = Budget(0.05, prior=UNKNOWN)
     for doubts, errors in texts:
@@ -205,15 +206,15 @@ def test_a_promise_is_the_same_however_freely_tokens_are_drawn(other):
 
 def test_another_budget_goes_on_from_what_audits_said_of_doubts_and_owes_nothing():
     memory = Memory()
-    lesson = memory.begin(Promise.of(Settings(budget=0.01), "t"), Beginning())
-    lesson.feedback.budget.observe(20, 30, [0.3] * 30, [True] * 20 + [False] * 10)
+    lesson = memory.begin(Promise.of(Settings(budget=0.01), "t"), {GENERAL: Beginning()})
+    lesson.feedbacks[GENERAL].budget.observe(20, 30, [0.3] * 30, [True] * 20 + [False] * 10)
     memory.end(lesson, AuditCounts(shown=30, known=30))
     fresh = Beginning().budget(0.05)
-    other = memory.begin(Promise.of(Settings(budget=0.05), "t"), Beginning()).feedback.budget
+    other = memory.begin(Promise.of(Settings(budget=0.05), "t"), {GENERAL: Beginning()}).feedbacks[GENERAL].budget
     assert other.threshold < fresh.threshold
     assert not other.overdrawn
-    elsewhere = memory.begin(Promise.of(Settings(budget=0.05, criterion=Criterion.STRICT), "t"), Beginning())
-    assert elsewhere.feedback.budget.threshold == fresh.threshold
+    elsewhere = memory.begin(Promise.of(Settings(budget=0.05, criterion=Criterion.STRICT), "t"), {GENERAL: Beginning()})
+    assert elsewhere.feedbacks[GENERAL].budget.threshold == fresh.threshold
 
 
 def test_without_a_home_the_state_directory_must_be_named(monkeypatch):
