@@ -374,7 +374,7 @@ class Edge:
                         job.text, job.mode, generation.summary, report, ending.warnings, generation.nll, cost, decided
                     )
                     if chooser is not None:
-                        why = explanation(chooser, settings.prefer)
+                        why = explanation(chooser, settings.prefer, ending.completion.verifiers)
                         ending.completion = replace(ending.completion, explanation=why)
 
 
