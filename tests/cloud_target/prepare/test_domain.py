@@ -12,7 +12,7 @@ import pytest
 
 from cloud_target.cli import main
 from cloud_target.export import domain as domains
-from cloud_target.prepare import heads, labels, pipeline, texts
+from cloud_target.prepare import heads, labels, measure, pipeline, texts
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
 from shared.contents import Contents
@@ -51,6 +51,8 @@ def added(finished: Finished, letters: Path, tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cloud_target.training.process.prepare", lambda threads: None)
         patch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")
+        rates = finished.report["steered"][0]["rates"][0]
+        patch.setattr(measure, "steered", lambda *_: rates)  # which takes most of the time
         assert main(line(finished, letters, bundle)) == 0
     return bundle
 
@@ -83,7 +85,7 @@ def test_the_command_adds_a_verifier_and_leaves_the_rest_alone(
     for module, name in ((texts, "write_own_text"), (labels, "label"), (heads, "fit")):
         monkeypatch.setattr(module, name, refuse)
     report = (added / "report-letters.json").read_text()
-    monkeypatch.setattr(pipeline, "_report", lambda *_: json.loads(report))  # which takes most of the time
+    monkeypatch.setattr(pipeline, "_report", lambda *_: json.loads(report))
     first = {path.name: path.read_bytes() for path in added.iterdir()}
     shutil.copy(added / "verifier.onnx", added / "verifier-letters.onnx")
     write_manifest(added, replace(made, domains=[Domain("letters")]))
