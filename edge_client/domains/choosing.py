@@ -46,10 +46,6 @@ class Panel:
         """See `Head`."""
         return self.present.head.scalars
 
-    @scalars.setter
-    def scalars(self, value: np.ndarray) -> None:
-        raise AttributeError("a verifier's own")
-
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
         """See `Head.doubt`."""
         self._column = column

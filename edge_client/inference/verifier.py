@@ -26,13 +26,11 @@ _TEMPERATURE = NAMES.index("temperature")
 
 
 class Head(Protocol):
-    """What the loop needs of a verifier, whatever is behind it.
+    """What the loop needs of a verifier, whatever is behind it."""
 
-    Attributes:
-        scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``.
-    """
-
-    scalars: np.ndarray
+    @property
+    def scalars(self) -> np.ndarray:
+        """The last token's features but for the hidden state, ``float32 [SCALARS]``."""
 
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
         """The probabilities that the drawn token is off-target, and that it is not the target's own, 0 to 1.
@@ -46,13 +44,11 @@ class Head(Protocol):
 
 
 class SeveralAtOnce(Head, Protocol):
-    """What a text needs of a verifier that looks on while another one of its bundle doubts.
+    """What a text needs of a verifier that looks on while another one of its bundle doubts."""
 
-    Attributes:
-        features: the last token's, ``float32 [SCALARS + hidden]``; overwritten by the next.
-    """
-
-    features: np.ndarray
+    @property
+    def features(self) -> np.ndarray:
+        """The last token's, ``float32 [SCALARS + hidden]``; overwritten by the next."""
 
     def doubts(self, rows: np.ndarray, temperature: float) -> np.ndarray:
         """The doubts about several tokens.

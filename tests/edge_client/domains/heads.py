@@ -84,13 +84,17 @@ class ScriptedHead:
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
         write_features(self.features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, temperature)
         self.alone += 1
-        found = self._doubt(self.features)
-        return found, found
+        columns = self._columns(self.features)
+        return columns[column], columns[1]
 
     def doubts(self, rows: np.ndarray, temperature: float) -> np.ndarray:
         self.runs += 1
         self.rows += len(rows)
-        return np.array([[self._doubt(row)] * 2 for row in rows])
+        return np.array([self._columns(row) for row in rows])
+
+    def _columns(self, row: np.ndarray) -> tuple[float, float]:
+        found = self._doubt(row)
+        return found, found**0.5
 
 
 class Device:
@@ -119,4 +123,4 @@ class Device:
         target = ScriptedTarget(TARGET, VOCABULARY, context=1024)
         transport = LateTransport(LoopbackTransport(target), plan)
         usual = {"bundle": self.bundle, "transport": transport, "clock": ManualClock(), "memory": False}
-        return Edge(**usual | {"max_tokens": 200, "temperature": 1.0, "top_p": 1.0} | options)
+        return Edge(**usual | {"max_tokens": 120, "temperature": 1.0, "top_p": 1.0} | options)

@@ -60,15 +60,17 @@ class World:
         hidden = np.zeros(HIDDEN, np.float32)
         hidden[: len(NAMES)] = self.chance.random(len(NAMES)) ** 4
         step = Step(STEP.ids, STEP.logits, 1.0, 1.0, hidden)
-        shipped, _ = self.panel.doubt(step, DRAW, 0.7, 0)
+        column = int(self.chance.random() < 0.2)
+        shipped, _ = self.panel.doubt(step, DRAW, 0.7, column)
         doubt, seen = self.panel.correct(self.panel.scalars, shipped)
+        self.seen = seen
         if revised:
             self.turn(0)
             doubt = self.panel.again(seen, shipped)
         self.choosing.doubted(self.position, doubt, seen)
         for name, feedback in self.own.items():
             alone = head(NAMES.index(name))
-            mine, _ = alone.doubt(step, DRAW, 0.7, 0)
+            mine, _ = alone.doubt(step, DRAW, 0.7, column)
             inputs = None
             if feedback.learner is not None:
                 mine, inputs = feedback.learner.correct(alone.scalars, mine)
@@ -134,6 +136,8 @@ def test_only_the_present_one_is_run_for_a_token_and_the_others_once_an_answer(s
             world.draft(False)
             after = {name: (one.alone, one.runs) for name, one in world.heads.items()}
             assert after == before | {present: (before[present][0] + 1, before[present][1])}
+            world.panel.again(world.seen, 0.5)
+            assert {name: (one.alone, one.runs) for name, one in world.heads.items()} == after
         else:
             world.turn(*how)
             for name, one in world.heads.items():
@@ -144,14 +148,19 @@ def test_only_the_present_one_is_run_for_a_token_and_the_others_once_an_answer(s
 
 def test_what_a_verifier_loses_is_the_log_loss_of_what_its_doubts_were_worth():
     world, chance = World(np.random.default_rng(3), False), np.random.default_rng(3)
-    for _ in range(20):
-        world.draft(False)
-        chance.random(len(NAMES))
-    doubts = {name: np.array([doubt for doubt, _ in one._waiting.values()]) for name, one in world.own.items()}
-    errors = chance.random(20) < 0.2  # as the target will say
-    world.turn(20)
-    for name in NAMES:
-        known, bounded = Budget(0.02)._recalibration, np.clip(doubts[name], 1e-6, 1 - 1e-6)
-        worth = known.slope * np.log(bounded / (1 - bounded)) + known.shift + 0.1 * known.caution
-        p = 1 / (1 + np.exp(-np.clip(worth, -6, 6)))
-        assert world.lost[name] == pytest.approx(float(-np.log(np.where(errors, p, 1 - p)).sum()))
+    for part in range(2):  # the second time audits have said what doubts are worth
+        before = dict(world.lost)
+        for _ in range(40):
+            world.draft(False)
+            chance.random(len(NAMES) + 1)
+        doubts = {name: np.array([doubt for doubt, _ in one._waiting.values()]) for name, one in world.own.items()}
+        known = {name: one.budget._recalibration for name, one in world.own.items()}
+        worth = {name: (one.slope, one.shift, one.caution) for name, one in known.items()}
+        assert [slope != 1 for slope, *_ in worth.values()] == [part == 1] * len(NAMES)
+        errors = chance.random(40) < 0.2  # as the target will say
+        world.turn(40)
+        for name, (slope, shift, caution) in worth.items():
+            bounded = np.clip(doubts[name], 1e-6, 1 - 1e-6)
+            p = 1 / (1 + np.exp(-np.clip(slope * np.log(bounded / (1 - bounded)) + shift + 0.1 * caution, -6, 6)))
+            lost = world.lost[name] - before.get(name, 0.0)
+            assert lost == pytest.approx(float(-np.log(np.where(errors, p, 1 - p)).sum()))

@@ -32,7 +32,7 @@ def written(edge: Edge, texts: int, first: int = 0, **options: object) -> Iterat
         yield edge.generate("Once", seed=seed, **options)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(BAD, st.booleans(), st.sampled_from([0.02, 0.05]), st.sampled_from(Criterion), st.booleans(), st.integers(0, 99))
 def test_the_budget_is_kept_and_the_text_ends_on_the_good_one(bad, is_first, budget, criterion, learns, seed):
     doubts = {"general": knowing, "letters": bad} if is_first else {"general": bad, "letters": knowing}
@@ -48,7 +48,7 @@ def test_the_budget_is_kept_and_the_text_ends_on_the_good_one(bad, is_first, bud
     assert wrote[good] > 0.7 * sum(wrote.values())
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.permutations(["general", "letters", "poems"]), st.sampled_from(Criterion), st.booleans())
 def test_the_budget_is_kept_whoever_writes_and_however_often_that_changes(turns, criterion, learns):
     device, leaders, budget = Device({"general": blind, "letters": contrary, "poems": knowing}), cycle(turns), 0.04
