@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_client.cli import main as cli
@@ -17,6 +18,7 @@ from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
 from shared.domains import GENERAL
 from shared.errors import InputError
+from shared.features import SCALARS
 from shared.steering.budget import Budget
 from shared.steering.recalibration import UNKNOWN
 from tests.edge_client.made_bundles import made_bundle
@@ -236,3 +238,31 @@ def test_a_memory_that_cannot_be_kept_loses_no_text_and_is_told_of_even_quietly(
     assert (status, bool(out)) == (0, True)
     assert "could not be kept" in err
     assert "(--no-memory does without)\n" in err
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_each_verifier_goes_on_from_what_was_said_of_its_own_doubts_and_all_from_one_account(tmp_path, kept):
+    promise, counts = Promise.of(Settings(budget=0.05, learn=True), "t"), AuditCounts(shown=40, known=40)
+    errors = {GENERAL: [False] * 40, "letters": [True, False] * 20}
+
+    def taught(directory: Path, *names: str, first: str = GENERAL) -> Memory:
+        """After a text in which the verifiers were right or wrong, under the names that they have there."""
+        memory = Memory.open(manifest(), directory) if kept else Memory()
+        lesson = memory.begin(promise, {name: Beginning() for name in names})
+        for name in names:
+            which = errors[first if len(names) == 1 else name]
+            steering = lesson.feedbacks[name]
+            doubts = [steering.learner.correct(np.full(SCALARS, 0.5), 0.2) for _ in which]
+            steering.teach(1, 40, doubts, which)
+        assert memory.end(lesson, counts) == []
+        return Memory.open(manifest(), directory) if kept else memory
+
+    both = taught(tmp_path / "both", GENERAL, "letters").begin(promise, {name: Beginning() for name in errors})
+    for name in errors:
+        alone = taught(tmp_path / name, GENERAL, first=name).begin(promise, {GENERAL: Beginning()}).feedbacks[GENERAL]
+        assert both.feedbacks[name].budget.threshold == alone.budget.threshold
+        assert both.feedbacks[name].learner.correction == alone.learner.correction
+    thresholds = {name: one.budget.threshold for name, one in both.feedbacks.items()}
+    assert thresholds[GENERAL] > thresholds["letters"]
+    fixed = taught(tmp_path / "fixed", "letters", first="letters").begin(promise, {"letters": Beginning()})
+    assert fixed.feedbacks["letters"].budget.threshold == thresholds["letters"]
