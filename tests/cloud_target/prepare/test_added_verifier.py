@@ -15,11 +15,13 @@ from cloud_target.export import domain as domains
 from cloud_target.prepare import heads, labels, measure, pipeline, texts
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
+from shared.config import Sampling
 from shared.contents import Contents
 from shared.domains import MOST_DOMAINS
 from shared.errors import InputError
 from shared.features import SCALARS
 from shared.manifest import Domain, read_manifest, write_manifest
+from shared.sampling import Sampler
 from tests.cloud_target.prepare.conftest import Finished, Pair
 from tests.cloud_target.prepare.test_resume import refuse
 
@@ -101,8 +103,16 @@ def test_the_command_adds_a_verifier_and_leaves_the_rest_alone(
 
 
 def test_both_heads_doubt_one_row_or_several_alike(added: Path):
-    loaded = Bundle.load(added)
+    """To the bit where it is one: else what has come of a token would hang on when answers come."""
+    loaded, sampler = Bundle.load(added), Sampler(Sampling(temperature=0.7))
     with loaded.models.lend() as models:
+        for token in range(5, 15):
+            step = models.draft.feed([token])
+            draw = sampler.draw(step.ids, step.logits, token)
+            doubts = {name: head.doubt(step, draw, 0.7, 0) for name, head in models.verifiers.items()}
+            row = models.verifiers["general"].features
+            for name, head in models.verifiers.items():
+                assert tuple(head.doubts(row[None].copy(), 0.7)[0].tolist()) == doubts[name]
         rows = np.random.default_rng(0).normal(size=(7, SCALARS + loaded.manifest.draft.hidden)).astype(np.float32)
         found = {name: head.doubts(rows.copy(), 0.7) for name, head in models.verifiers.items()}
         for name, head in models.verifiers.items():
