@@ -120,7 +120,7 @@ class Device:
         self.bundle = Bundle(manifest, byte_tokenizer(), ModelPool(make))
 
     def edge(self, plan: Iterable[bool] = (), **options: object) -> Edge:
-        target = ScriptedTarget(TARGET, VOCABULARY, context=1024)
+        target = ScriptedTarget(TARGET, VOCABULARY, context=1024, tokenizer=byte_tokenizer())
         transport = LateTransport(LoopbackTransport(target), plan)
         usual = {"bundle": self.bundle, "transport": transport, "clock": ManualClock(), "memory": False}
         return Edge(**usual | {"max_tokens": 120, "temperature": 1.0, "top_p": 1.0} | options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -120,6 +121,16 @@ def test_every_mode_can_be_written_with_several(mode):
         assert text.verifiers is not None
         if domain == "letters":
             assert set(text.verifiers) <= {"letters"}
+
+
+@pytest.mark.parametrize("strict_structure", [False, True])
+def test_a_text_that_keeps_to_a_grammar_may_have_several(strict_structure):
+    edge = Device({"general": contrary, "letters": knowing}, end_ids=[0, 1]).edge(budget=0.05)
+    for seed in range(2):
+        text = edge.generate("Once", regex="([a-f ]{20}[0-9])+", strict_structure=strict_structure, seed=seed)
+    assert re.match("([a-f ]{20}[0-9])+", text.text)
+    assert list(text.verifiers) == ["letters"]
+    assert text.audit.counts.off_typical <= most_errors(0.05, text.usage.tokens)
 
 
 def test_a_prompt_worded_like_one_of_them_begins_with_that_one():
