@@ -371,7 +371,15 @@ class Edge:
                     report = AuditReport(settings.criterion, counts)
                     decided = cast.decided(generation.drafter.steps)
                     ending.completion = Completion.of(
-                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll, cost, decided
+                        job.text,
+                        job.mode,
+                        settings.seed,
+                        generation.summary,
+                        report,
+                        ending.warnings,
+                        generation.nll,
+                        cost,
+                        decided,
                     )
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer, ending.completion.verifiers)

@@ -172,6 +172,7 @@ class Console:
         if self._notes is not None:
             usage, cost, verifiers = completion.usage, completion.cost, completion.verifiers
             line = describe(usage, completion.mode, completion.finish_reason, cost, verifiers)
+            line += f"; seed {completion.seed}"
             print(
                 f"{DIM}{line}{RESET}" if self._colored and self._notes.isatty() else line,
                 file=self._notes,
