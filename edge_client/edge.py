@@ -13,9 +13,11 @@ from edge_client.auto.explain import explanation
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.fetching import Progress
-from edge_client.bundles.following import Following, Given, Source
+from edge_client.bundles.following import Following
 from edge_client.bundles.kit import Kit
 from edge_client.bundles.pocket import POCKET
+from edge_client.bundles.source import Given, Source
+from edge_client.bundles.trials import Trials
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Token
 from edge_client.job import Job, begun
@@ -121,7 +123,8 @@ class Edge:
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         if bundle is None and not (target is None and transport is None):
             tell = progress or (lambda *_: None)
-            self._source: Source = Following(self._connection, target, threads, self._notify, tell, clock)
+            trials = Trials.kept(self._keeps)
+            self._source: Source = Following(self._connection, target, threads, self._notify, tell, trials, clock)
         else:
             self._source = Given(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle or POCKET, threads))
         self._kit: Kit | None = None
@@ -262,6 +265,7 @@ class Edge:
 
     def close(self) -> None:
         """Close the connection to the target, for good. Twice is once; texts in `local` can be written all the same."""
+        self._source.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -361,6 +365,8 @@ class Edge:
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
                         ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
+                    if job.client is not None:
+                        self._source.wrote(bundle, job.client, settings, generation.promised)
                     if chooser is not None and job.client is not None:
                         ending.warnings += job.kit.keep_pace(job.client)
                     if generation.summary.reconnects or generation.summary.alone:

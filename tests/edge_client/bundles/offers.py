@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -112,6 +113,14 @@ class Interrupted(FaultyTransport):
             yield chunk
             if self.sent >= self._after:
                 raise KeyboardInterrupt
+
+
+def wait_for_errands() -> None:
+    """Wait until what is brought beside texts is there, or does not come."""
+    for thread in threading.enumerate():
+        if thread.name == "tandem-bundle":
+            thread.join(30)
+            assert not thread.is_alive(), "a bundle is being fetched for ever"
 
 
 def tidy(place: Path) -> list[str]:
