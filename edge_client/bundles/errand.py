@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.fetching import Progress
@@ -18,17 +19,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
 PATIENCE, BETWEEN = 10.0, 30.0
 
 
-class ErrandEnded(Exception):
-    """Nobody wants it any more."""
-
-
 class Errand:
     """One bundle, brought by a thread that ends with the program.
 
     Args:
         digest: of the bundle.
-        bring: fetches and loads it; calls what it is given again and again, which raises `ErrandEnded` where it is to
-            stop. What it has fetched by then is gone on with the next time.
+        bring: fetches and loads it; calls what it is given again and again, which raises `CancelledError` where it is
+            to stop. What it has fetched by then is gone on with the next time.
 
     Attributes:
         bundle: once it is there.
@@ -65,7 +62,7 @@ class Errand:
 
     def _see_that_it_is_wanted(self) -> None:
         if not self._is_wanted:
-            raise ErrandEnded
+            raise CancelledError
 
 
 class Failures:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 
 from edge_client.bundles.bundle import Bundle
-from edge_client.bundles.errand import Errand, ErrandEnded, Failures, now_and_then
+from edge_client.bundles.errand import Errand, Failures, now_and_then
 from edge_client.bundles.fetching import Progress, fetch
 from edge_client.bundles.holding import held_by, hold
 from edge_client.bundles.pocket import POCKET
@@ -67,7 +68,7 @@ class Following:
         self._asked: float | None = None
         self._is_due = False  # whether the present bundle has to be looked at, whatever the target said when
         self._is_settling = False
-        self._has_told = False  # why the bundle changes
+        self._announced: str | None = None  # digest of the bundle that was said to be used from now on
         self._lock = threading.RLock()
 
     def alone(self) -> Bundle:
@@ -103,7 +104,6 @@ class Following:
                     self._asked = self._clock.now()
                 if before is not None and bundle is not before:
                     self._tell_of_change(client, bundle)
-                self._has_told = False
             assert self._bundle is not None, "it was settled"
             return self._bundle
 
@@ -189,7 +189,7 @@ class Following:
             if not errand.is_over:
                 self._errand = errand
                 return None
-            if errand.error is not None and not isinstance(errand.error, ErrandEnded):
+            if errand.error is not None and not isinstance(errand.error, CancelledError):
                 raise errand.error
             if errand.bundle is not None:
                 return errand.bundle
@@ -299,14 +299,15 @@ class Following:
         return bundle
 
     def _see_to_trial(self, client: TargetClient, store: Store) -> None:
-        if self._probation.see_to(store, client.address):
-            self._has_told = self._is_due = True
+        if (next_one := self._probation.see_to(store, client.address)) is not None:
+            self._announced, self._is_due = next_one, True
 
     def _tell_of_change(self, client: TargetClient, bundle: Bundle) -> None:
+        announced, self._announced = self._announced, None
+        if announced == self._digest:
+            return
         store = _store()
         one = store.uses.read().set_aside.get(client.address) if store else None
-        if self._has_told:
-            return
         if store is not None and one is not None and one.instead == self._digest:  # another program saw to it
             self._probation.tell(store, client.address, one)
             return

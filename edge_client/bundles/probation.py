@@ -56,11 +56,11 @@ class Probation:
             needed = min(counts.asked + counts.off(settings.criterion), counts.known)
             self.trials.add(address, Record(digest, target, kind), counts.known, needed)
 
-    def see_to(self, store: Store, address: str) -> bool:
-        """Act on a trial that has failed; returns whether another bundle is to be used from now on."""
+    def see_to(self, store: Store, address: str) -> str | None:
+        """Act on a trial that has failed; returns the digest of the bundle that is to be used from now on, if so."""
         case = self.trials.case(address)
         if case is None or case.verdict is not Verdict.FAILED:
-            return False
+            return None
         failed, other = _manifest(store, case.digest), _manifest(store, case.before)
         needed, usual = case.trial.needs / case.trial.samples, case.trial.usual / case.trial.samples
         if case.is_second:
@@ -71,19 +71,19 @@ class Probation:
                 f"{_share(needed)} of the tokens, and {_name(other, case.before)} for {_share(usual)}: texts are "
                 "written with that one from here on"
             )
-            return True
+            return case.before
         if failed is None or other is None or _tokens(failed) != _tokens(other):
             self._notify(
                 f"the bundle {_name(failed, case.digest)} {_compared(needed, usual)}; that one cannot be gone back to, "
                 "for it is gone, or has other tokens"
             )
             self.trials.drop(address)
-            return False
+            return None
         one = SetAside(case.digest, case.before, needed, usual)
         store.uses.set_aside(address, one)
         self.trials.close(address, case)
         self.tell(store, address, one, is_looked_at=not case.is_fair)
-        return True
+        return case.before
 
     def tell(self, store: Store, address: str, one: SetAside, is_looked_at: bool = False) -> None:
         """Say, once, that a bundle was set aside; any program may have done so.

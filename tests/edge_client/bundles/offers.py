@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.standing import Record
+from edge_client.bundles.trials import Trials
+from edge_client.promise.trial import SAMPLE_TOKENS
 from edge_client.target.client import TargetClient
 from edge_client.testing import (
     LoopbackTransport,
@@ -128,3 +131,9 @@ def tidy(place: Path) -> list[str]:
     with suppress(FileNotFoundError):
         return sorted(one.name for one in place.iterdir() if not one.name.startswith("uses."))
     return []
+
+
+def wrote(trials: Trials, record: Record, need: float, texts: int, address: str = "x:1") -> None:
+    """Have texts written in the books, of one sample each."""
+    for _ in range(texts):
+        trials.add(address, record, SAMPLE_TOKENS, round(need * SAMPLE_TOKENS))

@@ -3,85 +3,26 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from edge_client.bundles import following
-from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.errand import LONGEST_PAUSE
 from edge_client.bundles.fetching import LARGEST
 from edge_client.bundles.following import FRESH
-from edge_client.bundles.pocket import POCKET
 from edge_client.bundles.store import Store
 from edge_client.edge import Edge
 from edge_client.settings import LOCAL_ONLY
-from edge_client.target.client import TargetClient
-from edge_client.testing import ManualClock, scripted_bundle
 from shared.contents import Contents
 from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetAway, TargetMismatch, TargetRefused
-from shared.manifest import glance
 from tests.edge_client.bundles.offers import (
-    SCRIPT,
-    FaultyTransport,
     contents_of,
     loaded,
     made,
-    target_of,
     tidy,
     wait_for_errands,
 )
-
-ADDRESS = "gpu.example:50051"
-
-
-class World:
-    """A device, and a target at `ADDRESS` that may be away; nothing of the embedded bundle fits it.
-
-    Attributes:
-        target, transport: the target.
-        store: of the device.
-        told: to the user.
-        loads: directories that were loaded.
-        connects: how often a way to the target was opened.
-    """
-
-    def __init__(self, monkeypatch, tmp_path: Path) -> None:
-        self.store = Store(tmp_path / "bundles")
-        self.clock = ManualClock()
-        self.told: list[str] = []
-        self.loads: list[Path] = []
-        self.connects = 0
-        self.is_away = False
-        self.serve(None)
-        monkeypatch.setenv("TANDEM_BUNDLES", str(self.store.place))
-        monkeypatch.setattr(Bundle, "load", self._load)
-        monkeypatch.setattr(TargetClient, "connect", self._connect)
-
-    def serve(self, bundle: Path | None, fingerprint: str = "scripted") -> None:
-        self.target = target_of(bundle, fingerprint)
-        self.transport = FaultyTransport(self.target)
-
-    def edge(self, **options: object) -> Edge:
-        made = {"memory": False, "clock": self.clock, "notify": self.told.append, "max_tokens": 5}
-        return Edge(ADDRESS, **made | options)
-
-    def used(self, **options: object) -> str:
-        """The name of the bundle that a new edge writes a text with."""
-        with self.edge() as edge:
-            edge.generate("Tom", **options)
-            return edge.bundle.manifest.name
-
-    def _load(self, directory: Path, threads: int = 1) -> Bundle:
-        self.loads.append(directory)
-        return replace(scripted_bundle(SCRIPT), manifest=glance(POCKET)) if directory == POCKET else loaded(directory)
-
-    def _connect(self, address: str, *_: object) -> TargetClient:
-        self.connects += 1
-        if self.is_away:
-            raise TargetAway(f"cannot reach the target at {address}")
-        return TargetClient(self.transport, address, None, self.clock)
+from tests.edge_client.bundles.world import ADDRESS, World
 
 
 @pytest.fixture
