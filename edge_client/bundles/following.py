@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 
@@ -189,8 +188,10 @@ class Following:
             if not errand.is_over:
                 self._errand = errand
                 return None
-            if errand.error is not None and not isinstance(errand.error, CancelledError):
+            if isinstance(errand.error, TandemError):
                 raise errand.error
+            if errand.error is not None:  # no text is worse for it
+                raise BundleError(f"the bundle {offered.name} cannot be loaded: {errand.error!r}") from errand.error
             if errand.bundle is not None:
                 return errand.bundle
         elif errand is not None:

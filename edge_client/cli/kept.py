@@ -60,7 +60,7 @@ def pull(options: argparse.Namespace) -> int:
     what = "fetched" if is_new else "there already is"
     _print(f"{what} {contents.name} ({show_size(contents.size)}): {directory}")
     if was_set_aside:
-        _print(f"it was set aside for {options.target}, and is used with it again from the next text on")
+        _print(f"it was set aside for {client.address}, and is used with it again from the next text on")
     return 0
 
 
