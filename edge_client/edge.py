@@ -59,7 +59,8 @@ class Edge:
         target: "host:port" of `cloud-target serve`; None writes alone, in `local`. The connection is made when the
             first text needs it.
         bundle: a directory, or one that is loaded already; by default the one that the target offers, which is fetched
-            and kept, and changed with the target between two texts; or else the one that ships with Tandem.
+            and kept, changed with the target between two texts, and changed back where the new one is worse; or else
+            the one that ships with Tandem.
         credentials: how the target is reached; by default without encryption and token.
         transport: reaches the target in the place of gRPC, as those of `edge_client.testing` do; closed by `close`.
             It takes the place of `target` and `credentials`.
@@ -76,8 +77,9 @@ class Edge:
         ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
             object only; None, where `memory` says, but where there is a cap never in this object only.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
-            answers again, or that it has another bundle now; by the thread that waits for it.
-        progress: is told, again and again, what is there of a bundle that is fetched: its contents, and bytes.
+            answers again, or that it has another bundle now; by the thread that waits for it, and while a bundle is
+            fetched beside texts also by another one.
+        progress: is told, again and again, what is there of a bundle that is waited for: its contents, and bytes.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
             environment has `TANDEM_LOCAL_ONLY`.
 
@@ -126,7 +128,7 @@ class Edge:
             trials = Trials.kept(self._keeps)
             self._source: Source = Following(self._connection, target, threads, self._notify, tell, trials, clock)
         else:
-            self._source = Given(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle or POCKET, threads))
+            self._source = Given(bundle or POCKET, threads)
         self._kit: Kit | None = None
         self._spending = Spending(prices, caps, ledger, self._keeps)
         self._lock = threading.RLock()

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.errand import Errand, Failures, now_and_then
 from edge_client.bundles.fetching import Progress, fetch
-from edge_client.bundles.holding import held_by, hold
+from edge_client.bundles.holding import load_held
 from edge_client.bundles.pocket import POCKET
 from edge_client.bundles.probation import Probation
 from edge_client.bundles.store import Store
@@ -223,7 +223,8 @@ class Following:
                 return self._load(directory, offered.digest)
             except BundleError as error:
                 self._notify(f"{error}; it is fetched again")
-                store.remove(directory)
+                if directory.is_dir():
+                    store.remove(directory)
         directory = fetch(client, offered, store.place, notify, progress)
         bundle = self._load(directory, offered.digest)
         remove_superseded(store, self._probation.trials.protected(), self._notify)
@@ -293,8 +294,7 @@ class Following:
 
     def _load(self, directory: Path, digest: str) -> Bundle:
         """Raises BundleError."""
-        handle = hold(directory) if digest else None
-        bundle = held_by(Bundle.load(directory, self._threads), handle)
+        bundle = load_held(directory, self._threads) if digest else Bundle.load(directory, self._threads)
         if digest and Contents.of(directory, bundle.manifest).digest != digest:
             raise BundleError(f"{directory} is not the bundle that it was when it was kept")
         return bundle

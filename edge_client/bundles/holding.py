@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import finalize
 
 from edge_client.bundles.bundle import Bundle
 
@@ -26,11 +27,20 @@ def alone_with(directory: Path) -> Iterator[bool]:
             os.close(handle)
 
 
-def held_by(bundle: Bundle, handle: int | None) -> Bundle:
-    """A bundle that lets go of its directory when nothing refers to it any more."""
-    if handle is not None:
-        from weakref import finalize
+def load_held(directory: Path, threads: int) -> Bundle:
+    """Load a bundle that is kept; its directory is held until nothing refers to the bundle any more.
 
+    Raises:
+        BundleError: see `Bundle.load`.
+    """
+    handle = hold(directory)
+    try:
+        bundle = Bundle.load(directory, threads)
+    except BaseException:
+        if handle is not None:
+            os.close(handle)
+        raise
+    if handle is not None:
         finalize(bundle, os.close, handle)
     return bundle
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.holding import load_held
+from edge_client.bundles.store import Store
 from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
 from edge_client.usage.audit_counts import AuditCounts
+from shared.errors import InputError
 
 
 class Source(Protocol):
@@ -42,10 +47,24 @@ class Source(Protocol):
 
 
 class Given:
-    """The one that was given."""
+    """The one that was given.
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    Args:
+        bundle: or its directory. If it is one of those that are kept, it is not removed for want of use.
+        threads: of each model.
+
+    Raises:
+        BundleError: see `Bundle.load`.
+    """
+
+    def __init__(self, bundle: Bundle | str | Path, threads: int = 1) -> None:
+        if isinstance(bundle, Bundle):
+            self._bundle = bundle
+        elif (store := _store_of(bundle)) is not None:
+            self._bundle = load_held(Path(bundle), threads)
+            store.uses.touch(Path(bundle).name)
+        else:
+            self._bundle = Bundle.load(bundle, threads)
 
     def alone(self) -> Bundle:
         return self._bundle
@@ -61,3 +80,12 @@ class Given:
 
     def close(self) -> None:
         pass
+
+
+def _store_of(directory: str | Path) -> Store | None:
+    """Where a directory is kept, if it is."""
+    with suppress(InputError, OSError, TypeError):  # `Bundle.load` says what is wrong with it
+        store = Store.of_this_user()
+        if store.find(Path(directory).name) is not None and Path(directory).parent.samefile(store.place):
+            return store
+    return None

@@ -96,6 +96,11 @@ class Uses:
 
         self._change(change)
 
+    def touch(self, digest: str) -> None:
+        """A bundle is used, with whatever target."""
+        if self._now() - self.read().used.get(digest, 0.0) >= SOON:
+            self._change(lambda known: known.used.update({digest: self._now()}))
+
     def add(self, digest: str) -> None:
         """The user puts a bundle there."""
         self._change(lambda known: known.added.add(digest))

@@ -154,3 +154,29 @@ def test_a_bundle_lets_go_of_its_directory_when_it_is_gone(monkeypatch, tmp_path
     with alone_with(one.directory) as is_alone:
         assert is_alone
     assert ADDRESS in one.addresses
+
+
+@pytest.mark.parametrize("is_text", [True, False])
+def test_a_kept_one_that_is_given_is_in_use(monkeypatch, tmp_path, is_text):
+    """By its directory, as a configuration file may name it."""
+    world = World(monkeypatch, tmp_path)
+    digest = kept(world.store, tmp_path, "mine", NOW)
+    directory = world.store.place / digest
+    with world.edge(bundle=str(directory) if is_text else directory) as edge:
+        assert edge.generate("Tom", mode="local").usage.tokens == 5
+        remove_superseded(world.store, (), lambda _: None, lambda: NOW * 10)
+        assert tidy(world.store.place) == [digest]
+    assert world.store.uses.read().used[digest] > NOW
+    del edge
+    remove_superseded(world.store, (), lambda _: None)
+    assert tidy(world.store.place) == [digest], "it was used a moment ago"
+
+
+def test_one_that_is_given_from_elsewhere_is_no_kept_one(monkeypatch, tmp_path):
+    world = World(monkeypatch, tmp_path)
+    digest = kept(world.store, tmp_path, "mine", NOW)
+    copy = made(tmp_path / "elsewhere" / digest, "mine")
+    with world.edge(bundle=copy) as edge, alone_with(copy) as is_alone:
+        assert is_alone
+        assert edge.generate("Tom", mode="local").usage.tokens == 5
+    assert world.store.uses.read().used[digest] == NOW
