@@ -34,7 +34,6 @@ class Probation:
     def __init__(self, trials: Trials, notify: Callable[[str], None]) -> None:
         self.trials = trials
         self._notify = notify
-        self._told: set[SetAside] = set()
 
     def begin(self, store: Store, address: str, digest: str, before: str | None, target: str) -> None:
         """A bundle that the target offers takes the place of another one.
@@ -86,14 +85,11 @@ class Probation:
         return case.before
 
     def tell(self, store: Store, address: str, one: SetAside, is_looked_at: bool = False) -> None:
-        """Say, once, that a bundle was set aside; any program may have done so.
+        """Say that a bundle was set aside; any program may have done so.
 
         Args:
             is_looked_at: it is not known yet how the other one does with this target.
         """
-        if one in self._told:
-            return
-        self._told.add(one)
         name, instead = (_name(_manifest(store, digest), digest) for digest in (one.digest, one.instead))
         then = "; if that does even worse, they change once more" if is_looked_at else ""
         self._notify(

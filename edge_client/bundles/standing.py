@@ -72,7 +72,7 @@ class Standing:
         self.cases.pop(address, None)
         least = FEW if is_second else LEAST
         here = self._measures(before, target, least)
-        measures = here or self._elsewhere(before, target, least)
+        measures = here if here or is_second else self._elsewhere(before, target, least)
         if measures and digest != before:
             self.cases[address] = Case(digest, before, target, bool(here), is_second, Trial(measures))
             for oldest in list(self.cases)[:-MOST_CASES]:

@@ -89,7 +89,7 @@ class Trials:
         def change(known: Standing) -> None:
             if known.cases.get(address) == case:
                 del known.cases[address]
-                if not case.is_fair and not case.is_second:
+                if not case.is_fair:
                     known.open(address, case.before, case.digest, case.target, is_second=True)
 
         self._change(change)

@@ -131,3 +131,13 @@ def test_where_it_is_kept(tmp_path, monkeypatch):
     assert Trials.kept(True).path == tmp_path / NAME
     assert Trials.kept(tmp_path / "mine").path == tmp_path / "mine" / NAME
     assert Trials.kept(False).path is None
+
+
+def test_one_that_is_gone_back_to_is_held_against_nothing_but_what_was_measured_now():
+    trials = Trials()
+    wrote(trials, Record("a", "old", "k"), 0.1, 20)
+    wrote(trials, Record("b", "older", "k"), 0.1, 20)
+    trials.begin("x:1", "b", "a", "t")
+    case = trials.case("x:1")
+    trials.close("x:1", case)
+    assert trials.case("x:1") is None
