@@ -95,13 +95,11 @@ class Store:
         """The digest of a bundle that was made for a target, of several the one last used; None if there is none.
 
         Only those count that the user has added, or that came from this very address: what a bundle says of itself is
-        no reason to have one target's bundle write texts for another. One that was set aside there does not count.
+        no reason to have one target's bundle write texts for another.
         """
         added = self.uses.read().added
         for one in self.kept():
             is_trusted = one.digest in added or address in one.addresses
-            if address in one.set_aside:
-                continue
             if fingerprint and is_trusted and one.manifest and one.manifest.target_fingerprint == fingerprint:
                 return one.digest
         return None

@@ -52,7 +52,7 @@ def remove_superseded(
         notify(f"no old bundle is removed: {error}")
         return
     known = store.uses.read()
-    stays = {*needed, *known.added, *known.addresses.values(), *(one.instead for one in known.set_aside.values())}
+    stays = {*needed, *known.added, *known.addresses.values()}
     for kept in store.kept():
         if kept.digest in stays or now() - _last_used(kept) < _DAY * days:
             continue

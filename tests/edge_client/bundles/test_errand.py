@@ -31,15 +31,15 @@ def world(monkeypatch, tmp_path) -> World:
 
 
 @contextmanager
-def halfway(world: World, tmp_path, name: str = "two") -> Iterator[tuple[Edge, threading.Event]]:
-    """A device of which a thread has fetched half of a new bundle, and waits for the rest until the event is set."""
+def mostly(world: World, tmp_path, name: str = "two") -> Iterator[tuple[Edge, threading.Event]]:
+    """A device of which a thread has fetched most of a new bundle, and waits for the rest until the event is set."""
     came, rest = threading.Event(), threading.Event()
     fetch_at_once = world.transport.fetch
 
     def slowly(*asked):
         for chunk in fetch_at_once(*asked):
             yield chunk
-            if world.transport.sent - before >= contents_of(tmp_path / name).size // 2:
+            if world.transport.sent - before >= contents_of(tmp_path / name).size * 9 // 10:
                 came.set()
                 assert rest.wait(30)
                 if world.is_away:
@@ -61,7 +61,7 @@ def halfway(world: World, tmp_path, name: str = "two") -> Iterator[tuple[Edge, t
 
 
 def test_texts_do_not_wait_and_the_first_one_after_it_has_the_new_one(world, tmp_path):
-    with halfway(world, tmp_path) as (edge, rest):
+    with mostly(world, tmp_path) as (edge, rest):
         for _ in range(3):
             world.clock.sleep(FRESH + 1)
             assert edge.generate("Tom").usage.tokens == 5
@@ -76,7 +76,7 @@ def test_texts_do_not_wait_and_the_first_one_after_it_has_the_new_one(world, tmp
 
 
 def test_whoever_closes_the_edge_ends_it_and_the_next_one_goes_on(world, tmp_path):
-    with halfway(world, tmp_path) as (edge, rest):
+    with mostly(world, tmp_path) as (edge, rest):
         world.is_away = True
         threading.Timer(0.05, rest.set).start()
         edge.close()
@@ -91,7 +91,7 @@ def test_whoever_closes_the_edge_ends_it_and_the_next_one_goes_on(world, tmp_pat
 
 
 def test_one_that_is_offered_no_more_is_not_brought_any_further(world, tmp_path):
-    with halfway(world, tmp_path) as (edge, rest):
+    with mostly(world, tmp_path) as (edge, rest):
         world.target.offer(made(tmp_path / "three", "three"))
         world.clock.sleep(FRESH + 1)
         edge.generate("Tom")
@@ -103,7 +103,7 @@ def test_one_that_is_offered_no_more_is_not_brought_any_further(world, tmp_path)
 
 
 def test_a_target_that_takes_its_new_bundle_back(world, tmp_path):
-    with halfway(world, tmp_path) as (edge, rest):
+    with mostly(world, tmp_path) as (edge, rest):
         world.target.offer(tmp_path / "one")
         world.clock.sleep(FRESH + 1)
         edge.generate("Tom")
