@@ -225,3 +225,18 @@ def test_a_target_that_offers_none_any_more_does_not_bring_it_back(world, tmp_pa
     world.target.offer(None)
     with world.edge(memory=True) as edge:
         assert write(edge) == "one"
+
+
+def test_without_a_memory_each_program_has_a_trial_of_its_own(world, tmp_path):
+    """Also the one that comes second, when the address has the new bundle already."""
+    one = contents_of(tmp_path / "one").digest
+    with world.edge() as first, world.edge() as second:
+        both = [(edge, edge._source._probation.trials) for edge in (first, second)]
+        for edge, trials in both:
+            measured(tmp_path, trials)
+            write(edge)
+        two = offer(world, tmp_path, "two")
+        for edge, trials in both:
+            write(edge)
+            assert write(edge) == "two"
+            assert (trials.case(ADDRESS).digest, trials.case(ADDRESS).before) == (two, one)
