@@ -15,9 +15,7 @@ from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.fetching import Progress
 from edge_client.bundles.following import Following
 from edge_client.bundles.kit import Kit
-from edge_client.bundles.pocket import POCKET
 from edge_client.bundles.source import Given, Source
-from edge_client.bundles.trials import Trials
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Token
 from edge_client.job import Job, begun
@@ -58,9 +56,8 @@ class Edge:
     Args:
         target: "host:port" of `cloud-target serve`; None writes alone, in `local`. The connection is made when the
             first text needs it.
-        bundle: a directory, or one that is loaded already; by default the one that the target offers, which is fetched
-            and kept, changed with the target between two texts, and changed back where the new one is worse; or else
-            the one that ships with Tandem.
+        bundle: a directory, or one that is loaded already; by default the one that the target offers, fetched, kept,
+            and changed with the target, or back where the new one is worse; or else the one that ships with Tandem.
         credentials: how the target is reached; by default without encryption and token.
         transport: reaches the target in the place of gRPC, as those of `edge_client.testing` do; closed by `close`.
             It takes the place of `target` and `credentials`.
@@ -125,10 +122,9 @@ class Edge:
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         if bundle is None and not (target is None and transport is None):
             tell = progress or (lambda *_: None)
-            trials = Trials.kept(self._keeps)
-            self._source: Source = Following(self._connection, target, threads, self._notify, tell, trials, clock)
+            self._source: Source = Following(self._connection, target, threads, self._notify, tell, self._keeps, clock)
         else:
-            self._source = Given(bundle or POCKET, threads)
+            self._source = Given(bundle, threads)
         self._kit: Kit | None = None
         self._spending = Spending(prices, caps, ledger, self._keeps)
         self._lock = threading.RLock()

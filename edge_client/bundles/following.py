@@ -43,7 +43,7 @@ class Following:
         threads: of each model.
         notify: is told, in a sentence, of what takes long or was not to be expected.
         progress: is told what is there of a bundle that is waited for.
-        trials: what is known of bundles.
+        keeps: where it is kept what bundles are worth, see `Trials.kept`.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Following:
         threads: int,
         notify: Callable[[str], None],
         progress: Progress,
-        trials: Trials,
+        keeps: bool | Path,
         clock: Clock | None = None,
     ) -> None:
         self._connection, self._address, self._threads = connection, address, threads
         self._notify, self._progress = notify, progress
         self._clock = clock or SystemClock()
-        self._probation = Probation(trials, notify)
+        self._probation = Probation(Trials.kept(keeps), notify)
         self._failures = Failures(self._clock.now)
         self._bundle: Bundle | None = None
         self._digest = ""  # of the present bundle; "" for the embedded one

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.holding import load_held
+from edge_client.bundles.pocket import POCKET
 from edge_client.bundles.store import Store
 from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
@@ -50,14 +51,16 @@ class Given:
     """The one that was given.
 
     Args:
-        bundle: or its directory. If it is one of those that are kept, it is not removed for want of use.
+        bundle: or its directory; None for the embedded one. If it is one of those that are kept, it is not removed
+            for want of use.
         threads: of each model.
 
     Raises:
         BundleError: see `Bundle.load`.
     """
 
-    def __init__(self, bundle: Bundle | str | Path, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle | str | Path | None, threads: int = 1) -> None:
+        bundle = bundle or POCKET
         if isinstance(bundle, Bundle):
             self._bundle = bundle
         elif (store := _store_of(bundle)) is not None:
