@@ -48,7 +48,8 @@ def kind_of(settings: Settings) -> str | None:
     if settings.effective_mode is not Mode.SPRINT or settings.grammar is not None:
         return None
     promise = f"{settings.criterion} {settings.budget:g} {settings.coupling}{' learns' if settings.learn else ''}"
-    return f"{promise}, {settings.temperature:g} {settings.top_k} {settings.top_p:g}"
+    domain = f", {settings.domain}" if settings.domain else ""
+    return f"{promise}, {settings.temperature:g} {settings.top_k} {settings.top_p:g}{domain}"
 
 
 @dataclass(frozen=True)

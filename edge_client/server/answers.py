@@ -118,6 +118,7 @@ class Answer:
         report = completion.usage.as_dict() | {
             "mode": str(completion.mode),
             "seed": seed_of(self.asked, number),
+            "verifiers": completion.verifiers,
             "explanation": completion.explanation,
             "warnings": completion.warnings,
         }

@@ -178,6 +178,7 @@ def test_what_can_be_compared():
         Settings(top_p=0.5),
         Settings(top_k=5),
         Settings(learn=True),
+        Settings(domain="code"),
     ]
     assert len({usual, *map(kind_of, others)}) == 1 + len(others)
     for mode in ("exact", "cloud", "local", "auto"):
