@@ -13,9 +13,9 @@ from edge_client.auto.explain import explanation
 from edge_client.auto.readings import Readings
 from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.fetching import Progress
-from edge_client.bundles.following import Following, Given, Source
+from edge_client.bundles.following import Following
 from edge_client.bundles.kit import Kit
-from edge_client.bundles.pocket import POCKET
+from edge_client.bundles.source import Given, Source
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Token
 from edge_client.job import Job, begun
@@ -55,8 +55,8 @@ class Edge:
     Args:
         target: "host:port" of `cloud-target serve`; None writes alone, in `local`. The connection is made when the
             first text needs it.
-        bundle: a directory, or one that is loaded already; by default the one that the target offers, which is fetched
-            and kept, and changed with the target between two texts; or else the one that ships with Tandem.
+        bundle: a directory, or one that is loaded already; by default the one that the target offers, fetched, kept,
+            and changed with the target, or back where the new one is worse; or else the one that ships with Tandem.
         credentials: how the target is reached; by default without encryption and token.
         transport: reaches the target in the place of gRPC, as those of `edge_client.testing` do; closed by `close`.
             It takes the place of `target` and `credentials`.
@@ -73,8 +73,9 @@ class Edge:
         ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
             object only; None, where `memory` says, but where there is a cap never in this object only.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
-            answers again, or that it has another bundle now; by the thread that waits for it.
-        progress: is told, again and again, what is there of a bundle that is fetched: its contents, and bytes.
+            answers again, or that it has another bundle now; by the thread that waits for it, and while a bundle is
+            fetched beside texts also by another one.
+        progress: is told, again and again, what is there of a bundle that is waited for: its contents, and bytes.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
             environment has `TANDEM_LOCAL_ONLY`.
 
@@ -120,9 +121,9 @@ class Edge:
         self._keeps = memory if isinstance(memory, bool) else values.path("memory", memory)
         if bundle is None and not (target is None and transport is None):
             tell = progress or (lambda *_: None)
-            self._source: Source = Following(self._connection, target, threads, self._notify, tell, clock)
+            self._source: Source = Following(self._connection, target, threads, self._notify, tell, self._keeps, clock)
         else:
-            self._source = Given(bundle if isinstance(bundle, Bundle) else Bundle.load(bundle or POCKET, threads))
+            self._source = Given(bundle, threads)
         self._kit: Kit | None = None
         self._spending = Spending(prices, caps, ledger, self._keeps)
         self._lock = threading.RLock()
@@ -260,6 +261,7 @@ class Edge:
 
     def close(self) -> None:
         """Close the connection to the target, for good. Twice is once; texts in `local` can be written all the same."""
+        self._source.close()
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -360,6 +362,8 @@ class Edge:
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
                         ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
+                    if job.client is not None:
+                        self._source.wrote(bundle, job.client, settings, generation.promised)
                     if chooser is not None and job.client is not None:
                         ending.warnings += job.kit.keep_pace(job.client)
                     if generation.summary.reconnects or generation.summary.alone:

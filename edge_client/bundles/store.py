@@ -49,6 +49,7 @@ class Kept:
         size: bytes on disk.
         used: when a text was last begun with it, seconds since 1970; None if never.
         addresses: of targets that were last met with it.
+        set_aside: addresses of targets with which it is not used, for it turned out to be worse than another one.
     """
 
     digest: str
@@ -57,6 +58,7 @@ class Kept:
     size: int
     used: float | None
     addresses: tuple[str, ...]
+    set_aside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -118,7 +120,8 @@ class Store:
             with suppress(BundleError):
                 manifest = glance(directory)
             addresses = tuple(sorted(address for address, used in known.addresses.items() if used == digest))
-            found.append(Kept(digest, directory, manifest, _size(directory), known.used.get(digest), addresses))
+            aside = tuple(sorted(address for address, one in known.set_aside.items() if one.digest == digest))
+            found.append(Kept(digest, directory, manifest, _size(directory), known.used.get(digest), addresses, aside))
         return sorted(found, key=lambda one: (-(one.used or 0.0), one.digest))
 
     def unfinished(self) -> list[Path]:

@@ -1,20 +1,40 @@
-"""Which kept bundle was used with which target, and when; nothing hangs on it but what is found without asking."""
+"""Which kept bundle was used with which target, and when, and which one is not to be used; seldom more than a hint."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import time
+from typing import TypeVar
 
 from edge_client.state import alone, replace_text
+from shared.fields import check_number, check_text, filled
 
 FORMAT = 1
 MOST_ADDRESSES = 256
 # Uses that follow one another so soon need not be written down anew, seconds.
 SOON = 3600.0
+
+Noted = TypeVar("Noted")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A bundle that a target offers, and that is not used with it.
+
+    Attributes:
+        digest: of it.
+        instead: of the one that is used; that of the embedded one is "".
+        needed, usual: the share of tokens for which the device needed the target with it, and before it.
+    """
+
+    digest: str
+    instead: str
+    needed: float
+    usual: float
 
 
 @dataclass
@@ -25,11 +45,15 @@ class Known:
         addresses: of targets, "host:port", with the digest of the bundle that each was last met with, oldest first.
         used: when a text was last begun with a bundle, by its digest, seconds since 1970.
         added: digests of those that the user put there, and no target.
+        set_aside: by address.
+        favoured: by address, the digest of the bundle that was set aside there, and is used for good now.
     """
 
     addresses: dict[str, str] = field(default_factory=dict)
     used: dict[str, float] = field(default_factory=dict)
     added: set[str] = field(default_factory=set)
+    set_aside: dict[str, SetAside] = field(default_factory=dict)
+    favoured: dict[str, str] = field(default_factory=dict)
 
 
 class Uses:
@@ -48,10 +72,13 @@ class Uses:
         """What is known."""
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
-            addresses, used = data["addresses"], data["used"]
-            if data["format"] == FORMAT and all(isinstance(one, str) for one in addresses.values()):
+            if data["format"] == FORMAT:
                 return Known(
-                    dict(addresses), {digest: float(when) for digest, when in used.items()}, set(data["added"])
+                    _texts(data["addresses"]),
+                    {digest: float(when) for digest, when in data["used"].items()},
+                    set(data["added"]),
+                    {address: _set_aside(one) for address, one in data.get("set_aside", {}).items()},
+                    _texts(data.get("favoured", {})),
                 )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             pass
@@ -64,21 +91,58 @@ class Uses:
             return
 
         def change(known: Known) -> None:
-            known.addresses.pop(address, None)
-            known.addresses[address] = digest
+            _put(known.addresses, address, digest)
             known.used[digest] = self._now()
 
         self._change(change)
 
+    def touch(self, digest: str) -> None:
+        """A bundle is used, with whatever target."""
+        if self._now() - self.read().used.get(digest, 0.0) >= SOON:
+            self._change(lambda known: known.used.update({digest: self._now()}))
+
     def add(self, digest: str) -> None:
         """The user puts a bundle there."""
         self._change(lambda known: known.added.add(digest))
+
+    def set_aside(self, address: str, one: SetAside) -> None:
+        """A bundle is not used with the target at an address any more, but another one."""
+
+        def change(known: Known) -> None:
+            _put(known.set_aside, address, one)
+            known.favoured.pop(address, None)
+            known.addresses.pop(address, None)
+            if one.instead:
+                known.addresses[address] = one.instead
+
+        self._change(change)
+
+    def set_aside_at(self, address: str) -> str | None:
+        """The digest of the bundle that is not used with the target at an address."""
+        one = self.read().set_aside.get(address)
+        return one.digest if one else None
+
+    def favour(self, address: str, digest: str) -> None:
+        """A bundle that was set aside there is used for good; any other is left as it is."""
+
+        def change(known: Known) -> None:
+            if (one := known.set_aside.get(address)) is not None and one.digest == digest:
+                del known.set_aside[address]
+                _put(known.favoured, address, digest)
+
+        if address in self.read().set_aside:
+            self._change(change)
+
+    def forget_set_aside(self, address: str) -> None:
+        """The target at an address offers another bundle than the one that was set aside."""
+        self._change(lambda known: known.set_aside.pop(address, None))
 
     def forget(self, digest: str) -> None:
         """A bundle is gone."""
 
         def change(known: Known) -> None:
             known.addresses = {address: used for address, used in known.addresses.items() if used != digest}
+            known.set_aside = {address: one for address, one in known.set_aside.items() if one.instead != digest}
             known.used.pop(digest, None)
             known.added.discard(digest)
 
@@ -93,6 +157,37 @@ class Uses:
         with suppress(OSError), alone(self.path):
             known = self.read()
             change(known)
-            addresses = dict(list(known.addresses.items())[-MOST_ADDRESSES:])
-            data = {"format": FORMAT, "addresses": addresses, "used": known.used, "added": sorted(known.added)}
+            data = {
+                "format": FORMAT,
+                "addresses": _latest(known.addresses),
+                "used": known.used,
+                "added": sorted(known.added),
+                "set_aside": {address: asdict(one) for address, one in _latest(known.set_aside).items()},
+                "favoured": _latest(known.favoured),
+            }
             replace_text(self.path, json.dumps(data, indent=1) + "\n")
+
+
+def _put(known: dict[str, Noted], address: str, value: Noted) -> None:
+    """Note something of an address, behind all others."""
+    known.pop(address, None)
+    known[address] = value
+
+
+def _latest(known: dict[str, Noted]) -> dict[str, Noted]:
+    return dict(list(known.items())[-MOST_ADDRESSES:])
+
+
+def _texts(data: dict[str, object]) -> dict[str, str]:
+    for value in data.values():
+        check_text("digest", value)
+    return {address: str(value) for address, value in data.items()}
+
+
+def _set_aside(data: object) -> SetAside:
+    one = filled(SetAside, data)
+    check_text("digest", one.digest)
+    check_text("instead", one.instead)
+    for name in ("needed", "usual"):
+        check_number(name, getattr(one, name), 0)
+    return one

@@ -37,7 +37,10 @@ def fill_kept_parser(parser: argparse.ArgumentParser) -> argparse.ArgumentParser
     step("list", "say which bundles are kept, for which targets, and when each was last used").add_argument(
         "--json", action="store_true", help="as one line of JSON"
     )
-    add_target(step("pull", "fetch the bundle that a target offers, unless it is kept already"), writes=False)
+    add_target(
+        step("pull", "fetch the bundle that a target offers, unless it is kept, and use it again if it was set aside"),
+        writes=False,
+    )
     step("add", "keep a copy of a bundle, for the targets that it was made for").add_argument(
         "directory", type=typed_path, metavar="DIR", help="of a bundle"
     )

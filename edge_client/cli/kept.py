@@ -54,9 +54,13 @@ def pull(options: argparse.Namespace) -> int:
         contents = client.description.offered
         is_new = store.find(contents.digest) is None
         directory = fetch(client, contents, store.place, say, Fetching(sys.stderr))
+        was_set_aside = store.uses.set_aside_at(client.address) == contents.digest
+        store.uses.favour(client.address, contents.digest)
         store.uses.note(client.address, contents.digest)
     what = "fetched" if is_new else "there already is"
     _print(f"{what} {contents.name} ({show_size(contents.size)}): {directory}")
+    if was_set_aside:
+        _print(f"it was set aside for {client.address}, and is used with it again from the next text on")
     return 0
 
 
@@ -115,7 +119,8 @@ def _row(one: Kept) -> tuple[str, ...]:
     target = f"{one.manifest.target_name} ({one.manifest.target_fingerprint[:8]})" if one.manifest else "it is damaged"
     verifiers = ", ".join(one.manifest.verifiers) if one.manifest else "-"
     used = datetime.fromtimestamp(one.used, UTC).astimezone().strftime("%Y-%m-%d %H:%M") if one.used else "never"
-    return one.name, one.digest[:_SHORT], show_size(one.size), target, verifiers, used, ", ".join(one.addresses) or "-"
+    by = [*one.addresses, *(f"set aside for {address}" for address in one.set_aside)]
+    return one.name, one.digest[:_SHORT], show_size(one.size), target, verifiers, used, ", ".join(by) or "-"
 
 
 def _as_dict(one: Kept) -> dict[str, object]:
@@ -129,6 +134,7 @@ def _as_dict(one: Kept) -> dict[str, object]:
         "verifiers": list(manifest.verifiers) if manifest else None,
         "used": one.used,
         "addresses": list(one.addresses),
+        "set_aside": list(one.set_aside),
     }
 
 

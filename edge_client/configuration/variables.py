@@ -11,6 +11,8 @@ OTHERS = {
     "TANDEM_CONFIG": "the configuration file, in the place of the user's own",
     "TANDEM_STATE": "the directory of what audits have taught, of what was typed in chats, and of what was spent",
     "TANDEM_BUNDLES": "the directory of bundles that targets have sent",
+    "TANDEM_BUNDLES_KEEP_DAYS": "days after its last use that a superseded bundle is kept",
+    "TANDEM_LARGEST_BUNDLE": "the largest bundle that is fetched, such as 8GiB",
     "TANDEM_LOCAL_ONLY": "1: this machine writes alone, and nothing leaves it",
     "TANDEM_TOKEN": "the token for the target, in the place of a file",
     "TANDEM_API_KEY": "the key that clients of `edge-client serve` show, in the place of a file",

@@ -24,11 +24,11 @@ from edge_client.server.errors import ApiError
 from edge_client.server.files import StaticFiles
 from edge_client.server.link import ServedLink
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
+from edge_client.server.models import Models
 from edge_client.server.replies import Events, unless_left
 from edge_client.server.settings import ServerSettings
 from edge_client.server.writing import Batch, Writers
 from edge_client.settings import Options
-from shared.config import Mode
 from shared.errors import InputError, TandemError
 from shared.version import version
 
@@ -46,13 +46,11 @@ class Server:
     def __init__(self, edge: Edge, settings: ServerSettings) -> None:
         self._edge = edge
         self._settings = settings
-        self._name = edge.bundle.manifest.name
+        self._models = Models(edge)
         self._writers = Writers(edge, settings.texts, settings.waiting)
         self._metrics = Metrics(lambda: self.under_way)
         self._files = StaticFiles()
         self._link = ServedLink(edge.switch if edge.settings.needs_target else None)
-        modes = list(Mode) if edge.settings.needs_target else [Mode.LOCAL]
-        self._models: dict[str, Mode | None] = {self._name: None} | {f"{self._name}:{mode}": mode for mode in modes}
         routes = [
             Route("/", self._show_file),
             Route("/page/{name}", self._show_file),
@@ -105,7 +103,7 @@ class Server:
         return answer
 
     async def _health(self, request: Request) -> Response:
-        said = {"status": "ok", "model": self._name, "version": version(), "link": self._link.state}
+        said = {"status": "ok", "model": self._models.name, "version": version(), "link": self._link.state}
         return self._answer(request, said)
 
     async def _turn_link(self, request: Request) -> Response:
@@ -117,10 +115,10 @@ class Server:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
     async def _list_models(self, request: Request) -> Response:
-        return self._answer(request, {"object": "list", "data": [self._model(name) for name in self._models]})
+        return self._answer(request, {"object": "list", "data": self._models.listed()})
 
     async def _show_model(self, request: Request) -> Response:
-        return self._answer(request, self._model(request.path_params["name"]))
+        return self._answer(request, self._models.described(request.path_params["name"]))
 
     async def _write(self, request: Request, read: Callable[[dict[str, Any]], Asked]) -> Response:
         asked = read(await read_json(request, self._settings.largest_request))
@@ -146,7 +144,7 @@ class Server:
     def _jobs(self, asked: Asked) -> list[tuple[Prompt, Options]]:
         """What the writers are given: a prompt and its options, a choice each."""
         options: Options = {**asked.options}
-        mode = self._mode(asked.model)
+        mode = self._models.mode(asked.model)
         if mode is not None and options.setdefault("mode", mode) != mode:
             raise ApiError(
                 400,
@@ -162,12 +160,6 @@ class Server:
             )
             for number, prompt in enumerate(prompts)
         ]
-
-    def _mode(self, model: str) -> Mode | None:
-        if model not in self._models:
-            known = ", ".join(self._models)
-            raise ApiError(404, f"there is no model {model!r} here, but {known}", param="model", code="model_not_found")
-        return self._models[model]
 
     def _length(self, asked: Asked) -> Options:
         """How long a text may become: an answer as long as it takes, if nobody says anything."""
@@ -206,18 +198,6 @@ class Server:
             self._metrics.ended(batch.completion)
             chunks.append(answer.end(batch.text, batch.completion))
         return chunks
-
-    def _model(self, name: str) -> dict[str, Any]:
-        self._mode(name)
-        settings = self._edge.settings
-        own = {
-            "mode": str(self._models[name] or settings.mode),
-            "budget": settings.budget,
-            "criterion": str(settings.criterion),
-            "temperature": settings.temperature,
-            "max_tokens": settings.max_tokens,
-        }
-        return {"id": name, "object": "model", "created": 0, "owned_by": "tandem", "tandem": own}
 
     def _answer(
         self, request: Request, body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None

@@ -12,18 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.local_target import local_target
+from benchmarks.local_target import TargetProcess, local_target
 from edge_client.bundles.pocket import POCKET
+from edge_client.bundles.standing import Record
 from edge_client.bundles.store import Store
+from edge_client.bundles.trials import Trials
 from edge_client.bundles.writing import PARTIAL
 from edge_client.edge import Edge
+from edge_client.promise.trial import SAMPLE_TOKENS, kind_of
 from edge_client.testing import ScriptedTarget, random_script
 from shared.contents import NAMES
-from shared.manifest import read_manifest
+from shared.features import SCALARS
+from shared.manifest import read_manifest, write_manifest
 from tests.cloud_target.server.process import PATIENCE
-from tests.edge_client.bundles.offers import contents_of, files_of, target_of, tidy
+from tests.edge_client.bundles.offers import contents_of, files_of, target_of, tidy, wait_for_errands, wrote
 from tests.edge_client.cli.test_process import skip_if_ignored
 from tests.grpc_service import Servicer, serving
 from tests.project.tree import ROOT
@@ -76,7 +81,7 @@ def start(store) -> Iterator[Callable[..., subprocess.Popen]]:
 
 
 def test_two_devices_fetch_it_at_once_and_a_third_one_finds_it(address, offered, store, start):
-    words = ("--target", address, "--json", "--max-tokens", "12", "--mode", "exact", "Once upon a time")
+    words = ("--target", address, "--json", "--max-tokens", "12", "--seed", "1", "--mode", "exact", "Once upon a time")
     both = [start(*words) for _ in range(2)]
     found = [run.communicate(timeout=PATIENCE) for run in both]
     assert [run.returncode for run in both] == [0, 0], found
@@ -124,6 +129,72 @@ def test_ctrl_c_in_the_middle_leaves_what_came_and_the_next_try_goes_on(offered,
     assert files_of(store.place / contents_of(offered).digest) == files_of(offered)
 
 
+def with_a_blind_verifier(directory: Path) -> Path:
+    """The embedded bundle with a head that thinks the same of all tokens, so that all have to be asked about."""
+    onnx = pytest.importorskip("onnx")
+    pocket_named(directory, "blind")
+    manifest = read_manifest(directory)
+    width = SCALARS + manifest.draft.hidden
+    nothing = onnx.numpy_helper.from_array(np.zeros((width, 2), np.float32), "nothing")
+    same = onnx.numpy_helper.from_array(np.full((1, 2), 0.05, np.float32), "same")
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("MatMul", ["features", "nothing"], ["zero"]),
+            onnx.helper.make_node("Add", ["zero", "same"], ["doubt"]),
+        ],
+        "blind",
+        [onnx.helper.make_tensor_value_info("features", kind, [1, width])],
+        [onnx.helper.make_tensor_value_info("doubt", kind, [1, 2])],
+        [nothing, same],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, directory / "verifier.onnx")
+    write_manifest(directory, manifest)
+    return directory
+
+
+def test_a_new_bundle_that_is_worse_is_taken_back(offered, store, start, tmp_path, monkeypatch):
+    """A real target, restarted with another bundle; the next program knows of it, too."""
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "state"))
+    told: list[str] = []
+    serve = ("--threads", "1", "--kv-memory", "64MiB", "--bundle")
+    target = TargetProcess((*serve, str(offered)))
+    edge = Edge(target.address, budget=0.002, max_tokens=SAMPLE_TOKENS, notify=told.append)
+    written: list[str] = []
+
+    def write() -> None:
+        edge.generate("Once upon a time there was", seed=len(written))
+        written.append(edge.bundle.manifest.name)
+
+    try:
+        with edge:
+            write()
+            record = Record(
+                contents_of(offered).digest, edge.connect().description.fingerprint, kind_of(edge.settings) or ""
+            )
+            wrote(Trials.kept(True), record, 0.15, 20, target.address)  # as it needs the target, in many texts
+            target.stop()
+            target = TargetProcess(
+                (*serve, str(with_a_blind_verifier(tmp_path / "blind"))), int(target.address.rpartition(":")[2])
+            )
+            edge._source.doubt()  # as if half a minute had passed
+            while written[-1] != "theirs" or "blind" not in written:
+                write()
+                assert len(written) < 30, told
+        assert [*dict.fromkeys(written)] == ["theirs", "blind"]
+        assert written.count("blind") * SAMPLE_TOKENS <= 1500
+        assert told[-1].startswith("the bundle blind needs the target for ")
+        next_one = start("--target", target.address, "--json", "--max-tokens", "5", "Once upon a time")
+        out, err = next_one.communicate(timeout=PATIENCE)
+        assert (next_one.returncode, err, json.loads(out)["mode"]) == (0, "", "sprint")
+        listed = json.loads(start("bundle", "list", "--json").communicate(timeout=PATIENCE)[0])
+        kept = {one["name"]: (one["addresses"], one["set_aside"]) for one in listed}
+        assert kept == {"theirs": ([target.address], []), "blind": ([], [target.address])}
+    finally:
+        target.stop()
+
+
 def test_an_updated_target_brings_its_new_bundle_to_a_device_that_runs(offered, store, tmp_path):
     """Real bundles and real gRPC; the target's opinion is a script's, for it starts sooner."""
     told: list[str] = []
@@ -140,6 +211,8 @@ def test_an_updated_target_brings_its_new_bundle_to_a_device_that_runs(offered, 
     target.offer(newer)
     with edge, serving(Servicer(target), port):
         assert stream.finish().usage.reconnects == 1  # it goes on with what it began with
+        edge.generate("Once upon a time", max_tokens=5)
+        wait_for_errands()
         edge.generate("Once upon a time", max_tokens=5)
         assert edge.bundle.manifest.name == "newer"
     assert told[-1].endswith("texts are written with the bundle newer from here on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,6 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.standing import Record
+from edge_client.bundles.trials import Trials
+from edge_client.promise.trial import SAMPLE_TOKENS
 from edge_client.target.client import TargetClient
 from edge_client.testing import (
     LoopbackTransport,
@@ -115,8 +119,22 @@ class Interrupted(FaultyTransport):
                 raise KeyboardInterrupt
 
 
+def wait_for_errands() -> None:
+    """Wait until what is brought beside texts is there, or does not come."""
+    for thread in threading.enumerate():
+        if thread.name == "tandem-bundle":
+            thread.join(30)
+            assert not thread.is_alive(), "a bundle is being fetched for ever"
+
+
 def tidy(place: Path) -> list[str]:
     """What is in a place, but for the note of uses."""
     with suppress(FileNotFoundError):
         return sorted(one.name for one in place.iterdir() if not one.name.startswith("uses."))
     return []
+
+
+def wrote(trials: Trials, record: Record, need: float, texts: int, address: str = "x:1") -> None:
+    """Have texts written in the books, of one sample each."""
+    for _ in range(texts):
+        trials.add(address, record, SAMPLE_TOKENS, round(need * SAMPLE_TOKENS))

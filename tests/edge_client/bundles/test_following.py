@@ -3,75 +3,26 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from edge_client.bundles import following
-from edge_client.bundles.bundle import Bundle
+from edge_client.bundles.errand import LONGEST_PAUSE
 from edge_client.bundles.fetching import LARGEST
 from edge_client.bundles.following import FRESH
-from edge_client.bundles.pocket import POCKET
 from edge_client.bundles.store import Store
 from edge_client.edge import Edge
 from edge_client.settings import LOCAL_ONLY
-from edge_client.target.client import TargetClient
-from edge_client.testing import ManualClock, scripted_bundle
 from shared.contents import Contents
 from shared.errors import BundleError, InputError, LinkBroken, ProtocolError, TargetAway, TargetMismatch, TargetRefused
-from shared.manifest import glance
-from tests.edge_client.bundles.offers import SCRIPT, FaultyTransport, contents_of, loaded, made, target_of, tidy
-
-ADDRESS = "gpu.example:50051"
-
-
-class World:
-    """A device, and a target at `ADDRESS` that may be away; nothing of the embedded bundle fits it.
-
-    Attributes:
-        target, transport: the target.
-        store: of the device.
-        told: to the user.
-        loads: directories that were loaded.
-        connects: how often a way to the target was opened.
-    """
-
-    def __init__(self, monkeypatch, tmp_path: Path) -> None:
-        self.store = Store(tmp_path / "bundles")
-        self.clock = ManualClock()
-        self.told: list[str] = []
-        self.loads: list[Path] = []
-        self.connects = 0
-        self.is_away = False
-        self.serve(None)
-        monkeypatch.setenv("TANDEM_BUNDLES", str(self.store.place))
-        monkeypatch.setattr(Bundle, "load", self._load)
-        monkeypatch.setattr(TargetClient, "connect", self._connect)
-
-    def serve(self, bundle: Path | None, fingerprint: str = "scripted") -> None:
-        self.target = target_of(bundle, fingerprint)
-        self.transport = FaultyTransport(self.target)
-
-    def edge(self, **options: object) -> Edge:
-        made = {"memory": False, "clock": self.clock, "notify": self.told.append, "max_tokens": 5}
-        return Edge(ADDRESS, **made | options)
-
-    def used(self, **options: object) -> str:
-        """The name of the bundle that a new edge writes a text with."""
-        with self.edge() as edge:
-            edge.generate("Tom", **options)
-            return edge.bundle.manifest.name
-
-    def _load(self, directory: Path, threads: int = 1) -> Bundle:
-        self.loads.append(directory)
-        return replace(scripted_bundle(SCRIPT), manifest=glance(POCKET)) if directory == POCKET else loaded(directory)
-
-    def _connect(self, address: str, *_: object) -> TargetClient:
-        self.connects += 1
-        if self.is_away:
-            raise TargetAway(f"cannot reach the target at {address}")
-        return TargetClient(self.transport, address, None, self.clock)
+from tests.edge_client.bundles.offers import (
+    contents_of,
+    loaded,
+    made,
+    tidy,
+    wait_for_errands,
+)
+from tests.edge_client.bundles.world import ADDRESS, World
 
 
 @pytest.fixture
@@ -202,14 +153,21 @@ def test_an_updated_target_is_noticed_between_two_texts(world, tmp_path):
         world.clock.sleep(FRESH + 1)
         edge.generate("Tom", mode="local")
         assert edge.bundle.manifest.name == "one"
+        done = edge.generate("Tom")  # which does not wait for the new one
+        assert edge.bundle.manifest.name == "one"
+        assert any("this target is scripted (new)" in warning for warning in done.warnings)
+        wait_for_errands()
         done = edge.generate("Tom")
         assert edge.bundle.manifest.name == "two"
-        assert not any("another target" in warning for warning in done.warnings)
-        told = f"the target at {ADDRESS} is scripted (new) now; texts are written with the bundle two from here on"
-        assert world.told == [told]
+        assert not any("this target is" in warning for warning in done.warnings)
+        told = [
+            f"the target at {ADDRESS} offers another bundle, two (4.808 KiB): it is fetched while texts go on with one",
+            f"the target at {ADDRESS} is scripted (new) now; texts are written with the bundle two from here on",
+        ]
+        assert world.told == told
         world.clock.sleep(FRESH + 1)
         edge.generate("Tom")
-        assert world.told == [told]
+        assert world.told == told
     assert len(world.store.kept()) == 2
 
 
@@ -256,6 +214,8 @@ def test_after_trouble_with_the_link_the_target_is_asked_at_once(world, tmp_path
             stream.finish()
         assert stream.completion.usage.reconnects == 1
         edge.generate("Tom")
+        wait_for_errands()
+        edge.generate("Tom")
         assert edge.bundle.manifest.name == "two"
 
 
@@ -292,6 +252,8 @@ def test_texts_under_way_end_with_the_bundle_that_they_began_with(world, tmp_pat
         world.target.offer(made(tmp_path / "two", "two", target_fingerprint="new"))
         world.target._fingerprint = "new"
         world.clock.sleep(FRESH + 1)
+        edge.generate("Tom")
+        wait_for_errands()
         second = edge.generate("Tom")
         assert edge.bundle.manifest.name == "two"
         assert first.finish().usage.tokens == second.usage.tokens == 20
@@ -322,10 +284,17 @@ def test_where_a_new_one_does_not_come_the_present_one_goes_on(world, tmp_path, 
         world.target._fingerprint = "new"
         world.clock.sleep(FRESH + 1)
         assert any("new" in warning for warning in edge.generate("Tom").warnings)
-        assert edge.bundle.manifest.name == "one"
+        for _ in range(20):  # it is told once, and tried again later and later
+            wait_for_errands()
+            edge.generate("Tom")
+            assert edge.bundle.manifest.name == "one"
+            world.clock.sleep(FRESH + 1)
+        assert len(world.told) == 2
         assert "one is used instead" in world.told[-1]
         monkeypatch.delenv(LARGEST)
-        world.clock.sleep(FRESH + 1)
+        world.clock.sleep(LONGEST_PAUSE)
+        edge.generate("Tom")
+        wait_for_errands()
         edge.generate("Tom")
         assert edge.bundle.manifest.name == "two"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_client.bundles.store import Store
+from edge_client.bundles.uses import SetAside
 from edge_client.cli import main as cli
 from edge_client.settings import LOCAL_ONLY
 from edge_client.target.client import TargetClient
@@ -72,6 +73,20 @@ def test_a_bundle_is_pulled_once(run, store, target, tmp_path):
     assert run("pull")[1].startswith("there already is theirs (")
     assert target.sent == sent
     assert tidy(store.place) == [digest]
+
+
+def test_what_was_set_aside_is_listed_and_taken_back_by_a_pull(run, store, target, tmp_path):
+    digest = contents_of(tmp_path / "offered").digest
+    run("pull")
+    store.uses.set_aside("loopback:0", SetAside(digest, "", 0.5, 0.1))
+    assert "set aside for loopback:0" in run("list")[1]
+    ((kept),) = json.loads(run("list", "--json")[1])
+    assert (kept["addresses"], kept["set_aside"]) == ([], ["loopback:0"])
+    out = run("pull")[1]
+    assert out.endswith("it was set aside for loopback:0, and is used with it again from the next text on\n")
+    ((kept),) = json.loads(run("list", "--json")[1])
+    assert (kept["addresses"], kept["set_aside"]) == (["loopback:0"], [])
+    assert "set aside" not in run("pull")[1]
 
 
 def test_where_nothing_may_leave_nothing_is_pulled(run, target, monkeypatch):
