@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,20 +17,29 @@ from starlette.routing import Route
 
 from edge_client.edge import Edge
 from edge_client.server.access import Access
-from edge_client.server.answers import Answer, seed_of
-from edge_client.server.asked import Asked, Prompt, read_chat, read_completion
+from edge_client.server.answers import Answer, Chunk, seed_of
+from edge_client.server.asked import Asked, Prompt
 from edge_client.server.body import read_json
+from edge_client.server.chat.answer import ChatAnswer
+from edge_client.server.chat.asked import read_chat
+from edge_client.server.completions.answer import CompletionAnswer
+from edge_client.server.completions.asked import read_completion
 from edge_client.server.errors import ApiError
 from edge_client.server.files import StaticFiles
 from edge_client.server.link import ServedLink
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
-from edge_client.server.replies import Events, unless_left
+from edge_client.server.replies import DONE, Events, event_of, unless_left
+from edge_client.server.responses.answer import ResponseAnswer
+from edge_client.server.responses.asked import read_response
+from edge_client.server.responses.kept import KeptResponses
 from edge_client.server.settings import ServerSettings
 from edge_client.server.writing import Batch, Writers
 from edge_client.settings import Options
 from shared.config import Mode
 from shared.errors import InputError, TandemError
 from shared.version import version
+
+AskedT = TypeVar("AskedT", bound=Asked)
 
 
 class Server:
@@ -51,6 +60,7 @@ class Server:
         self._metrics = Metrics(lambda: self.under_way)
         self._files = StaticFiles()
         self._link = ServedLink(edge.switch if edge.settings.needs_target else None)
+        self._kept = KeptResponses()
         modes = list(Mode) if edge.settings.needs_target else [Mode.LOCAL]
         self._models: dict[str, Mode | None] = {self._name: None} | {f"{self._name}:{mode}": mode for mode in modes}
         routes = [
@@ -62,8 +72,11 @@ class Server:
             Route("/tandem/link", self._turn_link, methods=["POST"]),
             Route("/v1/models", self._list_models),
             Route("/v1/models/{name}", self._show_model),
-            Route("/v1/completions", partial(self._write, read=read_completion), methods=["POST"]),
-            Route("/v1/chat/completions", partial(self._write, read=read_chat), methods=["POST"]),
+            Route("/v1/completions", self._complete, methods=["POST"]),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/responses", self._respond, methods=["POST"]),
+            Route("/v1/responses/{id}", self._show_response),
+            Route("/v1/responses/{id}", self._forget_response, methods=["DELETE"]),
         ]
         middleware = [Middleware(Access, key=settings.key, origins=settings.origins)]
         if settings.origins:
@@ -72,7 +85,7 @@ class Server:
                 Middleware(
                     CORSMiddleware,
                     allow_origins=settings.origins,
-                    allow_methods=["GET", "POST"],
+                    allow_methods=["GET", "POST", "DELETE"],
                     allow_headers=["Authorization", "Content-Type"],
                 ),
             )
@@ -122,26 +135,63 @@ class Server:
     async def _show_model(self, request: Request) -> Response:
         return self._answer(request, self._model(request.path_params["name"]))
 
-    async def _write(self, request: Request, read: Callable[[dict[str, Any]], Asked]) -> Response:
+    async def _complete(self, request: Request) -> Response:
+        return await self._write(request, read_completion, CompletionAnswer)
+
+    async def _chat(self, request: Request) -> Response:
+        return await self._write(request, read_chat, ChatAnswer)
+
+    async def _respond(self, request: Request) -> Response:
+        read = partial(read_response, kept=self._kept)
+        return await self._write(request, read, partial(ResponseAnswer, kept=self._kept))
+
+    async def _show_response(self, request: Request) -> Response:
+        kept = self._kept.find(request.path_params["id"])
+        if kept is None:
+            raise self._unknown_response(request)
+        return self._answer(request, kept.response)
+
+    async def _forget_response(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        if not self._kept.forget(id):
+            raise self._unknown_response(request)
+        return self._answer(request, {"id": id, "object": "response", "deleted": True})
+
+    def _unknown_response(self, request: Request) -> ApiError:
+        sentence = f"there is no response {request.path_params['id']!r} here (any more)"
+        return ApiError(404, sentence, param="id", code="not_found")
+
+    async def _write(
+        self,
+        request: Request,
+        read: Callable[[dict[str, Any]], AskedT],
+        answer_to: Callable[[AskedT, str], Answer[AskedT]],
+    ) -> Response:
         asked = read(await read_json(request, self._settings.largest_request))
         if asked.structure.param is not None:
-            await run_in_threadpool(self._see_structure, asked)
+            asked = await run_in_threadpool(self._settled, asked)
         texts = self._writers.begin(self._jobs(asked), asked.events)
-        answer = Answer(asked, f"tandem-{version()}")
+        answer = answer_to(asked, f"tandem-{version()}")
         batches = texts.batches()
         if not asked.stream:
             whole = await unless_left(request.receive, lambda: self._collect(answer, batches), texts.give_up)
             return self._answer(request, whole or {})
         first = await unless_left(request.receive, lambda: _first(batches), texts.give_up)
         self._metrics.answered(request.url.path, 200)
-        return Events(self._chunks(answer, first, batches), texts.give_up)
+        return Events(self._lines(answer, first, batches, texts.give_up), texts.give_up)
 
-    def _see_structure(self, asked: Asked) -> None:
-        """Refuse what no answer can be kept to; it is compiled for that, which may take a moment."""
+    def _settled(self, asked: AskedT) -> AskedT:
+        """What is asked of texts of this bundle; grammars are compiled here, which may take a moment.
+
+        Raises:
+            ApiError: no answer can be kept to it.
+        """
+        settled = asked.settled(self._edge.bundle)
         try:
-            self._edge.bundle.compile(self._edge.settings.override(**asked.structure.options))
+            self._edge.bundle.compile(self._edge.settings.override(**settled.structure.options))
         except InputError as error:
             raise ApiError(400, str(error), param=asked.structure.param) from None
+        return settled
 
     def _jobs(self, asked: Asked) -> list[tuple[Prompt, Options]]:
         """What the writers are given: a prompt and its options, a choice each."""
@@ -158,7 +208,7 @@ class Server:
         return [
             (
                 prompt,
-                {**options, **self._length(asked), "seed": seed_of(asked, number)},
+                {**options, "seed": seed_of(asked, number)},
             )
             for number, prompt in enumerate(prompts)
         ]
@@ -169,42 +219,45 @@ class Server:
             raise ApiError(404, f"there is no model {model!r} here, but {known}", param="model", code="model_not_found")
         return self._models[model]
 
-    def _length(self, asked: Asked) -> Options:
-        """How long a text may become: an answer as long as it takes, if nobody says anything."""
-        return {"max_tokens": asked.max_tokens} if asked.max_tokens is not None or asked.is_chat else {}
-
-    async def _collect(self, answer: Answer, batches: AsyncIterator[Batch]) -> dict[str, Any]:
+    async def _collect(self, answer: Answer[AskedT], batches: AsyncIterator[Batch]) -> dict[str, Any]:
         async for batch in batches:
             if batch.completion is not None:
                 self._metrics.ended(batch.completion)
                 answer.completions[batch.text] = batch.completion
         return answer.whole()
 
-    async def _chunks(
-        self, answer: Answer, first: Batch | None, batches: AsyncIterator[Batch]
-    ) -> AsyncIterator[dict[str, Any]]:
-        if answer.asked.is_chat:
-            for number in range(answer.asked.choices):
-                yield answer.opening(number)
+    async def _lines(
+        self,
+        answer: Answer[AskedT],
+        first: Batch | None,
+        batches: AsyncIterator[Batch],
+        leave: Callable[[], None],
+    ) -> AsyncIterator[str]:
+        """The stream of an answer; `leave` is called where it fails, for with one text all others are in vain."""
+        for chunk in answer.begin():
+            yield event_of(chunk)
         try:
-            if first is not None:
-                for chunk in self._of(answer, first):
-                    yield chunk
+            for batch in () if first is None else (first,):
+                for chunk in self._of(answer, batch):
+                    yield event_of(chunk)
             async for batch in batches:
                 for chunk in self._of(answer, batch):
-                    yield chunk
+                    yield event_of(chunk)
         except ApiError as error:
-            yield error.body
+            leave()
+            for chunk in answer.fail(error):
+                yield event_of(chunk)
             return
-        if answer.asked.with_usage:
-            yield answer.figures()
+        for chunk in answer.close():
+            yield event_of(chunk)
+        if answer.ends_with_done:
+            yield DONE
 
-    def _of(self, answer: Answer, batch: Batch) -> list[dict[str, Any]]:
-        chunk = answer.said(batch.text, batch.events)
-        chunks = [] if chunk is None else [chunk]
+    def _of(self, answer: Answer[AskedT], batch: Batch) -> list[Chunk]:
+        chunks = answer.said(batch.text, batch.events)
         if batch.completion is not None:
             self._metrics.ended(batch.completion)
-            chunks.append(answer.end(batch.text, batch.completion))
+            chunks += answer.end(batch.text, batch.completion)
         return chunks
 
     def _model(self, name: str) -> dict[str, Any]:
@@ -236,7 +289,7 @@ class Server:
 
     async def _refuse_path(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "it is registered for no other"
-        known = "/v1/chat/completions, /v1/completions and /v1/models"
+        known = "/v1/chat/completions, /v1/responses, /v1/completions and /v1/models"
         sentence = f"{request.method} {request.url.path} is nothing that is served here; {known} are"
         headers = dict(error.headers or {})  # after a 405 they say what may be done with the path
         return await self._refuse(request, ApiError(error.status_code, sentence, code="unknown_url", headers=headers))

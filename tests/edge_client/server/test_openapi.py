@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from edge_client.edge import Edge
-from edge_client.server.asked import read_chat, read_completion
+from edge_client.server.chat.asked import read_chat
+from edge_client.server.completions.asked import read_completion
 from edge_client.server.errors import ApiError
 from edge_client.server.fields import Fields
 from edge_client.testing import scripted_edge
