@@ -69,13 +69,10 @@ class Asked:
         """The same, for texts of a bundle; what it writes keeps to what was asked for.
 
         Raises:
-            ApiError: no answer of this bundle can.
+            InputError: no answer of this bundle can.
         """
-        try:
-            structure = self.structure.settled(bundle)
-            return replace(self, structure=structure, options=self.options | structure.options)
-        except InputError as error:
-            raise ApiError(400, str(error), param=self.structure.param) from None
+        structure = self.structure.settled(bundle)
+        return replace(self, structure=structure, options=self.options | structure.options)
 
 
 def take_common(fields: Fields) -> dict[str, Any]:

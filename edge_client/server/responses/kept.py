@@ -54,8 +54,7 @@ class KeptResponses:
         self._kept.move_to_end(id)
         return self._kept[id]
 
-    def forget(self, id: str) -> bool:
-        """Keep it no longer; says whether it was."""
-        found = self._kept.pop(id, None)
-        self._size -= found.size if found is not None else 0
-        return found is not None
+    def forget(self, id: str) -> None:
+        """Keep it no longer."""
+        if (found := self._kept.pop(id, None)) is not None:
+            self._size -= found.size
