@@ -87,8 +87,8 @@ def _function(place: str, given: dict[str, Any]) -> dict[str, Any]:
     parameters = given.get("parameters")
     if parameters is None:
         parameters = {"type": "object", "properties": {}, "additionalProperties": False}
-    if not isinstance(parameters, dict):
-        raise InputError(f"{place}.parameters must be a JSON schema, which is an object")
+    if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
+        raise InputError(f"{place}.parameters must be a JSON schema of the type object")
     canonical_schema(parameters)
     check_depth(f"{place}.parameters", parameters)
     return {"name": name, "description": description, "parameters": parameters}

@@ -191,8 +191,10 @@ def _form_of(tokens: _Tokens, begun: str, called: str, ends: Sequence[str]) -> C
     behind = rest.replace(f', "id": "{_ID}"', "")
     end = min((place for one in ends if (place := behind.find(one)) >= 0), default=None)
     behind = behind[:end].rstrip()
-    if not (named and given and end is not None and before and between.strip()) or len(tokens.split(between)) > 1:
+    if not (named and given and end is not None and before) or tokens.split(between) != (between,):
         return None
+    if any(word in text for word in (_NAME, _RESULT, _ID, _ASKED["content"]) for text in (before, between, behind)):
+        return None  # there is more in it than can be foretold, or than belongs to it
     found = tokens.form(before, between, behind)
     # Words must not begin like a call by accident, and what is sought is text.
     if not isinstance(found.before[-1], str) or not (found.tag or found.is_like_json or "<" in found.opening):

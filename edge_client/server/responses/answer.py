@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
@@ -79,8 +78,7 @@ class ResponseAnswer(Answer[AskedResponse]):
         output = self._output.items(end["status"], self._logprobs(completion))
         response = self._response(output, usage=usage(self.counts(), self.reports()), **end)
         if self.asked.is_kept:
-            arguments = json.loads(self._said.arguments) if self._said.is_whole else None
-            self._kept.keep([*self.asked.turns, turn_of(self._said, arguments)], response)
+            self._kept.keep([*self.asked.turns, turn_of(self._said)], response)
         return response
 
     def _logprobs(self, completion: Completion) -> list[dict[str, Any]]:

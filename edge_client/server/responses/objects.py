@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from edge_client.server.said import Said
@@ -61,14 +62,11 @@ def usage(counts: tuple[int, int, int], reports: list[dict[str, Any]]) -> dict[s
     }
 
 
-def turn_of(said: Said, arguments: dict[str, Any] | None) -> dict[str, Any]:
-    """The answer as a turn that a conversation goes on from.
-
-    Args:
-        arguments: of its call; None where there is none that is whole.
-    """
+def turn_of(said: Said) -> dict[str, Any]:
+    """The answer as a turn that a conversation goes on from; a call that was cut is left out."""
     turn: dict[str, Any] = {"role": "assistant", "content": said.words}
-    if arguments is not None:
+    arguments = json.loads(said.arguments) if said.is_whole else None
+    if isinstance(arguments, dict):
         function = {"name": said.name, "arguments": arguments}
         turn[CALLS] = [{"type": "function", "id": said.call_id, "function": function}]
     return turn

@@ -172,7 +172,12 @@ def test_no_function_is_called_where_none_shall_be(client):
         ({"tools": [{"type": "function", "function": {"name": "a", "parameters": []}}]}, "tools", "JSON schema"),
         (
             {
-                "tools": [{"type": "function", "function": {"name": "a", "parameters": {"type": "objct"}}}],
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {"name": "a", "parameters": {"properties": {"b": {"type": "objct"}}}},
+                    }
+                ],
                 "tool_choice": "required",
             },
             "tools",
