@@ -69,8 +69,8 @@ class ResponseAnswer(Answer[AskedResponse]):
 
     def fail(self, error: ApiError) -> list[Chunk]:
         """See `Answer.fail`."""
-        told = error.body["error"]
-        reason = {"code": told["code"] or told["type"], "message": told["message"]}
+        code = "rate_limit_exceeded" if error.status == 429 else "server_error"  # OpenAI has a list of its own here
+        reason = {"code": code, "message": str(error)}
         return self._numbered([_told("response.failed", self._response([], status="failed", error=reason))])
 
     def _finished(self, completion: Completion) -> dict[str, Any]:

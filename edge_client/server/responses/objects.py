@@ -54,7 +54,7 @@ def usage(counts: tuple[int, int, int], reports: list[dict[str, Any]]) -> dict[s
     read, cached, written = counts
     return {
         "input_tokens": read,
-        "input_tokens_details": {"cached_tokens": cached},
+        "input_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0},
         "output_tokens": written,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": read + written,
