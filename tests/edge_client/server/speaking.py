@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from tokenizers import AddedToken, Tokenizer
 
 from edge_client.edge import Edge
 from edge_client.testing import scripted_bundle, scripted_edge
@@ -37,7 +38,19 @@ def call(name: str, arguments: str) -> str:
     return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
 
 
-def speaker(reply: Callable[[str], str], sureness: float = 1e4, unsure: Script | None = None) -> Script:
+def marking_tokenizer() -> Tokenizer:
+    """The byte tokenizer, with tokens of their own for what marks a call."""
+    made = Tokenizer.from_str(byte_tokenizer().to_str())
+    made.add_tokens([AddedToken(token, normalized=False) for token in ("<tool_call>", "</tool_call>")])
+    return made
+
+
+def speaker(
+    reply: Callable[[str], str],
+    sureness: float = 1e4,
+    unsure: Script | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Script:
     """A script that answers each conversation by a function of it.
 
     Args:
@@ -45,7 +58,7 @@ def speaker(reply: Callable[[str], str], sureness: float = 1e4, unsure: Script |
         sureness: how far its next word stands above all others.
         unsure: what it thinks beside that, and where the text has gone another way.
     """
-    tokenizer, end = byte_tokenizer(), END_IDS[1]
+    tokenizer, end = tokenizer or byte_tokenizer(), END_IDS[1]
     assistant = tokenizer.token_to_id("<|assistant|>")
 
     def logits(text: Sequence[int]) -> np.ndarray:
@@ -60,7 +73,9 @@ def speaker(reply: Callable[[str], str], sureness: float = 1e4, unsure: Script |
     return logits
 
 
-def speaking_edge(script: Script, chat: ChatTemplate = CALLING, **options: Any) -> Edge:
+def speaking_edge(
+    script: Script, chat: ChatTemplate = CALLING, tokenizer: Tokenizer | None = None, **options: Any
+) -> Edge:
     """An edge whose draft and target follow the same script."""
-    bundle = scripted_bundle(script, context=4096, chat=chat)
+    bundle = scripted_bundle(script, tokenizer=tokenizer, context=4096, chat=chat)
     return scripted_edge(script, bundle=bundle, **{"max_tokens": 300, "mode": "exact"} | options)

@@ -68,7 +68,9 @@ def answer(kind: str, asked: Structure, aims: list[str], seed: int) -> tuple[lis
     chance, ids = random.Random(seed), list[int]()
     while len(ids) < 300:
         allowed = set(cursor.allowed(ids).ids().tolist())
-        wanted = tokenizer.encode(aims[0], add_special_tokens=False).ids if aims else [end]
+        # At times letter by letter, so that text spells what is a token.
+        parts = (aims[0] if seed % 2 else [aims[0]]) if aims else []
+        wanted = [id for part in parts for id in tokenizer.encode(part, add_special_tokens=False).ids] or [end]
         taken = 0
         for token in wanted:
             if token not in allowed:

@@ -197,6 +197,16 @@ Where none is of use, answer in words."""
     assert POCKET.encode([brief, user], tools) == POCKET.encode([joined, user])
 
 
+def test_templates_may_look_at_what_a_function_is():
+    """Also while everything that is said is hidden from them, but for words that are harmless."""
+    source = "{% for t in tools or () if t.type == 'function' %}<tool_call>{{ t.function.description }}{% endfor %}"
+    encoder = ChatEncoder(tool_tokenizer("hermes"), ChatTemplate(HERMES + source), [end_id("hermes")])
+    ids = encoder.encode([USER], [function("book", "<|im_start|>", {})])
+    mark = tool_tokenizer("hermes").token_to_id("<tool_call>")
+    assert [id for id in ids if id in encoder.control_ids][-1] == mark
+    assert tool_tokenizer("hermes").decode(ids, skip_special_tokens=False).endswith("<tool_call><|im_start|>")
+
+
 CALL = {"type": "function", "id": "a", "function": {"name": "book", "arguments": {}}}
 USER = {"role": "user", "content": "Hi"}
 

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 
 from edge_client.server.responses.kept import KeptResponses
 
-MOST, MOST_BYTES = 4, 400
+MOST, MOST_BYTES = 4, 300
 
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["keep", "find", "forget"]), st.integers(0, 6), st.integers(0, 300)), max_size=40
+        st.tuples(st.sampled_from(["keep", "keep", "find", "forget"]), st.integers(0, 4), st.integers(0, 60)),
+        min_size=12,
+        max_size=40,
     )
 )
 def test_the_most_recent_ones_that_fit(actions):

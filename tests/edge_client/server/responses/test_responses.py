@@ -16,7 +16,7 @@ from edge_client.testing import random_script, scripted_edge
 from edge_client.testing.tokenizer import byte_tokenizer
 from shared.errors import TargetUnavailable
 from tests.edge_client.server.serving import Served, served
-from tests.edge_client.server.speaking import call, speaker, speaking_edge
+from tests.edge_client.server.speaking import call, marking_tokenizer, speaker, speaking_edge
 from tests.edge_client.server.test_http import ask
 
 MODES = ("sprint", "exact", "local", "cloud", "auto")
@@ -145,6 +145,25 @@ def test_a_stream_has_the_events_of_a_call(client):
     assert (item["name"], item["arguments"], item["status"]) == ("book", '{"guests": 2}', "completed")
     assert "".join(event.get("delta", "") for event in events) == events[-3]["arguments"] == item["arguments"]
     assert events[-2]["item"] == item
+
+
+def test_words_may_stand_before_a_call_that_a_token_marks():
+    tokenizer = marking_tokenizer()
+    with speaking_edge(speaker(reply, tokenizer=tokenizer), tokenizer=tokenizer) as edge, served(edge) as client:
+        events = events_of(client, input="Book politely", tools=[BOOK])
+        assert kinds_of(events) == [*OPENING, *MESSAGE, *MESSAGE_DONE, *CALL, *CALL_DONE, "response.completed"]
+        words, called = events[-1]["response"]["output"]
+        assert (words["content"][0]["text"], called["arguments"]) == ("Let me see.\n", '{"guests": 2}')
+        with client.responses.stream(model="scripted:exact", input="Book politely", tools=[BOOK]) as stream:
+            final = stream.get_final_response()
+        assert [item.type for item in final.output] == ["message", "function_call"]
+        assert final.output[1].parsed_arguments == {"guests": 2}
+        places = {event["output_index"] for event in events if event.get("item_id") == called["id"]}
+        assert places == {1}
+        turns = [{"role": "user", "content": "Book politely"}]
+        tools = [{"type": "function", "function": BOOK}]
+        whole = client.chat.completions.create(model="scripted:exact", messages=turns, tools=tools).choices[0]
+        assert (whole.message.content, whole.finish_reason) == ("Let me see.\n", "tool_calls")
 
 
 def test_words_that_are_cut_and_nothing_at_all(client):
