@@ -181,7 +181,7 @@ def test_turns_that_are_none_are_refused(client, turns, why):
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 999), temperature=st.sampled_from([0, 0.7, 1.5]), sureness=st.sampled_from([3.0, 8.0]))
 def test_in_every_mode_an_answer_is_words_or_a_call_that_keeps_to_its_parameters(leaning, seed, temperature, sureness):
     """And `exact` writes the text of `cloud`, token for token."""

@@ -157,7 +157,7 @@ FIELDS = {
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(body=st.fixed_dictionaries({}, optional=FIELDS))
 def test_whatever_the_body_it_is_answered_or_refused(client, body: dict[str, Any]):
     whole = {"model": "scripted", "input": "Hi", "max_output_tokens": 3} | body
@@ -169,7 +169,7 @@ def test_whatever_the_body_it_is_answered_or_refused(client, body: dict[str, Any
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(
     turns=st.lists(
         st.just(TURN) | st.builds(lambda more: TURN | more, JSON.filter(lambda one: isinstance(one, dict))), max_size=3

@@ -74,7 +74,7 @@ def asked(client: Served, input: Any, mode: str = "exact", **fields: Any) -> Any
 def events_of(client: Served, **body: Any) -> list[dict[str, Any]]:
     """The events of a stream as they travel, each such as the package's own types have it."""
     status, headers, said = ask(
-        client, "POST", "/v1/responses", json.dumps({"model": "scripted:exact", "stream": True} | body)
+        client, "POST", "/v1/responses", json.dumps({"model": "scripted:exact", "stream": True} | SEED | body)
     )
     assert (status, headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
     found = []
