@@ -371,7 +371,14 @@ class Edge:
                         ending.warnings += map(CostWarning, account.trouble())
                     report = AuditReport(settings.criterion, counts)
                     ending.completion = Completion.of(
-                        job.text, job.mode, generation.summary, report, ending.warnings, generation.nll, cost
+                        job.text,
+                        job.mode,
+                        settings.seed,
+                        generation.summary,
+                        report,
+                        ending.warnings,
+                        generation.nll,
+                        cost,
                     )
                     if chooser is not None:
                         why = explanation(chooser, settings.prefer)

@@ -67,6 +67,7 @@ class Options(TypedDict, total=False):
     prefer: Prefer | str
     budget: float
     criterion: Criterion | str
+    strict_structure: bool
     coupling: Coupling | str
     temperature: float
     top_k: int
@@ -94,6 +95,9 @@ class Settings:
             the work of both sides together (energy).
         budget: largest divergence rate in `sprint`, 0 to 1; 0 means `exact`.
         criterion: what the budget counts as an error.
+        strict_structure: with the criterion `typical`, in a text that keeps to a schema or grammar: count by `strict`
+            wherever that leaves less than a quarter of all tokens to choose from (keys, numbers, listed words), and by
+            `typical` in the prose within strings.
         coupling: how the draft's and the target's draws hang together.
         temperature, top_k, top_p, seed: how a token is drawn; see `shared.config.Sampling`.
         max_tokens: most tokens to write; None for as many as fit.
@@ -120,6 +124,7 @@ class Settings:
     prefer: Prefer = Prefer.SPEED
     budget: float = 0.01
     criterion: Criterion = Criterion.TYPICAL
+    strict_structure: bool = False
     coupling: Coupling = Coupling.GUMBEL
     temperature: float = Sampling.temperature
     top_k: int = Sampling.top_k
@@ -180,6 +185,12 @@ class Settings:
         return None if self.lark is None else of_lark(self.lark)
 
     @property
+    def counts_structure_strictly(self) -> bool:
+        """Whether tokens are off-target by another criterion where a grammar leaves little choice."""
+        is_kept = any(getattr(self, name) is not None for name in GRAMMARS)
+        return self.strict_structure and is_kept and self.criterion is Criterion.TYPICAL
+
+    @property
     def effective_mode(self) -> Mode:
         """A budget of 0 leaves nothing to the verifier: it is `exact`."""
         return Mode.EXACT if self.mode is Mode.SPRINT and self.budget == 0 else self.mode
@@ -238,6 +249,7 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "prefer": partial(values.choice, Prefer),
     "budget": values.number,
     "criterion": partial(values.choice, Criterion),
+    "strict_structure": values.switch,
     "coupling": partial(values.choice, Coupling),
     "temperature": values.number,
     "top_k": values.whole,

@@ -43,6 +43,7 @@ class Completion:
         finish_reason: why it ended.
         mode: in which it was written.
         prompt_tokens: length of the prompt.
+        seed: of the noise that it was drawn with.
         usage: calls, bytes and times.
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
         warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and
@@ -60,6 +61,7 @@ class Completion:
     finish_reason: FinishReason
     mode: Mode
     prompt_tokens: int
+    seed: int
     usage: Summary
     audit: AuditReport
     warnings: list[str]
@@ -71,6 +73,7 @@ class Completion:
         cls,
         text: Text,
         mode: Mode,
+        seed: int,
         usage: Summary,
         audit: AuditReport,
         warnings: list[str],
@@ -88,6 +91,7 @@ class Completion:
             text.finish_reason or FinishReason.CANCELLED,
             mode,
             text.prompt_length,
+            seed,
             usage,
             audit,
             list(warnings),
@@ -105,6 +109,7 @@ class Completion:
             "mode": str(self.mode),
             "finish_reason": str(self.finish_reason),
             "prompt_tokens": self.prompt_tokens,
+            "seed": self.seed,
             "warnings": self.warnings,
             "cost": None if self.cost is None else self.cost.as_dict(),
             "explanation": self.explanation,

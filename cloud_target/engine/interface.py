@@ -80,6 +80,8 @@ class Feed:
             before; they are moved to where they belong.
         masks: what may follow the scored tokens; None where all may. They come before sampling, and all scores are of
             what they leave.
+        text: ids of the text up to `start` at least, for answers that are so close that it must be read again; empty
+            where it need not be.
     """
 
     slot: int
@@ -94,6 +96,7 @@ class Feed:
     parents: tuple[int, ...] = ()
     kept: tuple[int, ...] = ()
     masks: Masks | None = field(default=None, compare=False)
+    text: Sequence[int] = field(default=(), compare=False, repr=False)
 
     @property
     def end(self) -> int:

@@ -139,6 +139,7 @@ def _feed(session: Session, first_row: int, request: Request, picked: Picked, q:
         spare=spare,
         parents=() if is_line else parents,
         kept=kept,
+        text=session.ids[:],
     )
     return replace(feed, masks=terms.constraint.masks(session.ids, feed)) if terms.constraint else feed
 

@@ -236,9 +236,8 @@ def generate_parser() -> Parser:
     group.add_argument(
         "--seed",
         type=whole,
-        default=Settings.seed,
         metavar="N",
-        help="seed of the noise that both models share (default: %(default)s)",
+        help="seed of the noise that both models share (default: another one for every text, which is told)",
     )
     add_grammar(parser)
     add_target(parser)

@@ -170,6 +170,7 @@ class Console:
         self.stop()
         if self._notes is not None:
             line = describe(completion.usage, completion.mode, completion.finish_reason, completion.cost)
+            line += f"; seed {completion.seed}"
             print(
                 f"{DIM}{line}{RESET}" if self._colored and self._notes.isatty() else line,
                 file=self._notes,

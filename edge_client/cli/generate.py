@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import sys
 from contextlib import suppress
 
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     prompt = read_prompt(options.prompt, options.verbatim)
     given: Options = {
         **read_options(options),
-        "seed": options.seed,
+        "seed": secrets.randbits(32) if options.seed is None else options.seed,
         "max_tokens": options.max_tokens,
         "stop": options.stop,
         **read_grammar(options),

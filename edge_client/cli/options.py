@@ -104,6 +104,12 @@ def add_budget(group: argparse._ArgumentGroup) -> None:
         help="what is off-target: strict, any token other than the target's own; typical, such a token if the target "
         "would hardly have written it, or if it goes on with a repetition (default)",
     )
+    group.add_argument(
+        "--strict-structure",
+        action="store_true",
+        help="under a schema or grammar, count by strict what that all but dictates (keys, numbers, listed words), and "
+        "by --criterion typical only the prose within strings",
+    )
 
 
 def add_sampling(group: argparse._ArgumentGroup) -> None:
@@ -197,6 +203,7 @@ def read_options(options: argparse.Namespace) -> Options:
         "prefer": options.prefer,
         "budget": options.budget,
         "criterion": options.criterion,
+        "strict_structure": options.strict_structure,
         "coupling": options.coupling,
         "temperature": options.temperature,
         "top_k": options.top_k,

@@ -118,6 +118,7 @@ def _about(promise: Promise) -> str:
     """What errors are to a promise, and how else it differs from the others of its budget."""
     apart = {"residual": promise.coupling is Coupling.RESIDUAL, "learning": promise.learns}
     apart["under a schema"] = promise.constrained
+    apart["which counts by strict itself"] = promise.strict_structure
     return ", ".join([str(promise.criterion), *(word for word, is_so in apart.items() if is_so)])
 
 

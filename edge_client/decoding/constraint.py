@@ -34,11 +34,13 @@ class Narrowed:
         is_forced: there is one token only that the grammar allows: the target's own, without asking.
         is_blind: of the draft's candidates none is allowed, so all that can be done is to ask; the candidates are some
             that are allowed, and are no draw from q.
+        is_structure: see `shared.grammar.cursor.Allowed`.
     """
 
     step: Step
     is_forced: bool = False
     is_blind: bool = False
+    is_structure: bool = False
 
 
 class Constraint:
@@ -68,11 +70,10 @@ class Constraint:
         if allowed.count == 1:
             return Narrowed(_made_up(step, allowed.ids()), is_forced=True)
         kept = allowed.has(step.ids)
-        if kept.all():
-            return Narrowed(step)
         if not kept.any():
             return Narrowed(_made_up(step, self._nearest(allowed, len(text))), is_blind=True)
-        return Narrowed(_left(step, kept, allowed.count))
+        left = step if kept.all() else _left(step, kept, allowed.count)
+        return Narrowed(left, is_structure=allowed.is_structure)
 
     def _nearest(self, allowed: Allowed, position: int) -> np.ndarray:
         """Three tokens of which the draft knows nothing but that they are allowed. The noise that the target draws with

@@ -36,6 +36,7 @@ class Proposal:
         q: the draft's distribution (ids, probabilities), where it is kept.
         is_forced: a grammar allows no other token, so it is the target's own.
         is_blind: a grammar allows nothing that the draft thought of: whatever the doubt, the target must be asked.
+        is_structure: a grammar leaves little choice here.
     """
 
     token: int
@@ -48,6 +49,7 @@ class Proposal:
     q: tuple[np.ndarray, np.ndarray] | None
     is_forced: bool = False
     is_blind: bool = False
+    is_structure: bool = False
 
     @property
     def told(self) -> float | None:
@@ -61,6 +63,8 @@ class Drafter:
     Args:
         keeps_q: whether proposals carry the draft's distribution.
         constraint: what the text must keep to; None where that is nothing.
+        strictly: where the text's structure is kept, positions, if that counts by `strict`; None where it counts as all
+            else.
 
     Attributes:
         draft_ns, verifier_ns: where the time went, nanoseconds.
@@ -78,6 +82,7 @@ class Drafter:
         feedback: Feedback | None = None,
         keeps_q: bool = False,
         constraint: Constraint | None = None,
+        strictly: set[int] | None = None,
     ) -> None:
         self._draft = draft
         self._sampler = sampler
@@ -88,6 +93,7 @@ class Drafter:
         self._temperature = sampler.sampling.temperature
         self._keeps_q = keeps_q
         self._constraint = constraint
+        self._strictly = strictly
         self.draft_ns = self.verifier_ns = self.drafted = self.steps = 0
         self.entropy = 0.0
 
@@ -139,6 +145,8 @@ class Drafter:
         """The text has come to where a proposal is for."""
         self.steps += 1
         self.entropy += proposal.entropy
+        if self._strictly is not None:
+            (self._strictly.add if proposal.is_structure else self._strictly.discard)(position)
         if self._feedback is not None and not (proposal.is_forced or proposal.is_blind):
             self._feedback.doubted(position, proposal.doubt, proposal.inputs)
 
@@ -166,25 +174,26 @@ class Drafter:
 
     def _propose(self, step: Step, sequence: list[int]) -> Proposal:
         if self._constraint is None:
-            return self._drawn(step, step.logits, sequence)
+            return self._drawn(step, step.logits, sequence, False)
         begin = perf_counter_ns()
         narrowed = self._constraint.narrow(step, sequence)
         self.draft_ns += perf_counter_ns() - begin
         if narrowed.is_forced or narrowed.is_blind:
             return self._made_up(narrowed, step.entropy)
-        left = narrowed.step
-        proposal = self._drawn(left, left.logits[: len(left.ids)], sequence)
-        proposal.entropy = step.entropy
+        left, is_strict = narrowed.step, narrowed.is_structure and self._strictly is not None
+        proposal = self._drawn(left, left.logits[: len(left.ids)], sequence, is_strict)
+        proposal.entropy, proposal.is_structure = step.entropy, narrowed.is_structure
         return proposal
 
-    def _drawn(self, step: Step, logits: np.ndarray, sequence: list[int]) -> Proposal:
-        """A token drawn from the step's candidates, which have these logits, and the doubt about it."""
+    def _drawn(self, step: Step, logits: np.ndarray, sequence: list[int], is_strict: bool) -> Proposal:
+        """A token drawn from the step's candidates, which have these logits, and the doubt about it, by `strict`
+        whatever the criterion where it `is_strict`."""
         begin, position = perf_counter_ns(), len(sequence)
         draw = self._sampler.draw(step.ids, logits, position, step.log_normaliser)
         drafted = perf_counter_ns()
         doubt, shipped, falls, inputs = 0.0, 0.0, 0.0, None
         if self._verifier is not None:
-            column = self._columns[repeats(sequence, draw.token)]
+            column = self._columns[is_strict or repeats(sequence, draw.token)]
             shipped, falls = self._verifier.doubt(step, draw, self._temperature, column)
             doubt = shipped
             if self._learner is not None:

@@ -91,6 +91,9 @@ class Generation:
         constraint = None
         if grammar is not None:
             constraint = Constraint(grammar, text.prompt_length, end_ids, settings.sampling)
+        strictly: set[int] | None = None
+        if settings.counts_structure_strictly:
+            strictly = feedback.strictly if feedback else set()
         self.drafter = Drafter(
             models.draft,
             Sampler(settings.sampling),
@@ -99,8 +102,9 @@ class Generation:
             feedback,
             keeps_q=settings.coupling is Coupling.RESIDUAL and session is not None,
             constraint=constraint,
+            strictly=strictly,
         )
-        self._record = Record()
+        self._record = Record(() if strictly is None else strictly)
         self._reused = models.draft.length
         self._questions: Questions | None = None
         # Of what the target writes alone, or the device, nothing is provisional.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from edge_client.decoding.text import Origin, Text
 from edge_client.target.verdict import Audit, Own, Verdict
 from edge_client.usage.audit_counts import AuditCounts
@@ -19,13 +21,17 @@ class Record:
         unlikely: of them, those of words that it would hardly have written, whoever wrote them.
         off_target: the accepted positions that are errors, by criterion.
         asked: tokens that the target was asked about.
+
+    Args:
+        strictly: positions at which a token that is not the target's own is an error by `typical`, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strictly: Container[int] = ()) -> None:
         self.known: dict[int, float] = {}
         self.unlikely: set[int] = set()
         self.off_target: dict[Criterion, set[int]] = {criterion: set() for criterion in Criterion}
         self.asked = 0
+        self._strictly = strictly
         self._runs: list[int] = []
 
     def wrote(self, position: int, own: Own) -> None:
@@ -44,7 +50,7 @@ class Record:
             self._knows(position, nll, unlikely)
         accepted = len(audit) - confirmed
         for criterion, positions in self.off_target.items():
-            flags = audit.off(criterion)[:accepted]
+            flags = audit.off(criterion, self._strictly)[:accepted]
             positions.update(position for position, is_off in enumerate(flags, audit.position) if is_off)
 
     def counts(self, text: Text, but: Origin | None = None) -> AuditCounts:

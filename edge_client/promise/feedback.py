@@ -24,6 +24,7 @@ class Feedback:
     Attributes:
         budget: steered by it.
         learner: corrects the verifier, None if it stays as it was shipped.
+        strictly: positions of the text at which `strict` counts, whatever the criterion; filled by who drafts.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Feedback:
         self.budget = budget
         self.learner = learner
         self._unlike = unlike
+        self.strictly: set[int] = set()
         self._own = 0
         self._waiting: dict[int, tuple[float, np.ndarray | None]] = {}
 
@@ -55,7 +57,7 @@ class Feedback:
 
     def judged(self, verdict: Verdict, run: int, asked: int) -> None:
         """One call came back: `run` tokens had been accepted since the last one, and `asked` were asked."""
-        self.audited(verdict.audit, verdict.stands, verdict.fallen.off(self._criterion))
+        self.audited(verdict.audit, verdict.stands, verdict.fallen.off(self._criterion, self.strictly))
 
     def audited(self, audit: Audit, confirmed: int = 0, fallen: Sequence[bool] = ()) -> None:
         """The target's opinion of tokens shown earlier; the last `confirmed` of them it has just confirmed.
@@ -63,7 +65,7 @@ class Feedback:
         Args:
             fallen: whether the asked token after them would have been an error, if there was one that fell.
         """
-        labels = audit.off(self._criterion)
+        labels = audit.off(self._criterion, self.strictly)
         off_target = sum(labels[: len(audit) - confirmed])
         labels += fallen
         doubts, errors = [], []

@@ -30,6 +30,7 @@ class Promise:
         target: fingerprint of the target that judges.
         learns: whether the verifier is corrected by what it learned.
         constrained: whether the texts keep to a grammar, under which the doubts mean something else.
+        strict_structure: whether what that all but dictates counts by `strict`.
     """
 
     criterion: Criterion
@@ -38,12 +39,16 @@ class Promise:
     target: str
     learns: bool
     constrained: bool = False
+    strict_structure: bool = False
 
     @classmethod
     def of(cls, settings: Settings, target: str) -> Promise:
         """The promise of one text."""
         constrained = settings.grammar is not None
-        return cls(settings.criterion, settings.budget, settings.coupling, target, settings.learn, constrained)
+        strictly = settings.counts_structure_strictly
+        return cls(
+            settings.criterion, settings.budget, settings.coupling, target, settings.learn, constrained, strictly
+        )
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ _ROUNDING = 1e-10
 def _promise(data: object, name: str) -> Promise:
     promise = filled(Promise, data, name)
     check_text(f"{name}.target", promise.target)
-    for switch in ("learns", "constrained"):
+    for switch in ("learns", "constrained", "strict_structure"):
         if not isinstance(value := getattr(promise, switch), bool):
             raise ValueError(f"`{name}.{switch}` must be true or false, not {shown(value)}")
     check_number(f"{name}.budget", promise.budget, 0, 1)  # as `Settings` takes them, however small

@@ -24,6 +24,7 @@ _EXACT = (Mode.EXACT, Mode.CLOUD)
 _TANDEM: dict[str, Callable[[str, Any], object]] = {
     "budget": values.number,
     "criterion": values.string,
+    "strict_structure": values.switch,
     "coupling": values.string,
     "prefer": values.string,
     "window": values.whole,

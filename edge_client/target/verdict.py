@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,10 +40,13 @@ class Audit:
     def __len__(self) -> int:
         return len(self.nll)
 
-    def off(self, criterion: Criterion) -> list[bool]:
-        """Whether each token is off-target by one criterion."""
+    def off(self, criterion: Criterion, strictly: Container[int] = ()) -> list[bool]:
+        """Whether each token is off-target by one criterion, and by `strict` at the positions in `strictly`."""
         flags = zip(self.off_strict, self.unlikely, self.repeating, strict=True)
-        return [off_target(criterion, *one) for one in flags]
+        return [
+            off_target(Criterion.STRICT if position in strictly else criterion, *one)
+            for position, one in enumerate(flags, self.position)
+        ]
 
     def split(self, count: int) -> tuple[Audit, Audit]:
         """The audits of the first `count` tokens, and of the others."""

@@ -27,13 +27,16 @@ class Allowed:
     Attributes:
         bits: of all ids, least significant first, ``uint8 [ceil(vocabulary / 8)]``.
         count: how many there are.
+        is_structure: they are less than a quarter of all ids: a key, a number, one word of a list, rather than the
+            prose within a string.
     """
 
-    __slots__ = ("bits", "count")
+    __slots__ = ("bits", "count", "is_structure")
 
-    def __init__(self, bits: np.ndarray) -> None:
+    def __init__(self, bits: np.ndarray, vocabulary: int) -> None:
         self.bits = bits
         self.count = int.from_bytes(bits.tobytes(), "little").bit_count()
+        self.is_structure = 4 * self.count < vocabulary
 
     def has(self, ids: np.ndarray) -> np.ndarray:
         """Which of these ids, ``int64 [n]``, are among them, ``bool [n]``."""
@@ -63,7 +66,7 @@ class Cursor:
     def __init__(self, matcher: LLMatcher, vocabulary: int, end: int, end_ids: Iterable[int]) -> None:
         self._matcher = matcher
         self.width = (vocabulary + 7) // 8
-        self._spare = vocabulary % 8
+        self._vocabulary, self._spare = vocabulary, vocabulary % 8
         self._end, self._end_ids = end, sorted(set(end_ids))
         self._at: list[int] = []
         self._lock = Lock()
@@ -117,4 +120,4 @@ class Cursor:
                 bits[token >> 3] |= 1 << (token & 7)
         if not bits.any():
             raise InputError(_DEAD_END)
-        return Allowed(bits)
+        return Allowed(bits, self._vocabulary)

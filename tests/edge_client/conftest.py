@@ -25,8 +25,10 @@ def transport(monkeypatch, tmp_path) -> LoopbackTransport:
 
 
 @pytest.fixture
-def edge(transport, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Runs the command line; gives the exit status, and what it wrote to stdout and stderr."""
+def edge(transport, capsys, monkeypatch) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line, with the seed 0 unless another one is given; gives the exit status, and what it wrote to
+    stdout and stderr."""
+    monkeypatch.setenv("TANDEM_SEED", "0")
 
     def run(*arguments: str) -> tuple[int, str, str]:
         status = cli.main(arguments)

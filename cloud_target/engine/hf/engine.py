@@ -14,6 +14,7 @@ from cloud_target.engine.hf.fitness import choose_passes, refuse_unfit
 from cloud_target.engine.hf.measure import measure
 from cloud_target.engine.hf.model import LoadedTarget
 from cloud_target.engine.hf.passes import Text
+from cloud_target.engine.hf.second_look import SecondLook, prefix_of
 from cloud_target.engine.interface import Feed, Scores, check_feeds
 from cloud_target.engine.lineage import depths
 from cloud_target.engine.scoring.masking import forbid
@@ -34,6 +35,7 @@ class TargetEngine:
 
     Attributes:
         passes: how the model runs.
+        looks: how many answers were so close that a text was read again for them.
 
     Raises:
         InputError: the model cannot be served, the context is longer than the model's, or there is no memory.
@@ -56,7 +58,10 @@ class TargetEngine:
         measured = measure(self.passes, self.context)
         self.step, self.chunk = measured.step, measured.chunk
         self.branches = self.passes.branches
+        # In fewer digits every twentieth token is close, so there the text depends on the company that it is read in.
+        self.second_look = SecondLook(self.passes, self.context) if target.model.dtype == torch.float32 else None
         self.tokenizer: Tokenizer | None = target.tokenizer
+        self.looks = 0
 
     @torch.inference_mode()
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
@@ -76,7 +81,11 @@ class TargetEngine:
             logits = self.passes.run(texts, list(map(len, rows)))
             if any(feed.masks is not None for feed in feeds):
                 logits = _masked(logits, feeds)
-            result = score(logits, [row for of_feed in rows for row in of_feed], _beside(feeds))
+            flat, beside = [row for of_feed in rows for row in of_feed], _beside(feeds)
+            look = self.second_look
+            result = score(logits, flat, beside, look.slack if look else None)
+            if result.close.any():
+                self._look_again(feeds, flat, beside, result)
         except torch.OutOfMemoryError:
             raise TargetError(
                 "the target's device has no memory left for this; its operator can give it a smaller --kv-memory"
@@ -87,6 +96,24 @@ class TargetEngine:
                 "use another --dtype"
             )
         return _of_feeds(feeds, result)
+
+    def _look_again(
+        self, feeds: Sequence[Feed], rows: Sequence[Row], beside: Sequence[tuple[int, int]], result: RowScores
+    ) -> None:
+        """Answer the close rows anew, each alone, in the place of what was answered."""
+        assert self.second_look is not None, "nothing is close without slack"
+        first = 0
+        for feed in feeds:
+            count = len(feed.tokens) - feed.score_from
+            for i in np.flatnonzero(result.close[first : first + count] if len(feed.text) >= feed.start else ()):
+                row = first + int(i)
+                logits = self.second_look.logits(prefix_of(feed, feed.score_from + int(i)))
+                if feed.masks is not None:
+                    logits = forbid(logits, 0, feed.masks.rows(feed)[i : i + 1])
+                places = [place for place, (parent, _) in enumerate(beside) if parent == row]
+                result.replace(row, places, score(logits, [rows[row]], [(0, beside[place][1]) for place in places]))
+                self.looks += 1
+            first += count
 
     def trim(self, slot: int, tokens: int = 0) -> None:
         """Keep only the first tokens of a slot, and none of a slot with 0."""

@@ -59,10 +59,10 @@ def trial_text(count: int, vocabulary: int) -> list[int]:
 
 
 @torch.inference_mode()
-def alone(model: PreTrainedModel, tokens: list[int], vocabulary: int) -> torch.Tensor:
+def alone(model: PreTrainedModel, tokens: list[int], vocabulary: int, keep: int = COMPARED) -> torch.Tensor:
     """The model's logits of the last positions of a text, read whole and without a cache, ``float32 [N, vocabulary]``;
-    N is at most `COMPARED`."""
-    keep = min(len(tokens), COMPARED)
+    N is at most `keep`."""
+    keep = min(len(tokens), keep)
     ids = torch.tensor([tokens], device=model.device)
     return model(input_ids=ids, use_cache=False, **only_logits(model, keep)).logits[0, -keep:, :vocabulary].float()
 

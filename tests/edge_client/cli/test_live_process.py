@@ -18,7 +18,7 @@ from tests.project.tree import ROOT
 
 pytestmark = pytest.mark.slow
 
-OPTIONS = ("--window", "4", "--no-memory", "--max-tokens", "100")
+OPTIONS = ("--seed", "0", "--window", "4", "--no-memory", "--max-tokens", "100")
 
 
 def text_of(address: str) -> str:

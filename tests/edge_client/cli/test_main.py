@@ -44,7 +44,7 @@ def test_its_defaults_are_those_of_the_settings(monkeypatch):
     options, defaults = parse_args([]), Settings()
     for name in ("mode", "budget", "criterion", "coupling", "max_tokens", "window", "learn"):
         assert getattr(options, name) == getattr(defaults, name)
-    for name in ("temperature", "top_k", "top_p", "seed"):
+    for name in ("temperature", "top_k", "top_p"):
         assert getattr(options, name) == getattr(defaults, name)
     assert (tuple(options.stop), not options.no_audit) == (defaults.stop, defaults.audit)
     assert options.target == "127.0.0.1:50051"
@@ -93,11 +93,23 @@ def test_the_text_goes_to_stdout_and_one_line_about_it_to_stderr(edge, transport
     assert out.endswith("\n")
     assert re.fullmatch(
         r"sprint: 40 tokens; cut at the length limit; \d+ tokens/s; 0\.\d+ calls/token; off-target \d+\.\d % typical, "
-        r"\d+\.\d % strict \(audited: 40 tokens\); unlikely words \d+\.\d %; \d+\.\d bytes/token\n",
+        r"\d+\.\d % strict \(audited: 40 tokens\); unlikely words \d+\.\d %; \d+\.\d bytes/token; seed \d+\n",
         err,
     )
     assert len(transport.released) == 1
     assert transport.closed
+
+
+def test_every_text_has_a_seed_of_its_own_unless_one_is_given(edge, monkeypatch):
+    """And is told, so that the text can be written again."""
+    monkeypatch.delenv("TANDEM_SEED")
+    arguments = ("Once upon a time", "--max-tokens", "40", "--mode", "exact")
+    first, second = (json.loads(edge("--json", *arguments)[1]) for _ in range(2))
+    assert first["seed"] != second["seed"]
+    assert first["text"] != second["text"]
+    _, again, err = edge(*arguments, "--seed", str(first["seed"]))
+    assert again.removeprefix("Once upon a time").rstrip("\n") == first["text"].rstrip("\n")
+    assert err.endswith(f"; seed {first['seed']}\n")
 
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])

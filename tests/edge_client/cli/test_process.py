@@ -216,7 +216,7 @@ def test_a_closed_standard_output_is_an_error():
 
 
 def test_a_text_over_grpc_is_the_one_without(start, edge, served):
-    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q")
+    run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", "--seed", "0")
     out, err = run.communicate(timeout=PATIENCE)
     assert (run.returncode, err) == (0, b"")
     assert json.loads(out)["token_ids"] == json.loads(edge("Tom", "--json")[1])["token_ids"]

@@ -29,7 +29,7 @@ def test_what_a_text_spent_is_shown(edge):
     words = ("Tom", "--max-tokens", "40", "--mode", "exact", "--price-in", "1", "--price-out", "2", "--currency", "EUR")
     status, _, err = edge(*words)
     assert status == 0
-    assert err.rstrip().endswith(" EUR, streamed 0.000084 EUR")
+    assert err.rstrip().endswith(" EUR, streamed 0.000084 EUR; seed 0")
     assert edge("Tom", "--max-tokens", "10", "--mode", "local", "--price-out", "2")[2].count("streamed") == 0
     status, out, _ = edge("usage")
     assert status == 0

@@ -28,7 +28,7 @@ def draw_all(logits: torch.Tensor, rows: list[Sampling], positions: list[int]) -
     keys = noise.keys(((s.seed, position) for s, position in zip(rows, positions, strict=True)), DRAW, CPU)
     tokens, distributions = [-1] * len(rows), [{}] * len(rows)
     for support in sampling.supports(logits - logits.amax(1, keepdim=True), rows):
-        drawn = support.draw(keys)
+        drawn, _ = support.draw(keys)
         for place, row in enumerate(support.rows.tolist()):
             tokens[row] = int(drawn[place])
             alive = support.log_p[place].isfinite()
@@ -97,8 +97,8 @@ def test_draws_follow_p(parameters):
 
 def test_a_top_k_beyond_the_vocabulary_cuts_nothing_and_costs_nothing(monkeypatch):
     """It is settled with as few candidates as no top-k at all."""
-    widths, best = [], sampling._best
-    monkeypatch.setattr(sampling, "_best", lambda logits, width: widths.append(width) or best(logits, width))
+    widths, best = [], sampling.best
+    monkeypatch.setattr(sampling, "best", lambda logits, width: widths.append(width) or best(logits, width))
     logits = torch.linspace(0, -300, 1000)[None]
     for top_k in (0, 1000, 5000):
         draw_all(logits, [Sampling(1.0, top_k=top_k, top_p=0.9)], [3])
@@ -110,7 +110,7 @@ def test_a_top_k_beyond_the_vocabulary_cuts_nothing_and_costs_nothing(monkeypatc
 def test_the_largest_are_found_in_columns_and_without(monkeypatch, rows, few):
     monkeypatch.setattr(sampling, "_FEW", few)
     logits = torch.from_numpy(np.random.default_rng(rows).normal(0, 3, (rows, 4096)).astype(np.float32))
-    values, ids = sampling._best(logits, 32)
+    values, ids = sampling.best(logits, 32)
     expected = logits.sort(dim=1, descending=True, stable=True)
     assert values.equal(expected.values[:, :32])
     assert ids.equal(expected.indices[:, :32])
