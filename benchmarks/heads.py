@@ -26,10 +26,10 @@ from cloud_target.prepare.work import Stage
 from cloud_target.training.doubts import BUDGETS, ask_rate, doubt_of, free_doubts, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, fit
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS
 from shared.paths import typed_path
 
 ASK_RATES = (0.04, 0.08, 0.18, 0.29)

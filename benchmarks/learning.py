@@ -20,9 +20,9 @@ from benchmarks.tables import markdown_table, percent, provenance
 from cloud_target.prepare.heads import VERIFIER, ExportedHead
 from cloud_target.training.doubts import ask_rate, doubt_of, off_target
 from edge_client.promise.learning import Learner
+from shared.calibration import DOUBT_COLUMNS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS
 from shared.paths import typed_path
 from shared.steering.budget import Budget
 

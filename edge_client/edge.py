@@ -19,7 +19,6 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Event, Token
 from edge_client.job import Job, begun
-from edge_client.promise import drift
 from edge_client.promise.beginning import foresight
 from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
@@ -208,9 +207,8 @@ class Edge:
         grammar = bundle.compile(settings)
         if grammar is not None and client is not None:
             client.description.check_grammars(library.version(), client.address)
-        mismatches = drift.mismatches(bundle.manifest, client.description if client else None, settings.criterion)
         text = begun(bundle, ids, settings, client)
-        job = Job(text, settings, client, kit, not mismatches and grammar is None, provisional, grammar)
+        job = Job(text, settings, client, kit, bundle.verifiers(settings.domain), provisional, grammar)
         ending = Ending(job.not_as_asked())
         if alone is not None:
             ending.warnings.append(alone)
@@ -220,8 +218,8 @@ class Edge:
         if settings.steers:
             memory, trouble = kit.memory()
             ending.warnings += map(LossWarning, trouble)
-            ending.warnings += mismatches
-            ending.warnings += drift.unfamiliar_prompt(bundle.manifest, bundle.tokenizer, ids)
+            ending.warnings += job.mismatches()
+            ending.warnings += job.unfamiliar()
         return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
 
     def _meet(
@@ -299,11 +297,10 @@ class Edge:
         bundle, settings, prompt = job.kit.bundle, job.settings, job.text.sequence[:]
         manifest = bundle.manifest
         lesson = session = threshold = chooser = pace = account = None
-        if job.client is None:
-            threshold = job.beginning().budget(settings.budget).threshold
-        else:
+        if job.client is not None:
             if memory is not None:
-                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), job.beginning())
+                beginnings = {name: job.beginning(name) for name in job.verifiers}
+                lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginnings)
 
             def tell(sentence: str) -> None:
                 ending.warnings.append(LinkWarning(sentence))
@@ -322,20 +319,22 @@ class Edge:
                 settings.on_outage is OnOutage.WAIT,
                 account,
             )
-        feedback = lesson.feedback if lesson else None
         with bundle.models.lend(prompt, self._conversations) as models:
+            cast = job.cast(models, lesson)
+            if job.client is None:
+                threshold = job.beginning(cast.verifier).budget(settings.budget).threshold
             if job.mode is Mode.AUTO and job.client is not None:
                 pace, trouble = job.kit.pace(job.client)
                 ending.warnings += trouble
-                chooser = job.chooser(feedback, pace)
+                chooser = job.chooser(cast, pace)
             generation = Generation(
                 job.text,
                 settings,
-                models,
+                cast.models,
                 session,
-                feedback,
+                cast.feedback,
                 manifest.end_ids,
-                foresight(manifest.familiar, settings.sampling),
+                foresight(job.seen_by(cast.verifier).familiar, settings.sampling),
                 threshold,
                 job.provisional,
                 chooser,
@@ -346,7 +345,7 @@ class Edge:
             try:
                 with closing(generation.write()) as events:
                     yield from events
-                ending.warnings += job.hindsight(generation, feedback)
+                ending.warnings += job.hindsight(generation, cast)
             except KeyboardInterrupt:
                 job.text.cancel(FinishReason.INTERRUPTED)
                 raise
@@ -370,6 +369,7 @@ class Edge:
                         cost = account.settle(generation.summary, job.text.prompt_length)
                         ending.warnings += map(CostWarning, account.trouble())
                     report = AuditReport(settings.criterion, counts)
+                    decided = cast.decided(generation.drafter.steps)
                     ending.completion = Completion.of(
                         job.text,
                         job.mode,
@@ -379,9 +379,10 @@ class Edge:
                         ending.warnings,
                         generation.nll,
                         cost,
+                        decided,
                     )
                     if chooser is not None:
-                        why = explanation(chooser, settings.prefer)
+                        why = explanation(chooser, settings.prefer, ending.completion.verifiers)
                         ending.completion = replace(ending.completion, explanation=why)
 
 

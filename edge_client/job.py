@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_client.auto.chooser import Chooser
 from edge_client.auto.pace import Pace
@@ -10,15 +10,21 @@ from edge_client.bundles.bundle import Bundle
 from edge_client.bundles.kit import Kit
 from edge_client.decoding.generation import Generation
 from edge_client.decoding.text import Text
-from edge_client.promise import drift
+from edge_client.domains.cast import Cast
+from edge_client.domains.choosing import Choosing, Panel
+from edge_client.domains.contender import Contender
+from edge_client.inference.pool import Models
+from edge_client.promise import drift, standing
 from edge_client.promise.beginning import Beginning, agreement_of, asked_of
 from edge_client.promise.feedback import Feedback
+from edge_client.promise.memory import Lesson
 from edge_client.settings import Settings
 from edge_client.target.client import TargetClient
 from edge_client.usage.notes import repetition_note
 from shared.config import Coupling, Mode
 from shared.errors import ContextLengthError
 from shared.grammar.engine import Grammar
+from shared.manifest import Manifest
 from shared.stopping import Stopper
 from shared.tokenizer import StreamDecoder, special_tokens
 
@@ -29,7 +35,7 @@ class Job:
 
     Attributes:
         kit: the models, and what was learned with them.
-        fits: the bundle was calibrated with these very models, and with texts that are kept to nothing, as this one.
+        verifiers: those that may doubt it.
         grammar: what the text keeps to; None where that is nothing.
     """
 
@@ -37,7 +43,7 @@ class Job:
     settings: Settings
     client: TargetClient | None
     kit: Kit
-    fits: bool
+    verifiers: tuple[str, ...]
     provisional: bool
     grammar: Grammar | None = None
 
@@ -46,37 +52,71 @@ class Job:
         """Who leads."""
         return self.settings.effective_mode
 
-    def chooser(self, feedback: Feedback | None, pace: Pace) -> Chooser:
+    def chooser(self, cast: Cast, pace: Pace) -> Chooser:
         """Who decides in `auto`."""
-        settings, manifest = self.settings, self.kit.bundle.manifest
+        settings, manifest, feedback = self.settings, self.seen_by(cast.verifier), cast.feedback
         agreement = agreement_of(manifest.doubts, settings.sampling)
         kind = (settings.criterion, settings.budget, settings.temperature, settings.top_p, settings.top_k)
         modes: tuple[Mode, ...] = (Mode.EXACT, Mode.CLOUD)
         asks = 0.0
         if feedback is not None:
-            modes, asks = (Mode.SPRINT, *modes), self._asks(feedback)
+            modes, asks = (Mode.SPRINT, *modes), self._asks(feedback, cast.verifier)
         window, begins = settings.window_of(Mode.SPRINT), self.text.prompt_length
         return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement)
 
-    def beginning(self) -> Beginning:
+    def seen_by(self, verifier: str) -> Manifest:
+        """What the bundle is, with the tables of one of its verifiers."""
+        return self.kit.bundle.manifest.seen_by(verifier)
+
+    def mismatches(self, verifier: str | None = None) -> list[str]:
+        """Why what was calibrated need not hold, for one verifier or for all that may doubt; a sentence each, once."""
+        target = self.client.description if self.client else None
+        names = self.verifiers if verifier is None else (verifier,)
+        found = [drift.mismatches(self.seen_by(name), target, self.settings.criterion) for name in names]
+        return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
+
+    def unfamiliar(self) -> list[str]:
+        """Whether the prompt is worded unlike what any of the verifiers was calibrated on."""
+        tokenizer, ids = self.kit.bundle.tokenizer, self.text.sequence
+        found = [drift.unfamiliar_prompt(self.seen_by(name), tokenizer, ids) for name in self.verifiers]
+        return found[0] if all(found) else []
+
+    def beginning(self, verifier: str) -> Beginning:
         """Where a budget for the text begins."""
-        bundle, settings = self.kit.bundle, self.settings
+        manifest, tokenizer, settings = self.seen_by(verifier), self.kit.bundle.tokenizer, self.settings
         return Beginning.of(
-            bundle.manifest,
+            manifest,
             settings.criterion,
             settings.sampling,
-            self.fits,
-            lambda: drift.unlike(bundle.manifest, bundle.tokenizer, self.text.sequence),
+            self._fits(verifier),
+            lambda: drift.unlike(manifest, tokenizer, self.text.sequence),
         )
 
-    def hindsight(self, generation: Generation, feedback: Feedback | None) -> list[str]:
+    def cast(self, models: Models, lesson: Lesson | None) -> Cast:
+        """Who drafts and doubts, and what the audits teach: they may say which of several verifiers doubts best."""
+        name, losses = self.verifiers[0], {}
+        if len(self.verifiers) > 1:
+            is_unlike = {name: self.beginning(name).unlike() > 0 for name in self.verifiers}
+            losses = standing.first(lesson.losses if lesson else {}, is_unlike)
+            name = standing.leader(losses)
+        if lesson is None or not losses:
+            models = replace(models, verifier=models.verifiers.get(name, models.verifier))
+            return Cast(models, lesson.feedbacks[name] if lesson else None, name)
+        contenders = {
+            one: Contender(one, models.verifiers[one], feedback) for one, feedback in lesson.feedbacks.items()
+        }
+        panel = Panel(contenders, name, self.settings.temperature)
+        choosing = Choosing(self.settings.criterion, panel, losses, lesson.lost)
+        return Cast(replace(models, verifier=panel), choosing, name)
+
+    def hindsight(self, generation: Generation, cast: Cast) -> list[str]:
         """What a finished text suggests."""
-        found = []
+        found, feedback = [], cast.feedback
         assert generation.summary is not None, "a finished text has its figures"
         if feedback is not None:
-            drafter = generation.drafter
+            drafter, manifest = generation.drafter, self.seen_by(cast.writing)
             entropy = drafter.entropy / max(drafter.steps, 1)
-            found += drift.unfamiliar_text(self.kit.bundle.manifest, self.settings.sampling, drafter.steps, entropy)
+            found += drift.unfamiliar_text(manifest, self.settings.sampling, drafter.steps, entropy)
         overdrawn = feedback is not None and feedback.budget.overdrawn
         found += repetition_note(generation.summary)
         return found + drift.advice(self.mode, generation.summary, overdrawn)
@@ -96,13 +136,17 @@ class Job:
             )
         return found
 
-    def _asks(self, feedback: Feedback) -> float:
+    def _asks(self, feedback: Feedback, verifier: str) -> float:
         """The share of tokens that `sprint` is expected to ask about in the long run; a budget's first texts differ."""
         settings, found = self.settings, None
-        if self.fits:
-            calibration = self.kit.bundle.manifest.calibration
+        if self._fits(verifier):
+            calibration = self.seen_by(verifier).calibration
             found = asked_of(calibration, settings.criterion, settings.sampling, settings.budget)
-        return self.beginning().ask_rate(feedback.budget.threshold) if found is None else found
+        return self.beginning(verifier).ask_rate(feedback.budget.threshold) if found is None else found
+
+    def _fits(self, verifier: str) -> bool:
+        """Whether it was calibrated with these very models, and with texts that are kept to nothing, as this one."""
+        return self.grammar is None and not self.mismatches(verifier)
 
 
 def begun(bundle: Bundle, ids: list[int], settings: Settings, client: TargetClient | None) -> Text:

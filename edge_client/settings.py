@@ -11,6 +11,7 @@ from typing import Any, Self, TypedDict, Unpack
 
 from shared import values
 from shared.config import Coupling, Criterion, Mode, Sampling
+from shared.domains import AUTO
 from shared.errors import InputError
 
 # Accepted tokens in a row after which they are audited.
@@ -83,6 +84,7 @@ class Options(TypedDict, total=False):
     learn: bool
     timeout: float | None
     on_outage: OnOutage | str
+    domain: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,8 @@ class Settings:
             draft alone until the target answers again (local), it waits as long as `timeout` says (wait), or it ends
             with an error (fail). What `exact` and `cloud` guess alone is provisional; it stands only where the target
             is away for longer than `timeout`.
+        domain: which of the bundle's verifiers doubts: general, or one by the name of its domain; auto for the one that
+            the audits bear out.
 
     Raises:
         InputError: a value out of range.
@@ -140,6 +144,7 @@ class Settings:
     learn: bool = False
     timeout: float | None = None
     on_outage: OnOutage = OnOutage.LOCAL
+    domain: str = AUTO
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERSIONS.items():
@@ -265,4 +270,5 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "learn": values.switch,
     "timeout": lambda name, value: None if value is None else values.seconds(name, value),
     "on_outage": partial(values.choice, OnOutage),
+    "domain": values.string,
 }

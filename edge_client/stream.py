@@ -48,6 +48,8 @@ class Completion:
         audit: how far the text strayed from the target's own, and on how many tokens that rests.
         warnings: why the calibration may not hold here, what is odd about the text, what was not done as asked, and
             when the target did not answer; a sentence each.
+        verifiers: about how many drafted tokens each of the bundle's verifiers decided, by name; None where there is
+            only one.
         cost: what the target did for it, and what that costs; None where none was asked.
         explanation: in mode `auto`, who led and why, in a sentence with the numbers; otherwise None.
     """
@@ -66,6 +68,7 @@ class Completion:
     audit: AuditReport
     warnings: list[str]
     cost: Cost | None = None
+    verifiers: dict[str, int] | None = None
     explanation: str | None = None
 
     @classmethod
@@ -79,6 +82,7 @@ class Completion:
         warnings: list[str],
         nll: list[float | None],
         cost: Cost | None,
+        verifiers: dict[str, int] | None,
     ) -> Completion:
         """What has become of a text."""
         return cls(
@@ -96,6 +100,7 @@ class Completion:
             audit,
             list(warnings),
             cost,
+            verifiers,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -112,6 +117,7 @@ class Completion:
             "seed": self.seed,
             "warnings": self.warnings,
             "cost": None if self.cost is None else self.cost.as_dict(),
+            "verifiers": self.verifiers,
             "explanation": self.explanation,
             **self.usage.as_dict(),
         }

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from shared.domains import MOST_DOMAINS, is_verifier_file
 from shared.errors import BundleError
 from shared.identity import file_digest
 from shared.manifest import FILES, Manifest
 
 MANIFEST = "manifest.json"
-# The files of every bundle. No other ever travels, and no other name is ever taken from a peer.
+# The files of every bundle. Beside them only verifiers of domains ever travel, and no other name is taken from a peer.
 NAMES = (MANIFEST, *FILES)
+
+
+def are_of_a_bundle(names: Iterable[str]) -> bool:
+    """Whether there may be a bundle with just these files: each of `NAMES`, and some verifiers of domains, once."""
+    more = sorted(names)
+    for name in NAMES:
+        if name not in more:
+            return False
+        more.remove(name)
+    return len(set(more)) == len(more) <= MOST_DOMAINS and all(map(is_verifier_file, more))
+
+
+def present(directory: Path) -> list[str]:
+    """Of the files in a directory, those that may be a bundle's, whatever its manifest says."""
+    more = sorted(path.name for path in directory.glob("verifier-*.onnx") if is_verifier_file(path.name))
+    return [name for name in (*NAMES, *more) if (directory / name).is_file()]
 
 
 @dataclass(frozen=True)
@@ -21,7 +39,7 @@ class BundleFile:
     """One file.
 
     Attributes:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or that of a domain's verifier.
         size: bytes.
         sha256: of what is in it, lower-case hex.
     """
@@ -37,7 +55,7 @@ class Contents:
 
     Attributes:
         name: of the bundle, for people.
-        files: each of `NAMES` once.
+        files: as `are_of_a_bundle` has them.
     """
 
     name: str
@@ -50,10 +68,10 @@ class Contents:
         Raises:
             BundleError: a file cannot be read any more.
         """
-        directory = Path(directory)
+        directory, names = Path(directory), (MANIFEST, *manifest.files)
         try:
             digests = manifest.digests | {MANIFEST: file_digest(directory / MANIFEST)}
-            files = tuple(BundleFile(name, (directory / name).stat().st_size, digests[name]) for name in NAMES)
+            files = tuple(BundleFile(name, (directory / name).stat().st_size, digests[name]) for name in names)
         except OSError as error:
             raise BundleError(f"cannot read {error.filename} ({error.strerror}); see who may read it") from error
         return cls(manifest.name, files)

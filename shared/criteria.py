@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
-from shared.manifest import DOUBT_COLUMNS
 
 Flags = TypeVar("Flags", bool, np.ndarray)
 

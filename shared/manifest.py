@@ -1,34 +1,30 @@
 """A bundle: the directory that an edge device needs.
 
-draft.onnx      the draft's graph
-verifier.onnx   the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [1, 2]
+draft.onnx          the draft's graph
+verifier.onnx       the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [1, 2]
+verifier-NAME.onnx  another one for each domain, a kind of text that has a verifier of its own; may take several rows
 tokenizer.json
-manifest.json   what they are, whom they were made for, how the verifier is calibrated, and how chats are written
+manifest.json       what they are, whom they were made for, how verifiers are calibrated, and how chats are written
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from shared.calibration import Calibration, Doubts, Familiar, Wording, check_tables, numbered, read_tables
 from shared.chat.template import ChatTemplate
-from shared.config import CRITERIA_REVISION, Criterion
+from shared.domains import GENERAL, MOST_DOMAINS, NAMING, is_domain, verifier_file
 from shared.errors import BundleError
-from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
+from shared.fields import check_text, check_whole, filled, shown
 from shared.identity import file_digest
 
 FORMAT = 1
 MOST_CANDIDATES = 4096
-SMALLEST_BUDGET = 1e-9
-SPREAD = 64
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json")
-# Columns of the verifier's output: the probability that the drawn token is off-target, by each criterion.
-DOUBT_COLUMNS = (Criterion.TYPICAL, Criterion.STRICT)
 
 
 @dataclass(frozen=True)
@@ -68,93 +64,20 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """One cell of the table from budget to threshold, measured on held-out documents.
+class Domain:
+    """The verifier of one kind of text.
 
     Attributes:
-        criterion, temperature, top_p: what it holds for.
-        budget: largest allowed divergence rate.
-        threshold: ask where the verifier's doubt is above it.
-        divergence: measured divergence rate at that threshold.
-        ask_rate: share of tokens asked at that threshold.
-        tokens, documents: how many the two rates rest on.
-        upper: upper confidence bound on a document's expected divergence rate at that threshold.
-        confidence: of that bound.
-        criteria: what the criteria meant when it was measured, see `shared.config.CRITERIA_REVISION`; a table that does
-            not say it is of the first revision.
+        name: see `shared.domains`.
+        calibration, calibrated_draft, doubts, familiar, wording: as in the manifest, of this verifier.
     """
 
-    criterion: Criterion
-    temperature: float
-    top_p: float
-    budget: float
-    threshold: float
-    divergence: float
-    ask_rate: float
-    tokens: int
-    documents: int = 0
-    upper: float = 1.0
-    confidence: float = 0.0
-    criteria: int = CRITERIA_REVISION
-
-    @classmethod
-    def from_json(cls, data: object, name: str = "") -> Calibration:
-        """A cell from its JSON form, called `name` in messages; raises ValueError where it is none."""
-        dated = {"criteria": 1} | data if isinstance(data, dict) else data
-        cell = filled(cls, dated, name)
-        return replace(cell, criterion=chosen(Criterion, f"{name}.criterion", cell.criterion))
-
-
-@dataclass(frozen=True)
-class Doubts:
-    """What the verifier's doubts are like in the text that the calibration was measured on.
-
-    Attributes:
-        criterion, temperature, top_p: what it holds for.
-        log_odds: of the doubts, `SPREAD` of their quantiles, ascending.
-        errors: log-odds of an error at each of them, as they were counted; they rise where the doubts do. None if they
-            were not: then the doubts are taken at their word.
-    """
-
-    criterion: Criterion
-    temperature: float
-    top_p: float
-    log_odds: list[float]
-    errors: list[float] | None = None
-
-
-@dataclass(frozen=True)
-class Familiar:
-    """How the kind of text looks to the draft that the calibration was measured on.
-
-    Attributes:
-        temperature, top_p: what it holds for.
-        window: tokens that each mean is taken over.
-        low, high: within which the mean entropy of the draft over a window lies in 99 of 100 windows, nats.
-        rivals: where the target does not write the drawn token, how often it writes the one that was nearly drawn, and
-            how often the next; None if that was not counted.
-    """
-
-    temperature: float
-    top_p: float
-    window: int
-    low: float
-    high: float
-    rivals: list[float] | None = None
-
-
-@dataclass(frozen=True)
-class Wording:
-    """How the kind of text is worded that the calibration was measured on.
-
-    Attributes:
-        window: tokens that each mean is taken over.
-        low, high: within which the bytes per token of a window lie in 99 of 100.
-    """
-
-    window: int
-    low: float
-    high: float
+    name: str
+    calibration: list[Calibration] = field(default_factory=list)
+    calibrated_draft: str = ""
+    doubts: list[Doubts] = field(default_factory=list)
+    familiar: list[Familiar] = field(default_factory=list)
+    wording: Wording | None = None
 
 
 @dataclass(frozen=True)
@@ -170,13 +93,10 @@ class Manifest:
         end_ids: tokens that end a text.
         draft: how to run the draft's graph.
         probe: checked at load.
-        calibration: table from budget to threshold; it says what the verifier can do, and steers nothing.
-        calibrated_draft: SHA-256 of the draft's graph that the table was measured with.
-        doubts: what the verifier's doubts are like there, for each way of sampling.
-        familiar: how calibrated text looks to the draft, for each way of sampling.
-        wording: of the documents that its openings were taken from; None if there were none.
+        calibration, calibrated_draft, doubts, familiar, wording: of the general verifier, see `Calibrated`.
         chat: how the checkpoint writes conversations; None if it knows no way.
         digests: SHA-256 of the other files, by name.
+        domains: the verifiers beside the general one, each name once.
     """
 
     name: str
@@ -195,6 +115,7 @@ class Manifest:
     wording: Wording | None = None
     chat: ChatTemplate | None = None
     digests: dict[str, str] = field(default_factory=dict)
+    domains: list[Domain] = field(default_factory=list)
 
     @property
     def identity(self) -> str:
@@ -202,11 +123,30 @@ class Manifest:
         named = "".join(c if c.isalnum() or c in "-_" else "-" for c in self.name)[:40]
         return f"{named}-{hashlib.sha256(repr(sorted(self.digests.items())).encode()).hexdigest()[:12]}"
 
+    @property
+    def verifiers(self) -> tuple[str, ...]:
+        """By name, the general one first."""
+        return (GENERAL, *(domain.name for domain in self.domains))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All but the manifest."""
+        return (*FILES, *(verifier_file(domain.name) for domain in self.domains))
+
+    def seen_by(self, verifier: str) -> Manifest:
+        """The manifest with the tables of one of its verifiers in the place of the general one's."""
+        for domain in self.domains:
+            if domain.name == verifier:
+                return replace(self, **{part.name: getattr(domain, part.name) for part in fields(domain)[1:]})
+        return self
+
 
 def write_manifest(directory: str | Path, manifest: Manifest) -> None:
     """Write `manifest.json`; the digests are taken from the files that are there now."""
     directory = Path(directory)
-    data = asdict(manifest) | {"digests": {name: file_digest(directory / name) for name in FILES}}
+    data = asdict(manifest) | {"digests": {name: file_digest(directory / name) for name in manifest.files}}
+    if not manifest.domains:  # so what has none can still be read where nobody knows of them
+        del data["domains"]
     text = json.dumps({"format": FORMAT} | data, indent=1, ensure_ascii=False) + "\n"
     scratch = directory / "manifest.json.tmp"
     scratch.write_text(text, encoding="utf-8")
@@ -221,7 +161,7 @@ def read_manifest(directory: str | Path) -> Manifest:
     """
     directory = Path(directory)
     manifest = glance(directory)
-    for name in FILES:
+    for name in manifest.files:
         file = directory / name
         if not file.is_file():
             raise BundleError(f"the bundle {directory} lacks {name}; copy it again, whole")
@@ -290,28 +230,21 @@ def _made(data: dict[str, Any]) -> Manifest:
         made,
         draft=filled(DraftGraph, made.draft, "draft"),
         probe=filled(Probe, made.probe, "probe"),
-        calibration=[Calibration.from_json(cell, name) for name, cell in _numbered("calibration", made.calibration)],
-        doubts=[_doubts(way, name) for name, way in _numbered("doubts", made.doubts)],
-        familiar=[filled(Familiar, way, name) for name, way in _numbered("familiar", made.familiar)],
-        wording=filled(Wording, made.wording, "wording") if made.wording else None,
+        **read_tables(made),
+        domains=[_domain(domain, name) for name, domain in numbered("domains", made.domains)],
         chat=filled(ChatTemplate, made.chat, "chat") if made.chat is not None else None,
     )
 
 
-def _numbered(name: str, items: object) -> Iterator[tuple[str, object]]:
-    """The items of a list with what each is called in messages, such as "familiar[0]"."""
-    return ((f"{name}[{i}]", item) for i, item in enumerate(listed(name, items)))
-
-
-def _doubts(data: object, name: str) -> Doubts:
-    way = filled(Doubts, data, name)
-    return replace(way, criterion=chosen(Criterion, f"{name}.criterion", way.criterion))
+def _domain(data: object, name: str) -> Domain:
+    domain = filled(Domain, data, name)
+    return replace(domain, **read_tables(domain, f"{name}."))
 
 
 def _check(manifest: Manifest) -> None:
     """Raise ValueError for a field that the edge could not work with."""
     draft = manifest.draft
-    for name in ("name", "target_name", "target_fingerprint", "tokenizer_fingerprint", "calibrated_draft"):
+    for name in ("name", "target_name", "target_fingerprint", "tokenizer_fingerprint"):
         check_text(name, getattr(manifest, name))
     for name in ("kind", "dtype"):
         check_text(f"draft.{name}", getattr(draft, name))
@@ -322,48 +255,15 @@ def _check(manifest: Manifest) -> None:
     for name in ("layers", "kv_heads", "head_size", "hidden"):
         check_whole(f"draft.{name}", getattr(draft, name), least=1)
     check_whole("draft.candidates", draft.candidates, least=1, most=MOST_CANDIDATES)
-    for token_ids in (_numbered("end_ids", manifest.end_ids), _numbered("probe.ids", manifest.probe.ids)):
+    for token_ids in (numbered("end_ids", manifest.end_ids), numbered("probe.ids", manifest.probe.ids)):
         for name, token in token_ids:
             check_whole(name, token, most=manifest.vocabulary - 1)
-    for i, cell in enumerate(manifest.calibration):
-        _check_sampling(f"calibration[{i}]", cell)
-        check_number(f"calibration[{i}].budget", cell.budget, SMALLEST_BUDGET, 1)
-        for name in ("threshold", "divergence", "ask_rate", "upper", "confidence"):
-            check_number(f"calibration[{i}].{name}", getattr(cell, name), 0, 1)
-        for name in ("tokens", "documents", "criteria"):
-            check_whole(f"calibration[{i}].{name}", getattr(cell, name))
-    for i, spread in enumerate(manifest.doubts):
-        _check_sampling(f"doubts[{i}]", spread)
-        _check_spread(f"doubts[{i}]", spread)
-    for i, way in enumerate(manifest.familiar):
-        _check_sampling(f"familiar[{i}]", way)
-        _check_range(f"familiar[{i}]", way)
-        for name, share in _numbered(f"familiar[{i}].rivals", way.rivals or []):
-            check_number(name, share, 0, 1)
-    if manifest.wording:
-        _check_range("wording", manifest.wording)
+    check_tables(manifest)
+    for i, domain in enumerate(manifest.domains):
+        if not is_domain(domain.name):
+            raise ValueError(f"`domains[{i}].name` must be {NAMING}, not {shown(domain.name)}")
+        check_tables(domain, f"domains[{i}].")
+    if len(set(manifest.verifiers)) != len(manifest.verifiers) or len(manifest.domains) > MOST_DOMAINS:
+        raise ValueError(f"`domains` must be {MOST_DOMAINS} or fewer, each of a name of its own")
     if manifest.chat:
         manifest.chat.check("chat")
-
-
-def _check_sampling(name: str, how: Calibration | Doubts | Familiar) -> None:
-    check_number(f"{name}.temperature", how.temperature, 0, 10)
-    check_number(f"{name}.top_p", how.top_p, 0, 1)
-
-
-def _check_spread(name: str, spread: Doubts) -> None:
-    errors = spread.log_odds if spread.errors is None else spread.errors
-    for part, values in (("log_odds", spread.log_odds), ("errors", errors)):
-        if len(listed(f"{name}.{part}", values)) != SPREAD:
-            raise ValueError(f"`{name}.{part}` must be a list of {SPREAD} numbers, not of {len(values)}")
-        for value in values:
-            check_number(f"{name}.{part}", value)
-    for (doubt, error), (larger, more) in pairwise(zip(spread.log_odds, errors, strict=True)):
-        if larger < doubt or (larger > doubt and more <= error):
-            raise ValueError(f"`{name}` must rise: its `log_odds`, and where they rise its `errors`")
-
-
-def _check_range(name: str, usual: Familiar | Wording) -> None:
-    check_whole(f"{name}.window", usual.window, least=1)
-    check_number(f"{name}.high", usual.high, 0)
-    check_number(f"{name}.low", usual.low, 0, usual.high)

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from cloud_target.engine.interface import Description
-from shared.contents import NAMES, Contents
+from shared.contents import Contents, present
 from shared.errors import BundleError, ProtocolError, TargetRefused
 from shared.manifest import Manifest, read_manifest
 from shared.wire.v1 import target_pb2 as wire
@@ -51,11 +51,13 @@ class OfferedBundle:
         self._files: dict[str, _Opened] = {}
         try:
             # Opened before it is read: what is put in the place of a file from now on is noticed, not sent.
-            for name in NAMES:
-                if (path := directory / name).is_file():  # else the manifest's reader says what is missing
-                    self._files[name] = _Opened(path, path.open("rb"), _stamp(os.stat(path)))
+            for name in present(directory):  # the manifest's reader says what is missing
+                path = directory / name
+                self._files[name] = _Opened(path, path.open("rb"), _stamp(os.stat(path)))
             self.manifest: Manifest = read_manifest(directory)
             self.contents = Contents.of(directory, self.manifest)
+            for name in self._files.keys() - {file.name for file in self.contents.files}:
+                self._files.pop(name).file.close()
             for file in self.contents.files:
                 found = hashlib.file_digest(self._files[file.name].file, "sha256").hexdigest()
                 if found != file.sha256:

@@ -23,10 +23,11 @@ from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, 
 from cloud_target.export.endings import declared_ends, united_ends
 from cloud_target.export.head import baseline_head, read_head
 from cloud_target.export.quantise import Agreement
+from shared.calibration import Calibration, Doubts, Familiar, Wording
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
-from shared.manifest import Calibration, Doubts, Familiar, Manifest, Wording, write_manifest
+from shared.manifest import Manifest, write_manifest
 from shared.tokenizer import load_tokenizer
 
 
@@ -166,7 +167,7 @@ def make_bundle(
             (scratch / page).write_text(text, encoding="utf-8")
         write_manifest(scratch, manifest)
         trial(scratch, made.probe.ids, made.context)
-        _publish(scratch, out)
+        publish(scratch, out)
     except OSError as error:
         raise InputError(f"cannot write the bundle {out} ({error}); what was there is as it was") from error
     finally:
@@ -239,7 +240,7 @@ def check_place(out: Path) -> None:
         raise InputError(f"{out} is a file; give a directory for the bundle")
 
 
-def _publish(scratch: Path, out: Path) -> None:
+def publish(scratch: Path, out: Path) -> None:
     """Put the finished directory in its place; an older bundle is gone only once the new one is there."""
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
     if out.exists():

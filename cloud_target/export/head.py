@@ -13,9 +13,9 @@ import onnx
 import onnxruntime
 
 from cloud_target.export.builder import GraphBuilder, tensor, write_model
+from shared.calibration import DOUBT_COLUMNS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS
 
 _COLUMNS = len(DOUBT_COLUMNS)
 # A feature that varied less than this in training says nothing: it is left out instead of divided by almost nothing.
@@ -94,6 +94,15 @@ def baseline_head(hidden: int) -> onnx.ModelProto:
     return graph.model(
         [tensor("features", np.float32, [1, SCALARS + hidden])], [tensor("doubt", np.float32, [1, _COLUMNS])]
     )
+
+
+def take_several(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same head for any number of rows: what is audited is doubted in one run by verifiers that look on."""
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    for value in (*found.graph.input, *found.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "rows"
+    return found
 
 
 def read_head(path: str | Path, hidden: int) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ import sys
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.options import values
 from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
+from shared.errors import InputError
 from shared.paths import typed_path, typed_place
 
 _DESCRIPTION = """\
@@ -32,6 +33,9 @@ examples:
 
   # another target, or other text, for a bundle that exists: its draft is kept byte for byte
   cloud-target prepare --target runs/target --draft bundle --corpus texts.txt --out new-bundle
+
+  # one more verifier for a bundle that exists, for one kind of text
+  cloud-target prepare --target runs/target --domain letters --corpus letters.txt --out bundle
 """
 
 
@@ -53,10 +57,16 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--draft",
-        required=True,
         type=typed_place,
         metavar="DIR|HUB_ID|BUNDLE",
-        help="the draft: a checkpoint, or a bundle to keep it of",
+        help="the draft: a checkpoint, or a bundle to keep it of; with --domain, the bundle that it is added to "
+        "(default: BUNDLE itself)",
+    )
+    parser.add_argument(
+        "--domain",
+        metavar="NAME",
+        help="add a verifier for the kind of text that the corpus is to a bundle, or renew it; all else there stays as "
+        "it is, and devices use the verifier that their audits bear out",
     )
     parser.add_argument("--corpus", required=True, nargs="+", type=typed_path, metavar="FILE", help="text to train on")
     parser.add_argument(
@@ -98,7 +108,10 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="of the corpus take only the fifth that `cloud-target train` leaves out",
     )
     parser.add_argument(
-        "--work", type=typed_path, metavar="DIR", help="where finished stages are kept (default: BUNDLE.work)"
+        "--work",
+        type=typed_path,
+        metavar="DIR",
+        help="where finished stages are kept (default: BUNDLE.work, or BUNDLE.NAME.work of a domain)",
     )
     parser.add_argument("--seed", type=values.seed, default=0, metavar="N", help="of everything random (default: 0)")
     parser.add_argument("--device", default="cpu", help="that the target runs on: cpu, cuda or cuda:1 (default: cpu)")
@@ -121,9 +134,13 @@ def run(arguments: argparse.Namespace) -> int:
     from cloud_target.prepare.pipeline import prepare
     from cloud_target.prepare.words import summary
 
+    if arguments.draft is None:
+        if arguments.domain is None:
+            raise InputError("--draft is missing; give the checkpoint of a draft, or a bundle to keep it of")
+        arguments.draft = str(arguments.out)
     given = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
     settings = Settings(**given | {"corpus": tuple(arguments.corpus), "dev": tuple(arguments.dev)})
     place = settings.place  # found now: a bundle that replaces the working directory leaves none to begin from
     report = prepare(settings, lambda line: print(line, file=sys.stderr, flush=True))
-    print(summary(report, place))
+    print(summary(report, place, settings.page))
     return 0

@@ -30,9 +30,7 @@ class ExportedHead:
     """
 
     def __init__(self, path: str | Path) -> None:
-        model = onnx.load(path)
-        for value in (*model.graph.input, *model.graph.output):  # the edge gives it one row, we many
-            value.type.tensor_type.shape.dim[0].dim_param = "rows"
+        model = head.take_several(onnx.load(path))  # the edge gives it one row, we many
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it refuses, it says in its error too

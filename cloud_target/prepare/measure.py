@@ -13,8 +13,8 @@ from cloud_target.prepare.steered import Steps, steered
 from cloud_target.training.doubts import compare, doubt_of, free_doubts, off_target
 from cloud_target.training.evaluate import DevText, agreement_line
 from cloud_target.training.label import Rows
+from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts
 from shared.config import Criterion, Sampling
-from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts
 from shared.steering.usual import Usual
 
 # Kinds of text, as the report calls them.

@@ -11,8 +11,8 @@ from cloud_target.prepare.measure import HEAD, find
 from cloud_target.prepare.style import STYLE
 from cloud_target.prepare.tables import agreement_table, budget_table, comparison_table, provenance, steered_table
 from cloud_target.prepare.words import headline, lasting, measured, promise
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
-from shared.manifest import DOUBT_COLUMNS
 
 _WORDS = """\
 <p>A small draft writes the text on the device. The verifier says how much each of its tokens is to be doubted, and the

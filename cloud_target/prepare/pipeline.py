@@ -14,6 +14,7 @@ import numpy as np
 from cloud_target.export import blocks, candidates, gpt2, graph, llama, quantise
 from cloud_target.export.bundle import check_place, make_bundle
 from cloud_target.export.choices import DTYPES, KINDS
+from cloud_target.export.domain import add_verifier, check_domain, check_target
 from cloud_target.prepare.documents import SPLITS, check_readable, read_split, split_documents
 from cloud_target.prepare.heads import VERIFIER, ExportedHead, fit_heads, read_heads
 from cloud_target.prepare.labels import READ, Labeller, read_rows
@@ -25,15 +26,16 @@ from cloud_target.prepare.texts import Text, write_texts
 from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
+from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording
 from shared.errors import InputError
 from shared.identity import file_digest
-from shared.manifest import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording, read_manifest
+from shared.manifest import Domain, Manifest, read_manifest
 
 STEPS = 7
 
 
 def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Train and calibrate a verifier for a pair, and write its bundle with a report.
+    """Train and calibrate a verifier for a pair, and write its bundle with a report, or add it to a bundle.
 
     Args:
         settings: what is asked for.
@@ -46,11 +48,14 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         InputError: something cannot be used or written; finished stages are kept.
     """
     check_place(settings.place)
+    had = _bundle_of(settings)
     check_writable(settings.place)
     check_readable((*settings.corpus, *settings.dev))
     with Work.open(settings.workplace, STEPS, tell) as work:
         work.begin("the pair")
         pair = Pair(settings)
+        if had is not None:
+            check_target(had, pair.identity)
         tell(f"  draft and target share {pair.vocabulary} tokens; the target is {pair.identity.fingerprint[:12]}")
 
         work.begin("graph of the draft")
@@ -83,8 +88,27 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
             )
         words = wording(pair.tokenizer, read_split(documents, "calibrate"))
         report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, spread, seen)
-        _publish(settings, pair, draft, heads, cells, spread, seen, words, report, tell)
+        pages = {f"{settings.page}.json": _as_json(report), f"{settings.page}.html": page(report)}
+        if settings.domain is None:
+            _publish(settings, pair, draft, heads, cells, spread, seen, words, report["name"], pages, tell)
+        else:
+            calibrated = file_digest(draft / "draft.onnx")
+            domain = Domain(settings.domain, cells, calibrated, spread, seen, words)
+            add_verifier(Path(settings.draft).expanduser(), settings.place, domain, heads / VERIFIER, pages)
         return report
+
+
+def _bundle_of(settings: Settings) -> Manifest | None:
+    """The bundle that a domain is added to; None where none is.
+
+    Raises:
+        InputError: it cannot have it, or something else was asked for that only a new bundle can have.
+    """
+    if settings.domain is None:
+        return None
+    if settings.name is not None:
+        raise InputError("--name is of a new bundle, and --domain adds to one that has a name; leave --name out")
+    return check_domain(Path(settings.draft).expanduser(), settings.domain)
 
 
 def check_writable(out: Path) -> None:
@@ -160,7 +184,7 @@ def _report(
     asked = asdict(replace(settings, corpus=(), dev=(), work=None))
     files = {"corpus": settings.corpus, "dev": settings.dev}
     return {
-        "name": settings.name or read_manifest(draft.directory).name,
+        "name": _report_name(settings, draft),
         "command": settings.command(),
         "settings": {name: value for name, value in asked.items() if name in ("rows", "own_tokens", "seed", "unseen")},
         "pair": {
@@ -190,6 +214,11 @@ def _report(
     }
 
 
+def _report_name(settings: Settings, draft: Stage) -> str:
+    name = settings.name or read_manifest(draft.directory).name
+    return f"{name}, {settings.domain}" if settings.domain else name
+
+
 def _publish(
     settings: Settings,
     pair: Pair,
@@ -199,7 +228,8 @@ def _publish(
     spread: list[Doubts],
     seen: list[Familiar],
     words: Wording,
-    report: dict[str, Any],
+    name: str,
+    pages: dict[str, str],
     tell: Callable[[str], None],
 ) -> None:
     make_bundle(
@@ -212,8 +242,8 @@ def _publish(
         doubts=spread,
         familiar=seen,
         wording=words,
-        pages={"report.json": _as_json(report), "report.html": page(report)},
-        name=report["name"],
+        pages=pages,
+        name=name,
         tell=lambda line: tell(f"  {line}"),
     )
 

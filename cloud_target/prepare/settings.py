@@ -26,6 +26,7 @@ class Settings:
         work: where finished stages are kept; None for a directory beside the bundle.
         dtype, kind, context: of the draft's graph; None for the default of `make_bundle`.
         name: of the bundle; None for the draft's.
+        domain: of the verifier that is added to the bundle; None makes a bundle with a general one.
         rows: draft steps to train the verifier on, about.
         own_tokens: that the target writes for them; it writes as many again, and more, to calibrate and to check.
         seed: of everything random.
@@ -43,6 +44,7 @@ class Settings:
     kind: str | None = None
     context: int | None = None
     name: str | None = None
+    domain: str | None = None
     rows: int = ROWS
     own_tokens: int = OWN_TOKENS
     seed: int = 0
@@ -56,7 +58,13 @@ class Settings:
     @property
     def workplace(self) -> Path:
         """Where finished stages are kept."""
-        return self.work or self.place.with_name(f"{self.place.name}.work")
+        domain = f".{self.domain}" if self.domain else ""
+        return self.work or self.place.with_name(f"{self.place.name}{domain}.work")
+
+    @property
+    def page(self) -> str:
+        """What the report's files in the bundle are called, without their endings."""
+        return f"report-{self.domain}" if self.domain else "report"
 
     def command(self) -> str:
         """The command line, to be shown to whoever gets the bundle: absolute paths by their last part only."""
@@ -65,7 +73,7 @@ class Settings:
         words += ["--dev", *map(_shown, self.dev)] if self.dev else []
         words += ["--unseen"] if self.unseen else []
         words += ["--out", _shown(self.out)]
-        for name in ("dtype", "kind", "context", "name", "rows", "own_tokens", "seed"):
+        for name in ("dtype", "kind", "context", "name", "domain", "rows", "own_tokens", "seed"):
             value = getattr(self, name)
             if value != type(self).__dataclass_fields__[name].default:
                 words += [f"--{name.replace('_', '-')}", str(value)]

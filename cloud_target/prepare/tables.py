@@ -8,8 +8,8 @@ from typing import Any
 
 from cloud_target.prepare.measure import HEAD, ORACLE, RANDOM, find
 from cloud_target.prepare.words import lasting, percent, plain_percent
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
-from shared.manifest import DOUBT_COLUMNS
 
 
 def steered_table(report: dict[str, Any], sampling: Sampling, criterion: Criterion) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from cloud_target.prepare.measure import HEAD, best_free, find
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
-from shared.manifest import DOUBT_COLUMNS
 
 BUDGET = 0.01  # what the edge keeps if nothing else is asked for
 _NEARLY_ALL = 0.995
@@ -74,7 +74,7 @@ def measured(report: dict[str, Any]) -> str:
     return " ".join(sentences)
 
 
-def summary(report: dict[str, Any], out: Path) -> str:
+def summary(report: dict[str, Any], out: Path, page: str = "report") -> str:
     """Rows, loss, what is asked at some budgets in the default way of sampling, and where the report is."""
     sampling = Sampling()
     entry = find(report["doubts"], sampling)
@@ -91,7 +91,7 @@ def summary(report: dict[str, Any], out: Path) -> str:
         free, rates = best_free(asks, report["free doubts"])
         for name, values in ((f"{criterion}, the verifier", asks[HEAD]), (f"{criterion}, {free}", rates)):
             lines.append(f"  {name:<40}" + "".join(f"{value:>8.1%}" for value in values))
-    return "\n".join([*lines, f"bundle: {out}", f"report: {out / 'report.html'}"])
+    return "\n".join([*lines, f"bundle: {out}", f"report: {out / page}.html"])
 
 
 def steered_rate(report: dict[str, Any]) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from tokenizers import Tokenizer
 from cloud_target.training.doubts import doubt_of, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Doubter
+from shared.calibration import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.config import Criterion
 from shared.features import NAMES
-from shared.manifest import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.steering.budget import log_odds
 from shared.steering.recalibration import chance
 from shared.tokenizer import bytes_per_token

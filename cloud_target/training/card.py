@@ -12,8 +12,8 @@ from transformers import AutoConfig
 
 from cloud_target.training.evaluate import as_table
 from cloud_target.training.report import check_table, doubts_table
+from shared.calibration import DOUBT_COLUMNS
 from shared.errors import InputError
-from shared.manifest import DOUBT_COLUMNS
 
 
 @dataclass(frozen=True)

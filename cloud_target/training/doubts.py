@@ -8,10 +8,10 @@ import numpy as np
 
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import Doubter, FitSettings, Head, fit
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.criteria import doubt_columns
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS
 
 BUDGETS = (0.01, 0.02, 0.05, 0.10)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_client.auto.chooser import WORTH_LEAVING, Chooser
 from edge_client.settings import Prefer
+from edge_client.usage.notes import verifier_note
 from shared.config import Mode
 
 _WHO = {
@@ -18,12 +21,14 @@ _FOR = {
 }
 
 
-def explanation(chooser: Chooser, prefer: Prefer) -> str:
-    """Who led, for how many tokens, and what each mode was expected to take."""
+def explanation(chooser: Chooser, prefer: Prefer, verifiers: Mapping[str, int] | None = None) -> str:
+    """Who led, for how many tokens, and what each mode was expected to take; and who doubted, of several."""
     led = [f"{_WHO[mode]} for {count} tokens" for mode, count in chooser.tokens.items() if count]
     expected = ", ".join(f"{mode} {_figures(chooser, mode, prefer)}" for mode in chooser.tokens)
     who = " and ".join(led) or _WHO[chooser.mode]
-    return f"{who}, as {_FOR[prefer]}; expected of a token: {expected} ({_grounds(chooser)})"
+    return f"{who}, as {_FOR[prefer]}; expected of a token: {expected} ({_grounds(chooser)})" + (
+        f"; {verifier_note(verifiers)}" if verifiers else ""
+    )
 
 
 def prospects(chooser: Chooser) -> tuple[bool, str]:

@@ -16,6 +16,7 @@ from edge_client.inference.pool import ModelPool
 from edge_client.settings import GRAMMARS, Settings
 from shared import values
 from shared.chat.template import Message, Tool
+from shared.domains import AUTO
 from shared.errors import BundleError, InputError
 from shared.grammar.engine import Grammar, GrammarEngine
 from shared.manifest import Manifest, read_manifest
@@ -127,6 +128,23 @@ class Bundle:
         except InputError as error:
             given = tuple(name for name in GRAMMARS if getattr(settings, name) is not None)
             raise InputError(str(error), options=given) from None
+
+    def verifiers(self, domain: str) -> tuple[str, ...]:
+        """Those that may doubt a text, by name: the one that was asked for, or all of them.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        known = self.manifest.verifiers
+        if domain == AUTO:
+            return known
+        if domain not in known:
+            raise InputError(
+                f"the bundle {self.manifest.name} has no verifier for the domain {domain!r}; give {AUTO}, or one of "
+                f"{', '.join(known)}",
+                options=("domain",),
+            )
+        return (domain,)
 
     @cached_property
     def _grammars(self) -> GrammarEngine:

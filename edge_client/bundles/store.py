@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edge_client.bundles.uses import Uses
 from edge_client.bundles.writing import PARTIAL, remove, write
-from shared.contents import NAMES, Contents
+from shared.contents import Contents
 from shared.errors import BundleError, InputError
 from shared.manifest import Manifest, glance, read_manifest
 
@@ -149,9 +149,9 @@ class Store:
         contents = Contents.of(directory, read_manifest(directory))
 
         def fill(partial: Path) -> None:
-            for name in NAMES:
-                data = (directory / name).read_bytes()
-                with open(partial / name, "wb") as out:
+            for file in contents.files:
+                data = (directory / file.name).read_bytes()
+                with open(partial / file.name, "wb") as out:
                     out.write(data)
                     out.flush()
                     os.fsync(out.fileno())

@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
         "context": f"{manifest.context} tokens",
         "draft": f"{draft.layers} layer{'s' * (draft.layers != 1)}, hidden size {draft.hidden}, {draft.dtype}, "
         f"{draft.kind}, {(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
+        "verifiers": ", ".join(manifest.verifiers),
         "chat": "by the template of its checkpoint" if manifest.chat else "none: it takes plain prompts only",
     }
     for name, fact in facts.items():

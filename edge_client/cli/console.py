@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from edge_client.decoding.text import Event, Origin, Token
+from edge_client.usage.notes import verifier_note
 from shared.config import Criterion, Mode
 from shared.errors import TandemError
 from shared.stopping import FinishReason
@@ -169,7 +170,8 @@ class Console:
     def end(self, completion: Completion) -> None:
         self.stop()
         if self._notes is not None:
-            line = describe(completion.usage, completion.mode, completion.finish_reason, completion.cost)
+            usage, cost, verifiers = completion.usage, completion.cost, completion.verifiers
+            line = describe(usage, completion.mode, completion.finish_reason, cost, verifiers)
             line += f"; seed {completion.seed}"
             print(
                 f"{DIM}{line}{RESET}" if self._colored and self._notes.isatty() else line,
@@ -181,9 +183,17 @@ class Console:
         return f"{_STYLES[origin]}{text}{RESET}"
 
 
-def describe(summary: Summary, mode: Mode, reason: FinishReason, cost: Cost | None = None) -> str:
-    """One line about a text, with money where there are prices."""
+def describe(
+    summary: Summary,
+    mode: Mode,
+    reason: FinishReason,
+    cost: Cost | None = None,
+    verifiers: Mapping[str, int] | None = None,
+) -> str:
+    """One line about a text, with money where there are prices, and who doubted where there are several verifiers."""
     parts = [f"{mode}: {summary.tokens} tokens", _ENDS[reason], f"{summary.tokens_per_second:.0f} tokens/s"]
+    if verifiers:
+        parts.append(verifier_note(verifiers))
     if mode is Mode.LOCAL:
         parts.append(f"the verifier doubted {summary.doubted} of them")
         parts.append("the target was not asked, so nothing is known of how far this is from its own text")

@@ -31,7 +31,7 @@ def list_kept(options: argparse.Namespace) -> int:
     if not kept:
         print(f"no bundle is kept in {store.place}")
     else:
-        head = ("bundle", "digest", "size", "made for", "last used", "by the targets at")
+        head = ("bundle", "digest", "size", "made for", "verifiers", "last used", "by the targets at")
         print(_table([head, *map(_row, kept)]).translate(CONTROLS))
         print(f"kept in {store.place}")
     if unfinished := len(store.unfinished()):
@@ -113,8 +113,9 @@ def _meant(store: Store, words: Sequence[str]) -> list[Kept]:
 
 def _row(one: Kept) -> tuple[str, ...]:
     target = f"{one.manifest.target_name} ({one.manifest.target_fingerprint[:8]})" if one.manifest else "it is damaged"
+    verifiers = ", ".join(one.manifest.verifiers) if one.manifest else "-"
     used = datetime.fromtimestamp(one.used, UTC).astimezone().strftime("%Y-%m-%d %H:%M") if one.used else "never"
-    return one.name, one.digest[:_SHORT], show_size(one.size), target, used, ", ".join(one.addresses) or "-"
+    return one.name, one.digest[:_SHORT], show_size(one.size), target, verifiers, used, ", ".join(one.addresses) or "-"
 
 
 def _as_dict(one: Kept) -> dict[str, object]:
@@ -125,6 +126,7 @@ def _as_dict(one: Kept) -> dict[str, object]:
         "directory": str(one.directory),
         "bytes": one.size,
         "target": {"name": manifest.target_name, "fingerprint": manifest.target_fingerprint} if manifest else None,
+        "verifiers": list(manifest.verifiers) if manifest else None,
         "used": one.used,
         "addresses": list(one.addresses),
     }

@@ -49,6 +49,13 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     )
     add_budget(group)
     group.add_argument(
+        "--domain",
+        metavar="NAME",
+        default=Settings.domain,
+        help="which of the bundle's verifiers doubts, where it has several (`edge-client info` names them): general, "
+        "that of a kind of text, or auto, the one that the audits bear out (default: %(default)s)",
+    )
+    group.add_argument(
         "--window",
         type=whole,
         metavar="N",
@@ -213,6 +220,7 @@ def read_options(options: argparse.Namespace) -> Options:
         "learn": options.learn,
         "timeout": options.timeout,
         "on_outage": options.on_outage,
+        "domain": options.domain,
     }
 
 

@@ -18,6 +18,7 @@ def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
         "bundle": manifest.name,
         "target": {"name": manifest.target_name, "fingerprint": manifest.target_fingerprint},
         "calibration": [asdict(cell) for cell in manifest.calibration],
+        "domains": {domain.name: [asdict(cell) for cell in domain.calibration] for domain in manifest.domains},
         "memory": str(memory.path),
         "audits": [entry.as_json() | {"divergence": entry.divergence} for entry in memory.entries.values()],
     }
@@ -25,7 +26,10 @@ def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
 
 def as_text(manifest: Manifest, memory: Memory) -> str:
     """The report for people."""
-    return "\n\n".join([*_audits(manifest, memory), *_promise(manifest)])
+    parts = [*_audits(manifest, memory), *_promise(manifest)]
+    for domain in manifest.domains:
+        parts += [f"Its verifier for the domain {domain.name}:", *_promise(manifest.seen_by(domain.name))]
+    return "\n\n".join(parts)
 
 
 def _promise(manifest: Manifest) -> Iterable[str]:
@@ -105,6 +109,13 @@ def _audits(manifest: Manifest, memory: Memory) -> Iterable[str]:
                     if learned.reverted
                     else ""
                 )
+            )
+        if entry.losses:
+            behind = ", ".join(f"{name} by {nats:.1f}" for name, nats in entry.losses.items() if nats)
+            best = min(entry.losses, key=lambda name: entry.losses[name])
+            yield (
+                f"For the budget of {_budget(entry.promise.budget)} {entry.promise.criterion} texts begin with the "
+                f"verifier {best}: by the audits of earlier ones the others are behind it, in nats: {behind or 'none'}."
             )
         if entry.is_overdrawn:
             yield (

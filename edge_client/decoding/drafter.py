@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Proposal:
         shipped: the same before it was corrected by what was learned.
         falls: how likely it is not the target's own token, 0 to 1.
         entropy: of the draft here, nats.
-        inputs: what the doubt was corrected from, None without a learner.
+        inputs: what the doubt was corrected from, None where nothing corrects it.
         q: the draft's distribution (ids, probabilities), where it is kept.
         is_forced: a grammar allows no other token, so it is the target's own.
         is_blind: a grammar allows nothing that the draft thought of: whatever the doubt, the target must be asked.
@@ -45,7 +45,7 @@ class Proposal:
     shipped: float
     falls: float
     entropy: float
-    inputs: np.ndarray | None
+    inputs: Any
     q: tuple[np.ndarray, np.ndarray] | None
     is_forced: bool = False
     is_blind: bool = False
@@ -89,7 +89,7 @@ class Drafter:
         self._verifier = verifier
         self._columns = doubt_columns(criterion)
         self._feedback = feedback
-        self._learner = feedback.learner if feedback else None
+        self._learner = feedback.corrector if feedback else None
         self._temperature = sampler.sampling.temperature
         self._keeps_q = keeps_q
         self._constraint = constraint

@@ -241,7 +241,7 @@ class Generation:
         settings, text, window = self._settings, self.text, self._settings.effective_window
         # With the residual coupling, what replaces a token is drawn with noise of its own, so nobody can foresee it.
         bets = settings.coupling is Coupling.GUMBEL
-        accepts = Sprint(self._feedback.budget).accepts
+        accepts = Sprint(self._feedback.gate).accepts
         tree = Tree(self.drafter, accepts, window, self._end_ids, self._foresight, bets)
         while not text.finished and stays():
             questions = self._questions = Questions(session, text.shown, window)

@@ -6,16 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge_client.decoding.drafter import Proposal
-
-
-class Threshold(Protocol):
-    """What `Sprint` needs of a budget.
-
-    Attributes:
-        threshold: ask where the doubt is above it.
-    """
-
-    threshold: float
+from edge_client.promise.feedback import Gate
 
 
 class Policy(Protocol):
@@ -49,7 +40,7 @@ class Sprint:
         budget: holds the threshold, which may move.
     """
 
-    budget: Threshold
+    budget: Gate
 
     def accepts(self, proposal: Proposal) -> bool:
         return proposal.is_forced or (proposal.doubt <= self.budget.threshold and not proposal.is_blind)

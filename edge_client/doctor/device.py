@@ -90,8 +90,11 @@ class Device:
             "target": manifest.target_name,
             "target_fingerprint": manifest.target_fingerprint,
             "calibrated": bool(manifest.calibration),
+            "verifiers": list(manifest.verifiers),
         }
         about = f"{manifest.name}, {size / 1e6:.1f} MB, whole and unchanged, made for {manifest.target_name}"
+        if manifest.domains:
+            about += f", with verifiers of their own for {', '.join(manifest.verifiers[1:])}"
         if manifest.calibration:
             yield ok("bundle", about, **values)
         else:
@@ -104,7 +107,8 @@ class Device:
     def _memory(self) -> Iterator[Finding]:
         if self._manifest is None:
             return
-        weights = sum((self._directory / name).stat().st_size for name in ("draft.onnx", "verifier.onnx"))
+        graphs = (name for name in self._manifest.files if name.endswith(".onnx"))
+        weights = sum((self._directory / name).stat().st_size for name in graphs)
         cache, free = cache_bytes(self._manifest), available_memory(self._files)
         values = {"weights": weights, "text": cache, "free": free}
         about = f"{weights / 1e6:.1f} MB of weights, and {cache / 1e6:.1f} MB a text at once"

@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_client.inference.draft import Draft
 from edge_client.inference.draft_loading import draft_maker
-from edge_client.inference.verifier import Head, Verifier
+from edge_client.inference.verifier import Head, SeveralAtOnce, Verifier
 from edge_client.settings import SHORTEST_KEPT
+from shared.domains import GENERAL
 from shared.manifest import Manifest
 from shared.prefix_hash import common
 
 
 @dataclass(frozen=True)
 class Models:
-    """A draft and a verifier for one text at a time."""
+    """A draft and a verifier for one text at a time.
+
+    Attributes:
+        verifiers: all that the bundle has, by name, where it has several.
+    """
 
     draft: Draft
     verifier: Head
+    verifiers: Mapping[str, SeveralAtOnce] = field(default_factory=dict)
 
 
 class ModelPool:
     """Lends models to texts; of those given back, the last one is lent first, for its memory is still warm.
 
     Args:
-        make: makes a draft, with an empty cache, and a verifier over weights that are loaded already.
+        make: makes a draft, with an empty cache, and verifiers over weights that are loaded already.
     """
 
     def __init__(self, make: Callable[[], Models]) -> None:
@@ -39,15 +45,25 @@ class ModelPool:
 
     @classmethod
     def load(cls, bundle: Path, manifest: Manifest, threads: int = 1) -> ModelPool:
-        """Load the two graphs of a bundle, and see that they are what the manifest says.
+        """Load the graphs of a bundle, and see that they are what the manifest says.
 
         Raises:
             BundleError: missing, damaged, or giving other logits than they should.
         """
         make_draft = draft_maker(bundle, manifest, threads)
-        hottest = max((way.temperature for way in manifest.doubts), default=math.inf)
-        make_verifier = Verifier.maker(bundle, manifest.draft.hidden, threads, hottest)
-        return cls(lambda: Models(make_draft(), make_verifier()))
+
+        def maker(name: str) -> Callable[[], Verifier]:
+            ways = manifest.seen_by(name).doubts
+            hottest = max((way.temperature for way in ways), default=math.inf)
+            return Verifier.maker(bundle, manifest.draft.hidden, threads, hottest, name)
+
+        makers = {name: maker(name) for name in manifest.verifiers}
+
+        def make() -> Models:
+            verifiers = {name: make_verifier() for name, make_verifier in makers.items()}
+            return Models(make_draft(), verifiers[GENERAL], verifiers if len(verifiers) > 1 else {})
+
+        return cls(make)
 
     @contextmanager
     def lend(self, prompt: Sequence[int] = (), texts: int = 0) -> Iterator[Models]:

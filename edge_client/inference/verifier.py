@@ -14,23 +14,23 @@ from onnxruntime import OrtValue
 
 from edge_client.inference.draft import Step
 from edge_client.inference.runtime import open_session
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
+from shared.domains import GENERAL, verifier_file
 from shared.errors import BundleError
-from shared.features import SCALARS, write_features
-from shared.manifest import DOUBT_COLUMNS
+from shared.features import NAMES, SCALARS, write_features
 from shared.sampling import Draw
 
 _STRICT = DOUBT_COLUMNS.index(Criterion.STRICT)
+_TEMPERATURE = NAMES.index("temperature")
 
 
 class Head(Protocol):
-    """What the loop needs of a verifier, whatever is behind it.
+    """What the loop needs of a verifier, whatever is behind it."""
 
-    Attributes:
-        scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``.
-    """
-
-    scalars: np.ndarray
+    @property
+    def scalars(self) -> np.ndarray:
+        """The last token's features but for the hidden state, ``float32 [SCALARS]``."""
 
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
         """The probabilities that the drawn token is off-target, and that it is not the target's own, 0 to 1.
@@ -43,6 +43,26 @@ class Head(Protocol):
         """
 
 
+class SeveralAtOnce(Head, Protocol):
+    """What a text needs of a verifier that looks on while another one of its bundle doubts."""
+
+    @property
+    def features(self) -> np.ndarray:
+        """The last token's, ``float32 [SCALARS + hidden]``; overwritten by the next."""
+
+    def doubts(self, rows: np.ndarray, temperature: float) -> np.ndarray:
+        """The doubts about several tokens.
+
+        Args:
+            rows: a token's features each, by any verifier of the bundle, ``float32 [n, SCALARS + hidden]``, n at least
+                1; the temperature in them is changed.
+            temperature: in use.
+
+        Returns:
+            A column for each of `shared.calibration.DOUBT_COLUMNS`, ``float32 [n, 2]``.
+        """
+
+
 class Verifier:
     """A small head over what the draft knows anyway; its memory is bound once, so that a token costs microseconds.
 
@@ -50,15 +70,17 @@ class Verifier:
     a token is right. So it is told of none above the `hottest`; all else that it sees says how wild the text is.
 
     Attributes:
-        scalars: the last token's features but for the hidden state, ``float32 [SCALARS]``; overwritten by the next.
+        features: the last token's, ``float32 [SCALARS + hidden]``; overwritten by the next.
+        scalars: of them those before the hidden state, ``float32 [SCALARS]``.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, hidden: int, hottest: float = math.inf) -> None:
         features = np.zeros((1, SCALARS + hidden), np.float32)
         doubt = np.zeros((1, len(DOUBT_COLUMNS)), np.float32)
-        self._features, self._doubt = features[0], doubt[0]
-        self.scalars = self._features[:SCALARS]
+        self.features, self._doubt = features[0], doubt[0]
+        self.scalars = self.features[:SCALARS]
         self._hottest = hottest
+        self._session = session
         self._run = session.run_with_iobinding
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input("features", OrtValue.ortvalue_from_numpy(features))
@@ -66,13 +88,14 @@ class Verifier:
 
     @classmethod
     def maker(
-        cls, bundle: str | Path, hidden: int, threads: int = 1, hottest: float = math.inf
+        cls, bundle: str | Path, hidden: int, threads: int = 1, hottest: float = math.inf, name: str = GENERAL
     ) -> Callable[[], Verifier]:
-        """Load `verifier.onnx` of a bundle.
+        """Load a verifier of a bundle.
 
         Args:
             hidden: size of the draft's hidden state.
             hottest: the highest temperature that the head was calibrated at.
+            name: the general one, or a domain's.
 
         Returns:
             What makes verifiers over the loaded graph, each with memory of its own.
@@ -80,10 +103,10 @@ class Verifier:
         Raises:
             BundleError: the graph is missing, damaged, or made for another draft.
         """
-        path = Path(bundle) / "verifier.onnx"
+        path = Path(bundle) / verifier_file(name)
         session = open_session(path, threads)
         inputs, outputs = (
-            ", ".join(f"{node.name} {node.shape}" for node in nodes)
+            ", ".join(f"{node.name} {[_rows(node.shape[0]), *node.shape[1:]]}" for node in nodes)
             for nodes in (session.get_inputs(), session.get_outputs())
         )
         if inputs != f"features [1, {SCALARS + hidden}]" or outputs != f"doubt [1, {len(DOUBT_COLUMNS)}]":
@@ -97,6 +120,18 @@ class Verifier:
     def doubt(self, step: Step, draw: Draw, temperature: float, column: int) -> tuple[float, float]:
         """See `Head.doubt`."""
         known = min(temperature, self._hottest)
-        write_features(self._features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, known)
+        write_features(self.features, step.hidden, step.logits, step.log_normaliser, step.entropy, draw, known)
         self._run(self._binding)
         return self._doubt.item(column), self._doubt.item(_STRICT)
+
+    def doubts(self, rows: np.ndarray, temperature: float) -> np.ndarray:
+        """See `SeveralAtOnce.doubts`."""
+        rows[:, _TEMPERATURE] = min(temperature, self._hottest)
+        # The graph of a general verifier takes one row, as every bundle's ever did.
+        parts = [rows] if isinstance(self._session.get_inputs()[0].shape[0], str) else rows[:, None]
+        return np.concatenate([self._session.run(None, {"features": part})[0] for part in parts])
+
+
+def _rows(size: int | str) -> int | str:
+    """How many rows a graph takes; of those that take any number, 1 is what the loop gives."""
+    return 1 if isinstance(size, str) else size

@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from shared.calibration import Calibration, Doubts, Familiar
 from shared.config import CRITERIA_REVISION, Criterion, Sampling
-from shared.manifest import Calibration, Doubts, Familiar, Manifest
+from shared.manifest import Manifest
 from shared.steering.budget import Budget, Steering
 from shared.steering.recalibration import CALIBRATED, UNKNOWN, Prior
 from shared.steering.usual import Usual

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_client.promise.learning import Learner
 from edge_client.target.verdict import Audit, Own, Verdict
@@ -12,6 +12,34 @@ from shared.steering.budget import Budget
 
 if TYPE_CHECKING:
     import numpy as np
+
+# The doubt about a token, and what it was made of.
+Drafted = tuple[float, Any]
+
+
+class Gate(Protocol):
+    """Up to where tokens are shown without asking.
+
+    Attributes:
+        threshold: ask where the doubt is above it.
+    """
+
+    threshold: float
+
+
+class Corrector(Protocol):
+    """What makes of a verifier's doubt the one that is used. Its `inputs` come back to whoever made them."""
+
+    def correct(self, scalars: np.ndarray, doubt: float) -> tuple[float, Any]:
+        """The doubt to use for the token that the verifier has just doubted, and what it was made of.
+
+        Args:
+            scalars: the first features of the token, ``float32 [SCALARS]``.
+            doubt: the verifier's.
+        """
+
+    def again(self, inputs: Any, doubt: float) -> float:
+        """The doubt to use by now for a token that was corrected before, and which the verifier doubted so."""
 
 
 class Feedback:
@@ -24,6 +52,7 @@ class Feedback:
     Attributes:
         budget: steered by it.
         learner: corrects the verifier, None if it stays as it was shipped.
+        unlike: as given.
         strictly: positions of the text at which `strict` counts, whatever the criterion; filled by who drafts.
     """
 
@@ -37,16 +66,26 @@ class Feedback:
         self._criterion = criterion
         self.budget = budget
         self.learner = learner
-        self._unlike = unlike
+        self.unlike = unlike
         self.strictly: set[int] = set()
         self._own = 0
-        self._waiting: dict[int, tuple[float, np.ndarray | None]] = {}
+        self._waiting: dict[int, Drafted] = {}
 
-    def doubted(self, position: int, doubt: float, inputs: np.ndarray | None = None) -> None:
+    @property
+    def gate(self) -> Gate:
+        """By which tokens are shown; one object for the whole text."""
+        return self.budget
+
+    @property
+    def corrector(self) -> Corrector | None:
+        """What corrects the verifier's doubts; None where nothing does."""
+        return self.learner
+
+    def doubted(self, position: int, doubt: float, inputs: Any = None) -> None:
         """A token was drafted for `position`, in the place of any earlier one.
 
         Args:
-            inputs: what the learner made the doubt of.
+            inputs: what the corrector made the doubt of.
         """
         self._waiting[position] = doubt, inputs
         self.budget.doubted(doubt)
@@ -68,19 +107,30 @@ class Feedback:
         labels = audit.off(self._criterion, self.strictly)
         off_target = sum(labels[: len(audit) - confirmed])
         labels += fallen
-        doubts, errors = [], []
+        drafted, errors = [], []
         for position, is_error in enumerate(labels, audit.position):
-            if (drafted := self._waiting.pop(position, None)) is not None:
-                doubt, inputs = drafted
-                if self.learner is not None and inputs is not None:
-                    self.learner.audited(inputs, is_error)
-                doubts.append(doubt)
+            if (found := self._waiting.pop(position, None)) is not None:
+                drafted.append(found)
                 errors.append(is_error)
-        self.budget.observe(off_target, len(audit) + self._own, doubts, errors, self._unlike())
+        self.teach(off_target, len(audit) + self._own, drafted, errors)
         self._own = 0
 
     def finish(self) -> None:
         """The text is over: what the target wrote since the last audit counts, too."""
         if self._own:
-            self.budget.observe(0, self._own, unlike=self._unlike())
+            self.teach(0, self._own, (), ())
             self._own = 0
+
+    def teach(self, off_target: int, shown: int, drafted: Sequence[Drafted], errors: Sequence[bool]) -> None:
+        """Let an audit teach.
+
+        Args:
+            off_target: errors among the `shown` tokens, the target's own included.
+            drafted: tokens that the target has said something of, asked ones too.
+            errors: whether each was an error.
+        """
+        if self.learner is not None:
+            for (_, inputs), is_error in zip(drafted, errors, strict=True):
+                if inputs is not None:
+                    self.learner.audited(inputs, is_error)
+        self.budget.observe(off_target, shown, [doubt for doubt, _ in drafted], errors, self.unlike())

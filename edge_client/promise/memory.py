@@ -10,14 +10,16 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from edge_client.promise import standing
 from edge_client.promise.beginning import Beginning
 from edge_client.promise.feedback import Feedback
 from edge_client.promise.learning import Learner
-from edge_client.promise.promises import Entry, Promise
+from edge_client.promise.promises import Entry, Learned, Promise
 from edge_client.state import Stamp, alone, remove, replace_text, stamp, state_directory
 from edge_client.usage.audit_counts import AuditCounts
 from shared.errors import DamagedMemory, InputError
@@ -36,11 +38,15 @@ class Lesson:
 
     Attributes:
         promise: under which it is written.
-        feedback: what the text's audits teach.
+        feedbacks: what the text's audits teach, by verifier: those that may write it.
+        losses: by how many nats each verifier was behind the best one before it; empty where that was never compared.
+        lost: what each has lost in it, nats; whoever compares them fills it in.
     """
 
     promise: Promise
-    feedback: Feedback
+    feedbacks: Mapping[str, Feedback]
+    losses: Mapping[str, float] = field(default_factory=dict)
+    lost: dict[str, float] = field(default_factory=dict)
 
 
 class Memory:
@@ -105,20 +111,24 @@ class Memory:
         except InputError as error:
             return cls(), [f"{error}; what is learned now ends with this program"]
 
-    def begin(self, promise: Promise, beginning: Beginning) -> Lesson:
+    def begin(self, promise: Promise, beginnings: Mapping[str, Beginning]) -> Lesson:
         """What one more text under a promise may teach: it goes on from earlier texts.
 
         Args:
-            beginning: what is known of the text.
+            beginnings: what each verifier that may write the text knows of it.
         """
         with self._lock:
             # Others may have taught, or forgotten, something meanwhile. If the file cannot be read, `end` will say so.
             with suppress(OSError, DamagedMemory):
                 self._refresh()
             entry = self.entries.get(promise) or self._like(promise)
-        learner = Learner(entry.correction) if promise.learns else None
-        budget = beginning.budget(promise.budget, entry.steering)
-        return Lesson(promise, Feedback(promise.criterion, budget, learner, beginning.unlike))
+        feedbacks = {}
+        for name, beginning in beginnings.items():
+            known = entry.of(name)
+            learner = Learner(known.correction) if promise.learns else None
+            budget = beginning.budget(promise.budget, Steering(known.evidence, entry.steering.account))
+            feedbacks[name] = Feedback(promise.criterion, budget, learner, beginning.unlike)
+        return Lesson(promise, feedbacks, entry.losses)
 
     def end(self, lesson: Lesson, counts: AuditCounts) -> list[str]:
         """Remember one more text and what it taught, beside whatever other texts have taught meanwhile.
@@ -186,13 +196,17 @@ class Memory:
         return trouble
 
     def _add(self, lesson: Lesson, counts: AuditCounts) -> None:
-        promise, feedback = lesson.promise, lesson.feedback
+        promise, feedbacks = lesson.promise, lesson.feedbacks
         entry = self.entries.get(promise) or self._like(promise)
         self.entries.pop(promise, None)
-        correction = feedback.learner.correction if feedback.learner else None
-        if correction and entry.correction and entry.correction.tokens > correction.tokens:
-            correction = entry.correction
-        self.entries[promise] = entry.after(feedback.budget.taught, counts, correction)
+        taught = {
+            name: Learned(one.budget.taught.evidence, one.learner.correction if one.learner else None)
+            for name, one in feedbacks.items()
+        }
+        # Every verifier's budget has the same account: that of the text.
+        account = next(iter(feedbacks.values())).budget.taught.account
+        losses = standing.carried(entry.losses, lesson.lost) if lesson.lost else entry.losses
+        self.entries[promise] = entry.after(account, counts, taught, losses)
         for oldest in list(self.entries)[:-MOST_ENTRIES]:
             del self.entries[oldest]
 
@@ -200,7 +214,7 @@ class Memory:
         """A promise's first entry: what audits said of doubts holds for every budget, so the last one's is kept."""
         for other in reversed(self.entries.values()):
             if replace(other.promise, budget=promise.budget) == promise:
-                return Entry(promise, Steering(other.steering.evidence), correction=other.correction)
+                return other.like(promise)
         return Entry(promise)
 
     def _refresh(self) -> None:

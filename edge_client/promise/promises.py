@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from edge_client.promise.learning import Correction
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
+from shared.domains import GENERAL
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
 from shared.steering.budget import Steering
 from shared.steering.ledger import Account
@@ -52,6 +54,25 @@ class Promise:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What audits have shown of one verifier's doubts.
+
+    Attributes:
+        evidence: what they are worth.
+        correction: of its head, where it has been allowed to learn.
+    """
+
+    evidence: Evidence = field(default_factory=Evidence)
+    correction: Correction | None = None
+
+    def after(self, taught: Learned) -> Learned:
+        """With what one more text taught; of two corrections that which has learned from more tokens."""
+        mine, other = self.correction, taught.correction
+        newest = mine if mine and (other is None or mine.tokens > other.tokens) else other
+        return Learned(self.evidence.then(taught.evidence), newest)
+
+
+@dataclass(frozen=True)
 class Entry:
     """What audits have shown of one promise.
 
@@ -61,6 +82,8 @@ class Entry:
         texts: written so far.
         counts: of their tokens.
         correction: of the verifier's head, where it has been allowed to learn.
+        domains: the same of the verifiers of domains, by name; the account is the promise's own, whoever doubted.
+        losses: by how many nats each verifier is behind the best; empty where there is one only.
     """
 
     promise: Promise
@@ -68,6 +91,8 @@ class Entry:
     texts: int = 0
     counts: AuditCounts = field(default_factory=AuditCounts)
     correction: Correction | None = None
+    domains: dict[str, Learned] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
 
     @property
     def divergence(self) -> float | None:
@@ -79,20 +104,48 @@ class Entry:
         """Whether every token is asked now, see `Account.overdrawn`."""
         return self.steering.account.overdrawn(self.promise.budget)
 
-    def after(self, taught: Steering, counts: AuditCounts, correction: Correction | None) -> Entry:
-        """With one more text, and what it taught."""
+    def of(self, verifier: str) -> Learned:
+        """What is known of one verifier."""
+        if verifier == GENERAL:
+            return Learned(self.steering.evidence, self.correction)
+        return self.domains.get(verifier, Learned())
+
+    def after(
+        self, account: Account, counts: AuditCounts, taught: Mapping[str, Learned], losses: Mapping[str, float]
+    ) -> Entry:
+        """With one more text.
+
+        Args:
+            account: what it added to the promise's.
+            counts: of its tokens.
+            taught: what it taught about each verifier that looked at it.
+            losses: how the verifiers stand after it.
+        """
+        known = {name: self.of(name).after(learned) for name, learned in taught.items()}
+        general = known.pop(GENERAL, self.of(GENERAL))
         return replace(
             self,
-            steering=self.steering.then(taught, self.promise.budget),
+            steering=Steering(general.evidence, self.steering.account.then(account, self.promise.budget)),
             texts=self.texts + 1,
             counts=self.counts + counts,
-            correction=correction or self.correction,
+            correction=general.correction,
+            domains=self.domains | known,
+            losses=dict(losses),
+        )
+
+    def like(self, promise: Promise) -> Entry:
+        """The first entry of another promise about which the same is known of doubts, and nothing else."""
+        return Entry(
+            promise, Steering(self.steering.evidence), 0, AuditCounts(), self.correction, self.domains, self.losses
         )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, from which `from_json` makes the same entry."""
         data = asdict(self)
         data |= data.pop("counts")
+        for name in ("domains", "losses"):
+            if not data[name]:  # as ever where there is one verifier only
+                del data[name]
         return data
 
     @classmethod
@@ -120,11 +173,15 @@ class Entry:
             steering=_steering(entry.steering, f"{name}.steering"),
             counts=counts,
             correction=None if entry.correction is None else _correction(entry.correction, f"{name}.correction"),
+            domains=_named(_learned, entry.domains, f"{name}.domains"),
+            losses=_named(_loss, entry.losses, f"{name}.losses"),
         )
 
 
+Kind = TypeVar("Kind")
+
 # The fields of an entry that are not counts: those lie beside them in the file.
-_PARTS = ("promise", "steering", "texts", "correction")
+_PARTS = ("promise", "steering", "texts", "correction", "domains", "losses")
 # Larger whole numbers are not exact where they are added as floats.
 _MOST = (1 << 53) - 1
 # No evidence weighs so much, as it fades.
@@ -160,6 +217,24 @@ def _evidence(data: object, name: str) -> Evidence:
     if np.abs(matrix - matrix.T).max() > rounding or np.linalg.eigvalsh(matrix)[0] < -rounding:
         raise ValueError(f"`{name}.precision` must be a symmetric matrix without negative eigenvalues, row by row")
     return Evidence(precision, pull, evidence.doubts)
+
+
+def _named(read: Callable[[object, str], Kind], data: object, name: str) -> dict[str, Kind]:
+    """A part for each verifier."""
+    if not isinstance(data, dict):
+        raise ValueError(f"`{name}` must be an object, not {shown(data)}")
+    return {verifier: read(value, f"{name}.{verifier}") for verifier, value in data.items()}
+
+
+def _learned(data: object, name: str) -> Learned:
+    learned = filled(Learned, data, name)
+    correction = None if learned.correction is None else _correction(learned.correction, f"{name}.correction")
+    return Learned(_evidence(learned.evidence, f"{name}.evidence"), correction)
+
+
+def _loss(data: object, name: str) -> float:
+    check_number(name, data, 0)
+    return cast(float, data)
 
 
 def _account(data: object, name: str) -> Account:

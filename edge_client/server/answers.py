@@ -90,6 +90,7 @@ class Answer(ABC, Generic[AskedT]):
         report = completion.usage.as_dict() | {
             "mode": str(completion.mode),
             "seed": seed_of(self.asked, number),
+            "verifiers": completion.verifiers,
             "explanation": completion.explanation,
             "warnings": [*completion.warnings, *self.asked.structure.warnings],
         }

@@ -32,6 +32,7 @@ _TANDEM: dict[str, Callable[[str, Any], object]] = {
     "audit": values.switch,
     "timeout": values.seconds,
     "on_outage": values.string,
+    "domain": values.string,
 }
 
 # Makes the ids of a prompt; whoever writes calls it, for that may take a while, or fail.

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from edge_client.testing.contract import ScriptedStream
 from edge_client.testing.scripts import Script
-from shared.contents import NAMES, Contents
+from shared.contents import Contents
 from shared.errors import ProtocolError, TargetRefused
 from shared.grammar import library
 from shared.grammar.engine import GrammarEngine
@@ -84,8 +84,10 @@ class ScriptedTarget:
         Raises:
             BundleError: it is missing or damaged.
         """
-        self._offered = Contents.of(bundle, read_manifest(bundle)) if bundle else None
-        self._files = {name: (bundle / name).read_bytes() for name in NAMES} if bundle else {}
+        self._offered, self._files = None, {}
+        if bundle:
+            self._offered = Contents.of(bundle, read_manifest(bundle))
+            self._files = {file.name: (bundle / file.name).read_bytes() for file in self._offered.files}
 
     def fetch(self, request: wire.FetchBundleRequest) -> Iterator[bytes]:
         """See `OfferingService.fetch`."""

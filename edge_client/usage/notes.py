@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edge_client.usage.summary import Summary
 
 # Of so many repeating tokens, and of such a share of all, a reader is told: a refrain has fewer.
@@ -17,3 +19,8 @@ def repetition_note(summary: Summary) -> list[str]:
         f"{summary.repeated} of the {summary.tokens} tokens only go on with a repetition: the text runs in circles; "
         "another seed or a higher temperature may lead out of them"
     ]
+
+
+def verifier_note(verifiers: Mapping[str, int]) -> str:
+    """Which of several verifiers doubted about how many drafted tokens."""
+    return f"doubted by {', '.join(f'{name} ({count} tokens)' for name, count in verifiers.items())}"

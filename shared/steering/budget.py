@@ -22,6 +22,8 @@ from shared.steering.usual import Usual
 RECENT_DOUBTS = 192
 # Doubts nearer to 0 or 1 than this are all the same.
 CERTAIN = 1e-6
+# Verifiers are compared by what they said of tokens; by none do they lose or win more log-odds than this.
+MOST_SURE = 6.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,17 @@ class Budget:
         """A token was drafted with this doubt about it."""
         bounded = min(max(doubt, CERTAIN), 1 - CERTAIN)
         self._recent.append(math.log(bounded / (1 - bounded)))
+
+    def surprise(self, doubts: Sequence[float], errors: Sequence[bool], unlike: float = 0.0) -> float:
+        """By what doubts are believed to be worth up to now, the negative log-likelihood of what became of them, nats.
+
+        Args:
+            doubts, errors, unlike: as `observe` may be told of them next.
+        """
+        found = self._recalibration
+        worth = found.slope * self._usual.error(log_odds(doubts)) + found.offset(unlike)
+        bounded = np.clip(worth, -MOST_SURE, MOST_SURE)
+        return float(np.logaddexp(0.0, np.where(errors, -bounded, bounded)).sum())
 
     def observe(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from shared.calibration import Calibration
 from shared.config import Criterion
-from shared.manifest import Calibration, write_manifest
+from shared.manifest import write_manifest
 from tests.edge_client.scripted_device import manifest
 
 

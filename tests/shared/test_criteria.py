@@ -7,9 +7,9 @@ from itertools import product
 import numpy as np
 import pytest
 
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.criteria import doubt_columns, off_target
-from shared.manifest import DOUBT_COLUMNS
 
 CASES = list(product([False, True], repeat=3))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+from edge_client.bundles.pocket import POCKET
+from shared.calibration import SPREAD, Wording
 from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
-from shared.manifest import SPREAD, read_manifest, write_manifest
+from shared.manifest import FILES, Domain, Manifest, read_manifest, write_manifest
 from tests.edge_client.made_bundles import made_bundle
 
 # What a field is changed to, and what is then said about it.
@@ -49,6 +52,88 @@ def test_a_field_that_cannot_be_used_is_named_with_its_value(tmp_path, field):
     with pytest.raises(BundleError, match="make the bundle again") as caught:
         read_manifest(tmp_path)
     assert said in str(caught.value)
+
+
+def test_without_domains_a_manifest_is_written_as_it_ever_was(tmp_path):
+    """The embedded one is older than they are."""
+    shutil.copytree(POCKET, tmp_path / "pocket")
+    before = (POCKET / "manifest.json").read_bytes()
+    assert b"domains" not in before
+    write_manifest(tmp_path / "pocket", read_manifest(tmp_path / "pocket"))
+    assert (tmp_path / "pocket" / "manifest.json").read_bytes() == before
+
+
+def with_domains(directory: Path, *names: str) -> Manifest:
+    """A bundle with verifiers for domains, each with tables of its own."""
+    made_bundle(directory)
+    general = read_manifest(directory)
+    cells = [[replace(general.calibration[0], threshold=(1 + i) / 16)] for i, _ in enumerate(names)]
+    domains = [Domain(name, cell, "d", wording=Wording(8, 1.0, 2.0)) for name, cell in zip(names, cells, strict=True)]
+    for name in names:
+        (directory / f"verifier-{name}.onnx").write_bytes(name.encode())
+    write_manifest(directory, replace(general, domains=domains))
+    return read_manifest(directory)
+
+
+def test_domains_come_back_with_their_tables(tmp_path):
+    made = with_domains(tmp_path, "letters", "poems")
+    assert made.verifiers == ("general", "letters", "poems")
+    assert [made.seen_by(name).calibration[0].threshold for name in made.verifiers] == [0.25, 1 / 16, 2 / 16]
+    assert made.seen_by("poems").wording == Wording(8, 1.0, 2.0)
+    assert made.seen_by("poems").calibrated_draft == "d"
+    for name in made.verifiers:  # all else is the bundle's
+        own = {
+            part: getattr(made, part) for part in ("calibration", "calibrated_draft", "doubts", "familiar", "wording")
+        }
+        assert replace(made.seen_by(name), **own) == made
+    assert made.identity != replace(made, digests={name: made.digests[name] for name in FILES}).identity
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "a b", "../a", "a/b", "a.b", "-a", "auto", "general", "a" * 33, "é", "a\n", 7]
+)
+def test_what_is_no_name_of_a_domain_is_refused(tmp_path, name):
+    with_domains(tmp_path, "letters")
+    path = tmp_path / "manifest.json"
+    data = json.loads(path.read_text())
+    data["domains"][0]["name"] = name
+    path.write_text(json.dumps(data))
+    with pytest.raises(BundleError, match=r"`domains\[0\]\.name` must be 1 to 32 .*; make the bundle again"):
+        read_manifest(tmp_path)
+
+
+def test_domains_that_cannot_be_used_are_named(tmp_path):
+    with_domains(tmp_path, "letters")
+    path = tmp_path / "manifest.json"
+    whole = json.loads(path.read_text())
+    (one,) = whole["domains"]
+    for domains, said in (
+        ([one, one], "`domains` must be 8 or fewer, each of a name of its own"),
+        ([one | {"name": f"n{i}"} for i in range(9)], "`domains` must be 8 or fewer"),
+        ([one | {"calibration": [{}]}], "`domains[0].calibration[0].criterion` is missing"),
+        (
+            [one | {"wording": {"window": 8, "low": 3.0, "high": 2.0}}],
+            "`domains[0].wording.low` must be",
+        ),
+        ([one | {"calibrated_draft": 3}], "`domains[0].calibrated_draft` must be text, not 3"),
+        ([{}], "`domains[0].name` is missing"),
+        ("letters", "`domains` must be a list"),
+    ):
+        path.write_text(json.dumps(whole | {"domains": domains}))
+        with pytest.raises(BundleError, match="make the bundle again") as caught:
+            read_manifest(tmp_path)
+        assert said in str(caught.value)
+
+
+def test_the_verifier_of_a_domain_must_be_there_and_be_the_one(tmp_path):
+    with_domains(tmp_path, "letters")
+    path = tmp_path / "verifier-letters.onnx"
+    path.write_bytes(b"other")
+    with pytest.raises(BundleError, match=r"verifier-letters\.onnx is not the file that the manifest describes"):
+        read_manifest(tmp_path)
+    path.unlink()
+    with pytest.raises(BundleError, match=r"lacks verifier-letters\.onnx"):
+        read_manifest(tmp_path)
 
 
 def test_a_chat_template_is_kept_and_a_bundle_without_one_is_none(tmp_path):

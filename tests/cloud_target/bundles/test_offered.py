@@ -15,6 +15,7 @@ from cloud_target.bundles.offered import SENT_BYTES, OfferedBundle
 from cloud_target.engine.interface import Description
 from shared.contents import NAMES
 from shared.errors import BundleError, ProtocolError, TargetRefused
+from shared.manifest import Domain
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.bundles.offers import VOCABULARY, files_of, made
 
@@ -46,6 +47,24 @@ def test_it_gives_out_its_files(bundle, directory):
     assert {name: whole(bundle, name) for name in NAMES} == files_of(directory)
     assert whole(bundle, "draft.onnx", 199_990) == (directory / "draft.onnx").read_bytes()[199_990:]
     assert bundle.is_intact
+
+
+def test_it_gives_out_verifiers_of_domains_and_none_that_the_manifest_does_not_know(tmp_path):
+    directory = made(tmp_path / "bundle", domains=[Domain("letters")])
+    (directory / "verifier-poems.onnx").write_bytes(b"left by somebody")
+    bundle = OfferedBundle(directory)
+    names = {file.name for file in bundle.contents.files}
+    assert names == {*NAMES, "verifier-letters.onnx"}
+    for name in names:
+        assert whole(bundle, name) == (directory / name).read_bytes()
+    asked = wire.FetchBundleRequest(digest=bytes.fromhex(bundle.contents.digest), file="verifier-poems.onnx")
+    with pytest.raises(ProtocolError, match="no such file"):
+        bundle.see_that_it_can_be_sent(asked)
+    (directory / "verifier-poems.onnx").unlink()
+    assert bundle.is_intact
+    (directory / "verifier-letters.onnx").unlink()
+    assert not bundle.is_intact
+    bundle.close()
 
 
 def test_it_must_have_been_made_for_the_target(bundle):

@@ -20,11 +20,12 @@ from cloud_target.export.runner import Runner
 from edge_client.bundles.bundle import Bundle
 from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.verifier import Verifier
+from shared.calibration import SPREAD, Calibration, Doubts, Familiar
 from shared.config import Criterion
 from shared.errors import BundleError, InputError
 from shared.features import SCALARS
 from shared.identity import tokenizer_fingerprint
-from shared.manifest import FILES, SPREAD, Calibration, Doubts, Familiar, read_manifest
+from shared.manifest import FILES, read_manifest
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save, tiny_tokenizer
 from tests.cloud_target.export.optimum import needs_optimum
 

@@ -14,8 +14,8 @@ from edge_client.decoding.questions import WINDOWS_AHEAD
 from edge_client.inference.draft import Step
 from edge_client.settings import SPRINT_WINDOW
 from edge_client.testing import LoopbackTransport, ScriptedTarget, scripted_bundle, scripted_edge
+from shared.calibration import Doubts
 from shared.config import Criterion
-from shared.manifest import Doubts
 from shared.sampling import Draw
 from shared.steering.recalibration import chance
 from shared.steering.usual import Usual

@@ -18,10 +18,10 @@ from cloud_target.training.calibrate import Curve, calibrate, doubts, errors_beh
 from cloud_target.training.doubts import ask_rate, compare, doubt_of, fit_comparison_heads, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, Head, fit
+from shared.calibration import DOUBT_COLUMNS, SPREAD
 from shared.config import Criterion
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.manifest import DOUBT_COLUMNS, SPREAD
 
 HIDDEN = 8
 

@@ -128,6 +128,8 @@ def test_the_explanation_has_the_numbers(prefer, words):
     assert "0.21 ms" in said
     assert "7.2 ms" in said
     assert "25.4 ms" in said
+    told = explanation(chooser, prefer, {"general": 3, "letters": 9})
+    assert told == f"{said}; doubted by general (3 tokens), letters (9 tokens)"
 
 
 def test_what_is_to_be_least_decides():

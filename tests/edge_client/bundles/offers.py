@@ -19,9 +19,9 @@ from edge_client.testing import (
     scripted_bundle,
     scripted_manifest,
 )
-from shared.contents import NAMES, Contents
+from shared.contents import Contents, present
 from shared.errors import LinkBroken
-from shared.manifest import FILES, read_manifest, write_manifest
+from shared.manifest import read_manifest, write_manifest
 from tests.edge_client.clients import client_of
 
 VOCABULARY = byte_tokenizer().get_vocab_size()
@@ -32,9 +32,10 @@ def made(directory: Path, name: str = "one", size: int = 2_000, **changes: objec
     """A bundle whose graphs are nothing, for a target with the fingerprint "scripted"; `size` is the largest file's."""
     directory.mkdir(parents=True)
     chance = np.random.default_rng(sum(name.encode()))
-    for number, file in enumerate(FILES):
+    manifest = replace(scripted_manifest(VOCABULARY), name=name, **changes)
+    for number, file in enumerate(manifest.files):
         (directory / file).write_bytes(chance.bytes(max(1, size // (number + 1))))
-    write_manifest(directory, replace(scripted_manifest(VOCABULARY), name=name, **changes))
+    write_manifest(directory, manifest)
     return directory
 
 
@@ -48,7 +49,7 @@ def contents_of(directory: Path) -> Contents:
 
 
 def files_of(directory: Path) -> dict[str, bytes]:
-    return {name: (directory / name).read_bytes() for name in NAMES}
+    return {name: (directory / name).read_bytes() for name in present(directory)}
 
 
 def target_of(directory: Path | None, fingerprint: str = "scripted", name: str = "scripted") -> ScriptedTarget:

@@ -8,6 +8,7 @@ import pytest
 
 from edge_client.bundles.store import BUNDLES, Store, bundles_directory
 from shared.errors import BundleError, InputError
+from shared.manifest import Domain
 from tests.edge_client.bundles.offers import contents_of, files_of, made, tidy
 
 
@@ -43,19 +44,21 @@ def test_a_user_without_a_home_is_told_what_to_do(monkeypatch):
         bundles_directory()
 
 
-def test_a_copy_is_the_bundle(store, tmp_path):
-    source = made(tmp_path / "one")
+@pytest.mark.parametrize("domains", [[], [Domain("letters"), Domain("poems")]])
+def test_a_copy_is_the_bundle(store, tmp_path, domains):
+    source = made(tmp_path / "one", domains=domains)
     digest = added(store, source)
     (kept,) = store.kept()
     assert (kept.digest, kept.name, kept.used, kept.addresses) == (digest, "one", None, ())
     assert kept.size == contents_of(source).size
     assert files_of(store.find(digest)) == files_of(source)
+    assert len(files_of(source)) == 4 + len(domains)
     store.verify(kept)
 
 
-@pytest.mark.parametrize("name", ["draft.onnx", "manifest.json"])
+@pytest.mark.parametrize("name", ["draft.onnx", "manifest.json", "verifier-letters.onnx"])
 def test_a_file_that_changed_is_found(store, tmp_path, name):
-    added(store, made(tmp_path / "one"))
+    added(store, made(tmp_path / "one", domains=[Domain("letters")]))
     (kept,) = store.kept()
     path = kept.directory / name
     path.write_bytes(path.read_bytes() + b" ")

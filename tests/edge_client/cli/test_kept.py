@@ -12,6 +12,7 @@ from edge_client.bundles.store import Store
 from edge_client.cli import main as cli
 from edge_client.settings import LOCAL_ONLY
 from edge_client.target.client import TargetClient
+from shared.manifest import Domain
 from tests.edge_client.bundles.offers import FaultyTransport, client, contents_of, made, target_of, tidy
 
 Run = Callable[..., tuple[int, str, str]]
@@ -43,12 +44,12 @@ def test_what_is_kept_is_listed(run, store, tmp_path):
     status, out, _ = run("list")
     assert (status, out) == (0, f"no bundle is kept in {store.place}\n")
     assert run("list", "--json") == (0, "[]\n", "")
-    run("add", str(made(tmp_path / "one")))
+    run("add", str(made(tmp_path / "one", domains=[Domain("letters")])))
     store.uses.note("a:1", contents_of(tmp_path / "one").digest)
     status, out, _ = run("list")
     head, row, where = out.splitlines()
     assert head.split("  ")[0] == "bundle"
-    for part in ("one", contents_of(tmp_path / "one").digest[:12], "scripted (scripted)", "a:1"):
+    for part in ("one", contents_of(tmp_path / "one").digest[:12], "scripted (scripted)", "a:1", "general, letters"):
         assert part in row
     assert where == f"kept in {store.place}"
     ((kept),) = json.loads(run("list", "--json")[1])
@@ -58,6 +59,7 @@ def test_what_is_kept_is_listed(run, store, tmp_path):
     assert kept["target"] == {"name": "scripted", "fingerprint": "scripted"}
     assert kept["addresses"] == ["a:1"]
     assert kept["used"] > 0
+    assert kept["verifiers"] == ["general", "letters"]
 
 
 def test_a_bundle_is_pulled_once(run, store, target, tmp_path):

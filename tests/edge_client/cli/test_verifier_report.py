@@ -12,8 +12,8 @@ from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Entry, Promise
 from edge_client.settings import Settings
 from edge_client.usage.audit_counts import AuditCounts
+from shared.calibration import SPREAD, Calibration, Doubts
 from shared.config import Criterion
-from shared.manifest import SPREAD, Calibration, Doubts
 from shared.steering.budget import Steering
 from shared.steering.ledger import Account, most_debt
 from tests.edge_client.scripted_device import manifest

@@ -14,13 +14,13 @@ from edge_client.decoding.constraint import Constraint
 from edge_client.decoding.decoder import draft_and_ask, tell
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.led import Guesses, let_the_target_write
-from edge_client.decoding.policy import Local, Sprint, Threshold
+from edge_client.decoding.policy import Local, Sprint
 from edge_client.decoding.questions import Questions
 from edge_client.decoding.record import Record
 from edge_client.decoding.text import Text
 from edge_client.decoding.tree import Tree
 from edge_client.decoding.windows import guess_and_judge
-from edge_client.promise.feedback import Feedback
+from edge_client.promise.feedback import Feedback, Gate
 from edge_client.promise.learning import Learner
 from edge_client.target.client import TargetClient
 from edge_client.target.transport import Transport
@@ -117,7 +117,7 @@ class Pair:
         bets: bool = True,
         transport: Transport | None = None,
         clock: ManualClock | None = None,
-        budget: Threshold | None = None,
+        budget: Gate | None = None,
         branches: bool = True,
         learns: bool = False,
         expression: str | None = None,

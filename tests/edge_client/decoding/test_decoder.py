@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.text import Origin
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
+from shared.calibration import DOUBT_COLUMNS
 from shared.config import Coupling, Criterion, Mode, Sampling
-from shared.manifest import DOUBT_COLUMNS
 from shared.sampling import Sampler
 from tests.edge_client.decoding.pair import Pair, always, never
 from tests.shared.test_repetition import plain_repeats

@@ -106,3 +106,27 @@ def test_a_head_is_told_of_no_hotter_temperature_than_it_knows(tmp_path, sign):
         assert known.doubt(step, draw, temperature, 0)[0] == pytest.approx(1 / (1 + np.exp(-sign * told)), abs=1e-5)
         expected = 1 / (1 + np.exp(-sign * temperature))
         assert open_ended.doubt(step, draw, temperature, 0)[0] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.3])
+def test_several_rows_are_doubted_as_each_alone_whatever_temperature_another_head_was_told_of(tmp_path, temperature):
+    rng = np.random.default_rng(2)
+    features = SCALARS + HIDDEN
+    export_head(
+        tmp_path / "verifier.onnx",
+        np.zeros(features),
+        np.ones(features),
+        None,
+        None,
+        rng.normal(size=(2, features)) / 8,
+        np.zeros(2),
+    )
+    verifier, other = (Verifier.maker(tmp_path, HIDDEN, hottest=hottest)() for hottest in (1.0, 0.5))
+    rows, alone = [], []
+    for position in range(4):
+        step = make_step(position)
+        draw = Sampler(Sampling(temperature=temperature)).draw(step.ids, step.logits, position)
+        alone.append([verifier.doubt(step, draw, temperature, column)[0] for column in (0, 1)])
+        other.doubt(step, draw, temperature, 0)
+        rows.append(other.features.copy())
+    assert verifier.doubts(np.stack(rows), temperature).tolist() == alone

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_client.promise.beginning import Beginning, asked_of, usual_doubts
+from shared.calibration import SPREAD, Calibration, Doubts
 from shared.config import Criterion, Sampling
-from shared.manifest import SPREAD, Calibration, Doubts
 from shared.steering.recalibration import CALIBRATED, UNKNOWN
 from tests.edge_client.scripted_device import manifest
 

@@ -10,8 +10,8 @@ import pytest
 from edge_client.promise import drift
 from edge_client.target.client import Description
 from edge_client.usage.summary import Summary
+from shared.calibration import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
-from shared.manifest import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.tokenizer import bytes_per_token, encode_prompt
 from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest, tokenizer
 

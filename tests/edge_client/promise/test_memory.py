@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_client.cli import main as cli
@@ -15,7 +16,9 @@ from edge_client.settings import Settings
 from edge_client.state import state_directory
 from edge_client.usage.audit_counts import AuditCounts
 from shared.config import Coupling, Criterion
+from shared.domains import GENERAL
 from shared.errors import InputError
+from shared.features import SCALARS
 from shared.steering.budget import Budget
 from shared.steering.recalibration import UNKNOWN
 from tests.edge_client.made_bundles import made_bundle
@@ -149,12 +152,12 @@ def test_what_two_texts_at_once_learn_of_one_promise_adds_up(tmp_path, kept):
     counts = AuditCounts(shown=10, known=10)
     memories = [Memory.open(manifest(), tmp_path) for _ in range(2)] if kept else [Memory()] * 2
     texts = [([0.2] * 10, [True] * 6 + [False] * 4)] * 2 + [([0.01] * 10, [False] * 10)]
-    long = memories[0].begin(promise, Beginning())
+    long = memories[0].begin(promise, {GENERAL: Beginning()})
     for doubts, errors in texts[:2]:
-        short = memories[1].begin(promise, Beginning())
-        short.feedback.budget.observe(sum(errors), 10, doubts, errors)
+        short = memories[1].begin(promise, {GENERAL: Beginning()})
+        short.feedbacks[GENERAL].budget.observe(sum(errors), 10, doubts, errors)
         assert memories[1].end(short, counts) == []
-    long.feedback.budget.observe(0, 10, *texts[2])
+    long.feedbacks[GENERAL].budget.observe(0, 10, *texts[2])
     assert memories[0].end(long, counts) == []
     one = Budget(0.05, prior=UNKNOWN)
     for doubts, errors in texts:
@@ -205,15 +208,15 @@ def test_a_promise_is_the_same_however_freely_tokens_are_drawn(other):
 
 def test_another_budget_goes_on_from_what_audits_said_of_doubts_and_owes_nothing():
     memory = Memory()
-    lesson = memory.begin(Promise.of(Settings(budget=0.01), "t"), Beginning())
-    lesson.feedback.budget.observe(20, 30, [0.3] * 30, [True] * 20 + [False] * 10)
+    lesson = memory.begin(Promise.of(Settings(budget=0.01), "t"), {GENERAL: Beginning()})
+    lesson.feedbacks[GENERAL].budget.observe(20, 30, [0.3] * 30, [True] * 20 + [False] * 10)
     memory.end(lesson, AuditCounts(shown=30, known=30))
     fresh = Beginning().budget(0.05)
-    other = memory.begin(Promise.of(Settings(budget=0.05), "t"), Beginning()).feedback.budget
+    other = memory.begin(Promise.of(Settings(budget=0.05), "t"), {GENERAL: Beginning()}).feedbacks[GENERAL].budget
     assert other.threshold < fresh.threshold
     assert not other.overdrawn
-    elsewhere = memory.begin(Promise.of(Settings(budget=0.05, criterion=Criterion.STRICT), "t"), Beginning())
-    assert elsewhere.feedback.budget.threshold == fresh.threshold
+    elsewhere = memory.begin(Promise.of(Settings(budget=0.05, criterion=Criterion.STRICT), "t"), {GENERAL: Beginning()})
+    assert elsewhere.feedbacks[GENERAL].budget.threshold == fresh.threshold
 
 
 def test_without_a_home_the_state_directory_must_be_named(monkeypatch):
@@ -235,3 +238,31 @@ def test_a_memory_that_cannot_be_kept_loses_no_text_and_is_told_of_even_quietly(
     assert (status, bool(out)) == (0, True)
     assert "could not be kept" in err
     assert "(--no-memory does without)\n" in err
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_each_verifier_goes_on_from_what_was_said_of_its_own_doubts_and_all_from_one_account(tmp_path, kept):
+    promise, counts = Promise.of(Settings(budget=0.05, learn=True), "t"), AuditCounts(shown=40, known=40)
+    errors = {GENERAL: [False] * 40, "letters": [True, False] * 20}
+
+    def taught(directory: Path, *names: str, first: str = GENERAL) -> Memory:
+        """After a text in which the verifiers were right or wrong, under the names that they have there."""
+        memory = Memory.open(manifest(), directory) if kept else Memory()
+        lesson = memory.begin(promise, {name: Beginning() for name in names})
+        for name in names:
+            which = errors[first if len(names) == 1 else name]
+            steering = lesson.feedbacks[name]
+            doubts = [steering.learner.correct(np.full(SCALARS, 0.5), 0.2) for _ in which]
+            steering.teach(1, 40, doubts, which)
+        assert memory.end(lesson, counts) == []
+        return Memory.open(manifest(), directory) if kept else memory
+
+    both = taught(tmp_path / "both", GENERAL, "letters").begin(promise, {name: Beginning() for name in errors})
+    for name in errors:
+        alone = taught(tmp_path / name, GENERAL, first=name).begin(promise, {GENERAL: Beginning()}).feedbacks[GENERAL]
+        assert both.feedbacks[name].budget.threshold == alone.budget.threshold
+        assert both.feedbacks[name].learner.correction == alone.learner.correction
+    thresholds = {name: one.budget.threshold for name, one in both.feedbacks.items()}
+    assert thresholds[GENERAL] > thresholds["letters"]
+    fixed = taught(tmp_path / "fixed", "letters", first="letters").begin(promise, {"letters": Beginning()})
+    assert fixed.feedbacks["letters"].budget.threshold == thresholds["letters"]

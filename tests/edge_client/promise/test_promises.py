@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edge_client.promise.promises import Entry, Promise
+from edge_client.promise.learning import Correction
+from edge_client.promise.promises import Entry, Learned, Promise
 from edge_client.settings import Settings
 from shared.config import Coupling, Criterion
 from shared.steering.budget import Steering
@@ -54,6 +55,28 @@ def test_every_promise_that_can_be_made_comes_back(budget, criterion, coupling, 
     settings = Settings(budget=budget, criterion=criterion, coupling=coupling, learn=learns)
     entry = Entry(Promise.of(settings, "t"))
     assert Entry.from_json(json.loads(json.dumps(entry.as_json()))) == entry
+
+
+def test_what_each_verifier_taught_comes_back_and_where_there_is_one_nothing_is_written_of_others():
+    learned = Recalibration(CALIBRATED, Evidence())
+    learned.learn(np.linspace(-3, 1, 8), np.arange(8) > 5, 0.1)
+    known = {"letters": Learned(learned.taught, Correction(tokens=3)), "poems": Learned()}
+    entry = Entry(PROMISE, domains=known, losses={"general": 1.5, "letters": 0.0, "poems": 4.0})
+    assert Entry.from_json(json.loads(json.dumps(entry.as_json()))) == entry
+    assert not {"domains", "losses"} & Entry(PROMISE).as_json().keys()
+    data = entry.as_json()
+    for changes, said in (
+        ({"domains": []}, "`entry.domains` must be an object"),
+        ({"losses": {"general": -1.0}}, "`entry.losses.general` must be a number of 0 or more"),
+        ({"losses": {"general": "much"}}, "`entry.losses.general` must be a number"),
+        (
+            {"domains": {"letters": {"evidence": {"precision": 3}}}},
+            "`entry.domains.letters.evidence.precision` must",
+        ),
+        ({"domains": {"letters": {"correction": {"tokens": -1}}}}, "`entry.domains.letters.correction.tokens` must be"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Entry.from_json(json.loads(json.dumps(data)) | changes)
 
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e9])

@@ -9,19 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contents import NAMES, BundleFile, Contents
+from shared.domains import MOST_DOMAINS, is_domain, verifier_file
 from shared.errors import ProtocolError
 from shared.wire.bundles import decode_contents, encode_contents
 from shared.wire.v1 import target_pb2 as wire
 
 names = st.text(max_size=200).filter(str.isprintable)
 facts = st.tuples(st.integers(1, (1 << 64) - 1), st.binary(min_size=32, max_size=32).map(bytes.hex))
+domains = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True).filter(is_domain)
+files = st.lists(domains, unique=True, max_size=MOST_DOMAINS).flatmap(
+    lambda more: st.permutations([*NAMES, *map(verifier_file, more)])
+)
 contents = st.builds(
     lambda name, order, facts: Contents(
-        name, tuple(BundleFile(file, *fact) for file, fact in zip(order, facts, strict=True))
+        name, tuple(BundleFile(file, *fact) for file, fact in zip(order, facts, strict=False))
     ),
     names,
-    st.permutations(NAMES),
-    st.lists(facts, min_size=4, max_size=4),
+    files,
+    st.lists(facts, min_size=4 + MOST_DOMAINS, max_size=4 + MOST_DOMAINS),
 )
 OFFER = Contents("one", tuple(BundleFile(name, 10, bytes(range(32)).hex()) for name in NAMES))
 
@@ -40,6 +45,30 @@ def changed(change: Callable[[wire.OfferedBundle], object], is_signed: bool = Tr
         files = tuple(BundleFile(file.name, file.size, file.sha256.hex()) for file in message.files)
         message.digest = bytes.fromhex(Contents("", files).digest)
     return message
+
+
+def more(*names: str) -> Callable[[wire.OfferedBundle], object]:
+    return lambda message: message.files.extend(wire.BundleFile(name=name, size=1, sha256=b"x" * 32) for name in names)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"verifier-{number}.onnx" for number in range(MOST_DOMAINS + 1)],
+        ["verifier-a.onnx"] * 2,
+        ["verifier-../../x.onnx"],
+        ["verifier-a/b.onnx"],
+        ["verifier-A.onnx"],
+        ["verifier-general.onnx"],
+        ["verifier-.onnx"],
+        ["verifier-a.onnx.exe"],
+        ["verifier-a.onnx\n"],
+        ["notes.txt"],
+    ],
+)
+def test_beside_the_files_of_every_bundle_there_are_verifiers_of_domains_only(names):
+    with pytest.raises(ProtocolError, match="other files than"):
+        decode_contents(changed(more(*names)))
 
 
 def renamed(name: str) -> Callable[[wire.OfferedBundle], object]:
