@@ -23,8 +23,9 @@ silence_libraries()
 
 # Subprocesses of a test inherit these. A proxy would swallow gRPC's loopback connections.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
-# Nobody's own configuration counts in tests.
-for _name in [name for name in os.environ if name.startswith("TANDEM_") and name != "TANDEM_COMPOSE_SCHEMA"]:
+# Nobody's own configuration counts in tests, but for what is meant for them.
+_OF_TESTS = ("TANDEM_COMPOSE_SCHEMA", "TANDEM_EXAMPLES")
+for _name in [name for name in os.environ if name.startswith("TANDEM_") and name not in _OF_TESTS]:
     del os.environ[_name]
 os.environ["TANDEM_CONFIG"] = os.devnull
 # What devices remember of one test is nobody else's business.

@@ -15,7 +15,7 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.inference.pool import ModelPool
 from edge_client.settings import GRAMMARS, Settings
 from shared import values
-from shared.chat.template import Message
+from shared.chat.template import Message, Tool
 from shared.domains import AUTO
 from shared.errors import BundleError, InputError
 from shared.grammar.engine import Grammar, GrammarEngine
@@ -23,6 +23,7 @@ from shared.manifest import Manifest, read_manifest
 from shared.tokenizer import encode_prompt, load_tokenizer
 
 if TYPE_CHECKING:
+    from shared.chat.calling import Calling
     from shared.chat.prompt import ChatEncoder
 
 
@@ -83,19 +84,29 @@ class Bundle:
                 raise InputError(f"token id {token} is not in the vocabulary of {self.manifest.vocabulary}")
         return ids
 
-    def encode_chat(self, messages: Sequence[Message]) -> list[int]:
+    def encode_chat(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The ids of a conversation as the checkpoint's own template writes it, up to where the assistant answers.
 
         What the turns say stays text, whatever special tokens it spells.
 
         Args:
             messages: the turns so far, each with a role and its content.
+            tools: functions that the model is told of, as Hugging Face's templates expect them.
 
         Raises:
             InputError: they are no conversation, or none that the template takes.
             BundleError: the bundle has no template, or one that cannot be used.
         """
-        return self._chat.encode(messages)
+        return self._chat.encode(messages, tools)
+
+    @property
+    def calling(self) -> Calling:
+        """How the model calls functions.
+
+        Raises:
+            BundleError: the bundle has no chat template.
+        """
+        return self._chat.calling
 
     def compile(self, settings: Settings) -> Grammar | None:
         """What texts with these settings must keep to; None where that is nothing. Most take a millisecond, once.

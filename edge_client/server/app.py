@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -17,19 +16,23 @@ from starlette.routing import Route
 
 from edge_client.edge import Edge
 from edge_client.server.access import Access
-from edge_client.server.answers import Answer, seed_of
-from edge_client.server.asked import Asked, Prompt, read_chat, read_completion
+from edge_client.server.answering import Answering
 from edge_client.server.body import read_json
+from edge_client.server.chat.answer import ChatAnswer
+from edge_client.server.chat.asked import read_chat
+from edge_client.server.completions.answer import CompletionAnswer
+from edge_client.server.completions.asked import read_completion
 from edge_client.server.errors import ApiError
 from edge_client.server.files import StaticFiles
 from edge_client.server.link import ServedLink
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
 from edge_client.server.models import Models
-from edge_client.server.replies import Events, unless_left
+from edge_client.server.responses.answer import ResponseAnswer
+from edge_client.server.responses.asked import read_response
+from edge_client.server.responses.kept import KeptResponses
 from edge_client.server.settings import ServerSettings
-from edge_client.server.writing import Batch, Writers
-from edge_client.settings import Options
-from shared.errors import InputError, TandemError
+from edge_client.server.writing import Writers
+from shared.errors import TandemError
 from shared.version import version
 
 
@@ -51,6 +54,8 @@ class Server:
         self._metrics = Metrics(lambda: self.under_way)
         self._files = StaticFiles()
         self._link = ServedLink(edge.switch if edge.settings.needs_target else None)
+        self._kept = KeptResponses()
+        self._answering = Answering(edge, self._writers, self._metrics, self._models, settings.largest_request)
         routes = [
             Route("/", self._show_file),
             Route("/page/{name}", self._show_file),
@@ -60,8 +65,10 @@ class Server:
             Route("/tandem/link", self._turn_link, methods=["POST"]),
             Route("/v1/models", self._list_models),
             Route("/v1/models/{name}", self._show_model),
-            Route("/v1/completions", partial(self._write, read=read_completion), methods=["POST"]),
-            Route("/v1/chat/completions", partial(self._write, read=read_chat), methods=["POST"]),
+            Route("/v1/completions", self._complete, methods=["POST"]),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/responses", self._respond, methods=["POST"]),
+            Route("/v1/responses/{id}", self._show_or_forget, methods=["GET", "DELETE"]),
         ]
         middleware = [Middleware(Access, key=settings.key, origins=settings.origins)]
         if settings.origins:
@@ -70,7 +77,7 @@ class Server:
                 Middleware(
                     CORSMiddleware,
                     allow_origins=settings.origins,
-                    allow_methods=["GET", "POST"],
+                    allow_methods=["GET", "POST", "DELETE"],
                     allow_headers=["Authorization", "Content-Type"],
                 ),
             )
@@ -120,84 +127,24 @@ class Server:
     async def _show_model(self, request: Request) -> Response:
         return self._answer(request, self._models.described(request.path_params["name"]))
 
-    async def _write(self, request: Request, read: Callable[[dict[str, Any]], Asked]) -> Response:
-        asked = read(await read_json(request, self._settings.largest_request))
-        if asked.structure.param is not None:
-            await run_in_threadpool(self._see_structure, asked)
-        texts = self._writers.begin(self._jobs(asked), asked.events)
-        answer = Answer(asked, f"tandem-{version()}")
-        batches = texts.batches()
-        if not asked.stream:
-            whole = await unless_left(request.receive, lambda: self._collect(answer, batches), texts.give_up)
-            return self._answer(request, whole or {})
-        first = await unless_left(request.receive, lambda: _first(batches), texts.give_up)
-        self._metrics.answered(request.url.path, 200)
-        return Events(self._chunks(answer, first, batches), texts.give_up)
+    async def _complete(self, request: Request) -> Response:
+        return await self._answering.answer(request, read_completion, CompletionAnswer)
 
-    def _see_structure(self, asked: Asked) -> None:
-        """Refuse what no answer can be kept to; it is compiled for that, which may take a moment."""
-        try:
-            self._edge.bundle.compile(self._edge.settings.override(**asked.structure.options))
-        except InputError as error:
-            raise ApiError(400, str(error), param=asked.structure.param) from None
+    async def _chat(self, request: Request) -> Response:
+        return await self._answering.answer(request, read_chat, ChatAnswer)
 
-    def _jobs(self, asked: Asked) -> list[tuple[Prompt, Options]]:
-        """What the writers are given: a prompt and its options, a choice each."""
-        options: Options = {**asked.options}
-        mode = self._models.mode(asked.model)
-        if mode is not None and options.setdefault("mode", mode) != mode:
-            raise ApiError(
-                400,
-                f"the model {asked.model!r} is mode {mode}, and another is asked for; give one of them",
-                param="model",
-            )
-        self._edge.settings.override(**options)  # which refuses what it cannot do, before anything waits
-        prompts = [prompt for prompt in asked.prompts for _ in range(asked.choices)]
-        return [
-            (
-                prompt,
-                {**options, **self._length(asked), "seed": seed_of(asked, number)},
-            )
-            for number, prompt in enumerate(prompts)
-        ]
+    async def _respond(self, request: Request) -> Response:
+        read = partial(read_response, kept=self._kept)
+        return await self._answering.answer(request, read, partial(ResponseAnswer, kept=self._kept))
 
-    def _length(self, asked: Asked) -> Options:
-        """How long a text may become: an answer as long as it takes, if nobody says anything."""
-        return {"max_tokens": asked.max_tokens} if asked.max_tokens is not None or asked.is_chat else {}
-
-    async def _collect(self, answer: Answer, batches: AsyncIterator[Batch]) -> dict[str, Any]:
-        async for batch in batches:
-            if batch.completion is not None:
-                self._metrics.ended(batch.completion)
-                answer.completions[batch.text] = batch.completion
-        return answer.whole()
-
-    async def _chunks(
-        self, answer: Answer, first: Batch | None, batches: AsyncIterator[Batch]
-    ) -> AsyncIterator[dict[str, Any]]:
-        if answer.asked.is_chat:
-            for number in range(answer.asked.choices):
-                yield answer.opening(number)
-        try:
-            if first is not None:
-                for chunk in self._of(answer, first):
-                    yield chunk
-            async for batch in batches:
-                for chunk in self._of(answer, batch):
-                    yield chunk
-        except ApiError as error:
-            yield error.body
-            return
-        if answer.asked.with_usage:
-            yield answer.figures()
-
-    def _of(self, answer: Answer, batch: Batch) -> list[dict[str, Any]]:
-        chunk = answer.said(batch.text, batch.events)
-        chunks = [] if chunk is None else [chunk]
-        if batch.completion is not None:
-            self._metrics.ended(batch.completion)
-            chunks.append(answer.end(batch.text, batch.completion))
-        return chunks
+    async def _show_or_forget(self, request: Request) -> Response:
+        id = request.path_params["id"]
+        if (kept := self._kept.find(id)) is None:
+            raise ApiError(404, f"there is no response {id[:80]!r} here (any more)", param="id", code="not_found")
+        if request.method != "DELETE":
+            return self._answer(request, kept.response)
+        self._kept.forget(id)
+        return self._answer(request, {"id": id, "object": "response", "deleted": True})
 
     def _answer(
         self, request: Request, body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
@@ -216,7 +163,7 @@ class Server:
 
     async def _refuse_path(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "it is registered for no other"
-        known = "/v1/chat/completions, /v1/completions and /v1/models"
+        known = "/v1/chat/completions, /v1/responses, /v1/completions and /v1/models"
         sentence = f"{request.method} {request.url.path} is nothing that is served here; {known} are"
         headers = dict(error.headers or {})  # after a 405 they say what may be done with the path
         return await self._refuse(request, ApiError(error.status_code, sentence, code="unknown_url", headers=headers))
@@ -224,8 +171,3 @@ class Server:
     async def _fail(self, request: Request, error: Exception) -> Response:
         sentence = "the server failed at this request; its standard error says why"  # where uvicorn writes it
         return await self._refuse(request, ApiError(500, sentence, "server_error"))
-
-
-async def _first(batches: AsyncIterator[Batch]) -> Batch:
-    """What comes first: a stream that cannot even begin is an error with a status of its own."""
-    return await anext(batches)

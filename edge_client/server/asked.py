@@ -1,26 +1,24 @@
-"""What a request of OpenAI's API asks for, in Tandem's words."""
+"""What a request asks for, in Tandem's words, whichever path of the API it came by."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, cast
 
 from edge_client.bundles.bundle import Bundle
-from edge_client.server.errors import ApiError, unsupported
+from edge_client.server.errors import ApiError
 from edge_client.server.fields import Fields, within
-from edge_client.server.structure import Structure, read_structure
+from edge_client.server.structure import Structure
 from edge_client.settings import OnOutage, Options
 from shared import values
-from shared.chat.template import check_messages
 from shared.config import Mode
 from shared.errors import InputError
 
 MOST_CHOICES = 16
 MOST_STOPS = 16
-_PLAIN = Structure({})
+_PLAIN = Structure()
 _EXACT = (Mode.EXACT, Mode.CLOUD)
 # What the fields of `tandem` may say of a text; the others of `Settings` have fields of OpenAI's own.
 _TANDEM: dict[str, Callable[[str, Any], object]] = {
@@ -41,17 +39,15 @@ _TANDEM: dict[str, Callable[[str, Any], object]] = {
 Prompt = Callable[[Bundle], list[int]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """A request.
 
     Attributes:
         model: by the name that the client gave.
         prompts: one text each, `choices` times.
-        is_chat: how it is answered: as a turn of a conversation, or as plain text.
         options: of every text, but for its seed.
         seed: of the first choice; the next ones have the next seeds.
-        max_tokens: None for what fits, or the server's own limit.
         stream, with_usage: whether tokens come as they are settled, and the figures behind them.
         logprobs: tell how likely each token is to the target.
         origins: tell who wrote each token, and what the target thinks of it.
@@ -61,76 +57,32 @@ class Asked:
 
     model: str
     prompts: list[Prompt]
-    is_chat: bool
     options: Options
     seed: int
-    max_tokens: int | None
-    choices: int
-    stream: bool
-    with_usage: bool
-    logprobs: bool
-    origins: bool
-    events: bool
-    structure: Structure
+    choices: int = 1
+    stream: bool = False
+    with_usage: bool = False
+    logprobs: bool = False
+    origins: bool = False
+    events: bool = False
+    structure: Structure = _PLAIN
+
+    def settled(self, bundle: Bundle) -> Self:
+        """The same, for texts of a bundle; what it writes keeps to what was asked for.
+
+        Raises:
+            InputError: no answer of this bundle can.
+        """
+        structure = self.structure.settled(bundle)
+        return replace(self, structure=structure, options=self.options | structure.options)
 
 
-def read_completion(body: dict[str, Any]) -> Asked:
-    """A request to `/v1/completions`.
-
-    Raises:
-        ApiError: it asks for what is not done here, or cannot be understood.
-    """
-    fields = Fields(body)
-    prompts = fields.take("prompt", _prompts)
-    if prompts is None:
-        raise ApiError(400, "`prompt` is missing: give a text to go on from", param="prompt")
-    fields.refuse("echo", (False,), "the prompt is not repeated here: leave `echo` out, and put both together yourself")
-    fields.refuse("suffix", ("",), "texts are written forwards only: leave `suffix` out")
-    fields.refuse("best_of", (1, body.get("n")), "no choices are written and thrown away here: leave `best_of` out")
-    logprobs = fields.take("logprobs", values.whole)
-    if logprobs:
-        raise unsupported("logprobs", _NO_ALTERNATIVES.format("logprobs", "to 0, which gives that of each token"))
-    return _rest(fields, prompts, False, logprobs is not None, fields.take("max_tokens", _positive))
-
-
-def read_chat(body: dict[str, Any]) -> Asked:
-    """A request to `/v1/chat/completions`.
+def take_common(fields: Fields) -> dict[str, Any]:
+    """What all kinds of request have in common, by the names of `Asked`.
 
     Raises:
-        ApiError: as `read_completion`.
+        ApiError: it cannot be understood, or not be done.
     """
-    fields = Fields(body)
-    messages = fields.take("messages", _messages)
-    if messages is None:
-        raise ApiError(
-            400, "`messages` is missing: give the turns so far, each with a role and its content", param="messages"
-        )
-    max_tokens = fields.take("max_completion_tokens", _positive) or fields.take("max_tokens", _positive)
-    fields.drop("max_tokens")
-    logprobs = fields.flag("logprobs")
-    fields.refuse("top_logprobs", (0,), _NO_ALTERNATIVES.format("top_logprobs", "out, or give 0"))
-    structure = read_structure(fields)
-    fields.refuse("functions", ([],), "this old field is not read here: give `tools` and `tool_choice`")
-    fields.refuse("function_call", ("none", "auto"), "this old field is not read here: give `tools` and `tool_choice`")
-    fields.refuse("modalities", (["text"],), "only text is written here: leave `modalities` out")
-    fields.drop("parallel_tool_calls", "reasoning_effort", "verbosity")
-    return _rest(fields, [messages], True, logprobs, max_tokens, structure)
-
-
-_NO_ALTERNATIVES = (
-    "the target tells how likely the token is that stands in the text, not what else it might have been: set `{}` {}"
-)
-
-
-def _rest(
-    fields: Fields,
-    prompts: list[Prompt],
-    is_chat: bool,
-    logprobs: bool,
-    max_tokens: int | None,
-    structure: Structure = _PLAIN,
-) -> Asked:
-    """What both kinds of request have in common."""
     model = fields.take("model", values.string)
     if model is None:
         raise ApiError(400, "`model` is missing; /v1/models lists what may be given", param="model")
@@ -141,16 +93,8 @@ def _rest(
         "stop": fields.take("stop", _stops),
     }
     seed = fields.take("seed", values.whole)
-    choices = fields.take("n", _choices) or 1
     stream = fields.flag("stream")
-    stream_options = fields.inside("stream_options")
-    with_usage = stream_options.flag("include_usage")
-    stream_options.drop("include_obfuscation")
-    stream_options.end()
-    for name in ("frequency_penalty", "presence_penalty"):
-        fields.refuse(name, (0,), f"the target's tokens are drawn from what it says alone: leave `{name}` out")
-    fields.refuse("logit_bias", ({},), "the target's tokens are drawn from what it says alone: leave `logit_bias` out")
-    fields.drop("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key")
+    fields.drop("user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key")
     tandem = fields.inside("tandem")
     mode = tandem.take("mode", values.string)
     require = tandem.take("require", _exact)
@@ -162,24 +106,44 @@ def _rest(
     if events and not stream:
         raise ApiError(400, "`tandem.events` come in a stream only: give `stream`, too", param="tandem.events")
     tandem.end()
-    fields.end()
-    given = cast(Options, {name: value for name, value in options.items() if value is not None} | structure.options)
-    seed = secrets.randbits(32) if seed is None else seed % (1 << 64)
-    return Asked(
-        model,
-        prompts,
-        is_chat,
-        given,
-        seed,
-        max_tokens,
-        choices,
-        stream,
-        with_usage,
-        logprobs,
-        origins,
-        events,
-        structure,
-    )
+    return {
+        "model": model,
+        "options": cast(Options, {name: value for name, value in options.items() if value is not None}),
+        "seed": secrets.randbits(32) if seed is None else seed % (1 << 64),
+        "stream": stream,
+        "origins": origins,
+        "events": events,
+    }
+
+
+def take_choices(fields: Fields) -> dict[str, Any]:
+    """The same of what completions and chats have in common beyond that.
+
+    Raises:
+        ApiError: it cannot be understood, or not be done.
+    """
+    choices = fields.take("n", _choices) or 1
+    stream_options = fields.inside("stream_options")
+    with_usage = stream_options.flag("include_usage")
+    stream_options.drop("include_obfuscation")
+    stream_options.end()
+    for name in ("frequency_penalty", "presence_penalty"):
+        fields.refuse(name, (0,), f"the target's tokens are drawn from what it says alone: leave `{name}` out")
+    fields.refuse("logit_bias", ({},), "the target's tokens are drawn from what it says alone: leave `logit_bias` out")
+    fields.drop("store")
+    return {"choices": choices, "with_usage": with_usage}
+
+
+def positive(name: str, value: Any) -> int:
+    """A number of tokens.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = values.whole(name, value)
+    if found < 1:
+        raise InputError(f"{name} must be 1 or more, not {found}")
+    return found
 
 
 def _required(require: Literal["exact"] | None, mode: str | None) -> str | None:
@@ -214,47 +178,6 @@ def _exact(name: str, value: Any) -> Literal["exact"]:
     raise InputError(f'{name} must be "exact", or be left out')
 
 
-def _prompts(name: str, value: Any) -> list[Prompt]:
-    """One prompt or several, each a text or token ids."""
-    several = value if isinstance(value, list) and value and not _is_ids(value) else [value]
-    if not all(isinstance(one, str) or _is_ids(one) for one in several):
-        raise InputError(f"{name} must be a text, a list of token ids, or a list of several of either")
-    within(f"the number of prompts in {name}", len(several), 1, MOST_CHOICES)
-    return [partial(Bundle.encode, prompt=one) for one in several]
-
-
-def _is_ids(value: Any) -> bool:
-    return isinstance(value, list) and all(type(one) is int for one in value)
-
-
-def _messages(name: str, value: Any) -> Prompt:
-    """A conversation; contents given in parts are put together."""
-    if not isinstance(value, list):
-        raise InputError(f"{name} must be a list of turns, each with a role and its content")
-    turns = check_messages([_turn(f"{name}[{i}]", turn) for i, turn in enumerate(value)])
-    return partial(Bundle.encode_chat, messages=turns)
-
-
-def _turn(name: str, turn: Any) -> dict[str, Any]:
-    """One turn; fields that are null, or hold nothing, are as if they were not there."""
-    if not isinstance(turn, dict):
-        raise InputError(f"{name} must be an object with a role and its content")
-    given = {key: part for key, part in turn.items() if part is not None and part != []}
-    if given.get("role") == "developer":
-        given["role"] = "system"
-    content = given.get("content")
-    if isinstance(content, list):
-        given["content"] = "".join(_text_of(f"{name}.content[{i}]", part) for i, part in enumerate(content))
-    return given
-
-
-def _text_of(name: str, part: Any) -> str:
-    if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str):
-        text: str = part["text"]
-        return text
-    raise InputError(f"{name} is no text, and nothing else is read here")
-
-
 def _stops(name: str, value: Any) -> tuple[str, ...]:
     found = values.strings(name, value)
     within(f"the number of strings in {name}", len(found), 0, MOST_STOPS)
@@ -263,10 +186,3 @@ def _stops(name: str, value: Any) -> tuple[str, ...]:
 
 def _choices(name: str, value: Any) -> int:
     return within(name, values.whole(name, value), 1, MOST_CHOICES)
-
-
-def _positive(name: str, value: Any) -> int:
-    found = values.whole(name, value)
-    if found < 1:
-        raise InputError(f"{name} must be 1 or more, not {found}")
-    return found

@@ -32,6 +32,11 @@ _KINDS: tuple[tuple[type[TandemError], int, str, str | None], ...] = (
     (TandemError, 500, _SERVER, None),
 )
 
+# Of `logprobs` and the like; the field, and what to set it to.
+NO_ALTERNATIVES = (
+    "the target tells how likely the token is that stands in the text, not what else it might have been: set `{}` {}"
+)
+
 
 class ApiError(Exception):
     """What a request is answered with that cannot be done.

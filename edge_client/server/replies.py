@@ -48,18 +48,28 @@ async def _left(receive: Receive) -> None:
         pass
 
 
+# The line behind the last chunk of a stream that is whole.
+DONE = "data: [DONE]\n\n"
+
+
+def event_of(chunk: dict[str, Any]) -> str:
+    """A chunk as a server-sent event; one that has a type is named by it, too."""
+    data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
+    return f"event: {chunk['type']}\ndata: {data}\n\n" if "type" in chunk else f"data: {data}\n\n"
+
+
 class Events(Response):
-    """Server-sent events, one a chunk.
+    """Server-sent events.
 
     Args:
-        chunks: JSON objects; the last may be an error.
-        leave: called where the client leaves before the end, or an error ends them.
+        events: each as it is sent.
+        leave: called where the client leaves before the end.
     """
 
-    def __init__(self, chunks: AsyncIterator[dict[str, Any]], leave: Callable[[], None]) -> None:
+    def __init__(self, events: AsyncIterator[str], leave: Callable[[], None]) -> None:
         self.status_code = 200
         self.background = None
-        self._chunks = chunks
+        self._events = events
         self._leave = leave
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,12 +77,6 @@ class Events(Response):
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        failed = False
-        async for chunk in self._chunks:
-            failed = "error" in chunk
-            data = json.dumps(chunk, ensure_ascii=False, separators=(",", ":"))
-            await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})
-        if failed:
-            self._leave()  # with one text all others of the request are in vain
-        body = b"" if failed else b"data: [DONE]\n\n"
-        await send({"type": "http.response.body", "body": body, "more_body": False})
+        async for event in self._events:
+            await send({"type": "http.response.body", "body": event.encode(), "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

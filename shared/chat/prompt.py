@@ -18,10 +18,12 @@ from reprlib import repr as short
 
 from tokenizers import Tokenizer
 
+from shared.chat.calling import Calling
+from shared.chat.conversation import Conversation
 from shared.chat.guarded import Guarded
 from shared.chat.rendering import render
-from shared.chat.template import ChatTemplate, Message, check_messages
-from shared.errors import InputError, TandemError
+from shared.chat.template import CALLS, ChatTemplate, Message, Tool, check_messages
+from shared.errors import BundleError, InputError, TandemError, first_line
 
 # Characters without meaning (a private plane of Unicode), to stand for others while a template runs.
 _PRIVATE = range(0xF0000, 0xFFFFE)
@@ -47,6 +49,7 @@ class ChatEncoder:
     def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, end_ids: Collection[int] = ()) -> None:
         self._tokenizer = tokenizer
         self._template = template
+        self._end_ids = end_ids
         named = [template.source, *(str(value) for value in template.tokens.values())]
         added = {id: one for id, one in tokenizer.get_added_tokens_decoder().items() if not one.content.isspace()}
         self._control = {
@@ -60,51 +63,65 @@ class ChatEncoder:
             self._control |= {token: id for token, id in rest.items() if any(token in text for text in written)}
         self.control_ids = frozenset(self._control.values())
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
+    @cached_property
+    def calling(self) -> Calling:
+        """How functions are called."""
+        return Calling.of(self._tokenizer, self._template, self._end_ids)
+
+    def encode(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The ids of a conversation and of the beginning of the assistant's turn.
 
         Of turns that spell no control token they are those that transformers' `apply_chat_template` gives.
+
+        Args:
+            tools: functions that the model is told of, with their names, descriptions and parameters.
 
         Raises:
             InputError: what is given is no conversation, or the template refuses it.
             BundleError: the template is broken.
         """
-        turns = check_messages(messages)
+        chat = Conversation(check_messages(messages), [dict(tool) for tool in tools])
+        calls = bool(chat.tools) or any(CALLS in turn or turn["role"] == "tool" for turn in chat.turns)
         try:
-            own = self._own_control(turns)
-            self._refuse_forging_roles(turns, own)
-            ids = self._encode(turns, own)
+            if calls:
+                chat = self.calling.prepared(chat)
+            own = self._own_control(chat)
+            self._refuse_forging_roles(chat, own)
+            ids = self._encode(chat, own)
         except (TypeError, UnicodeError):
             raise InputError("the chat is not valid Unicode text; give it as UTF-8") from None
+        except BundleError as error:
+            if not calls:
+                raise
+            raise InputError(f"the functions, or calls of them, cannot be written: {first_line(error)}") from None
         if not ids:
             raise InputError("the chat template writes nothing for these turns; give others")
         return ids
 
-    def _encode(self, turns: list[dict[str, str]], own: list[int] | None) -> list[int]:
+    def _encode(self, chat: Conversation, own: list[int] | None) -> list[int]:
         """The ids of the way that changes least of those in which the control tokens are the template's own."""
-        ids = self._ids(render(self._template, turns))
-        contents = [value for turn in turns for name, value in turn.items() if name != "role"]
-        if own == self._control_of(ids) and not self._may_forge(contents):
+        ids = self._ids(render(self._template, chat.turns, tools=chat.tools))
+        if own == self._control_of(ids) and not self._may_forge(chat.said()):
             return ids
-        ids = self._encode_guarded(turns, self._telling)
-        return ids if own in (None, self._control_of(ids)) else self._encode_guarded(turns, self._every)
+        ids = self._encode_guarded(chat, self._telling)
+        return ids if own in (None, self._control_of(ids)) else self._encode_guarded(chat, self._every)
 
-    def _own_control(self, turns: list[dict[str, str]]) -> list[int] | None:
+    def _own_control(self, chat: Conversation) -> list[int] | None:
         """The control tokens that the template writes whatever the turns say; None if it needs to read them.
 
         Raises:
             InputError: that cannot be found out.
         """
-        hidden, marks = self._hidden(turns, self._every)
+        hidden, marks = self._hidden(chat, self._every)
         try:
-            return self._control_of(self._encode_hidden(turns, self._every, hidden, marks))
+            return self._control_of(self._encode_hidden(chat, self._every, hidden, marks))
         except TandemError:
             return None
 
     def _control_of(self, ids: list[int]) -> list[int]:
         return [id for id in ids if id in self.control_ids and id != self._unknown_id]
 
-    def _refuse_forging_roles(self, turns: list[dict[str, str]], own: list[int] | None) -> None:
+    def _refuse_forging_roles(self, chat: Conversation, own: list[int] | None) -> None:
         """A template writes `<|role|>` of any word, and so a role that nobody foresaw can be another token.
 
         Args:
@@ -114,12 +131,11 @@ class ChatEncoder:
             InputError: one does that here.
         """
         source = self._template.source
-        strange = sorted({turn["role"] for turn in turns} - _ROLES)
+        strange = sorted(chat.roles() - _ROLES)
         strange = [role for role in strange if f"'{role}'" not in source and f'"{role}"' not in source]
         if not strange or own is None:
             return
-        harmless = {role: f"{_NO_ROLE}{number}" for number, role in enumerate(strange)}
-        others = [turn | {"role": harmless.get(turn["role"], turn["role"])} for turn in turns]
+        others = chat.with_roles({role: f"{_NO_ROLE}{number}" for number, role in enumerate(strange)})
         if own != self._own_control(others):
             raise InputError(
                 f"the chat role {' or '.join(map(short, strange[:5]))} would make another special token of what the "
@@ -157,22 +173,21 @@ class ChatEncoder:
         """Those of which any control token could be made, in plain text and in the tokens' own writing."""
         return "".join(sorted({one for one in (*_ASCII, *"".join(self._control)) if not one.isspace()}))
 
-    def _encode_guarded(self, turns: list[dict[str, str]], characters: str) -> list[int]:
+    def _encode_guarded(self, chat: Conversation, characters: str) -> list[int]:
         """The ids when these characters of the turns are kept from the template; with `_every`, all but spaces are."""
-        return self._encode_hidden(turns, characters, *self._hidden(turns, characters))
+        return self._encode_hidden(chat, characters, *self._hidden(chat, characters))
 
-    def _hidden(self, turns: list[dict[str, str]], characters: str) -> tuple[str, str]:
+    def _hidden(self, chat: Conversation, characters: str) -> tuple[str, str]:
         """The characters that are kept from the template, `characters` first, and what stands for each.
 
         Raises:
             InputError: there are not enough that could.
         """
+        said = "".join(chat.said())
         more: list[str] = []
         if characters is self._every:
-            said = "".join(value for turn in turns for name, value in turn.items() if name != "role")
             more = sorted({one for one in said if not one.isspace()} - {*characters})
-        known = {self._template.source, *(value for turn in turns for value in turn.values())}
-        used = set().union(*known)
+        used = {*self._template.source, *said, *"".join(chat.roles())}
         hidden = characters + "".join(more)
         marks = "".join(islice((one for one in map(chr, _PRIVATE) if one not in used), len(hidden)))
         if len(marks) < len(hidden):
@@ -182,14 +197,15 @@ class ChatEncoder:
             )
         return hidden, marks
 
-    def _encode_hidden(self, turns: list[dict[str, str]], characters: str, hidden: str, marks: str) -> list[int]:
+    def _encode_hidden(self, chat: Conversation, characters: str, hidden: str, marks: str) -> list[int]:
         there, back = str.maketrans(hidden, marks), str.maketrans(marks, hidden)
-        marked = [
-            {name: value if name == "role" else value.translate(there) for name, value in turn.items()}
-            for turn in turns
-        ]
-        text = render(self._template, marked, marked=(characters, marks[: len(characters)]))
-        return self._guarded.encode(text, back)
+        marked = chat.with_said(lambda text: text.translate(there), self._is_harmless)
+        own = (characters, marks[: len(characters)])
+        return self._guarded.encode(render(self._template, marked.turns, tools=marked.tools, marked=own), back)
+
+    def _is_harmless(self, word: str) -> bool:
+        """Whether no control token is in a word."""
+        return not any(token in word for token in self._control)
 
     @cached_property
     def _guarded(self) -> Guarded:

@@ -9,20 +9,27 @@ from functools import lru_cache
 from jinja2 import Template, TemplateError, nodes
 
 from shared.chat.account import Account, account
+from shared.chat.nested import texts
 from shared.chat.sandbox import Sandbox
-from shared.chat.template import ChatTemplate, Message
+from shared.chat.template import ChatTemplate, Message, Tool
 from shared.errors import BundleError, InputError, first_line
 
 _WORD = re.compile(r"\w[\w-]*")
 
 
 def render(
-    template: ChatTemplate, messages: Sequence[Message], *, goes_on: bool = True, marked: tuple[str, str] = ("", "")
+    template: ChatTemplate,
+    messages: Sequence[Message],
+    *,
+    tools: Sequence[Tool] = (),
+    goes_on: bool = True,
+    marked: tuple[str, str] = ("", ""),
 ) -> str:
     """A conversation as its template writes it: what transformers' `apply_chat_template` gives.
 
     Args:
         messages: as `shared.chat.template.check_messages` gives them.
+        tools: functions that the template is told of.
         goes_on: the assistant's next turn is begun.
         marked: characters, and what stands for each in `messages`; so it does then where the template compares with a
             string of its own, splits at it, or looks for it.
@@ -31,11 +38,15 @@ def render(
         InputError: the template refuses these turns.
         BundleError: it is broken, or wants more than it may have.
     """
-    characters = sum(len(value) for message in messages for value in message.values())
+    characters = sum(map(len, texts([*map(dict, messages), *map(dict, tools)])))
     token = account.set(Account(characters))
     try:
         return _compiled(template.source, *marked).render(
-            messages=messages, tools=None, documents=None, add_generation_prompt=goes_on, **template.tokens
+            messages=messages,
+            tools=list(tools) or None,
+            documents=None,
+            add_generation_prompt=goes_on,
+            **template.tokens,
         )
     except Exception as error:  # a program from elsewhere: anything can come of it
         if type(error) is TemplateError:  # by its `raise_exception`

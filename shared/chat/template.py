@@ -6,17 +6,24 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from reprlib import repr as short
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from shared.chat.nested import check_depth
 from shared.errors import InputError
 from shared.fields import check_text, listed, shown
 
 # Longest source that is compiled; the longest published templates have some 20,000 characters.
 LONGEST_SOURCE = 1 << 18
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+# What a function may be called.
+FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-# One turn of a conversation: its role, its content, and whatever else of text the template knows (a reasoning, a name).
-Message: TypeAlias = Mapping[str, str]
+# One turn of a conversation: its role, its content, whatever else of text the template knows (a reasoning, a name), and
+# in `tool_calls` the functions that it calls, as templates expect them: with arguments that are objects.
+Message: TypeAlias = Mapping[str, Any]
+# A function that may be called, as templates expect it: {"type": "function", "function": {"name": ..., ...}}.
+Tool: TypeAlias = Mapping[str, Any]
+CALLS = "tool_calls"
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class ChatTemplate:
                 check_text(f"{name}.tokens.{key}", one)
 
 
-def check_messages(messages: object) -> list[dict[str, str]]:
+def check_messages(messages: object) -> list[dict[str, Any]]:
     """The turns of a conversation, each with a role and its content.
 
     A role and the names of fields are words, so that none can spell a control token.
@@ -62,7 +69,7 @@ def check_messages(messages: object) -> list[dict[str, str]]:
     return [_checked(message) for message in messages]
 
 
-def _checked(message: object) -> dict[str, str]:
+def _checked(message: object) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise InputError(f"a chat is a list of turns, each with a role and its content, not {short(message)}")
     role = message.get("role")
@@ -71,8 +78,23 @@ def _checked(message: object) -> dict[str, str]:
     if not isinstance(message.get("content"), str):
         raise InputError(f"the content of a chat's turn must be text, not {short(message.get('content'))}")
     for name, value in message.items():
+        if name == CALLS:
+            _check_calls(value)
+            continue
         if not isinstance(name, str) or not _WORD.fullmatch(name) or not isinstance(value, str):
             raise InputError(
                 f"a chat's turn has fields of text, each named by a word, not {short(name)}: {short(value)}"
             )
     return dict(message)
+
+
+def _check_calls(calls: object) -> None:
+    for call in calls if isinstance(calls, list) and calls else [None]:
+        match call:
+            case {"function": {"name": str(name), "arguments": dict()}} if FUNCTION_NAME.fullmatch(name):
+                check_depth(f"a call of {name}", call)
+            case _:
+                raise InputError(
+                    "the tool_calls of a chat's turn are a list of objects, each with a function in it that has a name "
+                    "(letters, digits, - or _, 64 at most) and arguments, which are an object"
+                )

@@ -19,6 +19,7 @@ from edge_client.testing.tokenizer import byte_tokenizer
 from shared.errors import LinkBroken, TargetUnavailable
 from tests.edge_client.late import LateTransport
 from tests.edge_client.server.serving import Served, served
+from tests.edge_client.server.test_http import ask
 
 TURNS = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A table for two?"}]
 MODES = ("sprint", "exact", "local", "cloud", "auto")
@@ -312,6 +313,18 @@ def test_an_error_in_the_middle_ends_all_texts_of_a_request(monkeypatch):
         assert caught.value.code == "context_length_exceeded"
         client.wait_until_idle()
         assert begun.count([42, 43]) < 28
+
+
+def test_and_does_so_also_for_a_client_that_reads_to_the_end(monkeypatch):
+    begun, stream = [], Edge.stream
+    monkeypatch.setattr(Edge, "stream", lambda edge, ids, **options: begun.append(ids) or stream(edge, ids, **options))
+    with scripted_edge(max_tokens=20) as edge, served(edge, texts=1) as client:
+        prompts = [[40, 41], [40] * (edge.bundle.manifest.context + 1), *[[42, 43]] * 14]
+        body = {"model": "scripted:local", "prompt": prompts, "n": 2, "stream": True}
+        status, _, said = ask(client, "POST", "/v1/completions", json.dumps(body))
+        client.wait_until_idle()
+    assert (status, said.endswith("[DONE]\n\n")) == (200, False)
+    assert len(begun) < 32
 
 
 class _Away(LoopbackTransport):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 from typing import Any
 
@@ -13,30 +13,44 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from edge_client.edge import Edge
-from edge_client.server.asked import read_chat, read_completion
+from edge_client.server.asked import Asked
+from edge_client.server.chat.asked import read_chat
+from edge_client.server.completions.asked import read_completion
 from edge_client.server.errors import ApiError
 from edge_client.server.fields import Fields
-from edge_client.testing import scripted_edge
+from edge_client.server.responses.asked import read_response
+from edge_client.server.responses.kept import KeptResponses
+from edge_client.testing import blurred, byte_tokenizer, random_script, scripted_bundle, scripted_edge
 from edge_client.usage.prices import Prices
 from shared.errors import InputError
 from shared.version import version
 from tests.edge_client.server.serving import Served, served
+from tests.edge_client.server.speaking import CALLING
 from tests.edge_client.server.test_http import KEY, ask
 from tests.project.tree import ROOT, pyproject
 
 DOCUMENT = json.loads((ROOT / "edge_client/server/openapi.json").read_text(encoding="utf-8"))
 SCHEMAS = DOCUMENT["components"]["schemas"]
-COMPLETION, CHAT = "/v1/completions", "/v1/chat/completions"
-READ = {COMPLETION: read_completion, CHAT: read_chat}
-REQUESTS = {COMPLETION: "CompletionRequest", CHAT: "ChatRequest"}
+COMPLETION, CHAT, RESPONSE = "/v1/completions", "/v1/chat/completions", "/v1/responses"
+READ: dict[str, Callable[[dict[str, Any]], Asked]] = {
+    COMPLETION: read_completion,
+    CHAT: read_chat,
+    RESPONSE: lambda body: read_response(body, KeptResponses()),
+}
+REQUESTS = {COMPLETION: "CompletionRequest", CHAT: "ChatRequest", RESPONSE: "ResponseRequest"}
 # Of each kind of request the whole answer and the chunk of a stream.
-ANSWERS = {COMPLETION: ("Completion", "CompletionChunk"), CHAT: ("Chat", "ChatChunk")}
+ANSWERS = {
+    COMPLETION: ("Completion", "CompletionChunk"),
+    CHAT: ("Chat", "ChatChunk"),
+    RESPONSE: ("Response", "ResponseEvent"),
+}
 LEAST: dict[str, dict[str, Any]] = {
     COMPLETION: {"model": "scripted", "prompt": "Once", "max_tokens": 2},
     CHAT: {"model": "scripted", "messages": [{"role": "user", "content": "Once"}], "max_tokens": 2},
+    RESPONSE: {"model": "scripted", "input": "Once", "max_output_tokens": 2},
 }
 # What hangs on more than the field itself, of which the document tells in words.
-IN_WORDS = {"best_of", "tools", "tool_choice", "model"}
+IN_WORDS = {"best_of", "tools", "tool_choice", "model", "previous_response_id"}
 
 FUNCTION = {"type": "function", "function": {"name": "add", "parameters": {"type": "object", "properties": {}}}}
 TURN = {"role": "user", "content": "Once"}
@@ -80,12 +94,23 @@ VALUES: list[Any] = [
         [TURN | {"content": [{"type": "image"}]}],
         [TURN | {"a": 1}],
     ),
+    *([TURN | {"tool_calls": [7]}], [{"role": "assistant", "tool_calls": []}], [TURN | {"phase": "a", "id": 3}]),
+    *({"format": {"type": "text"}}, {"format": {"type": "json_schema"}}, {"verbosity": 3}, "disabled", ["a" * 3]),
+    *([{"type": "function_call", "name": "add", "arguments": "{}", "call_id": "a"}], [TURN | {"type": "message"}]),
+    *([{"type": "function_call", "name": "add", "arguments": "{}"}], [{"type": "reasoning"}], [TURN | {"type": "x"}]),
+    *([TURN | {"content": [{"type": "input_text", "text": "a"}]}], ["reasoning.encrypted_content"]),
     *([TURN | {"tool_calls": [], "refusal": None}], [TURN | {"content": []}], [TURN | {"role": 1}], [FUNCTION]),
 ]
-FIELDS = {
-    path: sorted({*SCHEMAS["Common"]["properties"], *SCHEMAS[kind]["allOf"][1]["properties"]})
-    for path, kind in REQUESTS.items()
-}
+
+
+def properties_of(path: str) -> dict[str, Any]:
+    """The fields of a kind of request, and what may stand in each."""
+    parts = SCHEMAS[REQUESTS[path]]["allOf"]
+    parts = [SCHEMAS[part["$ref"].rpartition("/")[2]] if "$ref" in part else part for part in parts]
+    return {name: schema for part in parts for name, schema in part["properties"].items()}
+
+
+FIELDS = {path: sorted(properties_of(path)) for path in REQUESTS}
 IN_TANDEM = [f"tandem.{name}" for name in SCHEMAS["Tandem"]["properties"]]
 
 
@@ -108,7 +133,9 @@ def _closed(schema: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def edge() -> Iterator[Edge]:
-    with scripted_edge(max_tokens=4, prices=Prices(price_in=1.0)) as edge:
+    script = random_script(byte_tokenizer().get_vocab_size())
+    bundle = scripted_bundle(blurred(script, 0.5), chat=CALLING)
+    with scripted_edge(script, bundle=bundle, max_tokens=4, prices=Prices(price_in=1.0)) as edge:
         yield edge
 
 
@@ -123,8 +150,9 @@ def post(client: Served, path: str, body: dict[str, Any]) -> tuple[int, list[Any
     status, headers, said = ask(client, "POST", path, json.dumps(body))
     if not headers["content-type"].startswith("text/event-stream"):
         return status, [json.loads(said)]
-    lines = [line.removeprefix("data: ") for line in said.splitlines() if line]
-    assert lines.pop() == "[DONE]"
+    lines = [line.removeprefix("data: ") for line in said.splitlines() if line.startswith("data: ")]
+    if path != RESPONSE:
+        assert lines.pop() == "[DONE]"
     return status, [json.loads(line) for line in lines]
 
 
@@ -169,7 +197,12 @@ def test_every_field_that_is_read_is_in_it_and_no_other(monkeypatch, path):
     watch("refuse", lambda given: given[:1])
     watch("drop", lambda given: given)
     READ[path](LEAST[path])
-    inside = {f"stream_options.{name}" for name in SCHEMAS["Common"]["properties"]["stream_options"]["properties"]}
+    inside = {
+        f"{outer}.{name}"
+        for outer, schema in properties_of(path).items()
+        if outer in ("stream_options", "text")
+        for name in schema["properties"]
+    }
     assert names == {*FIELDS[path], *IN_TANDEM, *inside}
 
 
@@ -208,7 +241,7 @@ def test_refusals_are_as_it_says(client, path, data):
     status, answers = post(client, path, body)
     if status != 200:
         assert status in (400, 404)
-        assert name in (*IN_WORDS, "prompt") or not keeps_to(REQUESTS[path]).is_valid(body)
+        assert name in (*IN_WORDS, "prompt", "text") or not keeps_to(REQUESTS[path]).is_valid(body)
         keeps_to("Error", is_closed=True).validate(answers[0])
         assert name in f"{answers[0]['error']}"
 
@@ -219,24 +252,38 @@ def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 COMMON = {
-    "max_tokens": st.integers(1, 12),
     "temperature": st.sampled_from([0, 0.7]),
     "stop": st.sampled_from(["a", ["b", "c"]]),
     "seed": st.integers(-5, 5),
-    "n": st.integers(1, 3),
     "stream": st.booleans(),
-    "stream_options": some(include_usage=st.booleans()),
     "model": st.sampled_from(["scripted", "scripted:exact", "scripted:local", "scripted:cloud"]),
     "tandem": some(origins=st.booleans(), events=st.booleans(), audit=st.booleans(), require=st.just("exact")),
 }
+CHOICES = {
+    "max_tokens": st.integers(1, 12),
+    "n": st.integers(1, 3),
+    "stream_options": some(include_usage=st.booleans()),
+}
 ASKED = {
-    COMPLETION: some(**COMMON, logprobs=st.just(0), prompt=st.sampled_from(["", "Once", [1, 2], ["Once", [3]]])),
+    COMPLETION: some(
+        **COMMON, **CHOICES, logprobs=st.just(0), prompt=st.sampled_from(["", "Once", [1, 2], ["Once", [3]]])
+    ),
     CHAT: some(
         **COMMON,
+        **CHOICES,
         logprobs=st.booleans(),
         response_format=st.sampled_from([{"type": "text"}, {"type": "json_object"}]),
         tools=st.just([FUNCTION]),
-        tool_choice=st.sampled_from(["required", "none", FUNCTION]),
+        tool_choice=st.sampled_from(["required", "auto", "none", FUNCTION]),
+    ),
+    RESPONSE: some(
+        **COMMON,
+        max_output_tokens=st.integers(1, 12),
+        instructions=st.just("Be brief."),
+        include=st.just(["message.output_text.logprobs"]),
+        text=some(format=st.sampled_from([{"type": "text"}, {"type": "json_object"}])),
+        tools=st.just([{"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}]),
+        tool_choice=st.sampled_from(["required", "auto", "none", {"type": "function", "name": "add"}]),
     ),
 }
 
@@ -245,7 +292,7 @@ ASKED = {
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_answers_are_as_it_says(client, data):
-    path = data.draw(st.sampled_from([COMPLETION, CHAT]))
+    path = data.draw(st.sampled_from([*REQUESTS]))
     body = LEAST[path] | data.draw(ASKED[path])
     status, answers = post(client, path, body)
     whole, chunk = ANSWERS[path]

@@ -15,6 +15,7 @@ from edge_client.testing import scripted_bundle, scripted_edge
 from edge_client.testing.scripts import random_script
 from edge_client.testing.tokenizer import byte_tokenizer
 from tests.edge_client.server.serving import Served, served
+from tests.edge_client.server.speaking import call, speaker, speaking_edge
 
 pytestmark = pytest.mark.slow
 SEED = 3
@@ -35,6 +36,34 @@ async def main():
         parts = [part async for part in stream.stream_text(delta=True, debounce_by=None)]
     tokens = first.usage.output_tokens
     print(json.dumps({"first": first.output, "second": second.output, "parts": parts, "tokens": tokens}))
+
+asyncio.run(main())
+"""
+
+CALLING_AGENT = """
+import asyncio, json, sys
+from pydantic_ai import Agent
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.providers.openai import OpenAIProvider
+
+provider = OpenAIProvider(base_url=sys.argv[1], api_key="none")
+
+async def said_by(kind):
+    agent, booked = Agent(kind("scripted:exact", provider=provider), instructions="Be brief."), []
+
+    @agent.tool_plain
+    def book(guests: int, place: str) -> str:
+        \"\"\"Books a table.\"\"\"
+        booked.append((guests, place))
+        return f"{guests} {place}, table {len(booked)}"
+
+    whole = await agent.run("A table for two?")
+    async with agent.run_stream("A table for two?") as stream:
+        parts = [part async for part in stream.stream_text(delta=True, debounce_by=None)]
+    return [booked, whole.output, "".join(parts)]
+
+async def main():
+    print(json.dumps([await said_by(kind) for kind in (OpenAIChatModel, OpenAIResponsesModel)]))
 
 asyncio.run(main())
 """
@@ -95,3 +124,18 @@ def test_pydantic_ai_the_framework(client, tmp_path):
     assert said["first"] == "".join(said["parts"]) == first
     assert said["second"] == wanted(*turns)
     assert said["tokens"] == len(first)
+
+
+def test_an_agent_calls_a_function_and_says_what_came_of_it(tmp_path):
+    """By chats, and by responses."""
+
+    def reply(prompt: str) -> str:
+        _, _, result = prompt.rpartition("Result of book: ")
+        if result != prompt:
+            return f"Booked: {result.removesuffix('<|end|>')}."
+        told = "Be brief." in prompt and '"description": "Books a table."' in prompt
+        return call("book", '{"guests": 2, "place": "inside"}') if told else "What?"
+
+    with speaking_edge(speaker(reply)) as edge, served(edge) as client:
+        said = json.loads(run("-c", CALLING_AGENT, f"http://{client.address}/v1", home=tmp_path))
+    assert said == [[[[2, "inside"]] * 2, "Booked: 2 inside, table 1.", "Booked: 2 inside, table 2."]] * 2

@@ -12,6 +12,10 @@ from tests.edge_client.server.serving import Served, served
 
 TURNS = [{"role": "user", "content": "A table for two?"}]
 
+CALL = {"type": "function", "id": "a", "function": {"name": "f", "arguments": "{}"}}
+# Which the pocket models' template does not write.
+CALLING = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+
 
 @pytest.fixture
 def client() -> Iterator[Served]:
@@ -80,7 +84,12 @@ def test_what_cannot_be_done_is_refused(client, wrong, kind, code, param):
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
         {"top_logprobs": 3, "logprobs": True},
         {"response_format": {"type": "xml"}},
-        {"tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"tools": [{"type": "web_search"}]},
+        {"messages": [*TURNS, {"role": "tool", "tool_call_id": "a", "content": "x"}]},
+        {"messages": [*TURNS, CALLING | {"tool_calls": [CALL | {"function": {"name": "f", "arguments": "["}}]}]},
+        {"messages": [*TURNS, CALLING | {"tool_calls": [CALL | {"id": 3}]}]},
+        {"messages": [*TURNS, CALLING | {"tool_calls": "f"}]},
+        {"messages": [*TURNS, CALLING]},
     ],
 )
 def test_what_a_chat_cannot_be_is_refused(client, wrong):

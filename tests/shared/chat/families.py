@@ -360,9 +360,14 @@ def tokenizer_of(family: str) -> Tokenizer:
 
 def write(family: str, directory: Path, **changes: Any) -> Path:
     """What transformers reads of a checkpoint of this family; `changes` are of its tokenizer_config.json."""
+    _, settings, template = FAMILIES[family]
+    return write_checkpoint(tokenizer_of(family), settings | {"chat_template": template} | changes, directory)
+
+
+def write_checkpoint(tokenizer: Tokenizer, settings: dict[str, Any], directory: Path) -> Path:
+    """The same of any."""
     directory.mkdir(parents=True, exist_ok=True)
-    tokenizer_of(family).save(str(directory / "tokenizer.json"))
-    settings = FAMILIES[family][1] | {"chat_template": FAMILIES[family][2]} | changes
+    tokenizer.save(str(directory / "tokenizer.json"))
     (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return directory
 
@@ -370,6 +375,9 @@ def write(family: str, directory: Path, **changes: Any) -> Path:
 def template_of(family: str) -> ChatTemplate:
     """The template of a family, with what it knows by name."""
     _, settings, source = FAMILIES[family]
-    return ChatTemplate(
-        source, {name: text for name, text in settings.items() if isinstance(text, str) and name.endswith("_token")}
-    )
+    return ChatTemplate(source, named_tokens(settings))
+
+
+def named_tokens(settings: dict[str, Any]) -> dict[str, str | list[str]]:
+    """The special tokens that a template knows by name."""
+    return {name: text for name, text in settings.items() if isinstance(text, str) and name.endswith("_token")}

@@ -1,0 +1,1 @@
+"""`/v1/chat/completions`: the next turn of a conversation."""

@@ -1,0 +1,1 @@
+"""`/v1/completions`: texts that go on from a prompt."""

@@ -1,0 +1,1 @@
+"""`/v1/responses`: the next turn of a conversation, which may be gone on with by its id."""
