@@ -56,7 +56,7 @@ class Said:
         self.words = self.arguments = self._left = ""
         self.name: str | None = None
         self.is_whole = False
-        self.call_id = f"call_{uuid4().hex[:24]}"
+        self.call_id = uuid4().hex[:9]  # nine letters and digits: templates of Mistral's take no other ids
         self._form = structure.form or _NO_FORM
         self._names = () if structure.tools is None else structure.tools.names
         self._part = _Part.WORDS
