@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from threading import Thread
 
 from edge_client.target.credentials import Credentials
@@ -229,7 +230,9 @@ class TargetClient:
             return self._patience(retry, tells, retry.grace)
 
         limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
-        return TargetSession(make_link, reader, limit, prompt_length, retry, patience, kept.ids, keep)
+        # Whether or not others have waited before: what becomes of a text that goes on waiting is its own business.
+        absence = partial(self._patience, retry)
+        return TargetSession(make_link, reader, limit, prompt_length, retry, patience, kept.ids, keep, absence)
 
     def close(self) -> None:
         """Close the connection, after at most a second for releases that are under way. Never raises."""

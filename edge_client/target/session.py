@@ -34,6 +34,7 @@ class TargetSession:
         limit: most tokens in one request.
         known: what the target holds of the prompt already.
         keep: takes what it holds in the end, where the text is finished; says whether it keeps the session.
+        absence: makes the patience with a target that is known to be away; that of a call by default.
 
     Attributes:
         meter: what the conversation has taken so far.
@@ -51,6 +52,7 @@ class TargetSession:
         patience: Callable[[Retry, bool], Patience],
         known: Sequence[int] = (),
         keep: Callable[[Sequence[int]], bool] = lambda _: False,
+        absence: Callable[[], Patience] | None = None,
     ) -> None:
         self.meter = Meter()
         self._link = make_link(self.meter)
@@ -58,6 +60,7 @@ class TargetSession:
         self._limit = limit
         self._retry = retry
         self._patience = patience
+        self._patience_with_absence = absence or (lambda: patience(retry, True))
         self._known = Known(known)
         self._keep = keep
         self._is_finished = False
@@ -257,7 +260,7 @@ class TargetSession:
         held = max(len(self._known), 1)
         at = len(self._known)
         request = self._request(Question(ids[:held], held, held, audit_only=True), at, self._known.hash, ())
-        patience = self._patience(self._retry, True)
+        patience = self._patience_with_absence()
         until = " until it answers again" if away.may_return else ""
         self._link.leave_off(f"{away.clause}: {then}{until}")
         return Absence(self._link, request, patience, away.may_return)

@@ -126,6 +126,22 @@ def test_what_the_target_leads_becomes_the_drafts_only_where_it_never_returns(mo
     assert alone.token_ids == ids[settled:]
 
 
+@pytest.mark.parametrize("mode", LED)
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_what_the_target_leads_waits_for_it_also_where_others_have_found_it_away(mode, is_silent):
+    world = World(mode=mode, seed=3)
+    world.edge.connect()
+    world.transport.is_silent = is_silent
+    with world.edge.stream(PROMPT) as under_way:
+        first = next(under_way)
+        world.cut(45.0 if is_silent else 20.0)
+        assert world.edge.generate(PROMPT, mode="sprint").usage.alone == TOKENS
+        late = world.edge.generate(PROMPT)
+        assert [first.id, *(token.id for token in under_way)] == undisturbed(seed=3)
+    assert late.token_ids == undisturbed(seed=3)
+    assert late.usage.alone == under_way.completion.usage.alone == 0
+
+
 @pytest.mark.parametrize("mode", ["sprint", "exact", "cloud", "auto"])
 @pytest.mark.parametrize("seconds", [8.0, float("inf")])
 def test_a_text_keeps_to_its_schema_without_its_target_too(mode, seconds):
