@@ -8,12 +8,16 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from shared.errors import BundleError, InputError
+from shared.errors import BundleError, ContextLengthError, InputError
 
+# A text is surely too long with so many times the characters of as many of the longest tokens as there is room for:
+# some tokenizers make one space of several, or one token of a word that they do not know.
+_ROOM = 8
 _BYTE_TOKEN = re.compile(r"<0x[0-9A-Fa-f]{2}>")
 
 
@@ -34,6 +38,28 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def see_that_it_may_fit(tokenizer: Tokenizer, characters: int, context: int) -> None:
+    """Refuse a text that no tokens of a context could hold, before it is encoded: megabytes take half a minute.
+
+    Args:
+        characters: of the text.
+        context: most tokens of a text.
+
+    Raises:
+        ContextLengthError: it is longer by far than so many of the longest tokens.
+    """
+    if characters > _ROOM * context * _longest(tokenizer):
+        raise ContextLengthError(
+            f"the prompt has {characters} characters, far more than a context of {context} tokens can hold; shorten it"
+        )
+
+
+@lru_cache(maxsize=8)
+def _longest(tokenizer: Tokenizer) -> int:
+    """Characters of the longest token; special ones, which a text may spell, included."""
+    return max(map(len, tokenizer.get_vocab()), default=1)
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:

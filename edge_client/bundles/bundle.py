@@ -20,7 +20,7 @@ from shared.domains import AUTO
 from shared.errors import BundleError, InputError
 from shared.grammar.engine import Grammar, GrammarEngine
 from shared.manifest import Manifest, read_manifest
-from shared.tokenizer import encode_prompt, load_tokenizer
+from shared.tokenizer import encode_prompt, load_tokenizer, see_that_it_may_fit
 
 if TYPE_CHECKING:
     from shared.chat.calling import Calling
@@ -68,8 +68,10 @@ class Bundle:
 
         Raises:
             InputError: there is nothing in it, or something that is no token of this bundle.
+            ContextLengthError: it is far too long.
         """
         if isinstance(prompt, str):
+            see_that_it_may_fit(self.tokenizer, len(prompt), self.manifest.context)
             return encode_prompt(self.tokenizer, prompt)
         try:
             if isinstance(prompt, bytes | bytearray):
@@ -95,8 +97,11 @@ class Bundle:
 
         Raises:
             InputError: they are no conversation, or none that the template takes.
+            ContextLengthError: they are far too long.
             BundleError: the bundle has no template, or one that cannot be used.
         """
+        said = sum(len(turn["content"]) for turn in messages if isinstance(turn.get("content"), str))
+        see_that_it_may_fit(self.tokenizer, said + len(messages), self.manifest.context)
         return self._chat.encode(messages, tools)
 
     @property

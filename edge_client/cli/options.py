@@ -244,7 +244,7 @@ def read_secret(options: argparse.Namespace, name: str, variable: str) -> str | 
     path, given = getattr(options, name), os.environ.get(variable) or None
     if path is None or (given and options.origins[name].source is Source.FILE):
         return given
-    return read_token(path)
+    return read_token(path, name)
 
 
 def add_bundle(

@@ -19,6 +19,7 @@ from edge_client.server.models import Models
 from edge_client.server.replies import DONE, Events, event_of, unless_left
 from edge_client.server.writing import Batch, Writers
 from edge_client.settings import Options
+from shared.config import Mode
 from shared.errors import InputError
 from shared.version import version
 
@@ -89,6 +90,13 @@ class Answering:
                 400,
                 f"the model {asked.model!r} is mode {mode}, and another is asked for; give one of them",
                 param="model",
+            )
+        if asked.must_be_exact and options.setdefault("mode", Mode.EXACT) not in (Mode.EXACT, Mode.CLOUD):
+            raise ApiError(
+                400,
+                f"`tandem.require` asks for the target's own text, which mode {options['mode']} does not write: give "
+                "exact or cloud",
+                param="tandem.mode" if mode is None else "model",
             )
         self._edge.settings.override(**options)  # which refuses what it cannot do, before anything waits
         prompts = [prompt for prompt in asked.prompts for _ in range(asked.choices)]

@@ -67,9 +67,10 @@ class Answer(ABC, Generic[AskedT]):
 
     def counts(self) -> tuple[int, int, int]:
         """Tokens of the prompts, those of them that the target did not read again, and tokens written."""
-        done = self._in_order()
-        prompt = sum(completion.prompt_tokens for completion in done[:: self.asked.choices])
-        cached = sum(completion.usage.reused_target for completion in done)
+        done, choices = self._in_order(), self.asked.choices
+        prompt = sum(completion.prompt_tokens for completion in done[::choices])
+        of_prompts = [done[i : i + choices] for i in range(0, len(done), choices)]
+        cached = sum(max(completion.usage.reused_target for completion in each) for each in of_prompts)
         return prompt, cached, sum(len(completion.token_ids) for completion in done)
 
     def reports(self) -> list[dict[str, Any]]:

@@ -78,7 +78,8 @@ class Server:
                     CORSMiddleware,
                     allow_origins=settings.origins,
                     allow_methods=["GET", "POST", "DELETE"],
-                    allow_headers=["Authorization", "Content-Type"],
+                    allow_headers=["*"],  # OpenAI's own client for browsers sends a dozen of its own
+                    allow_private_network=True,  # a page of the web asks this machine
                 ),
             )
         handlers = {

@@ -5,33 +5,33 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Self, cast
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.server.errors import ApiError
 from edge_client.server.fields import Fields, within
 from edge_client.server.structure import Structure
-from edge_client.settings import OnOutage, Options
+from edge_client.settings import OnOutage, Options, Prefer
 from shared import values
-from shared.config import Mode
+from shared.config import Coupling, Criterion, Mode
 from shared.errors import InputError
 
 MOST_CHOICES = 16
 MOST_STOPS = 16
 _PLAIN = Structure()
-_EXACT = (Mode.EXACT, Mode.CLOUD)
 # What the fields of `tandem` may say of a text; the others of `Settings` have fields of OpenAI's own.
 _TANDEM: dict[str, Callable[[str, Any], object]] = {
     "budget": values.number,
-    "criterion": values.string,
+    "criterion": partial(values.choice, Criterion),
     "strict_structure": values.switch,
-    "coupling": values.string,
-    "prefer": values.string,
+    "coupling": partial(values.choice, Coupling),
+    "prefer": partial(values.choice, Prefer),
     "window": values.whole,
     "top_k": values.whole,
     "audit": values.switch,
     "timeout": values.seconds,
-    "on_outage": values.string,
+    "on_outage": partial(values.choice, OnOutage),
     "domain": values.string,
 }
 
@@ -53,6 +53,7 @@ class Asked:
         origins: tell who wrote each token, and what the target thinks of it.
         events: in a stream, also tell of each token by itself, and of drafted ones that nobody has judged yet.
         structure: what the answer must keep to.
+        must_be_exact: nothing will do but the target's own text.
     """
 
     model: str
@@ -66,6 +67,7 @@ class Asked:
     origins: bool = False
     events: bool = False
     structure: Structure = _PLAIN
+    must_be_exact: bool = False
 
     def settled(self, bundle: Bundle) -> Self:
         """The same, for texts of a bundle; what it writes keeps to what was asked for.
@@ -96,12 +98,11 @@ def take_common(fields: Fields) -> dict[str, Any]:
     stream = fields.flag("stream")
     fields.drop("user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key")
     tandem = fields.inside("tandem")
-    mode = tandem.take("mode", values.string)
-    require = tandem.take("require", _exact)
-    options["mode"] = _required(require, mode)
+    options["mode"] = tandem.take("mode", partial(values.choice, Mode))
+    must_be_exact = tandem.take("require", _exact) is not None
     options |= {name: value for name, kind in _TANDEM.items() if (value := tandem.take(name, kind)) is not None}
-    if require is not None:
-        options["on_outage"] = _unyielding(options.get("on_outage"))
+    if must_be_exact:
+        options |= _unyielding(options.get("on_outage"), options.get("coupling"))
     origins, events = tandem.flag("origins"), tandem.flag("events")
     if events and not stream:
         raise ApiError(400, "`tandem.events` come in a stream only: give `stream`, too", param="tandem.events")
@@ -113,6 +114,7 @@ def take_common(fields: Fields) -> dict[str, Any]:
         "stream": stream,
         "origins": origins,
         "events": events,
+        "must_be_exact": must_be_exact,
     }
 
 
@@ -146,30 +148,23 @@ def positive(name: str, value: Any) -> int:
     return found
 
 
-def _required(require: Literal["exact"] | None, mode: str | None) -> str | None:
-    """The mode, where the text must be the target's own."""
-    if require is None:
-        return mode
-    if mode is not None and mode not in _EXACT:
-        raise ApiError(
-            400,
-            f"`tandem.require` asks for the target's own text, which mode {mode} does not write: give exact or cloud, "
-            "or leave `tandem.mode` out",
-            param="tandem.mode",
-        )
-    return mode or Mode.EXACT
-
-
-def _unyielding(on_outage: str | None) -> str:
-    """What becomes of a text that must be the target's own, where that is away."""
-    if on_outage == OnOutage.LOCAL:
+def _unyielding(on_outage: OnOutage | None, coupling: Coupling | None) -> dict[str, Any]:
+    """How a text is written that must be the target's own, whatever the server does otherwise."""
+    if on_outage is OnOutage.LOCAL:
         raise ApiError(
             400,
             "`tandem.require` asks for the target's own text, which the device cannot write alone: give wait or fail, "
             "or leave `tandem.on_outage` out",
             param="tandem.on_outage",
         )
-    return on_outage or OnOutage.WAIT
+    if coupling is Coupling.RESIDUAL:
+        raise ApiError(
+            400,
+            "`tandem.require` asks for the target's own text, and with the coupling residual another one is written, "
+            "though as likely: leave `tandem.coupling` out",
+            param="tandem.coupling",
+        )
+    return {"on_outage": on_outage or OnOutage.WAIT, "coupling": Coupling.GUMBEL}
 
 
 def _exact(name: str, value: Any) -> Literal["exact"]:

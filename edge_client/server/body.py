@@ -28,6 +28,10 @@ async def read_json(request: Request, most: int) -> dict[str, Any]:
             )
     try:
         found = json.loads(bytes(body), parse_constant=_no_constant)
+        if b"\\u" in body:
+            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is JSON, and no text
+    except UnicodeEncodeError:
+        raise ApiError(400, "the request holds half a surrogate pair, which is no character; leave it out") from None
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"the request is no JSON that can be read ({error})") from None
     if not isinstance(found, dict):

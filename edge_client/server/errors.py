@@ -34,7 +34,7 @@ _KINDS: tuple[tuple[type[TandemError], int, str, str | None], ...] = (
 
 # Of `logprobs` and the like; the field, and what to set it to.
 NO_ALTERNATIVES = (
-    "the target tells how likely the token is that stands in the text, not what else it might have been: set `{}` {}"
+    "the target tells how likely the token is that stands in the text, not what else it might have been: {}"
 )
 
 

@@ -90,13 +90,16 @@ class Credentials:
         return files
 
 
-def read_token(path: Path) -> str:
+def read_token(path: Path, option: str = "token_file") -> str:
     """The token in a file.
+
+    Args:
+        option: that names the file.
 
     Raises:
         InputError: it cannot be read.
     """
-    return (_read(path, "token_file") or b"").decode("utf-8-sig", errors="replace").strip()
+    return (_read(path, option) or b"").decode("utf-8-sig", errors="replace").strip()
 
 
 def _read(path: str | Path | None, option: str) -> bytes | None:

@@ -30,7 +30,7 @@ def read_chat(body: dict[str, Any]) -> Asked:
     max_tokens = fields.take("max_completion_tokens", positive) or fields.take("max_tokens", positive)
     fields.drop("max_tokens")
     logprobs = fields.flag("logprobs")
-    fields.refuse("top_logprobs", (0,), NO_ALTERNATIVES.format("top_logprobs", "out, or give 0"))
+    fields.refuse("top_logprobs", (0,), NO_ALTERNATIVES.format("leave `top_logprobs` out, or give 0"))
     schema, tools = fields.take("response_format", read_format), read_tools(fields, is_flat=False)
     fields.refuse("functions", ([],), _OLD)
     fields.refuse("function_call", ("none", "auto"), _OLD)

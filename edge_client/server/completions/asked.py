@@ -28,7 +28,7 @@ def read_completion(body: dict[str, Any]) -> Asked:
     fields.refuse("best_of", (1, body.get("n")), "no choices are written and thrown away here: leave `best_of` out")
     logprobs = fields.take("logprobs", values.whole)
     if logprobs:
-        raise unsupported("logprobs", NO_ALTERNATIVES.format("logprobs", "to 0, which gives that of each token"))
+        raise unsupported("logprobs", NO_ALTERNATIVES.format("set `logprobs` to 0, which gives that of each token"))
     asked = take_common(fields) | take_choices(fields)
     if (most := fields.take("max_tokens", positive)) is not None:
         asked["options"]["max_tokens"] = most

@@ -92,7 +92,7 @@ def read_response(body: dict[str, Any], kept: KeptResponses) -> AskedResponse:
 
 def _refuse_others(fields: Fields) -> None:
     """Fields that mean what is not done here; those that say nothing about the text are passed over."""
-    fields.refuse("top_logprobs", (0,), NO_ALTERNATIVES.format("top_logprobs", "out, or give 0"))
+    fields.refuse("top_logprobs", (0,), NO_ALTERNATIVES.format("leave `top_logprobs` out, or give 0"))
     fields.refuse("n", (1,), "a response is one answer: leave `n` out, or ask /v1/chat/completions")
     fields.refuse("background", (False,), "an answer is written while you wait, or streamed: leave `background` out")
     fields.refuse("conversation", (), "conversations have no names here: give `previous_response_id`, or all turns")

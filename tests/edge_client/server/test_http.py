@@ -51,6 +51,8 @@ def ask(
         (b"\xff\xfe\x00", 400),
         ('{"prompt": "' + "a" * 5000 + '"}', 413),
         ('{"model": "scripted", "prompt": "\\ud800"}', 400),
+        ('{"model": "scripted", "prompt": "a", "\\ud83d": 1}', 400),
+        ('{"model": "scripted", "prompt": "a", "user": "\\ude00\\ud83d"}', 400),
     ],
 )
 def test_a_body_that_is_no_request_is_told_so(edge, body, status):
@@ -129,6 +131,11 @@ def test_web_pages_of_a_named_origin_may_ask(edge):
         status, headers, _ = ask(client, "OPTIONS", "/v1/completions", **wanted)
         assert (status, headers["access-control-allow-origin"]) == (200, "https://chat.example")
         assert ask(client, "OPTIONS", "/v1/completions", **wanted | {"Origin": "https://evil.example"})[0] == 400
+        by_their_client = {
+            "Access_Control_Request_Headers": "authorization,content-type,x-stainless-lang,x-stainless-os",
+            "Access_Control_Request_Private_Network": "true",
+        }
+        assert ask(client, "OPTIONS", "/v1/completions", **wanted | by_their_client)[0] == 200
         answer = ask(client, "GET", "/v1/models", Origin="https://chat.example", Authorization=f"Bearer {KEY}")
         assert answer[1]["access-control-allow-origin"] == "https://chat.example"
 

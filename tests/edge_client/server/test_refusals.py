@@ -49,7 +49,7 @@ REFUSED = [
     ({"logit_bias": {"5": 1}}, openai.BadRequestError, "unsupported_parameter", "logit_bias"),
     ({"extra_body": {"min_p": 0.1}}, openai.BadRequestError, "unknown_parameter", "min_p"),
     ({"extra_body": {"tandem": {"speed": 1}}}, openai.BadRequestError, "unknown_parameter", "tandem.speed"),
-    ({"extra_body": {"tandem": {"mode": "fast"}}}, openai.BadRequestError, None, "mode"),
+    ({"extra_body": {"tandem": {"mode": "fast"}}}, openai.BadRequestError, None, "tandem.mode"),
     ({"extra_body": {"tandem": {"budget": 2}}}, openai.BadRequestError, None, "budget"),
     ({"extra_body": {"tandem": {"require": "local"}}}, openai.BadRequestError, None, "tandem.require"),
     (
@@ -58,7 +58,26 @@ REFUSED = [
         None,
         "tandem.on_outage",
     ),
-    ({"extra_body": {"tandem": {"on_outage": "never"}}}, openai.BadRequestError, None, "on_outage"),
+    ({"extra_body": {"tandem": {"on_outage": "never"}}}, openai.BadRequestError, None, "tandem.on_outage"),
+    (
+        {"extra_body": {"tandem": {"require": "exact", "on_outage": "LOCAL"}}},
+        openai.BadRequestError,
+        None,
+        "tandem.on_outage",
+    ),
+    (
+        {"extra_body": {"tandem": {"require": "exact", "coupling": "residual"}}},
+        openai.BadRequestError,
+        None,
+        "tandem.coupling",
+    ),
+    (
+        {"model": "scripted:local", "extra_body": {"tandem": {"require": "exact"}}},
+        openai.BadRequestError,
+        None,
+        "model",
+    ),
+    ({"prompt": "a " * 2_000_000}, openai.BadRequestError, "context_length_exceeded", None),
     ({"model": "scripted:cloud", "extra_body": {"tandem": {"mode": "exact"}}}, openai.BadRequestError, None, "model"),
 ]
 
