@@ -305,7 +305,8 @@ class Edge:
                 lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginnings)
 
             def tell(sentence: str) -> None:
-                ending.warnings.append(LinkWarning(sentence))
+                kind = CostWarning if account and account.is_refused else LinkWarning
+                ending.warnings.append(kind(sentence))
                 self._notify(sentence)
 
             account = self._spending.account(job.client.address, job.client.description)

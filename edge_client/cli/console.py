@@ -34,7 +34,7 @@ _MEANINGS = {
     Origin.ACCEPTED: "accepted on the device",
     Origin.CONFIRMED: "confirmed by the target",
     Origin.TARGET: "written by the target",
-    Origin.ALONE: "written while the target was away",
+    Origin.ALONE: "written without the target",
 }
 _ENDS = {
     FinishReason.END: "finished by the model",
@@ -199,7 +199,7 @@ def describe(
         parts.append("the target was not asked, so nothing is known of how far this is from its own text")
         return "; ".join(parts)
     if summary.alone:
-        parts.append(f"{summary.alone} of them written while the target was away")
+        parts.append(f"{summary.alone} of them written without the target")
     parts.append(f"{summary.calls / max(summary.tokens, 1):.2f} calls/token")
     rates = {criterion: summary.audit.rate(criterion) for criterion in Criterion}
     known = [f"{100 * rate:.1f} % {criterion}" for criterion, rate in rates.items() if rate is not None]

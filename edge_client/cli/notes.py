@@ -22,6 +22,7 @@ class Notes:
 
     def tell(self, sentence: str) -> None:
         """Tell at once, in the middle of a text too."""
+        self._told.add(sentence)
         with self.output.aside():
             say(sentence)
 

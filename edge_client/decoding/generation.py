@@ -198,7 +198,8 @@ class Generation:
                 if guesses is not None:
                     guesses.rest()
                 text.drop_held()
-                absence = session.leave_off(text.sequence, away, HOLDS_OUT if preview else WAITS)
+                meanwhile = HOLDS_OUT if preview else WAITS
+                absence = session.leave_off(text.sequence, away, meanwhile if away.may_return else GOES_ON)
                 yield from hold_out(text, self.drafter, absence, self._end_ids, preview)
                 if guesses is not None:
                     guesses.resume()

@@ -83,6 +83,11 @@ class Account:
         self._trouble: list[str] = []
         self._is_kept = True
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether a cap has kept a request from going out."""
+        return bool(self._refused)
+
     def ask(self, number: int, request: wire.DecodeRequest) -> None:
         """A request is about to go out; where not all may be written on that it asks for, it then asks for less.
 

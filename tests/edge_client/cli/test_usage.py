@@ -121,6 +121,18 @@ def test_a_cap_is_told_of_even_quietly_and_the_text_goes_on(edge):
     assert err.endswith("raise the cap to go on (--cap-calls)\n")
 
 
+@pytest.mark.parametrize("mode", ["sprint", "exact", "cloud"])
+@pytest.mark.parametrize("quiet", [(), ("-q",)])
+def test_a_cap_that_is_reached_in_the_middle_is_told_of_once_and_as_it_is(edge, mode, quiet):
+    """The text does not wait, but goes on alone, and says so."""
+    words = ("Tom", "--max-tokens", "60", "--mode", mode, "--window", "4", "--no-memory", "--cap-tokens", "30")
+    status, _, err = edge(*words, *quiet)
+    assert status == 0
+    assert err.count("is reached") == 1
+    assert "the text goes on from the draft alone" in err
+    assert "waits" not in err
+
+
 def test_a_cap_that_makes_no_sense_is_refused(edge):
     status, _, err = edge("Tom", "--cap-money", "5")
     assert status == 2
