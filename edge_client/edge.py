@@ -238,7 +238,7 @@ class Edge:
         except TargetAway as away:
             alone = _alone(away, settings)
             kit = self._equip(settings, False, is_ids)
-        ids = prompt(kit.bundle) if callable(prompt) else kit.bundle.encode(prompt)
+        ids = kit.bundle.encode(prompt(kit.bundle) if callable(prompt) else prompt)
         if asks and alone is None:
             try:
                 self._spending.check(1 if self._conversations else len(ids))

@@ -39,7 +39,7 @@ settings.register_profile(
     "tandem",
     deadline=None,
     derandomize=True,
-    max_examples=int(os.environ.get("TANDEM_EXAMPLES", "30")),
+    max_examples=int(os.environ.get("TANDEM_EXAMPLES", "20")),
     phases=[Phase.explicit, Phase.generate, Phase.shrink],  # explaining a failure takes minutes
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -163,14 +163,14 @@ class Store:
         self.uses.add(contents.digest)
         return contents
 
-    def verify(self, kept: Kept) -> None:
+    def verify(self, directory: Path) -> None:
         """See that a bundle is what it was when it was fetched.
 
         Raises:
             BundleError: it is not.
         """
-        if Contents.of(kept.directory, read_manifest(kept.directory)).digest != kept.digest:
-            raise BundleError(f"{kept.directory} is not the bundle that it was; remove it, and fetch it again")
+        if Contents.of(directory, read_manifest(directory)).digest != directory.name:
+            raise BundleError(f"{directory} is not the bundle that it was; remove it, and fetch it again")
 
     def remove(self, directory: Path) -> None:
         """Remove a bundle, or one that is unfinished.

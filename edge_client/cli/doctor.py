@@ -11,16 +11,16 @@ from threading import Timer
 
 from edge_client.bundles.following import last_used
 from edge_client.bundles.pocket import POCKET
-from edge_client.cli.arguments import COMMANDS
+from edge_client.cli.arguments import COMMANDS, parse_args
 from edge_client.cli.console import CONTROLS, say, with_options
-from edge_client.cli.options import read_credentials
+from edge_client.cli.options import read_credentials, read_options
 from edge_client.configuration.file import config_path
 from edge_client.configuration.variables import present, unread
 from edge_client.doctor.device import Device
 from edge_client.doctor.examination import LIMIT, Examination
 from edge_client.settings import Settings, is_local_only
-from shared.errors import TandemError
-from shared.findings import Check, Finding, Level, ok, run_checks, warn
+from shared.errors import InputError, TandemError
+from shared.findings import Check, Finding, Level, fail, ok, run_checks, warn
 
 # Seconds after which somebody who waits is told for what.
 _SILENCE = 2.0
@@ -89,6 +89,7 @@ def _told(error: TandemError, options: argparse.Namespace) -> str:
 
 
 def _configuration(options: argparse.Namespace) -> Iterator[Finding]:
+    yield from _unusable()
     for trouble in unread(COMMANDS.variables()):
         yield warn("configuration", trouble)
     path = config_path()
@@ -101,6 +102,20 @@ def _configuration(options: argparse.Namespace) -> Iterator[Finding]:
         yield warn("configuration", sentence, **values)
     else:
         yield ok("configuration", f"{path}; in use here: {', '.join(standing) or 'nothing of it'}", **values)
+
+
+def _unusable() -> Iterator[Finding]:
+    """Values that stand somewhere and keep the commands that write from writing."""
+    told: set[str] = set()
+    for command in ("generate", "chat", "serve"):
+        try:
+            given = parse_args([command])
+            Settings().override(**read_options(given))
+        except InputError as error:
+            sentence = f"edge-client {command} cannot begin: {error}"
+            if str(error) not in told:
+                yield fail("configuration", sentence)
+            told.add(str(error))
 
 
 def _summary(here: bool, there: bool, target: str | None) -> str:

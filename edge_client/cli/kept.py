@@ -52,7 +52,7 @@ def pull(options: argparse.Namespace) -> int:
     store = Store.of_this_user()
     with TargetClient.connect(options.target, None, read_credentials(options), None, options.timeout, say) as client:
         contents = client.description.offered
-        is_new = store.find(contents.digest) is None
+        is_new = _forget_if_damaged(store, contents.digest)
         directory = fetch(client, contents, store.place, say, Fetching(sys.stderr))
         was_set_aside = store.uses.set_aside_at(client.address) == contents.digest
         store.uses.favour(client.address, contents.digest)
@@ -62,6 +62,20 @@ def pull(options: argparse.Namespace) -> int:
     if was_set_aside:
         _print(f"it was set aside for {client.address}, and is used with it again from the next text on")
     return 0
+
+
+def _forget_if_damaged(store: Store, digest: str) -> bool:
+    """Whether a bundle has to be fetched: there is none of that digest, or what was there was damaged, and is gone."""
+    directory = store.find(digest)
+    if directory is None:
+        return True
+    try:
+        store.verify(directory)
+    except BundleError as error:
+        say(f"{error}; it is fetched again")
+        store.remove(directory)
+        return True
+    return False
 
 
 def add(options: argparse.Namespace) -> int:
@@ -82,7 +96,7 @@ def verify(options: argparse.Namespace) -> int:
     status = 0
     for one in _meant(store, options.bundles):
         try:
-            store.verify(one)
+            store.verify(one.directory)
             _print(f"{one.digest[:_SHORT]} {one.name}: every digest is right")
         except BundleError as error:
             status = error.exit_status

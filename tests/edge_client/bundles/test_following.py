@@ -129,7 +129,7 @@ def test_a_damaged_one_is_fetched_again(world, tmp_path):
         path.write_bytes(path.read_bytes() + b" ")
         assert world.used() == "one"
         assert "it is fetched again" in world.told.pop()
-        world.store.verify(kept)
+        world.store.verify(kept.directory)
 
 
 def test_a_damaged_one_is_no_obstacle_alone(world, tmp_path):

@@ -53,7 +53,7 @@ def test_a_copy_is_the_bundle(store, tmp_path, domains):
     assert kept.size == contents_of(source).size
     assert files_of(store.find(digest)) == files_of(source)
     assert len(files_of(source)) == 4 + len(domains)
-    store.verify(kept)
+    store.verify(kept.directory)
 
 
 @pytest.mark.parametrize("name", ["draft.onnx", "manifest.json", "verifier-letters.onnx"])
@@ -63,7 +63,7 @@ def test_a_file_that_changed_is_found(store, tmp_path, name):
     path = kept.directory / name
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(BundleError):
-        store.verify(kept)
+        store.verify(kept.directory)
 
 
 def test_a_target_finds_what_was_added_for_it_or_came_from_it(store, tmp_path):

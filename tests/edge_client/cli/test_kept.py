@@ -75,6 +75,18 @@ def test_a_bundle_is_pulled_once(run, store, target, tmp_path):
     assert tidy(store.place) == [digest]
 
 
+def test_a_damaged_bundle_is_pulled_again(run, store, target, tmp_path):
+    run("pull")
+    ((directory),) = (one.directory for one in store.kept())
+    (directory / "verifier.onnx").write_bytes(b"other")
+    assert run("verify")[0] == 2
+    status, out, err = run("pull")
+    assert (status, out.split()[0]) == (0, "fetched")
+    assert "is not the file" in err
+    assert err.rstrip().endswith("; it is fetched again")
+    assert run("verify")[0] == 0
+
+
 def test_what_was_set_aside_is_listed_and_taken_back_by_a_pull(run, store, target, tmp_path):
     digest = contents_of(tmp_path / "offered").digest
     run("pull")

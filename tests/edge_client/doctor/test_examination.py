@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import threading
@@ -358,6 +359,23 @@ def test_without_a_target_the_device_alone_is_examined(capsys, monkeypatch, tmp_
     assert "warn configuration: TANDEM_TARGE is set, and nothing reads it; did you mean TANDEM_TARGET?" in out
     assert f"warn configuration: others can write to {config}" in out
     assert "fail reach: no connection to 127.0.0.1:1" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("TANDEM_MAX_TOKENS", "abc", "whole number"),
+        ("TANDEM_MODE", "foo", "one of sprint"),
+        ("TANDEM_SEED", "x", "whole number"),
+    ],
+)
+def test_a_value_that_keeps_texts_from_being_written_is_found(capsys, monkeypatch, name, value, sentence):
+    """Though the doctor itself has no such option."""
+    monkeypatch.setenv(name, value)
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert re.search(rf"^fail configuration: edge-client generate cannot begin: {name}.*{sentence}", out, re.MULTILINE)
+    assert "texts cannot be written as they should" in out
 
 
 def test_settings_that_no_text_can_have(capsys):

@@ -263,7 +263,9 @@ def test_exact_is_required_whatever_the_server_does_otherwise():
 def test_what_was_read_of_a_prompt_before_is_no_more_than_the_prompt():
     with scripted_edge(max_tokens=6, conversations=8) as edge, served(edge) as client:
         for _ in range(2):
-            got = client.completions.create(model="scripted:cloud", prompt="Once upon a time there was a girl", n=4, seed=1)
+            got = client.completions.create(
+                model="scripted:cloud", prompt="Once upon a time there was a girl", n=4, seed=1
+            )
         assert 0 < got.usage.prompt_tokens_details.cached_tokens <= got.usage.prompt_tokens
 
 
