@@ -74,9 +74,6 @@ def _show(stream: Stream[Event], prompt: str, output: Output, notes: Notes, opti
         stream.close()
         output.stop()
         notes.warn(stream)
-        if stream.text.pieces and options.seed is None and not (options.json or options.quiet):
-            with suppress(InputError):
-                say(f"seed {stream.completion.seed}")
         if options.json and isinstance(end, KeyboardInterrupt | TandemError):
             _print_what_there_is(stream, end)
         raise

@@ -34,7 +34,7 @@ class TargetSession:
         limit: most tokens in one request.
         known: what the target holds of the prompt already.
         keep: takes what it holds in the end, where the text is finished; says whether it keeps the session.
-        absence: makes the patience with a target that is known to be away; that of a call by default.
+        absence: makes the patience with a target that is away; that of a call by default.
 
     Attributes:
         meter: what the conversation has taken so far.
@@ -260,10 +260,9 @@ class TargetSession:
         held = max(len(self._known), 1)
         at = len(self._known)
         request = self._request(Question(ids[:held], held, held, audit_only=True), at, self._known.hash, ())
-        patience = self._patience_with_absence()
         until = " until it answers again" if away.may_return else ""
         self._link.leave_off(f"{away.clause}: {then}{until}")
-        return Absence(self._link, request, patience, away.may_return)
+        return Absence(self._link, request, self._patience_with_absence(), away.may_return)
 
     def finish(self) -> None:
         """The text has come to its end: others may go on from it."""

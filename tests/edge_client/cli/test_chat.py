@@ -61,7 +61,8 @@ def test_lines_of_a_pipe_are_turns_and_answers_are_all_that_is_written(chat):
     assert chat("Hello\nMore\\\nlines\n\n", *OPTIONS, "--seed", "3", "-q") == (0, out, "")
 
 
-def test_every_answer_has_a_seed_of_its_own(chat, tmp_path):
+def test_every_answer_has_a_seed_of_its_own(chat, tmp_path, monkeypatch):
+    monkeypatch.delenv("TANDEM_SEED", raising=False)
     path = tmp_path / "talk.json"
     assert chat(f"Hello\nHello\n/save {path}\n", *OPTIONS)[0] == 0
     kept = json.loads(path.read_text())
