@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from shared.errors import INTERRUPTED, TandemError
-from shared.interrupts import interruptible
+from shared.interrupts import interruptible, sigterm_unwinds
 
 
 class TargetProcess:
@@ -66,9 +65,8 @@ def local_target(*arguments: str) -> Iterator[TargetProcess]:
 
 def run_main(main: Callable[[], int]) -> int:
     """Run a benchmark's main function; errors on purpose are one sentence, and Ctrl-C and SIGTERM are quiet."""
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with interruptible():
+        with interruptible(), sigterm_unwinds():
             return main()
     except TandemError as error:
         print(error, file=sys.stderr)
@@ -76,8 +74,3 @@ def run_main(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print()
         return INTERRUPTED
-
-
-def _interrupt(*_: object) -> None:
-    """So that what was started ends, too."""
-    raise KeyboardInterrupt

@@ -43,6 +43,20 @@ class interruptible:  # used as a `with` statement, and `contextlib` takes long 
             signal.signal(signal.SIGINT, _end)
 
 
+class sigterm_unwinds:
+    """For the length of a `with` block let SIGTERM be a KeyboardInterrupt, so that what was started ends, too."""
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGTERM, self._unwind)
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    @staticmethod
+    def _unwind(*_: object) -> None:
+        raise KeyboardInterrupt
+
+
 def _end(*_: object) -> None:
     os.write(2, b"\n")
     for tidy in _last:

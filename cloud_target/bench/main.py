@@ -20,12 +20,13 @@ from cloud_target.bench.server import own_server, passes
 from cloud_target.bench.settings import OwnTarget, RunningTarget, Settings
 from cloud_target.options.dial import DialSettings, Line
 from shared.errors import INTERRUPTED
+from shared.interrupts import sigterm_unwinds
 
 
 def bench(settings: Settings, out: TextIO, err: TextIO) -> int:
     """Run a load test and report on it; returns the exit status."""
     plan = settings.plan
-    with _ends_in_order(), _running(settings.target) as target:
+    with sigterm_unwinds(), _running(settings.target) as target:
         result, batch = _measure(plan, Line(target.line), target.metrics, err)
     if not result.tally.calls and result.interrupted:
         return INTERRUPTED
@@ -36,20 +37,6 @@ def bench(settings: Settings, out: TextIO, err: TextIO) -> int:
     if result.interrupted:
         return INTERRUPTED
     return int(result.refused is not None or not result.tally.calls)
-
-
-@contextmanager
-def _ends_in_order() -> Iterator[None]:
-    """Let SIGTERM unwind the stack as Ctrl-C does, so that a target of the test's own is not left behind."""
-
-    def unwind(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, unwind)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
