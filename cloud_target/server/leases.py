@@ -78,7 +78,7 @@ class Leases:
         place = self._line.at(key)
         if place is not None and place.waiter is not None:
             place.waiter.turn.set_exception(TargetRefused(TAKEN_OVER))
-            self._step_aside(place)
+            self._keep(place)
         while (older := self._working.get(key)) is not None:
             older.take_over()
             if not await self._change(deadline):
@@ -113,7 +113,7 @@ class Leases:
             raise
         finally:
             if place.waiter is waiter:
-                self._step_aside(place)
+                self._keep(place)
 
     def _serve(self) -> None:
         """Give room to those in the line, as far as there is some."""
@@ -151,16 +151,11 @@ class Leases:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _step_aside(self, place: Place[_Waiter]) -> None:
-        """Nobody waits at a place any more."""
-        self._keep(place)
-        self._serve()  # there may be room for others besides
-
     def _keep(self, place: Place[_Waiter]) -> None:
-        """Keep a place for a while for whoever comes back to it."""
+        """Keep a place for a while where nobody waits now."""
         place.waiter = None
         if place.is_over:
-            self._line.give_up(place)
+            self._give_up(place)
             return
         loop = asyncio.get_running_loop()
         place.until = loop.time() + self._timeouts.place
@@ -168,8 +163,11 @@ class Leases:
 
     def _lapse(self, place: Place[_Waiter], until: float) -> None:
         if self._line.at(place.key) is place and place.waiter is None and place.until == until:
-            self._line.give_up(place)
-            self._serve()
+            self._give_up(place)
+
+    def _give_up(self, place: Place[_Waiter]) -> None:
+        self._line.give_up(place)
+        self._serve()
 
     def _ask_for_room(self, place: Place[_Waiter]) -> None:
         """Let texts at work end, at their present step, for one that has waited for a while.
@@ -220,4 +218,4 @@ class Leases:
         if (place := self._line.at(session_id)) is not None:
             place.is_over = True
             if place.waiter is None:
-                self._step_aside(place)
+                self._keep(place)

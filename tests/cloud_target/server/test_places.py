@@ -112,6 +112,15 @@ def test_a_session_that_is_released_has_no_place_any_more():
             await one.__aexit__(None, None, None)
             one = await begun(leases, wanted(4))
             assert loop.time() == before
+        await one.__aexit__(None, None, None)
+        one = await begun(leases, wanted(1, write_on=CONTEXT - 20))
+        large, small = (asyncio.create_task(begun(leases, wanted(n, write_on=w))) for n, w in ((5, CONTEXT), (6, 0)))
+        await asyncio.sleep(1)
+        leases.release(wanted(5).terms.key)
+        large.cancel()
+        before = loop.time()
+        await small
+        assert loop.time() == before
 
     run_in_fake_time(test(), 0.0)
 
@@ -223,16 +232,56 @@ def test_nobody_takes_more_than_it_needs_where_somebody_waits():
     run_in_fake_time(test(), 0.0)
 
 
+async def until_unwanted(leases: Leases, asked: Request) -> None:
+    async with leases.take(asked, CONTEXT) as lease:
+        while not lease.unwanted:
+            await asyncio.sleep(0.01)
+
+
 def test_a_tenant_asks_for_one_text_at_a_time_however_many_wait():
     async def test() -> None:
         leases, seconds = Leases(make_table(8)), Timeouts()
-        crowd = [leases.take(wanted(session, "crowd"), CONTEXT) for session in range(8)]
-        theirs = [await taken.__aenter__() for taken in crowd]
-        lone = [asyncio.create_task(begun(leases, wanted(session, "lone"))) for session in range(20, 25)]
-        await asyncio.sleep(seconds.fair + 0.1)
-        assert sum(lease.unwanted for lease in theirs) == 1
-        for task in lone:
+        crowd = [asyncio.create_task(until_unwanted(leases, wanted(n, "crowd", write_on=14))) for n in range(32)]
+        lone = []
+        for number in range(5):
+            await asyncio.sleep(seconds.fair / 5)
+            lone.append(asyncio.create_task(begun(leases, wanted(40 + number, "lone"))))
+        await asyncio.sleep(seconds.fair)
+        assert sum(task.done() for task in crowd) == 1
+        for task in (*crowd, *lone):
             task.cancel()
+
+    run_in_fake_time(test(), 0.0)
+
+
+def test_a_place_that_was_kept_has_waited_before():
+    async def test() -> None:
+        leases, seconds = Leases(make_table(1), Timeouts(patience=0.8)), Timeouts()
+        crowd = asyncio.create_task(until_unwanted(leases, wanted(1, "crowd")))
+        await settled()
+        with pytest.raises(TargetBusy):
+            await begun(leases, wanted(2, "lone"))
+        await asyncio.sleep(seconds.again)
+        await asyncio.wait_for(begun(leases, wanted(2, "lone")), 0.1)
+        await crowd
+
+    run_in_fake_time(test(), 0.0)
+
+
+def test_a_reader_falls_behind_answer_by_answer_and_can_catch_up():
+    async def test() -> None:
+        async with Leases(make_table(1)).take(wanted(1), CONTEXT) as lease:
+            clock, pace = asyncio.get_running_loop(), Timeouts().pace
+            for _ in range(3):
+                await lease.write(asyncio.sleep(pace + 0.5))
+            assert lease.behind(clock.time()) == pytest.approx(1.5)
+            await asyncio.sleep(9)  # the target takes its time
+            assert lease.behind(clock.time()) == pytest.approx(1.5)
+            await lease.write(asyncio.sleep(0))
+            assert lease.behind(clock.time()) == pytest.approx(1.5 - pace)
+            for _ in range(20):
+                await lease.write(asyncio.sleep(0))
+            assert lease.behind(clock.time()) == 0.0
 
     run_in_fake_time(test(), 0.0)
 
