@@ -138,10 +138,8 @@ class Leases:
         if (place := self._line.at(key)) is not None:
             if room:
                 self._line.served(place)
-            else:
-                self._keep(
-                    place
-                )  # it was evicted meanwhile; its edge will hear so, and come again with all of the text
+            else:  # it was evicted meanwhile: its edge will hear so, and come again with all of the text
+                self._keep(place)
         return lease
 
     def _end(self, key: bytes) -> None:

@@ -115,7 +115,7 @@ def test_a_session_that_is_released_has_no_place_any_more():
         await one.__aexit__(None, None, None)
         one = await begun(leases, wanted(1, write_on=CONTEXT - 20))
         large, small = (asyncio.create_task(begun(leases, wanted(n, write_on=w))) for n, w in ((5, CONTEXT), (6, 0)))
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         leases.release(wanted(5).terms.key)
         large.cancel()
         before = loop.time()
