@@ -37,13 +37,14 @@ class Commands:
         return {variable_of(key) for keys in self.keys().values() for key in keys}
 
 
-def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespace:
+def resolve(options: argparse.Namespace, commands: Commands, forgives: bool = False) -> argparse.Namespace:
     """Give a value to every option that has none by a flag.
 
     Other commands than `commands` take over what these have too, and for the rest their defaults.
 
     Args:
         options: as `edge_client.cli.parser` read them; `origins` are added, by the name of each option's attribute.
+        forgives: what cannot be used is as if it were not there; the caller tells of it.
 
     Raises:
         InputError: the file, or a value in it or in the environment, cannot be used.
@@ -51,16 +52,31 @@ def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespa
     said, unsaid = vars(options).pop("said", {}), vars(options).pop("unsaid", [])
     origins = {name: Origin(Source.FLAG, flag) for name, flag in said.items()}
     if unsaid:
-        file = read_config(commands.parsers)
-        keys = commands.keys() if file is not None or options.command not in commands.parsers else {}
-        if file is not None:
-            file.check(keys)
+        file = _file(commands, forgives)
+        keys = commands.keys() if options.command not in commands.parsers else {}
         common = None if options.command in commands.parsers else set().union(*keys.values())
         for parser, action in unsaid:
-            value, origins[action.dest] = _configured(parser, action, options.command, file, common)
+            try:
+                value, origin = _configured(parser, action, options.command, file, common)
+            except InputError:
+                if not forgives:
+                    raise
+                value, origin = _default(parser, action), DEFAULT
             setattr(options, action.dest, value)
+            origins[action.dest] = origin
     options.origins = origins
     return options
+
+
+def _file(commands: Commands, forgives: bool) -> ConfigFile | None:
+    try:
+        if (file := read_config(commands.parsers)) is not None:
+            file.check(commands.keys())
+    except InputError:
+        if not forgives:
+            raise
+        return None
+    return file
 
 
 def _configured(
@@ -79,10 +95,14 @@ def _configured(
             value, origin = _from(entry.origin, from_toml, parser, action, entry.value)
             # A file's paths are beside it, wherever the program is called.
             return file.path.parent / value if isinstance(value, Path) else value, origin
-    default: Any = action.default
+    return _default(parser, action), DEFAULT
+
+
+def _default(parser: argparse.ArgumentParser, action: argparse.Action) -> object:
+    default: object = action.default
     if isinstance(default, str):  # as argparse does it
         default = parser._get_value(action, default)
-    return default, DEFAULT
+    return default
 
 
 def _from(
