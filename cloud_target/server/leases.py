@@ -84,17 +84,17 @@ class Leases:
             if not await self._change(deadline):
                 sentence = "an older request is at work on this session; try again in a moment"
                 raise TargetBusy(sentence, self._timeouts.again)
-        room = needed(self._table, request, context)
-        if not len(self._line) or not self._table.grows(key, room):
+        if not len(self._line) or not self._table.grows(key, needed(self._table, request, context)):
             with suppress(TargetBusy):
                 self._lease(request, context, 0 if len(self._line) else more)
                 return
         turn: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        await self._wait(room, _Waiter(request, context, more, turn), deadline)
+        await self._wait(_Waiter(request, context, more, turn), deadline)
 
-    async def _wait(self, room: int, waiter: _Waiter, deadline: float) -> None:
+    async def _wait(self, waiter: _Waiter, deadline: float) -> None:
         """Wait in the line for a lease."""
         loop, terms, turn = asyncio.get_running_loop(), waiter.request.terms, waiter.turn
+        room = needed(self._table, waiter.request, waiter.context)
         place = self._line.join(terms.key, terms.tenant, room, waiter, loop.time())
         self._serve()
         # A place that was kept has waited before.
@@ -117,7 +117,7 @@ class Leases:
 
     def _serve(self) -> None:
         """Give room to those in the line, as far as there is some."""
-        while True:
+        while len(self._line):
             place, aside = self._line.next()
             if place is None or place.waiter is None:
                 return
@@ -132,11 +132,11 @@ class Leases:
             waiter.turn.set_result(lease)
 
     def _lease(self, request: Request, context: int, more: int, aside: int = 0) -> Lease:
-        key, room = request.terms.key, needed(self._table, request, context)
+        key = request.terms.key
         session = begin(self._table, request, context, more, aside)
         lease = self._working[key] = Lease(session, self._timeouts)
         if (place := self._line.at(key)) is not None:
-            if room:
+            if needed(self._table, request, context):
                 self._line.served(place)
             else:  # it was evicted meanwhile: its edge will hear so, and come again with all of the text
                 self._keep(place)

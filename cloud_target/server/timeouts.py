@@ -17,7 +17,7 @@ class Timeouts:
         fair: after which a tenant that waits for room, and has nothing at work, is given some of what others have.
         pace: that an answer may wait for its client to read, on average, where others wait for room.
         behind: so far may a client fall behind that pace before its text gives its room to others.
-        unread: that an answer may wait for its client to read where nobody waits for room.
+        unread: that any one answer may wait for its client to read.
         unread_unwanted: the same where someone newer waits for the session, whose edge has most likely left the old
             stream.
         request: that the message of a call which has only one may take to come.

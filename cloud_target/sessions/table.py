@@ -157,7 +157,8 @@ class SessionTable:
             rest -= other.allocated
         if rest > 0 and self._blocks(tokens) > session.allocated:
             raise TargetBusy("the target's memory is full of texts that are being worked on; try again in a moment")
-        self._evict(lacking, session)
+        if lacking > 0:
+            self._evict(lacking, session)
         self._resize(session, max(tokens, session.allocated))
 
     def _lacking(self, session: Session | None, tokens: int) -> int:

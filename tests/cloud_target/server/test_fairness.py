@@ -31,6 +31,7 @@ async def until_cancelled(*tasks: asyncio.Task) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@pytest.mark.slow
 def test_a_large_text_does_not_starve_among_small_ones():
     """There is room for eight texts of 16 tokens, 20 devices write them one after the other, and one wants 100."""
 

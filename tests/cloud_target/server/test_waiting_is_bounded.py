@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,6 +156,7 @@ async def all_are_served(plans: list[Plan], slots: int, work: float) -> None:
     await service.close()
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(plans(), st.integers(1, 2), st.sampled_from((0.02, 0.3)))
 def test_every_text_gets_room_in_time(plans, slots, work):
