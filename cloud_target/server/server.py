@@ -18,7 +18,7 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.connections import ConnectionSettings, channel_options
+from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.health import Health
 from cloud_target.server.servicer import SERVICE, TargetServicer
@@ -62,6 +62,7 @@ class TargetServer:
 
     Attributes:
         address: "host:port" once started.
+        observer: the same.
         dead: set when the engine answers nobody any more.
 
     Raises:
@@ -86,6 +87,7 @@ class TargetServer:
         self._credentials = server_credentials(access.tls) if access.tls else None
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
+        self.observer = observer
         self._scheduler = scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
@@ -93,6 +95,7 @@ class TargetServer:
         )
         self._health = Health(("", SERVICE), lambda reason: observer.refused(ANYBODY, reason))
         options = channel_options(connections or ConnectionSettings(), engine)
+        self._connections = dict(options)[CONNECTIONS_OPTION]
         self._server = grpc.aio.server(options=[*_OPTIONS, *options])
         self.address = ""
 
@@ -109,6 +112,7 @@ class TargetServer:
             port = self._server.add_secure_port(address, self._credentials)
         await self._server.start()
         self.address = f"{self._host}:{port}"
+        self.observer.listens(port, self._connections)
 
     @property
     def under_way(self) -> object | None:

@@ -28,7 +28,7 @@ from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
 from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
-from cloud_target.server.leases import Leases
+from cloud_target.server.leases import Lease, Leases
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
 from cloud_target.server.timeouts import Timeouts
@@ -115,7 +115,7 @@ class TargetServicer:
             await self._fetches.send(request, caller, context)
 
     async def _decode(self, requests: Requests, context: grpc.aio.ServicerContext) -> None:
-        counted = False
+        counted = has_verdict = False
         async with self._call(context) as caller:
             reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
@@ -127,8 +127,9 @@ class TargetServicer:
                         session.enter_context(caller.usage.session(request.terms.session_id))
                         counted = True
                     self._admission.check(caller)
-                    with Tally(request, caller.usage, self._observer, arrival.time) as tally:
+                    with Tally(request, caller.usage, self._observer, arrival.time, not has_verdict) as tally:
                         await self._answer(request, prospects, stream, tally, caller, context)
+                    has_verdict = has_verdict or tally.has_verdict
 
     async def _answer(
         self,
@@ -163,7 +164,7 @@ class TargetServicer:
                 self._admission.check(caller)
                 seen = now
 
-        async with self._leases.take(request, limits.context, more) as lease:
+        async with self._room(request, limits.context, more) as lease:
             with closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
@@ -196,6 +197,21 @@ class TargetServicer:
                         if scores is not None:
                             scores.cancel()  # or, if it has failed, keeps asyncio from logging what nobody waits for
                     step = feed
+
+    @asynccontextmanager
+    async def _room(self, request: Request, context: int, more: int) -> AsyncIterator[Lease]:
+        """See `Leases.take`; who watches hears how long that took, and what of a whole text need not be read again."""
+        since = monotonic()
+        self._observer.room_wanted()
+        async with AsyncExitStack() as taken:
+            try:
+                lease = await taken.enter_async_context(self._leases.take(request, context, more))
+            finally:
+                self._observer.room_waited(monotonic() - since)
+            if request.position == 0:
+                kept = lease.session.holds(request.tokens)
+                self._observer.began(kept, len(request.tokens) - kept)
+            yield lease
 
     @asynccontextmanager
     async def _call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Caller]:

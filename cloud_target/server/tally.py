@@ -16,13 +16,21 @@ class Tally:
 
     Args:
         arrived: when it came, `perf_counter` seconds.
+        is_first: no request of its stream had a verdict before.
+
+    Attributes:
+        has_verdict: this one had one.
     """
 
-    def __init__(self, request: Request, usage: Usage, observer: Observer, arrived: float) -> None:
+    def __init__(
+        self, request: Request, usage: Usage, observer: Observer, arrived: float, is_first: bool = False
+    ) -> None:
         self._request = request
         self._usage = usage
         self._observer = observer
         self._arrived = arrived
+        self._is_first = is_first
+        self.has_verdict = False
         self._kind = ""
         self._written = self._judged = self._stood = 0
         self._has_begun = False
@@ -46,6 +54,9 @@ class Tally:
         """This is about to be sent. Answers that took no work (stale, resync) cost the tenant nothing."""
         self._kind = answer.WhichOneof("answer")
         if self._kind == "verdict":
+            self.has_verdict = True
+            if self._is_first:
+                self._observer.first_verdict(perf_counter() - self._arrived)
             written = int(answer.verdict.HasField("token"))
             # What an earlier pass has read ahead costs as if it were read now.
             self._usage.spend(written if self._has_begun else written + len(self._request.tokens))

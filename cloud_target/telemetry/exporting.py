@@ -14,7 +14,7 @@ from shared.errors import InputError
 from shared.version import version
 
 if TYPE_CHECKING:
-    from cloud_target.engine.interface import Description
+    from cloud_target.engine.interface import Engine
 
 
 def check(settings: TelemetrySettings) -> None:
@@ -31,7 +31,7 @@ def check(settings: TelemetrySettings) -> None:
 
 
 @contextmanager
-def telemetry(settings: TelemetrySettings, description: Description) -> Iterator[tuple[Observer, str | None]]:
+def telemetry(settings: TelemetrySettings, engine: Engine) -> Iterator[tuple[Observer, str | None]]:
     """The observer for the service, and where the metrics are, if anywhere, for as long as the block lasts.
 
     Raises:
@@ -43,7 +43,7 @@ def telemetry(settings: TelemetrySettings, description: Description) -> Iterator
         return
     from cloud_target.telemetry.metrics import Metrics, exported
 
-    metrics = Metrics(description, version())
+    metrics = Metrics(engine.description, version(), vitals=engine.vitals)
     with ExitStack() as stack:
         try:
             address = stack.enter_context(exported(metrics, host, port))
