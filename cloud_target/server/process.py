@@ -53,7 +53,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
             bundle.check(engine.description)
 
         async def main() -> int:
-            with offered.telemetry(settings.telemetry, engine) as (observer, metrics):
+            with offered.telemetry(settings.telemetry, engine) as (observer, traces, metrics):
                 server = TargetServer(
                     engine,
                     settings.host,
@@ -64,6 +64,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     bundle=bundle,
                     fetches=settings.bundle.fetches,
                     connections=settings.connections,
+                    traces=traces,
                 )
                 return await serve(
                     server,

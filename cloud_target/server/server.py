@@ -24,6 +24,7 @@ from cloud_target.server.health import Health
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
+from cloud_target.telemetry.traces import NO_TRACES, Traces
 
 # Seconds for the last messages to leave, after the calls under way; for the calls that are ended then; and for what
 # still runs on the device. In all clearly less than supervisors wait beyond `drain_seconds`.
@@ -59,6 +60,7 @@ class TargetServer:
         bundle: what it offers to edges; whoever opened it closes it.
         fetches: calls that send it at once.
         connections: what a connection may cost.
+        traces: are told where the time of streams goes.
 
     Attributes:
         address: "host:port" once started.
@@ -81,6 +83,7 @@ class TargetServer:
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
         connections: ConnectionSettings | None = None,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
@@ -91,7 +94,7 @@ class TargetServer:
         self._scheduler = scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
-            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
+            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches, traces
         )
         self._health = Health(("", SERVICE), lambda reason: observer.refused(ANYBODY, reason))
         options = channel_options(connections or ConnectionSettings(), engine)
@@ -148,6 +151,7 @@ def running(
     bundle: OfferedBundle | None = None,
     fetches: int = FETCHES,
     connections: ConnectionSettings | None = None,
+    traces: Traces = NO_TRACES,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -165,6 +169,7 @@ def running(
                 bundle=bundle,
                 fetches=fetches,
                 connections=connections,
+                traces=traces,
             )
             await server.start()
             started.append(server.address)

@@ -35,6 +35,7 @@ from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
+from cloud_target.telemetry.traces import NO_TRACES, Traces
 from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
@@ -57,6 +58,7 @@ class TargetServicer:
         timeouts: how long it waits for what.
         bundle: what it offers to edges; None offers nothing.
         fetches: calls that send it at once.
+        traces: are told where the time of streams goes.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class TargetServicer:
         timeouts: Timeouts | None = None,
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._engine, self._scheduler = engine, scheduler
-        self._observer = observer
+        self._observer, self._traces = observer, traces
         self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
@@ -120,15 +123,17 @@ class TargetServicer:
             reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
             prospects = Prospects(reader.guesses, reader.patience, stream.waiting)
-            async with self._open(stream, requests, caller), AsyncExitStack() as session:
+            async with self._open(stream, requests, caller, context), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
                     request = arrival.request
                     if not counted:
                         session.enter_context(caller.usage.session(request.terms.session_id))
                         counted = True
                     self._admission.check(caller)
-                    with Tally(request, caller.usage, self._observer, arrival.time, not has_verdict) as tally:
+                    tally = Tally(request, caller.usage, self._observer, arrival.time, not has_verdict)
+                    with self._traces.question(arrival.time), tally:
                         await self._answer(request, prospects, stream, tally, caller, context)
+                        self._traces.answered(tally.kind, tally.written)
                     has_verdict = has_verdict or tally.has_verdict
 
     async def _answer(
@@ -168,7 +173,9 @@ class TargetServicer:
             with closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
-                    step = steps.send(await submit(step))
+                    found = await submit(step)
+                    self._traces.passed(found)
+                    step = steps.send(found)
                 while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
                     scores = None
@@ -191,6 +198,7 @@ class TargetServicer:
                                 check()
                                 scores = submit(feed)
                             found = await scores
+                            self._traces.passed(found)
                             tally.judged(found.guesses)
                             feed = steps.send(found)
                     finally:
@@ -205,7 +213,8 @@ class TargetServicer:
         self._observer.room_wanted()
         async with AsyncExitStack() as taken:
             try:
-                lease = await taken.enter_async_context(self._leases.take(request, context, more))
+                with self._traces.room():
+                    lease = await taken.enter_async_context(self._leases.take(request, context, more))
             finally:
                 self._observer.room_waited(monotonic() - since)
             if request.position == 0:
@@ -229,13 +238,16 @@ class TargetServicer:
                 yield caller
 
     @asynccontextmanager
-    async def _open(self, stream: RequestStream, requests: Requests, caller: Caller) -> AsyncIterator[None]:
+    async def _open(
+        self, stream: RequestStream, requests: Requests, caller: Caller, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
         """A stream, for as long as the block lasts."""
         self._streams.add(stream)
         self._observer.streams(caller.tenant, 1)
         try:
-            async with stream.reading(requests):
-                yield
+            with self._traces.stream(context.invocation_metadata() or (), caller.tenant):
+                async with stream.reading(requests):
+                    yield
         finally:
             self._streams.discard(stream)
             self._observer.streams(caller.tenant, -1)

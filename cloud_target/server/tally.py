@@ -20,6 +20,8 @@ class Tally:
 
     Attributes:
         has_verdict: this one had one.
+        kind: of its last answer, "" before the first.
+        written: tokens of the target's own in its answers.
     """
 
     def __init__(
@@ -31,8 +33,8 @@ class Tally:
         self._arrived = arrived
         self._is_first = is_first
         self.has_verdict = False
-        self._kind = ""
-        self._written = self._judged = self._stood = 0
+        self.kind, self.written = "", 0
+        self._judged = self._stood = 0
         self._has_begun = False
 
     def begun(self, feed: Feed) -> None:
@@ -52,8 +54,8 @@ class Tally:
 
     def count(self, answer: wire.DecodeResponse) -> None:
         """This is about to be sent. Answers that took no work (stale, resync) cost the tenant nothing."""
-        self._kind = answer.WhichOneof("answer")
-        if self._kind == "verdict":
+        self.kind = answer.WhichOneof("answer")
+        if self.kind == "verdict":
             self.has_verdict = True
             if self._is_first:
                 self._observer.first_verdict(perf_counter() - self._arrived)
@@ -65,7 +67,7 @@ class Tally:
             more = max(written - 1, 0)  # the first was paid for as it was begun: a feed of one token
             self._usage.spend(more)
             self._stood += more
-        self._written += written
+        self.written += written
 
     def check(self) -> None:
         """See that the tenant may have more.
@@ -79,9 +81,9 @@ class Tally:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._kind:
+        if self.kind:
             seconds = perf_counter() - self._arrived
             read = len(self._request.tokens)
-            self._observer.answered(self._usage.tenant, self._kind, read, self._written, seconds)
+            self._observer.answered(self._usage.tenant, self.kind, read, self.written, seconds)
             if self._judged:
                 self._observer.guessed(self._usage.tenant, self._judged, self._stood)

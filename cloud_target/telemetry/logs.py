@@ -23,6 +23,7 @@ from cloud_target.telemetry.observer import Observer
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 LOGGER = "cloud_target"
+_SPANS = "opentelemetry"
 # Refusals of one reason are told once in so many seconds, with how many there were since.
 QUIET = 10.0
 
@@ -31,17 +32,21 @@ _FIELDS = "fields"
 
 @contextmanager
 def logging_to(stream: TextIO | None = None, form: str = "text", level: str = "warning") -> Iterator[None]:
-    """Write the events of this package, from `level` on, to `stream` (standard error) while the block lasts."""
+    """Write the events of this package, from `level` on, to `stream` (standard error) while the block lasts, and beside
+    them the warnings of the library that sends spans."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logger = logging.getLogger(LOGGER)
     before = logger.level
     logger.setLevel(level.upper())
-    logger.addHandler(handler)
+    both = logger, logging.getLogger(_SPANS)
+    for one in both:
+        one.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for one in both:
+            one.removeHandler(handler)
         logger.setLevel(before)
 
 

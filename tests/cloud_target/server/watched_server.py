@@ -54,8 +54,11 @@ async def main(
 ) -> int:
     engine = GatedEngine(slots, gated)
     access = Access(tokens=TokenFile(Path(tokens)) if tokens else None)
-    with logging_to(None, "json", "info"), telemetry(TelemetrySettings(0), engine) as (observer, metrics):
-        server = TargetServer(engine, port=0, access=access, observer=observer)
+    with (
+        logging_to(None, "json", "info"),
+        telemetry(TelemetrySettings(0, traces=traces), engine) as (observer, spans, metrics),
+    ):
+        server = TargetServer(engine, port=0, access=access, observer=observer, traces=spans)
         with last_resort() as resort:
             return await serve(server, lambda address: print(address, metrics, flush=True), resort, **limits)
 

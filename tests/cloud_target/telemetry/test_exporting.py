@@ -9,6 +9,7 @@ import pytest
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.settings import TelemetrySettings
+from cloud_target.telemetry.traces import NO_TRACES
 from shared.errors import InputError
 
 ENGINE = ScriptedEngine(random_script(8), 8)
@@ -25,5 +26,6 @@ def test_a_taken_port_is_one_sentence():
 
 def test_without_a_port_nothing_listens():
     offered.check(TelemetrySettings())
-    with offered.telemetry(TelemetrySettings(), ENGINE) as (_, address):
+    with offered.telemetry(TelemetrySettings(), ENGINE) as (_, traces, address):
         assert address is None
+        assert traces is NO_TRACES
