@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextvars import copy_context
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloud_target.telemetry.calls import Call, begin_call, present_call
@@ -24,6 +24,7 @@ def called(metadata: list[tuple[str, str | bytes]], peer: str = "") -> Call:
 
 
 @given(st.text(st.characters(max_codepoint=0x2FF), max_size=200) | st.binary(max_size=20))
+@example("a" * 300)
 def test_whatever_is_given_an_id_is_a_short_word(given_id):
     call = called([("other", "x"), ("x-request-id", given_id), ("x-request-id", "second")])
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", call.id)
