@@ -53,7 +53,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
             bundle.check(engine.description)
 
         async def main() -> int:
-            with offered.telemetry(settings.telemetry, engine.description) as (observer, metrics):
+            with offered.telemetry(settings.telemetry, engine) as (observer, traces, metrics):
                 server = TargetServer(
                     engine,
                     settings.host,
@@ -64,6 +64,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     bundle=bundle,
                     fetches=settings.bundle.fetches,
                     connections=settings.connections,
+                    traces=traces,
                 )
                 return await serve(
                     server,
@@ -111,6 +112,7 @@ async def serve(
 
     def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
         resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
+        server.observer.hung()
         loop.call_soon_threadsafe(end, HANGS, _HOPELESS)
 
     async def notice() -> None:
@@ -118,6 +120,7 @@ async def serve(
         log.error("the engine fails at every pass; the server ends, so that another may be started")
         end(DEAD, drain_seconds)
 
+    server.observer.watched(pass_seconds)
     with hearing(loop, heard):
         await server.start()
         beside = asyncio.create_task(notice()), asyncio.create_task(give_back())

@@ -87,6 +87,8 @@ class ApiError(Exception):
         headers = {"x-should-retry": "false"} if isinstance(error, CapReached) else {}
         if isinstance(error, TargetBusy) and error.retry_after is not None:
             headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        if error.request_id:  # OpenAI's own key, by which its clients show it
+            headers["x-request-id"] = error.request_id
         param = _field_of(error.options[0]) if error.options and isinstance(error, InputError) else None
         return cls(status, str(error), kind, param, code, headers)
 
