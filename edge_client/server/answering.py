@@ -142,7 +142,7 @@ class Answering:
             yield DONE
 
     def _of(self, answer: Answer[AskedT], batch: Batch) -> list[Chunk]:
-        chunks = answer.said(batch.text, batch.events)
+        chunks = answer.said(batch.text, batch.events, batch.so_far)
         if batch.completion is not None:
             chunks += answer.end(batch.text, batch.completion)
         return chunks
