@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.size,
         metavar="SIZE",
         help="memory for the keys and values of all texts, such as 512MiB or 2GiB; texts idle for longest make room "
-        "for others (default: 1GiB on a CPU, half of what is free on CUDA)",
+        "for others (default: half of what is free, and at most 1GiB on a CPU)",
     )
     parser.add_argument(
         "--no-prefix-caching",

@@ -20,6 +20,7 @@ from cloud_target.server.last_resort import LastResort, hearing, last_resort
 from cloud_target.server.server import SURELY_ENDED, TargetServer
 from cloud_target.server.settings import DEAD, DRAIN_SECONDS, HANGS, PASS_SECONDS, ServeSettings
 from cloud_target.server.spare_memory import give_back
+from cloud_target.server.vanished import vanished_untold
 from cloud_target.server.watchdog import watching
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to
@@ -118,7 +119,7 @@ async def serve(
         log.error("the engine fails at every pass; the server ends, so that another may be started")
         end(DEAD, drain_seconds)
 
-    with hearing(loop, heard):
+    with hearing(loop, heard), vanished_untold():
         await server.start()
         beside = asyncio.create_task(notice()), asyncio.create_task(give_back())
         status, drain = DEAD, drain_seconds

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from cloud_target.access.admission import ANYBODY
 from cloud_target.access.protection import Access, check_address
@@ -21,6 +20,8 @@ from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.server.connections import ConnectionSettings, channel_options
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.health import Health
+from cloud_target.server.reflecting import SERVICE as REFLECTION
+from cloud_target.server.reflecting import Reflection
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -91,7 +92,8 @@ class TargetServer:
         self._servicer = TargetServicer(
             engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
         )
-        self._health = Health(("", SERVICE), lambda reason: observer.refused(ANYBODY, reason))
+        self._refused = lambda reason: observer.refused(ANYBODY, reason)
+        self._health = Health(("", SERVICE), self._refused)
         options = channel_options(connections or ConnectionSettings(), engine)
         self._server = grpc.aio.server(options=[*_OPTIONS, *options])
         self.address = ""
@@ -100,8 +102,8 @@ class TargetServer:
         """Listen, and report SERVING."""
         self._server.add_generic_rpc_handlers((self._servicer.handlers(), self._health.handlers()))
         if self._access.tokens is None:  # it asks nobody who they are
-            names = (SERVICE, HEALTH, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            told = Reflection((SERVICE, HEALTH, REFLECTION), self._refused)
+            self._server.add_generic_rpc_handlers((told.handlers(),))
         address = f"{self._host}:{self._port}"
         if self._credentials is None:
             port = self._server.add_insecure_port(address)

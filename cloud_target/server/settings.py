@@ -55,6 +55,8 @@ class ServeSettings:
         Raises:
             InputError: with the option's name.
         """
+        if self.port and self.port == self.telemetry.metrics_port:
+            raise InputError(f"--port and --metrics-port are both {self.port}; give them different ones")
         if not 0 <= self.drain_seconds < float("inf"):
             raise InputError(f"--drain-seconds must be 0 or more, not {self.drain_seconds}")
         if not self.pass_seconds > 0:

@@ -41,12 +41,13 @@ def telemetry(settings: TelemetrySettings, description: Description) -> Iterator
     if port is None:
         yield LogObserver(), None
         return
-    from cloud_target.telemetry.metrics import Metrics, exported
+    from cloud_target.telemetry.metrics import Metrics
+    from cloud_target.telemetry.metrics_port import offered_at
 
     metrics = Metrics(description, version())
     with ExitStack() as stack:
         try:
-            address = stack.enter_context(exported(metrics, host, port))
+            address = stack.enter_context(offered_at(host, port, metrics.registry))
         except OSError as error:
             raise _unusable(host, port, error) from None
         yield together(metrics, LogObserver()), address

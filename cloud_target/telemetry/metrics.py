@@ -6,12 +6,10 @@ only labels are kinds of answers, reasons of refusals, and the names of tenants,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from cloud_target.engine.interface import Description
 from cloud_target.telemetry.observer import Observer
@@ -86,11 +84,9 @@ class MetricsLimits:
 
     Attributes:
         most_values: of one label; what comes after them is counted as "other".
-        silence: seconds after which a connection that asks nothing is closed: each has a thread.
     """
 
     most_values: int = 256
-    silence: float = 10.0
 
 
 M = TypeVar("M", Counter, Gauge, Histogram)
@@ -196,25 +192,3 @@ class Metrics(Observer):
 
     def streams(self, tenant: str, change: int) -> None:
         self._streams[tenant].inc(change)
-
-
-@contextmanager
-def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
-    """Answer `GET /metrics` in a thread of its own for as long as the block lasts; yields "host:port".
-
-    Args:
-        host: without brackets.
-        port: 0 picks a free one.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-    server, thread = start_http_server(port, host, metrics.registry)
-    handler: Any = server.RequestHandlerClass
-    handler.timeout = metrics.limits.silence
-    try:
-        yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

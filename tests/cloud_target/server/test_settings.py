@@ -51,6 +51,12 @@ def test_every_option_arrives():
     )
 
 
+def test_two_ports_are_two():
+    with pytest.raises(InputError, match="--port and --metrics-port are both 9464; give them different ones"):
+        read("--port", "9464", "--metrics-port", "9464")
+    assert read("--port", "0", "--metrics-port", "0").telemetry.metrics_port == 0
+
+
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
 def test_calls_can_be_waited_for_only_so_long(seconds):
     with pytest.raises(InputError, match="--drain-seconds must be 0 or more"):

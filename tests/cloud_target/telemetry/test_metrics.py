@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.error
-import urllib.request
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from cloud_target.engine.interface import Description
-from cloud_target.telemetry.metrics import METRICS, SECONDS, Metrics, MetricsLimits, exported
+from cloud_target.telemetry.metrics import METRICS, SECONDS, Metrics, MetricsLimits
 from cloud_target.telemetry.observer import NOBODY, Observer, together
 
 WHO = Description("pocket-target", "f1", "t1", 4096, "float32")
@@ -88,28 +84,6 @@ def test_a_label_has_not_too_many_values():
     assert sample(metrics, "tandem_tokens_read_total", tenant="a") == 2
     assert sample(metrics, "tandem_tokens_read_total", tenant="other") == 2
     assert sample(metrics, "tandem_tokens_read_total", tenant="c") is None
-
-
-@pytest.mark.slow
-def test_it_is_offered_over_http(metrics):
-    tell_everything(metrics)
-    with exported(metrics, "127.0.0.1", 0) as address:
-        # The proxy of an environment has no business here.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://{address}/metrics", timeout=10) as page:
-            text = page.read().decode()
-    assert "tandem_pass_feeds" in {family.name for family in text_string_to_metric_families(text)}
-    with pytest.raises(urllib.error.URLError):
-        opener.open(f"http://{address}/metrics", timeout=10)
-
-
-@pytest.mark.slow
-def test_a_connection_that_asks_nothing_is_closed():
-    metrics = Metrics(WHO, "0.1.0", process=False, limits=MetricsLimits(silence=0.2))
-    with exported(metrics, "127.0.0.1", 0) as address:
-        host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as silent:
-            assert silent.recv(1) == b""
 
 
 class Recorder(Observer):
