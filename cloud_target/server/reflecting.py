@@ -1,4 +1,4 @@
-"""The standard reflection service: which calls and messages there are, told to a few at a time, none of whom may idle."""
+"""The standard reflection service: which calls and messages there are, told to a few at a time, who may not idle."""
 
 from __future__ import annotations
 

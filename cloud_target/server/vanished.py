@@ -1,4 +1,4 @@
-"""Clients that vanish in the middle of a call, which is nothing to tell: gRPC logs each as an error, with a traceback."""
+"""Clients that vanish during a call, which is nothing to tell: gRPC logs each as an error with a traceback."""
 
 from __future__ import annotations
 

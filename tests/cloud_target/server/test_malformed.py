@@ -47,7 +47,7 @@ def test_a_request_longer_than_the_context_is_told_as_that(address):
     """However it is cut: too many tokens in one message are too long a text, too."""
     with grpc.insecure_channel(address) as channel:
         stub = TargetServiceStub(channel)
-        for message in (request([1] * (CONTEXT + 1), 0, SAMPLING), request([1] * 2, CONTEXT - 1, SAMPLING)):
+        for message in (request([1] * (CONTEXT + 1), 0, SAMPLING), request([1] * (CONTEXT + 1), CONTEXT - 1, SAMPLING)):
             status, reason, sentence = refusal(stub, message)
             assert (status, reason) == (grpc.StatusCode.OUT_OF_RANGE, "CONTEXT_LENGTH")
             assert f"a text of {CONTEXT + 1} tokens does not fit" in sentence

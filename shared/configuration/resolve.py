@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_client.configuration.file import ConfigFile, read_config
-from edge_client.configuration.options import from_text, from_toml, key_of, variable_of
-from edge_client.configuration.origin import DEFAULT, Origin, Source
+from shared.configuration.file import ConfigFile, read_config
+from shared.configuration.options import from_text, from_toml, key_of
+from shared.configuration.origin import DEFAULT, Origin, Source
+from shared.configuration.program import Program
 from shared.errors import InputError
+from shared.paths import typed_place
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,11 @@ class Commands:
     """The commands whose options may be configured.
 
     Attributes:
+        program: that has them.
         parsers: makes the parser of each.
     """
 
+    program: Program
     parsers: Mapping[str, Callable[[], argparse.ArgumentParser]]
 
     def keys(self) -> dict[str, set[str]]:
@@ -34,7 +38,7 @@ class Commands:
 
     def variables(self) -> set[str]:
         """What all their options are called in the environment."""
-        return {variable_of(key) for keys in self.keys().values() for key in keys}
+        return {self.program.variable_of(key) for keys in self.keys().values() for key in keys}
 
 
 def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespace:
@@ -43,7 +47,7 @@ def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespa
     Other commands than `commands` take over what these have too, and for the rest their defaults.
 
     Args:
-        options: as `edge_client.cli.parser` read them; `origins` are added, by the name of each option's attribute.
+        options: as `ConfigurableParser` read them; `origins` are added, by the name of each option's attribute.
 
     Raises:
         InputError: the file, or a value in it or in the environment, cannot be used.
@@ -51,13 +55,13 @@ def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespa
     said, unsaid = vars(options).pop("said", {}), vars(options).pop("unsaid", [])
     origins = {name: Origin(Source.FLAG, flag) for name, flag in said.items()}
     if unsaid:
-        file = read_config(commands.parsers)
+        file = read_config(commands.program, commands.parsers)
         keys = commands.keys() if file is not None or options.command not in commands.parsers else {}
         if file is not None:
             file.check(keys)
         common = None if options.command in commands.parsers else set().union(*keys.values())
         for parser, action in unsaid:
-            value, origins[action.dest] = _configured(parser, action, options.command, file, common)
+            value, origins[action.dest] = _configured(parser, action, commands.program, options.command, file, common)
             setattr(options, action.dest, value)
     options.origins = origins
     return options
@@ -66,23 +70,30 @@ def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespa
 def _configured(
     parser: argparse.ArgumentParser,
     action: argparse.Action,
+    program: Program,
     command: str,
     file: ConfigFile | None,
     common: Collection[str] | None,
 ) -> tuple[object, Origin]:
     key = key_of(action) or ""
     if common is None or key in common:
-        name = variable_of(key)
+        name = program.variable_of(key)
         if text := os.environ.get(name):
             return _from(Origin(Source.ENVIRONMENT, name), from_text, parser, action, text)
         if file is not None and (entry := file.find(command, key)) is not None:
             value, origin = _from(entry.origin, from_toml, parser, action, entry.value)
-            # A file's paths are beside it, wherever the program is called.
-            return file.path.parent / value if isinstance(value, Path) else value, origin
+            return _beside(file.path.parent, action, value), origin
     default: Any = action.default
     if isinstance(default, str):  # as argparse does it
         default = parser._get_value(action, default)
     return default, DEFAULT
+
+
+def _beside(directory: Path, action: argparse.Action, value: object) -> object:
+    """A file's paths are beside it, wherever the program is called."""
+    if isinstance(value, Path):
+        return directory / value
+    return str(directory / str(value)) if action.type is typed_place and str(value).startswith(".") else value
 
 
 def _from(
