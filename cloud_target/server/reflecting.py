@@ -62,7 +62,8 @@ class Reflection(reflection.aio.ReflectionServicer):
         async with ending(context, self._refused):
             with self._asking.place(context.peer()):
                 while (question := await self._question(context)) is not None:
-                    async for answer in self.ServerReflectionInfo(_only(question), context):
+                    answers = self.ServerReflectionInfo(_only(question), context)
+                    async for answer in answers:  # type: ignore[attr-defined]  # declared as if it were a coroutine
                         await self._tell(context, answer)
 
     async def _question(self, context: grpc.aio.ServicerContext) -> Question | None:

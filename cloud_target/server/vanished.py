@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from grpc._cython.cygrpc import ExecuteBatchError
+import grpc
 
 # Where the library logs what it could not send.
 _LOGGER = logging.getLogger("grpc._cython.cygrpc")
@@ -23,4 +23,4 @@ def vanished_untold() -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return record.exc_info is None or not isinstance(record.exc_info[1], ExecuteBatchError)
+    return record.exc_info is None or not isinstance(record.exc_info[1], grpc.aio.InternalError)

@@ -53,7 +53,8 @@ class ConfigurableParser(argparse.ArgumentParser):
 
 def _opposite(action: argparse.Action) -> str:
     key = key_of(action) or ""
-    return f"--{key.removeprefix('no-')}" if key.startswith("no-") else f"--no-{key}"
+    opposite = key.removeprefix("no-") if key.startswith("no-") else f"no-{key}"
+    return f"--{opposite}"
 
 
 def _flag(action: argparse.Action, value: object) -> str:
