@@ -30,8 +30,9 @@ class TargetProcess:
             if found := re.search(r" on (127\.0\.0\.1:\d+)", line):
                 self.address = found[1]
                 return
-        self._process.wait()
-        raise TandemError(f"`cloud-target serve` did not start; what it said: {''.join(lines).strip() or 'nothing'}")
+        status = self._process.wait()
+        said = "".join(lines).strip() or "nothing"
+        raise TandemError(f"`cloud-target serve` did not start; its exit status is {status}, and what it said {said}")
 
     def kill(self) -> None:
         """End it as a power cut would (SIGKILL)."""

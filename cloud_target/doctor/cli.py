@@ -10,6 +10,7 @@ from cloud_target.options import dial
 from cloud_target.options.handed_on import flags
 from cloud_target.server import options as serve
 from cloud_target.server.configuration import configure
+from shared.configuration.resolve import use_defaults
 from shared.errors import InputError
 
 _DESCRIPTION = """\
@@ -51,7 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: options that make no sense.
     """
     configuration, reaching = flags(arguments, serve.add_options), flags(arguments, dial.add_options)
-    configure(arguments)
+    # Of a target elsewhere one may ask whatever this machine's own configuration is.
+    if "address" in arguments.said:
+        use_defaults(arguments)
+    else:
+        configure(arguments)
     target = dial.read_settings(arguments)
     if target is None and reaching:
         raise InputError(f"{reaching[0]} is for a running target; give its --address")

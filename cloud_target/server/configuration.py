@@ -35,6 +35,12 @@ def configure(arguments: argparse.Namespace) -> argparse.Namespace:
     Raises:
         InputError: the file, or a value in it or in the environment, cannot be used, or nothing reads it.
     """
+    _refuse_unread()
+    arguments.command = _COMMAND
+    return resolve(arguments, COMMANDS)
+
+
+def _refuse_unread() -> None:
     known = {CLOUD.variable, *COMMANDS.variables()}
     for name in sorted(os.environ):
         if name.startswith(CLOUD.prefix) and name not in known and os.environ[name]:
@@ -42,5 +48,3 @@ def configure(arguments: argparse.Namespace) -> argparse.Namespace:
             near = get_close_matches(name.removeprefix(CLOUD.prefix), keys, 1, 0.6)
             hint = f"did you mean {CLOUD.prefix}{near[0]}?" if near else "unset it"
             raise InputError(f"{name} is set in the environment, and nothing reads it; {hint}")
-    arguments.command = _COMMAND
-    return resolve(arguments, COMMANDS)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge_client.bundles.bundle import Bundle
-from edge_client.cli.console import Output, say, with_options
+from edge_client.cli.console import Output, say
 from edge_client.cli.notes import Notes
 from edge_client.cli.process import exit_status_of, stoppable
 from edge_client.decoding.text import Event
@@ -28,10 +28,12 @@ class Written:
     Attributes:
         completion: None where not a token was written.
         stopped: by Ctrl-C.
+        error: what ended it, or kept it from beginning.
     """
 
     completion: Completion | None = None
     stopped: bool = False
+    error: TandemError | None = None
 
 
 class Answering:
@@ -49,7 +51,7 @@ class Answering:
         self._output = output
 
     def write(self, turns: Sequence[Message], settings: Settings) -> Written:
-        """Write the answer to these turns, and show it; what went wrong is told here.
+        """Write the answer to these turns, and show it.
 
         Raises:
             InputError: the bundle's template does not take the turns.
@@ -67,17 +69,17 @@ class Answering:
                 with self._edge.stream(prompt, provisional=output.is_live, **vars(settings)) as stream:
                     return self._show(stream, output, settings)
             except ContextLengthError:
-                say(f"the conversation has {len(ids)} tokens, too many for the context; {_FULL}")
+                sentence = f"the conversation has {len(ids)} tokens, too many for the context; {_FULL}"
+                return Written(error=ContextLengthError(sentence))
             except TandemError as error:
                 if isinstance(error, InputError) and not ids:
                     raise
-                _tell(error)
+                return Written(error=error)
             except KeyboardInterrupt as end:
                 _only_ctrl_c(end)
                 output.stop()
                 say("stopped before the first token; /retry asks again")
                 return Written(stopped=True)
-        return Written()
 
     def _show(self, stream: Stream[Event], output: Output, settings: Settings) -> Written:
         self._notes.warn(stream)
@@ -101,17 +103,18 @@ class Answering:
         if completion is not None and completion.token_ids:
             output.end(completion)
         self._notes.warn(stream)
-        if error is not None:
-            _tell(error)
-        elif stopped and not (completion and completion.token_ids):
+        if completion is not None:
+            self._notes.end(stream, completion)
+        if stopped and not (completion and completion.token_ids):
             say("stopped before the first token; /retry asks again")
-        elif settings.max_tokens is None and completion and completion.finish_reason is FinishReason.LENGTH:
+        elif (
+            error is None
+            and settings.max_tokens is None
+            and completion
+            and completion.finish_reason is FinishReason.LENGTH
+        ):
             say(f"the answer ends where the context is full; {_FULL}")
-        return Written(completion if completion and completion.token_ids else None, stopped)
-
-
-def _tell(error: TandemError) -> None:
-    say(f"{with_options(error)}; /retry asks again")
+        return Written(completion if completion and completion.token_ids else None, stopped, error)
 
 
 def _only_ctrl_c(end: KeyboardInterrupt) -> None:

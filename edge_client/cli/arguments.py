@@ -74,7 +74,8 @@ examples:
 
 Lines that begin with a slash are commands; /help lists them.
 
-exit status: 0 the user ended it, or its input did; others as those of edge-client.
+exit status: 0 the user ended it, or its input did; that of the last error, as those of edge-client, where turns come
+from a pipe and one could not be answered, not by /retry either.
 """
 
 # Words of each command.
@@ -100,7 +101,7 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         InputError: the file, or a value in it or in the environment, cannot be used.
     """
     parser, options = _read(arguments)
-    options = resolve(options, COMMANDS)
+    options = resolve(options, COMMANDS, forgives=options.command == "doctor")  # which finds what is wrong with it
     return _checked(parser, options) if hasattr(options, "learn") else options
 
 

@@ -50,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
         turns = _turns(options)
         if turns.is_typed and not options.quiet:
             say("what you type is answered; /help lists the commands, and Ctrl-D ends the chat")
-        Talk(edge, answering, turns, Conversation(options.system), settings, options.seed).lead()
-    return 0
+        talk = Talk(edge, answering, turns, Conversation(options.system), settings, options.seed)
+        talk.lead()
+    # Whoever types has seen what went wrong; a script learns it only so.
+    return 0 if turns.is_typed or talk.error is None else talk.error.exit_status
 
 
 def _turns(options: argparse.Namespace) -> Turns:

@@ -108,14 +108,15 @@ def _unusable() -> Iterator[Finding]:
     """Values that stand somewhere and keep the commands that write from writing."""
     told: set[str] = set()
     for command in ("generate", "chat", "serve"):
+        given = argparse.Namespace(origins={})
         try:
             given = parse_args([command])
             Settings().override(**read_options(given))
         except InputError as error:
-            sentence = f"edge-client {command} cannot begin: {error}"
-            if str(error) not in told:
-                yield fail("configuration", sentence)
-            told.add(str(error))
+            why = with_options(error, given.origins)
+            if why not in told:
+                yield fail("configuration", f"edge-client {command} cannot begin: {why}")
+            told.add(why)
 
 
 def _summary(here: bool, there: bool, target: str | None) -> str:

@@ -80,6 +80,7 @@ def _show(stream: Stream[Event], prompt: str, output: Output, notes: Notes, opti
     completion = stream.finish()
     output.end(completion)
     notes.warn(stream)
+    notes.end(stream, completion)
     if options.explain and completion.explanation:
         say(completion.explanation)
     if options.json:

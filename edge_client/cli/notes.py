@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_client.cli.console import Output, say
 from edge_client.decoding.text import Event
-from edge_client.stream import CostWarning, LinkWarning, LossWarning, Stream
+from edge_client.stream import Completion, CostWarning, LinkWarning, LossWarning, Stream
 
 
 class Notes:
@@ -12,7 +12,7 @@ class Notes:
 
     Args:
         output: where the text is written that comes next.
-        quiet: only tell of what is lost, and of what may not be spent.
+        quiet: only tell of what is lost, of what may not be spent, and of tokens that the target should have judged.
     """
 
     def __init__(self, output: Output, quiet: bool) -> None:
@@ -36,3 +36,10 @@ class Notes:
                 say(f"warning: {warning} (--no-memory does without)")
             elif isinstance(warning, CostWarning) or not self._quiet:
                 say(f"warning: {warning}")
+
+    def end(self, stream: Stream[Event], completion: Completion) -> None:
+        """Tell what nobody may miss of a text that has ended, however quiet one is to be."""
+        if self._quiet and any(isinstance(warning, LinkWarning) for warning in stream.warnings):
+            alone, tokens = completion.usage.alone, completion.usage.tokens
+            if alone:
+                say(f"warning: {alone} of {tokens} tokens were written without the target, which was away")

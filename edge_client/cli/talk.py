@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from edge_client.bundles.bundle import Bundle
 from edge_client.cli.answering import Answering
-from edge_client.cli.console import say
+from edge_client.cli.console import say, with_options
 from edge_client.cli.conversation import Answer, Conversation, describe, recorded
 from edge_client.cli.conversation_file import load, save
 from edge_client.cli.numbers import number, share
@@ -19,7 +19,7 @@ from edge_client.cli.slash import help_text, read_line
 from edge_client.cli.turns import Turns
 from edge_client.edge import Edge
 from edge_client.settings import Settings
-from shared.errors import INTERRUPTED, InputError
+from shared.errors import INTERRUPTED, InputError, TandemError
 from shared.paths import typed_path
 
 Value = TypeVar("Value")
@@ -35,6 +35,9 @@ class Talk:
         conversation: what was said so far.
         settings: how answers are written, but for their seeds.
         seed: of every answer, but for other answers to a question; None draws one for each.
+
+    Attributes:
+        error: the last one that ended an answer, and was not made good by another try, or that a command met with.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Talk:
             "quit": self._quit,
         }
         self._is_over = False
+        self.error: TandemError | None = None
 
     def lead(self) -> None:
         """Take turns until the user wants no more.
@@ -83,6 +87,7 @@ class Talk:
                 pressed = False
                 self._take(turn)
             except InputError as error:
+                self.error = error
                 say(str(error))
             except EOFError:
                 if self._turns.is_typed:
@@ -107,11 +112,14 @@ class Talk:
         else:
             self._commands[line.name](line.argument)
 
-    def _answer(self, seed: int) -> None:
+    def _answer(self, seed: int, is_again: bool = False) -> None:
         settings = self.settings.override(seed=seed)
         written = self._answering.write(self.conversation.asked, settings)
         if written.completion is not None:
             self.conversation.answer(Answer.of(written.completion, settings))
+        if written.error is not None:
+            say(f"{with_options(written.error)}; /retry asks again")
+        self.error = written.error or (None if is_again else self.error)
         if written.stopped and not self._turns.is_typed:
             raise KeyboardInterrupt  # nobody is there who could go on
 
@@ -161,11 +169,12 @@ class Talk:
     def _retry(self, _: str) -> None:
         answer = self.conversation.last.answer
         if self._seed is None:
-            self._answer(secrets.randbits(32))
+            seed = secrets.randbits(32)
         elif answer is None or answer.seed is None:
-            self._answer(self._seed)
+            seed = self._seed
         else:
-            self._answer((answer.seed + 1) % (1 << 64))
+            seed = (answer.seed + 1) % (1 << 64)
+        self._answer(seed, is_again=True)
 
     def _undo(self, _: str) -> None:
         question = self.conversation.undo().question

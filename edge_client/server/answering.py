@@ -14,9 +14,8 @@ from edge_client.server.answers import Answer, Chunk, seed_of
 from edge_client.server.asked import Asked, Prompt
 from edge_client.server.body import read_json
 from edge_client.server.errors import ApiError
-from edge_client.server.metrics import Metrics
 from edge_client.server.models import Models
-from edge_client.server.replies import DONE, Events, event_of, unless_left
+from edge_client.server.replies import DONE, LEFT, Events, event_of, unless_left
 from edge_client.server.writing import Batch, Writers
 from edge_client.settings import Options
 from shared.config import Mode
@@ -34,9 +33,8 @@ class Answering:
         largest_request: bytes of a request's body.
     """
 
-    def __init__(self, edge: Edge, writers: Writers, metrics: Metrics, models: Models, largest_request: int) -> None:
-        self._edge, self._writers, self._metrics = edge, writers, metrics
-        self._models = models
+    def __init__(self, edge: Edge, writers: Writers, models: Models, largest_request: int) -> None:
+        self._edge, self._writers, self._models = edge, writers, models
         self._largest_request = largest_request
 
     async def answer(
@@ -62,10 +60,10 @@ class Answering:
         batches = texts.batches()
         if not asked.stream:
             whole = await unless_left(request.receive, lambda: self._collect(answer, batches), texts.give_up)
-            self._metrics.answered(request.url.path, 200)
-            return JSONResponse(whole or {})
+            return Response(status_code=LEFT) if whole is None else JSONResponse(whole)
         first = await unless_left(request.receive, lambda: _first(batches), texts.give_up)
-        self._metrics.answered(request.url.path, 200)
+        if first is None:
+            return Response(status_code=LEFT)
         return Events(self._lines(answer, first, batches, texts.give_up), texts.give_up)
 
     def _settled(self, asked: AskedT) -> AskedT:
@@ -74,9 +72,10 @@ class Answering:
         Raises:
             ApiError: no answer can be kept to it.
         """
+        bundle = self._edge.bundle
         try:
-            settled = asked.settled(self._edge.bundle)
-            self._edge.bundle.compile(self._edge.settings.override(**settled.structure.options))
+            settled = asked.settled(bundle)
+            settled.structure.compile(bundle, self._edge.settings)
         except InputError as error:
             raise ApiError(400, str(error), param=asked.structure.param) from None
         return settled
@@ -98,21 +97,23 @@ class Answering:
                 "exact or cloud",
                 param="tandem.mode" if mode is None else "model",
             )
-        self._edge.settings.override(**options)  # which refuses what it cannot do, before anything waits
+        try:
+            self._edge.settings.override(**options)
+        except InputError as error:  # before anything waits
+            raise ApiError(400, str(error), param=asked.field_of(error.options)) from None
         prompts = [prompt for prompt in asked.prompts for _ in range(asked.choices)]
         return [(prompt, {**options, "seed": seed_of(asked, number)}) for number, prompt in enumerate(prompts)]
 
     async def _collect(self, answer: Answer[AskedT], batches: AsyncIterator[Batch]) -> dict[str, Any]:
         async for batch in batches:
             if batch.completion is not None:
-                self._metrics.ended(batch.completion)
                 answer.completions[batch.text] = batch.completion
         return answer.whole()
 
     async def _lines(
         self,
         answer: Answer[AskedT],
-        first: Batch | None,
+        first: Batch,
         batches: AsyncIterator[Batch],
         leave: Callable[[], None],
     ) -> AsyncIterator[str]:
@@ -120,9 +121,8 @@ class Answering:
         for chunk in answer.begin():
             yield event_of(chunk)
         try:
-            for batch in () if first is None else (first,):
-                for chunk in self._of(answer, batch):
-                    yield event_of(chunk)
+            for chunk in self._of(answer, first):
+                yield event_of(chunk)
             async for batch in batches:
                 for chunk in self._of(answer, batch):
                     yield event_of(chunk)
@@ -139,7 +139,6 @@ class Answering:
     def _of(self, answer: Answer[AskedT], batch: Batch) -> list[Chunk]:
         chunks = answer.said(batch.text, batch.events)
         if batch.completion is not None:
-            self._metrics.ended(batch.completion)
             chunks += answer.end(batch.text, batch.completion)
         return chunks
 

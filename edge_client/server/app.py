@@ -22,6 +22,7 @@ from edge_client.server.chat.answer import ChatAnswer
 from edge_client.server.chat.asked import read_chat
 from edge_client.server.completions.answer import CompletionAnswer
 from edge_client.server.completions.asked import read_completion
+from edge_client.server.counting import Counting
 from edge_client.server.errors import ApiError
 from edge_client.server.files import StaticFiles
 from edge_client.server.link import ServedLink
@@ -50,12 +51,12 @@ class Server:
         self._edge = edge
         self._settings = settings
         self._models = Models(edge)
-        self._writers = Writers(edge, settings.texts, settings.waiting)
         self._metrics = Metrics(lambda: self.under_way)
+        self._writers = Writers(edge, settings.texts, settings.waiting, self._metrics.ended)
         self._files = StaticFiles()
         self._link = ServedLink(edge.switch if edge.settings.needs_target else None)
         self._kept = KeptResponses()
-        self._answering = Answering(edge, self._writers, self._metrics, self._models, settings.largest_request)
+        self._answering = Answering(edge, self._writers, self._models, settings.largest_request)
         routes = [
             Route("/", self._show_file),
             Route("/page/{name}", self._show_file),
@@ -70,10 +71,9 @@ class Server:
             Route("/v1/responses", self._respond, methods=["POST"]),
             Route("/v1/responses/{id}", self._show_or_forget, methods=["GET", "DELETE"]),
         ]
-        middleware = [Middleware(Access, key=settings.key, origins=settings.origins)]
+        middleware = [Middleware(Counting, metrics=self._metrics)]
         if settings.origins:
-            middleware.insert(
-                0,
+            middleware.append(
                 Middleware(
                     CORSMiddleware,
                     allow_origins=settings.origins,
@@ -82,6 +82,7 @@ class Server:
                     allow_private_network=True,  # a page of the web asks this machine
                 ),
             )
+        middleware.append(Middleware(Access, key=settings.key, origins=settings.origins))
         handlers = {
             ApiError: self._refuse,
             TandemError: self._refuse_by_ours,
@@ -107,7 +108,6 @@ class Server:
         answer = self._files.answer(request, request.scope["path"].removeprefix("/") or "page/index.html")
         if answer is None:
             raise HTTPException(404)
-        self._metrics.answered(request.scope["route"].path, answer.status_code)
         return answer
 
     async def _health(self, request: Request) -> Response:
@@ -150,8 +150,6 @@ class Server:
     def _answer(
         self, request: Request, body: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
-        path = request.scope.get("route")
-        self._metrics.answered(path.path if isinstance(path, Route) else "other", status)
         return JSONResponse(body, status, headers)
 
     async def _refuse(self, request: Request, error: Exception) -> Response:

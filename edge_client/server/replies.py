@@ -48,6 +48,9 @@ async def _left(receive: Receive) -> None:
         pass
 
 
+# The status of an answer that nobody waits for any more: nginx calls it so, and HTTP has none.
+LEFT = 499
+
 # The line behind the last chunk of a stream that is whole.
 DONE = "data: [DONE]\n\n"
 

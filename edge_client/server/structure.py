@@ -8,7 +8,7 @@ from typing import Any
 from edge_client.bundles.bundle import Bundle
 from edge_client.server.errors import ApiError
 from edge_client.server.tools import Tools
-from edge_client.settings import Options
+from edge_client.settings import Options, Settings
 from shared.chat.calling import CallForm
 from shared.errors import InputError
 from shared.grammar.calls import calls, calls_or_json, calls_or_words
@@ -71,6 +71,24 @@ class Structure:
             return self
         calling = bundle.calling
         return replace(self, form=calling.form, warnings=() if calling.is_told else (_UNTOLD,))
+
+    def compile(self, bundle: Bundle, settings: Settings) -> None:
+        """Make ready what answers of a bundle are kept to, which may take a moment.
+
+        Raises:
+            InputError: no answer can be kept to it.
+            BundleError: the bundle's texts can be kept to nothing.
+        """
+        try:
+            bundle.compile(settings.override(**self.options))
+        except InputError:
+            for name, parameters in (self.tools.parameters if self.tools else {}).items():
+                # All functions together are a grammar that nobody has seen; by itself, what is wrong has a name.
+                try:
+                    bundle.compile(settings.override(json_schema=canonical_schema(parameters)))
+                except InputError as error:
+                    raise InputError(f"the parameters of the function {name}: {error}") from None
+            raise
 
     @property
     def options(self) -> Options:

@@ -16,7 +16,7 @@ from edge_client.server.asked import Prompt
 from edge_client.server.errors import ApiError
 from edge_client.settings import Options
 from edge_client.stream import Completion, Stream
-from shared.errors import TandemError
+from shared.errors import InputError, TandemError
 
 _ENDED = ApiError(503, "the server is ending; try again when it is back", "server_error", code="shutting_down")
 
@@ -41,13 +41,15 @@ class Writers:
     Args:
         texts: written at once.
         waiting: texts that may wait.
+        ended: is told of every text that was begun, by whoever has written it.
 
     Attributes:
         under_way: texts that are being written or wait, now.
     """
 
-    def __init__(self, edge: Edge, texts: int, waiting: int) -> None:
+    def __init__(self, edge: Edge, texts: int, waiting: int, ended: Callable[[Completion], None]) -> None:
         self.edge = edge
+        self._ended = ended
         self.most = texts + waiting
         self._pool = ThreadPoolExecutor(texts, "text")
         self._lock = Lock()
@@ -81,7 +83,7 @@ class Writers:
                     headers={"Retry-After": "1"},
                 )
             together = Texts(asyncio.get_running_loop())
-            together.writings = [Writing(self.edge, *text, provisional, together.wake) for text in texts]
+            together.writings = [Writing(self.edge, *text, provisional, together.wake, self._ended) for text in texts]
             self._running.update(together.writings)
         for writing in together.writings:
             self._pool.submit(self._write, writing)
@@ -112,16 +114,24 @@ class Writing:
 
     Args:
         wake: tells the reader that there is something new; from any thread.
+        ended: is told what was written, also where the rest is not wanted, or cannot be written.
     """
 
     def __init__(
-        self, edge: Edge, prompt: Prompt, options: Options, provisional: bool, wake: Callable[[], None]
+        self,
+        edge: Edge,
+        prompt: Prompt,
+        options: Options,
+        provisional: bool,
+        wake: Callable[[], None],
+        ended: Callable[[Completion], None],
     ) -> None:
         self._edge = edge
         self._prompt = prompt
         self._options = options
         self._provisional = provisional
         self._wake = wake
+        self._ended = ended
         self._events: deque[Event] = deque()
         self._stream: Stream[Event] | None = None
         self._is_given_up = False
@@ -140,8 +150,12 @@ class Writing:
                 for event in stream:
                     self._events.append(event)
                     self._wake()
+            self._ended(stream.completion)
             self.completion = stream.completion
         except Exception as error:  # the reader says what it was
+            if self._stream is not None:
+                with suppress(InputError):  # it never began
+                    self._ended(self._stream.completion)
             self.error = error
         finally:
             self._wake()

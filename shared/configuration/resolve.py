@@ -41,13 +41,14 @@ class Commands:
         return {self.program.variable_of(key) for keys in self.keys().values() for key in keys}
 
 
-def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespace:
+def resolve(options: argparse.Namespace, commands: Commands, forgives: bool = False) -> argparse.Namespace:
     """Give a value to every option that has none by a flag.
 
     Other commands than `commands` take over what these have too, and for the rest their defaults.
 
     Args:
         options: as `ConfigurableParser` read them; `origins` are added, by the name of each option's attribute.
+        forgives: what cannot be used is as if it were not there; the caller tells of it.
 
     Raises:
         InputError: the file, or a value in it or in the environment, cannot be used.
@@ -55,16 +56,39 @@ def resolve(options: argparse.Namespace, commands: Commands) -> argparse.Namespa
     said, unsaid = vars(options).pop("said", {}), vars(options).pop("unsaid", [])
     origins = {name: Origin(Source.FLAG, flag) for name, flag in said.items()}
     if unsaid:
-        file = read_config(commands.program, commands.parsers)
-        keys = commands.keys() if file is not None or options.command not in commands.parsers else {}
-        if file is not None:
-            file.check(keys)
+        file = _file(commands, forgives)
+        keys = commands.keys() if options.command not in commands.parsers else {}
         common = None if options.command in commands.parsers else set().union(*keys.values())
         for parser, action in unsaid:
-            value, origins[action.dest] = _configured(parser, action, commands.program, options.command, file, common)
+            try:
+                value, origin = _configured(parser, action, commands.program, options.command, file, common)
+            except InputError:
+                if not forgives:
+                    raise
+                value, origin = _default(parser, action), DEFAULT
             setattr(options, action.dest, value)
+            origins[action.dest] = origin
     options.origins = origins
     return options
+
+
+def use_defaults(options: argparse.Namespace) -> argparse.Namespace:
+    """Give its default to every option that has no value by a flag, whatever stands in the environment and in files."""
+    del options.said
+    for parser, action in vars(options).pop("unsaid"):
+        setattr(options, action.dest, _default(parser, action))
+    return options
+
+
+def _file(commands: Commands, forgives: bool) -> ConfigFile | None:
+    try:
+        if (file := read_config(commands.program, commands.parsers)) is not None:
+            file.check(commands.keys())
+    except InputError:
+        if not forgives:
+            raise
+        return None
+    return file
 
 
 def _configured(
@@ -83,10 +107,14 @@ def _configured(
         if file is not None and (entry := file.find(command, key)) is not None:
             value, origin = _from(entry.origin, from_toml, parser, action, entry.value)
             return _beside(file.path.parent, action, value), origin
-    default: Any = action.default
+    return _default(parser, action), DEFAULT
+
+
+def _default(parser: argparse.ArgumentParser, action: argparse.Action) -> object:
+    default: object = action.default
     if isinstance(default, str):  # as argparse does it
         default = parser._get_value(action, default)
-    return default, DEFAULT
+    return default
 
 
 def _beside(directory: Path, action: argparse.Action, value: object) -> object:

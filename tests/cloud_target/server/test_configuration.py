@@ -147,6 +147,8 @@ def test_serve_and_doctor_run_with_it(config, capsys):
     config.write_text("kv-memory = 1\nthreads = 0\n")
     assert cli.main(["doctor"]) == 2
     assert f"threads in {config}, line 2: must be a whole number of 1 or more" in capsys.readouterr().err
+    assert cli.main(["doctor", "--address", "127.0.0.1:1"]) == 1, "which has nothing to do with the file"
+    assert "127.0.0.1:1" in capsys.readouterr().out
 
 
 def test_what_is_shown(config, monkeypatch, capsys):

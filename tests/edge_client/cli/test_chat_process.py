@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import stat
 import subprocess
@@ -17,6 +18,7 @@ from tests.cloud_target.server.process import PATIENCE
 from tests.edge_client.cli.shown import DEVICE, Shown
 from tests.edge_client.cli.test_process import skip_if_ignored
 from tests.edge_client.scripted_device import fake_edge
+from tests.grpc_service import unused_port
 from tests.project.tree import ROOT
 
 readline = pytest.importorskip("readline", reason="there is nothing to edit lines with")
@@ -208,23 +210,42 @@ def test_it_works_without_readline(show, served, tmp_path):
     ended(chat, 128 + signal.SIGTERM)
 
 
-def test_a_pipe(served):
-    run = subprocess.run(
-        [sys.executable, "-m", DEVICE, "chat", "--target", served[0], *OPTIONS, "--max-tokens", "20"],
+def piped(lines: str, target: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", DEVICE, "chat", "--target", target, *OPTIONS, "--max-tokens", "20", *options],
         cwd=ROOT,
-        input="Hello\nMore\n",
+        input=lines,
         capture_output=True,
         text=True,
-        check=True,
         encoding="utf-8",
+        timeout=PATIENCE,
     )
+
+
+def test_a_pipe(served):
+    run = piped("Hello\nMore\n", served[0])
     first = [{"role": "user", "content": "Hello"}]
     answer = expected(first, max_tokens=20)
     second = [*first, {"role": "assistant", "content": answer}, {"role": "user", "content": "More"}]
     assert run.stdout == "".join(
         text if text.endswith("\n") else f"{text}\n" for text in (answer, expected(second, max_tokens=20))
     )
-    assert run.stderr == ""
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_a_pipe_whose_target_is_away():
+    dead = f"127.0.0.1:{unused_port()}"
+    alone = piped("Hello\n", dead, "--mode", "sprint")
+    assert alone.returncode == 0
+    assert re.fullmatch(r"edge-client: warning: 20 of 20 tokens were written without the target, .*\n", alone.stderr)
+    refused = piped("Hello\n/mode local\nHello\n", dead, "--on-outage", "fail")
+    assert refused.returncode == 3, "though the second turn was answered"
+    assert refused.stdout.strip()
+    assert refused.stderr.startswith(f"edge-client: cannot reach the target at {dead}")
+    again = piped("Hello\n/mode local\n/retry\n", dead, "--on-outage", "fail")
+    assert again.returncode == 0
+    assert again.stdout == refused.stdout
+    assert piped("/nothing\n", dead).returncode == 2
 
 
 def test_a_target_that_is_away_is_asked_again_by_retry(begin, served, tmp_path):

@@ -86,6 +86,10 @@ def test_a_dead_target_leaves_the_device_to_write_alone_and_say_so(start):
     assert report["alone"] == report["tokens"] > 0
     assert err.decode().startswith(f"edge-client: the target at {dead} is not reached (")
     assert err.decode().endswith("): the draft writes this text alone\n")
+    quiet = start("Tom", "--target", dead, "-q")
+    _, err = quiet.communicate(timeout=PATIENCE)
+    assert quiet.returncode == 0
+    assert re.fullmatch(rb"edge-client: warning: (\d+) of \1 tokens were written without the target, .*\n", err)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -378,6 +378,18 @@ def test_a_value_that_keeps_texts_from_being_written_is_found(capsys, monkeypatc
     assert "texts cannot be written as they should" in out
 
 
+@pytest.mark.parametrize("text", ["target =", "nothing = 1", 'budget = "much"', "[generate]\nbudget = 3"])
+def test_a_configuration_that_cannot_be_read_is_found_and_the_rest_examined(capsys, monkeypatch, tmp_path, text):
+    config = tmp_path / "tandem.toml"
+    config.write_text(f"{text}\n")
+    monkeypatch.setenv("TANDEM_CONFIG", str(config))
+    assert cli.main(["doctor"]) == 1
+    said = capsys.readouterr()
+    assert re.search(rf"^fail configuration: edge-client \w+ cannot begin: .*{config}", said.out, re.MULTILINE)
+    assert "\nok   " in said.out
+    assert said.err == ""
+
+
 def test_settings_that_no_text_can_have(capsys):
     assert cli.main(["doctor", "--budget", "2"]) == 2
     assert capsys.readouterr().err.endswith("not 2.0 (--budget)\n")

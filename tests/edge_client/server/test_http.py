@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_client.edge import Edge
+from edge_client.server.models import Models
 from edge_client.server.settings import ServerSettings
 from edge_client.testing import scripted_edge
 from shared.errors import InputError
@@ -140,18 +141,53 @@ def test_web_pages_of_a_named_origin_may_ask(edge):
         assert answer[1]["access-control-allow-origin"] == "https://chat.example"
 
 
+def values_of(client: Served, **headers: str) -> dict[str, float]:
+    """All metrics, by name and labels."""
+    status, found, said = ask(client, "GET", "/metrics", **headers)
+    assert (status, found["content-type"][:10]) == (200, "text/plain")
+    lines = (line.rsplit(" ", 1) for line in said.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}
+
+
+def requests(path: str, status: int) -> str:
+    return f'tandem_edge_requests_total{{path="{path}",status="{status}"}}'
+
+
 def test_health_and_metrics(edge):
     with served(edge) as client:
         client.completions.create(model="scripted:exact", prompt="Once", seed=1, max_tokens=6)
         status, _, said = ask(client, "GET", "/health")
         assert (status, json.loads(said)["status"], json.loads(said)["model"]) == (200, "ok", "scripted")
-        status, headers, said = ask(client, "GET", "/metrics")
-        values = dict(line.rsplit(" ", 1) for line in said.splitlines() if not line.startswith("#"))
-        assert headers["content-type"].startswith("text/plain")
-        assert values['tandem_edge_requests_total{path="/v1/completions",status="200"}'] == "1.0"
-        assert values['tandem_edge_tokens_total{origin="target"}'] == "6.0"
-        assert values["tandem_edge_texts"] == "0.0"
-        assert float(values["tandem_edge_calls_total"]) >= 1
+        values = values_of(client)
+        assert values[requests("/v1/completions", 200)] == 1
+        assert values['tandem_edge_tokens_total{origin="target"}'] == 6
+        assert values["tandem_edge_texts"] == 0
+        assert values["tandem_edge_calls_total"] >= 1
+
+
+def test_every_answer_is_counted_once(edge, monkeypatch):
+    with served(edge, key=KEY) as client:
+        known = {"Authorization": f"Bearer {KEY}"}
+        for path in ("/v1/models", "/v1/models", "/nothing"):
+            ask(client, "GET", path)
+        ask(client, "GET", "/nothing", **known)
+        ask(client, "GET", "/v1/completions", **known)
+        ask(client, "POST", "/v1/completions", "{", **known)
+        ask(client, "POST", "/v1/completions", ASK, **known)
+        ask(client, "POST", "/v1/completions", ASK.replace("}", ', "stream": true}'), **known)
+        ask(client, "GET", "/v1/models/scripted:local", **known)
+        monkeypatch.setattr(Models, "listed", lambda _: 1 / 0)
+        ask(client, "GET", "/v1/models", **known)
+        counted = {name: value for name, value in values_of(client, **known).items() if "requests_total" in name}
+    assert counted == {
+        requests("other", 401): 3,
+        requests("other", 404): 1,
+        requests("/v1/completions", 405): 1,
+        requests("/v1/completions", 400): 1,
+        requests("/v1/completions", 200): 2,
+        requests("/v1/models/{name}", 200): 1,
+        requests("/v1/models", 500): 1,
+    }
 
 
 @pytest.mark.parametrize(

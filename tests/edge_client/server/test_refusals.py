@@ -50,7 +50,9 @@ REFUSED = [
     ({"extra_body": {"min_p": 0.1}}, openai.BadRequestError, "unknown_parameter", "min_p"),
     ({"extra_body": {"tandem": {"speed": 1}}}, openai.BadRequestError, "unknown_parameter", "tandem.speed"),
     ({"extra_body": {"tandem": {"mode": "fast"}}}, openai.BadRequestError, None, "tandem.mode"),
-    ({"extra_body": {"tandem": {"budget": 2}}}, openai.BadRequestError, None, "budget"),
+    ({"extra_body": {"tandem": {"budget": 2}}}, openai.BadRequestError, None, "tandem.budget"),
+    ({"extra_body": {"tandem": {"window": 0}}}, openai.BadRequestError, None, "tandem.window"),
+    ({"extra_body": {"top_k": -1}}, openai.BadRequestError, None, "top_k"),
     ({"extra_body": {"tandem": {"require": "local"}}}, openai.BadRequestError, None, "tandem.require"),
     (
         {"extra_body": {"tandem": {"require": "exact", "on_outage": "local"}}},

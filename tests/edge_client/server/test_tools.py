@@ -219,3 +219,15 @@ def leaning() -> Iterator[dict[float, Served]]:
         served(sure) as second,
     ):
         yield {3.0: first, 8.0: second}
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+@pytest.mark.parametrize(("wrong", "why"), [({"type": "strin"}, "strin"), ({"$ref": "#/$defs/none"}, "does not exist")])
+def test_parameters_that_no_call_can_keep_to_are_told_of_by_the_functions_name(client, choice, wrong, why):
+    ring = {"type": "function", "function": {"name": "ring", "parameters": {"properties": {"how": wrong}}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        asked(client, tools=[BOOK, ring], tool_choice=choice)
+    assert refused.value.param == "tools"
+    assert "the parameters of the function ring: " in refused.value.message
+    assert why in refused.value.message
+    assert "arguments_0" not in refused.value.message
