@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from cloud_target.server.options import read_settings
 from shared.configuration.options import key_of
 from shared.configuration.origin import Source
 from shared.errors import InputError
+from tests.project.tree import ROOT
 
 OPTIONS = [action for action in COMMANDS.parsers["serve"]()._actions]
 # What options take, as text: of each as many as fit.
@@ -177,6 +179,16 @@ def test_what_is_shown(config, monkeypatch, capsys):
         "variable": "TANDEM_SERVE_KV_MEMORY",
     }
     assert options["tokens"]["source"] == "environment"
+
+
+def test_the_file_that_the_page_shows_can_be_used(config):
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    config.write_text(shown)
+    settings = read_settings(configured())
+    assert settings.engine.target == str(config.parent / "my-model")
+    assert settings.access.tokens == config.parent / "tokens.txt"
+    assert not settings.prefix_caching
 
 
 def test_what_no_server_could_run_with_is_not_shown(config, capsys):

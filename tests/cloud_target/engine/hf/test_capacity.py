@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloud_target.engine.hf.capacity import MEMORY, check_memory, usual_memory
+from cloud_target.engine.hf.engine import TargetEngine
+from cloud_target.engine.hf.model import load_target
 from shared.errors import InputError
+from tests.cloud_target.engine.checkpoints import write_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -28,6 +31,13 @@ def test_what_nobody_asked_for_is_there(free):
     assert memory <= MEMORY
     assert free is None or memory <= free / 2
     assert memory == MEMORY or (free is not None and free < 2 * MEMORY)
+
+
+def test_an_engine_is_refused_it_in_the_same_words(tmp_path):
+    """Also where the memory went to the weights meanwhile."""
+    target = load_target(str(write_checkpoint(tmp_path / "llama", "llama")), "cpu")
+    with pytest.raises(InputError, match="are free on this machine; give less"):
+        TargetEngine(target, memory=1 << 60)
 
 
 def test_where_nobody_knows_what_is_free_all_is_tried():
