@@ -7,6 +7,7 @@ import os
 
 from cloud_target.server.configuration import configure
 from cloud_target.server.options import add_options, read_settings
+from cloud_target.server.retiring import not_yet
 
 _EXAMPLES = """\
 examples:
@@ -49,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read_settings(configure(arguments))
     # The library's own lines about every client that fails to connect; what matters is logged here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from cloud_target.server.process import serve_until_signal
+    with not_yet():
+        from cloud_target.server.process import serve_until_signal
 
-    return serve_until_signal(settings)
+        return serve_until_signal(settings)

@@ -17,7 +17,7 @@ from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
 from cloud_target.server.connections import make_room
 from cloud_target.server.last_resort import LastResort, hearing, last_resort
-from cloud_target.server.retiring import not_yet, service_by_signals
+from cloud_target.server.retiring import service_by_signals
 from cloud_target.server.server import SURELY_ENDED, TargetServer
 from cloud_target.server.settings import DEAD, DRAIN_SECONDS, HANGS, PASS_SECONDS, ServeSettings
 from cloud_target.server.spare_memory import give_back
@@ -42,11 +42,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
     Raises:
         InputError: the target cannot be loaded or served, or the address cannot be listened on.
     """
-    with (
-        logging_to(None, settings.telemetry.log_format, settings.telemetry.log_level),
-        ExitStack() as opened,
-        not_yet(),
-    ):
+    with logging_to(None, settings.telemetry.log_format, settings.telemetry.log_level), ExitStack() as opened:
         access = read_access(settings.access)
         check_address(settings.host, settings.port, access)
         offered.check(settings.telemetry)

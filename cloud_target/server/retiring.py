@@ -6,9 +6,12 @@ So a node can be emptied before it is looked after, and filled again, without a 
 from __future__ import annotations
 
 import signal
-from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # command lines are read without it
+    from asyncio import AbstractEventLoop
 
 # Each does the same however often it comes.
 OUT, BACK = signal.SIGUSR1, signal.SIGUSR2

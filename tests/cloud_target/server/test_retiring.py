@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -20,6 +22,7 @@ from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import request
 from tests.cloud_target.server.process import PATIENCE, BesiegedProcess, ScriptedProcess
 from tests.cloud_target.server.test_drain import Writer
+from tests.project.tree import ROOT
 
 Answer = health_pb2.HealthCheckResponse
 
@@ -108,3 +111,24 @@ def test_while_it_loads_the_signals_do_nothing():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@pytest.mark.slow
+def test_a_target_that_loads_is_not_ended_by_them():
+    command = [sys.executable, "-m", "cloud_target", "serve", "--port", "0", "--kv-memory", "8MiB", "--threads", "1"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr.readline().startswith("cloud-target: loading")
+        for number in (OUT, BACK):
+            process.send_signal(number)
+        line = process.stdout.readline()
+        assert line.startswith("cloud-target: serving"), process.stderr.read()
+        with grpc.insecure_channel(line.split()[-1]) as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            answer = health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        assert answer.status == Answer.SERVING
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.communicate()
