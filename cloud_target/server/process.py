@@ -55,7 +55,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
             bundle.check(engine.description)
 
         async def main() -> int:
-            with offered.telemetry(settings.telemetry, engine.description) as (observer, metrics):
+            with offered.telemetry(settings.telemetry, engine) as (observer, traces, metrics):
                 server = TargetServer(
                     engine,
                     settings.host,
@@ -67,6 +67,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     fetches=settings.bundle.fetches,
                     connections=settings.connections,
                     session_idle=settings.session_idle,
+                    traces=traces,
                 )
                 return await serve(
                     server,
@@ -115,6 +116,7 @@ async def serve(
 
     def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
         resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
+        server.observer.hung()
         loop.call_soon_threadsafe(end, HANGS, _HOPELESS)
 
     async def notice() -> None:
@@ -131,6 +133,7 @@ async def serve(
             server.go_on()
             event(log, "in service again", logging.WARNING)
 
+    server.observer.watched(pass_seconds)
     with hearing(loop, heard), service_by_signals(loop, out, back), vanished_untold():
         await server.start()
         beside = asyncio.create_task(notice()), asyncio.create_task(give_back())

@@ -18,7 +18,7 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.connections import ConnectionSettings, channel_options
+from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.reflecting import SERVICE as REFLECTION
@@ -26,6 +26,7 @@ from cloud_target.server.reflecting import Reflection
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
+from cloud_target.telemetry.traces import NO_TRACES, Traces
 
 # Seconds for the last messages to leave, after the calls under way; for the calls that are ended then; and for what
 # still runs on the device. In all clearly less than supervisors wait beyond `drain_seconds`.
@@ -64,9 +65,11 @@ class TargetServer:
         fetches: calls that send it at once.
         connections: what a connection may cost.
         session_idle: seconds after which the cache of an idle session is forgotten.
+        traces: are told where the time of streams goes.
 
     Attributes:
         address: "host:port" once started.
+        observer: the same.
         dead: set when the engine answers nobody any more.
 
     Raises:
@@ -86,12 +89,14 @@ class TargetServer:
         fetches: int = FETCHES,
         connections: ConnectionSettings | None = None,
         session_idle: float = math.inf,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
         self._credentials = server_credentials(access.tls) if access.tls else None
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
+        self.observer = observer
         self._scheduler = scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
@@ -105,11 +110,13 @@ class TargetServer:
             bundle,
             fetches,
             session_idle,
+            traces,
         )
         self._sweeping: asyncio.Task[None] | None = None
         self._refused = lambda reason: observer.refused(ANYBODY, reason)
         self._health = Health(("", SERVICE), (LIVENESS,), self._refused)
         options = channel_options(connections or ConnectionSettings(), engine)
+        self._connections = dict(options)[CONNECTIONS_OPTION]
         self._server = grpc.aio.server(options=[*_OPTIONS, *options])
         self.address = ""
 
@@ -126,6 +133,7 @@ class TargetServer:
             port = self._server.add_secure_port(address, self._credentials)
         await self._server.start()
         self.address = f"{self._host}:{port}"
+        self.observer.listens(port, self._connections)
         self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
 
     def retire(self) -> None:
@@ -175,6 +183,7 @@ def running(
     bundle: OfferedBundle | None = None,
     fetches: int = FETCHES,
     connections: ConnectionSettings | None = None,
+    traces: Traces = NO_TRACES,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -192,6 +201,7 @@ def running(
                 bundle=bundle,
                 fetches=fetches,
                 connections=connections,
+                traces=traces,
             )
             await server.start()
             started.append(server.address)

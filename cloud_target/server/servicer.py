@@ -30,13 +30,14 @@ from cloud_target.server.endings import ending
 from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
 from cloud_target.server.idle import IdleSessions
-from cloud_target.server.leases import Leases
+from cloud_target.server.leases import Lease, Leases
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
+from cloud_target.telemetry.traces import NO_TRACES, Traces
 from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
@@ -60,6 +61,7 @@ class TargetServicer:
         bundle: what it offers to edges; None offers nothing.
         fetches: calls that send it at once.
         session_idle: seconds after which the cache of an idle session is forgotten.
+        traces: are told where the time of streams goes.
     """
 
     def __init__(
@@ -74,9 +76,10 @@ class TargetServicer:
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
         session_idle: float = math.inf,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._engine, self._scheduler = engine, scheduler
-        self._observer = observer
+        self._observer, self._traces = observer, traces
         self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
@@ -120,20 +123,23 @@ class TargetServicer:
             await self._fetches.send(request, caller, context)
 
     async def _decode(self, requests: Requests, context: grpc.aio.ServicerContext) -> None:
-        counted = False
+        counted = has_verdict = False
         async with self._call(context) as caller:
             reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
             prospects = Prospects(reader.guesses, reader.patience, stream.waiting)
-            async with self._open(stream, requests, caller), AsyncExitStack() as session:
+            async with self._open(stream, requests, caller, context), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
                     request = arrival.request
                     if not counted:
                         session.enter_context(caller.usage.session(request.terms.session_id))
                         counted = True
                     self._admission.check(caller)
-                    with Tally(request, caller.usage, self._observer, arrival.time) as tally:
+                    tally = Tally(request, caller.usage, self._observer, arrival.time, not has_verdict)
+                    with self._traces.question(arrival.time), tally:
                         await self._answer(request, prospects, stream, tally, caller, context)
+                        self._traces.answered(tally.kind, tally.written)
+                    has_verdict = has_verdict or tally.has_verdict
 
     async def _answer(
         self,
@@ -168,11 +174,13 @@ class TargetServicer:
                 self._admission.check(caller)
                 seen = now
 
-        async with self._leases.take(request, limits.context, more) as lease:
+        async with self._room(request, limits.context, more) as lease:
             with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
-                    step = steps.send(await submit(step))
+                    found = await submit(step)
+                    self._traces.passed(found)
+                    step = steps.send(found)
                 while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
                     scores = None
@@ -195,12 +203,29 @@ class TargetServicer:
                                 check()
                                 scores = submit(feed)
                             found = await scores
+                            self._traces.passed(found)
                             tally.judged(found.guesses)
                             feed = steps.send(found)
                     finally:
                         if scores is not None:
                             scores.cancel()  # or, if it has failed, keeps asyncio from logging what nobody waits for
                     step = feed
+
+    @asynccontextmanager
+    async def _room(self, request: Request, context: int, more: int) -> AsyncIterator[Lease]:
+        """See `Leases.take`; who watches hears how long that took, and what of a whole text need not be read again."""
+        since = monotonic()
+        self._observer.room_wanted()
+        async with AsyncExitStack() as taken:
+            try:
+                with self._traces.room():
+                    lease = await taken.enter_async_context(self._leases.take(request, context, more))
+            finally:
+                self._observer.room_waited(monotonic() - since)
+            if request.position == 0:
+                kept = lease.session.holds(request.tokens)
+                self._observer.began(kept, len(request.tokens) - kept)
+            yield lease
 
     @asynccontextmanager
     async def _call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Caller]:
@@ -218,13 +243,16 @@ class TargetServicer:
                 yield caller
 
     @asynccontextmanager
-    async def _open(self, stream: RequestStream, requests: Requests, caller: Caller) -> AsyncIterator[None]:
+    async def _open(
+        self, stream: RequestStream, requests: Requests, caller: Caller, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
         """A stream, for as long as the block lasts."""
         self._streams.add(stream)
         self._observer.streams(caller.tenant, 1)
         try:
-            async with stream.reading(requests):
-                yield
+            with self._traces.stream(context.invocation_metadata() or (), caller.tenant):
+                async with stream.reading(requests):
+                    yield
         finally:
             self._streams.discard(stream)
             self._observer.streams(caller.tenant, -1)

@@ -22,7 +22,7 @@ from tests.project.tree import ROOT
 
 OPTIONS = [action for action in COMMANDS.parsers["serve"]()._actions]
 # What options take, as text: of each as many as fit.
-CANDIDATES = ("3", "7", "5", "2MiB", "4MiB", "a", "b", "c")
+CANDIDATES = ("3", "7", "5", "2MiB", "4MiB", "a", "b", "c", "http://a:1", "http://b:1", "http://c:1")
 
 
 @pytest.fixture
