@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterable, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
@@ -28,6 +29,7 @@ from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
 from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
+from cloud_target.server.idle import IdleSessions
 from cloud_target.server.leases import Lease, Leases
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
@@ -58,6 +60,7 @@ class TargetServicer:
         timeouts: how long it waits for what.
         bundle: what it offers to edges; None offers nothing.
         fetches: calls that send it at once.
+        session_idle: seconds after which the cache of an idle session is forgotten.
         traces: are told where the time of streams goes.
     """
 
@@ -72,6 +75,7 @@ class TargetServicer:
         timeouts: Timeouts | None = None,
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
+        session_idle: float = math.inf,
         traces: Traces = NO_TRACES,
     ) -> None:
         self._engine, self._scheduler = engine, scheduler
@@ -79,12 +83,13 @@ class TargetServicer:
         self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
+        self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._leases.release)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
         self._masking = ThreadPoolExecutor(_MASKING, thread_name_prefix="grammar")
         self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
         self._streams: set[RequestStream] = set()
-        self._stopping = False
+        self._refusal: str | None = None
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a server needs to know of it: all calls are streams of requests here, as `first_message` explains."""
@@ -170,7 +175,7 @@ class TargetServicer:
                 seen = now
 
         async with self._room(request, limits.context, more) as lease:
-            with closing(answer(lease.session, request, limits, prospects)) as steps:
+            with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     found = await submit(step)
@@ -231,8 +236,8 @@ class TargetServicer:
             self._observer.refused(caller.tenant if caller else ANYBODY, reason)
 
         async with ending(context, refused):
-            if self._stopping:
-                raise TargetUnavailable(STOPPING)
+            if self._refusal is not None:
+                raise TargetUnavailable(self._refusal)
             caller = self._admission.admit(context.invocation_metadata() or ())
             with caller.usage.call():
                 yield caller
@@ -256,13 +261,27 @@ class TargetServicer:
         return Limits.of(self._engine, caller.usage.quota.context)
 
     async def drain(self) -> None:
-        """Refuse new calls, and wait for the verdicts of those under way; their edges are told to connect again."""
-        self._stopping = True
-        self._fetches.stop()
-        for stream in self._streams:
-            stream.close()
+        """Refuse new calls for good, and wait for the verdicts of those under way, as `retire` has it."""
+        self.retire(STOPPING)
         while self._streams:
             await asyncio.sleep(0.01)
+
+    def retire(self, why: str) -> None:
+        """Refuse new calls, and let those under way end with the verdicts of what they have asked; their edges are told
+        to connect again.
+
+        Args:
+            why: a sentence for those who call.
+        """
+        self._refusal = why
+        self._fetches.stop()
+        for stream in self._streams:
+            stream.close(why)
+
+    def go_on(self) -> None:
+        """Take calls again, after `retire`."""
+        self._refusal = None
+        self._fetches.go_on()
 
     async def close(self) -> None:
         """End the threads that follow grammars, and the engine's after what runs there now, however long that takes."""

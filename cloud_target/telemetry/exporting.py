@@ -47,11 +47,12 @@ def telemetry(settings: TelemetrySettings, engine: Engine) -> Iterator[tuple[Obs
         if port is None:
             yield LogObserver(), traces, None
             return
-        from cloud_target.telemetry.metrics import Metrics, exported
+        from cloud_target.telemetry.metrics import Metrics
+        from cloud_target.telemetry.metrics_port import offered_at
 
         metrics = Metrics(engine.description, version(), vitals=engine.vitals)
         try:
-            address = stack.enter_context(exported(metrics, host, port))
+            address = stack.enter_context(offered_at(host, port, metrics.registry))
         except OSError as error:
             raise _unusable(host, port, error) from None
         yield together(metrics, LogObserver()), traces, address

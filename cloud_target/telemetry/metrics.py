@@ -6,13 +6,12 @@ labels are kinds of answers, reasons of refusals, and the names of tenants, whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from cloud_target.engine.interface import Description, Vitals
 from cloud_target.telemetry.catalogue import COUNTED
@@ -32,11 +31,9 @@ class MetricsLimits:
 
     Attributes:
         most_values: of one label; what comes after them is counted as "other".
-        silence: seconds after which a connection that asks nothing is closed: each has a thread.
     """
 
     most_values: int = 256
-    silence: float = 10.0
 
 
 M = TypeVar("M", Counter, Gauge, Histogram)
@@ -204,25 +201,3 @@ class Metrics(Observer):
 
     def streams(self, tenant: str, change: int) -> None:
         self._streams[tenant,].inc(change)
-
-
-@contextmanager
-def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
-    """Answer `GET /metrics` in a thread of its own for as long as the block lasts; yields "host:port".
-
-    Args:
-        host: without brackets.
-        port: 0 picks a free one.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-    server, thread = start_http_server(port, host, metrics.registry)
-    handler: Any = server.RequestHandlerClass
-    handler.timeout = metrics.limits.silence
-    try:
-        yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

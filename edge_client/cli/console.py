@@ -16,10 +16,10 @@ from shared.errors import TandemError
 from shared.stopping import FinishReason
 
 if TYPE_CHECKING:
-    from edge_client.configuration.origin import Origin as ValueOrigin
     from edge_client.stream import Completion
     from edge_client.usage.cost import Cost
     from edge_client.usage.summary import Summary
+    from shared.configuration.origin import Origin as ValueOrigin
 
 RESET = "\033[0m"
 DIM = "\033[2m"

@@ -29,7 +29,7 @@ class TargetEngine:
 
     Args:
         target: see `load_target`.
-        memory: for keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
+        memory: for keys and values, bytes; by default half of what is free, and at most 1 GiB on a CPU.
         context: longest text in tokens; as in `choose_context`.
         tell: is told, in a sentence, where that is shorter.
 

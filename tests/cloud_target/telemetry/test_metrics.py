@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import urllib.error
-import urllib.request
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client.parser import text_string_to_metric_families
 
 from cloud_target.engine.interface import Description, Vitals
 from cloud_target.telemetry.catalogue import METRICS, SECONDS
-from cloud_target.telemetry.metrics import Metrics, MetricsLimits, exported
+from cloud_target.telemetry.metrics import Metrics, MetricsLimits
 from cloud_target.telemetry.observer import NOBODY, Observer, together
 
 WHO = Description("pocket-target", "f1", "t1", 4096, "float32")
@@ -149,28 +144,6 @@ def test_however_many_values_labels_have_nothing_is_lost_and_only_so_many_are_to
     for place, label in enumerate(("tenant", "reason")):
         first = list(dict.fromkeys(call[place] for call in calls))[:most]
         assert {s.labels[label] for s in told} - {"other"} == set(first)
-
-
-@pytest.mark.slow
-def test_it_is_offered_over_http(metrics):
-    tell_everything(metrics)
-    with exported(metrics, "127.0.0.1", 0) as address:
-        # The proxy of an environment has no business here.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"http://{address}/metrics", timeout=10) as page:
-            text = page.read().decode()
-    assert "tandem_pass_feeds" in {family.name for family in text_string_to_metric_families(text)}
-    with pytest.raises(urllib.error.URLError):
-        opener.open(f"http://{address}/metrics", timeout=10)
-
-
-@pytest.mark.slow
-def test_a_connection_that_asks_nothing_is_closed():
-    metrics = Metrics(WHO, "0.1.0", process=False, limits=MetricsLimits(silence=0.2))
-    with exported(metrics, "127.0.0.1", 0) as address:
-        host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as silent:
-            assert silent.recv(1) == b""
 
 
 class Recorder(Observer):
