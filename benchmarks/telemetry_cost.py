@@ -23,9 +23,13 @@ FEEDS = 8
 
 def one_pass(observer: Observer) -> None:
     """What the service tells of a pass over eight feeds, and of the eight answers that it brings."""
+    for _ in range(FEEDS):
+        observer.room_wanted()
+        observer.room_waited(0.0)
     observer.queued(0)
     for _ in range(FEEDS):
         observer.waited(0.003)
+    observer.passing()
     observer.passed(FEEDS, 40, 0.012)
     observer.kept(12, 1 << 20, 1 << 30)
     for _ in range(FEEDS):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from shared.configuration.parser import ConfigurableParser
 from shared.errors import INTERRUPTED, InputError, TandemError
 from shared.extras import missing
 from shared.interrupts import interruptible
@@ -17,6 +18,7 @@ from shared.version import add_version_option
 # imports anything heavy before it runs.
 COMMANDS = (
     "cloud_target.server.cli",
+    "cloud_target.server.config_cli",
     "cloud_target.access.cli",
     "cloud_target.doctor.cli",
     "cloud_target.bench.cli",
@@ -32,6 +34,7 @@ examples:
   cloud-target serve                                      the target that ships with Tandem, on 127.0.0.1:50051
   cloud-target serve --target ./my-model --device cuda    a model of your own
   cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --kv-memory 8GiB --context 1024
+  cloud-target config show                                what `serve` would run with, and where each value comes from
   cloud-target token new acme --file tokens.txt           let a tenant call
   cloud-target doctor                                     is this machine fit to serve?
   cloud-target bench --sessions 32                        how much can it carry?
@@ -43,8 +46,10 @@ exit status: 0 done; 2 something given cannot be used; 1 any other error.
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(ConfigurableParser):
     """Complains in one sentence, as every other error does."""
+
+    is_configurable = False  # but for those commands that say so
 
     def error(self, message: str) -> NoReturn:
         self.exit(InputError.exit_status, f"cloud-target: {message}; see `{self.prog} --help`\n")

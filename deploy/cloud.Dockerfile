@@ -22,7 +22,7 @@ RUN pip install "$(sed -n '/^torch==/p' constraints.txt)" -c constraints.txt
 COPY pyproject.toml LICENSE ./
 COPY shared/ shared/
 COPY cloud_target/ cloud_target/
-RUN pip install ".[cloud]" -c constraints.txt
+RUN pip install ".[cloud,otel]" -c constraints.txt
 
 COPY deploy/healthcheck.py deploy/credentials.py /usr/local/bin/
 # Fresh volumes take over who may write in the directory that they are mounted on.

@@ -2,6 +2,9 @@
 
 python healthcheck.py 127.0.0.1:50051
 python healthcheck.py 127.0.0.1:50051 --ca ca.pem --server-name gpu.example
+python healthcheck.py 127.0.0.1:50051 --ca ca.pem --service tandem.liveness
+
+Without --service it asks whether new calls are welcome; tandem.liveness asks no more than whether the process answers.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     with channel:
         try:
-            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
+            question = health_pb2.HealthCheckRequest(service=options.service)
+            reply = health_pb2_grpc.HealthStub(channel).Check(question, timeout=TIMEOUT_S)
         except grpc.RpcError as error:
             print(
                 f"{options.address} does not answer ({error.code().name}); see whether it runs and speaks TLS",
@@ -68,6 +72,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--server-name", metavar="NAME", help="the name in its certificate, where that is not the host of the address"
     )
+    parser.add_argument("--service", default="", metavar="NAME", help="what is asked about (default: the whole target)")
     return parser.parse_args(arguments)
 
 

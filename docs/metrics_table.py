@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cloud_target.telemetry.metrics import METRICS
+from cloud_target.telemetry.catalogue import METRICS
 
 PAGE = Path(__file__).resolve().parent / "operations.md"
 _TABLE = re.compile(r"\| metric \| kind \| label \| what \|\n(?:\|.*\n)+")
@@ -15,7 +15,7 @@ def table() -> str:
     """One row a metric."""
     rows = ["| metric | kind | label | what |", "|---|---|---|---|"]
     for metric in METRICS.values():
-        label = f"`{metric.label}`" if metric.label else ""
+        label = ", ".join(f"`{label}`" for label in metric.labels)
         rows.append(f"| `{metric.series}` | {metric.kind.__name__.lower()} | {label} | {metric.help} |")
     return "\n".join(rows) + "\n"
 

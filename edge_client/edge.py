@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack, overload
+from weakref import WeakMethod
 
 from edge_client.auto.explain import explanation
 from edge_client.auto.readings import Readings
@@ -343,6 +344,7 @@ class Edge:
                 chooser,
                 job.grammar,
             )
+            ending.so_far = WeakMethod(generation.so_far)
             if chooser is not None and pace is not None and session is not None:
                 chooser.listen(Readings(pace, generation.drafter, session.meter).read)
             try:
@@ -359,7 +361,6 @@ class Edge:
                 raise
             finally:
                 if generation.summary is not None:
-                    counts = generation.summary.audit
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
                         ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
@@ -373,14 +374,13 @@ class Edge:
                     if account is not None:
                         cost = account.settle(generation.summary, job.text.prompt_length)
                         ending.warnings += map(CostWarning, account.trouble())
-                    report = AuditReport(settings.criterion, counts)
                     decided = cast.decided(generation.drafter.steps)
                     ending.completion = Completion.of(
                         job.text,
                         job.mode,
                         settings.seed,
                         generation.summary,
-                        report,
+                        AuditReport(settings.criterion, generation.summary.audit),
                         ending.warnings,
                         generation.nll,
                         cost,

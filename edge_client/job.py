@@ -105,7 +105,7 @@ class Job:
         contenders = {
             one: Contender(one, models.verifiers[one], feedback) for one, feedback in lesson.feedbacks.items()
         }
-        panel = Panel(contenders, name, self.settings.temperature)
+        panel = Panel(contenders, name, self.settings.sampling.temperature)
         choosing = Choosing(self.settings.criterion, panel, losses, lesson.lost)
         return Cast(replace(models, verifier=panel), choosing, name)
 

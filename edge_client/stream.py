@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Self, TypeVar
+from weakref import WeakMethod
 
 from edge_client.decoding.text import Event, Origin, Text
 from edge_client.usage.audit_counts import AuditReport
@@ -133,6 +134,7 @@ class Ending:
 
     warnings: list[str] = field(default_factory=list)
     completion: Completion | None = None
+    so_far: WeakMethod[Callable[[], Summary]] | None = None
 
 
 class Stream(Generic[Shown_co]):
@@ -159,6 +161,13 @@ class Stream(Generic[Shown_co]):
     def warnings(self) -> list[str]:
         """Why the calibration may not hold here, and what to do about it; complete at the end."""
         return self._ending.warnings
+
+    @property
+    def so_far(self) -> Summary | None:
+        """The figures of what there is of the text, for the thread that reads it; None before the first token, and at
+        the end, where `completion` has them."""
+        made = self._ending.so_far and self._ending.so_far()
+        return made() if made else None
 
     @property
     def completion(self) -> Completion:

@@ -14,6 +14,8 @@ TYPICAL_DELTA = 0.3
 # Of what the criteria mean (shared/criteria.py); thresholds hold for the revision that they were measured with. In the
 # first one an unlikely word was an error by `typical` even where the target itself would have drawn it.
 CRITERIA_REVISION = 2
+# Temperatures below this are greedy: as 1 / temperature grows, what is left of the other tokens is no number any more.
+COLDEST = 1e-5
 
 
 class Criterion(StrEnum):
@@ -45,7 +47,7 @@ class Sampling:
     """How a token is drawn from a model's logits: temperature, then top-k, then top-p.
 
     Attributes:
-        temperature: 0 is greedy; at most 10.
+        temperature: 0 is greedy, and so is, and becomes 0, what is below `COLDEST`; at most 10.
         top_k: only the k likeliest tokens survive; 0 keeps all; below 2**32.
         top_p: only the smallest set of likeliest tokens with this probability survives; (0, 1].
         seed: of the noise that both sides share; unsigned 64 bits.
@@ -65,6 +67,8 @@ class Sampling:
         if not 0 <= self.temperature <= 10:
             sentence = f"temperature must be between 0 and 10, not {self.temperature}"
             raise InputError(sentence, options=("temperature",))
+        if self.temperature < COLDEST:
+            object.__setattr__(self, "temperature", 0.0)
         if not 0 <= self.top_k < 1 << 32:
             sentence = f"top-k must be between 0 (keep all) and 2**32 - 1, not {self.top_k}"
             raise InputError(sentence, options=("top_k",))

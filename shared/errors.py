@@ -35,10 +35,14 @@ class TandemError(Exception):
     Args:
         sentence: what happened, and what to do about it.
         options: names of the options that would help, such as "max_tokens" or "mode local".
+
+    Attributes:
+        request_id: by which the target's log knows the call that ended so; "" where there was none, or nobody said.
     """
 
     reason = "ERROR"
     exit_status = 1
+    request_id = ""
 
     def __init__(self, sentence: str = "", *, options: tuple[str, ...] = ()) -> None:
         super().__init__(sentence)

@@ -18,6 +18,7 @@ PACKAGES = frozenset(
         "onnx",
         "onnxruntime",
         "onnxscript",
+        "opentelemetry",
         "optimum",
     }
     | {"prometheus_client", "safetensors", "starlette", "torch", "tqdm", "transformers", "uvicorn"}

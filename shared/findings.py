@@ -69,7 +69,7 @@ def run_checks(checks: Iterable[Check], tell: Callable[[TandemError], str] = str
         try:
             yield from check()
         except TandemError as error:
-            yield fail(name, tell(error))
+            yield fail(name, tell(error), **({"request_id": error.request_id} if error.request_id else {}))
         except Exception as error:  # whatever a broken machine comes up with is a finding too
             what = " ".join(str(error).split())[:300]
             yield fail(name, f"{type(error).__name__}: {what or 'no details'}; this check could not be finished")

@@ -28,7 +28,7 @@ os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 _OF_TESTS = ("TANDEM_COMPOSE_SCHEMA", "TANDEM_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith("TANDEM_") and name not in _OF_TESTS]:
     del os.environ[_name]
-os.environ["TANDEM_CONFIG"] = os.devnull
+os.environ["TANDEM_CONFIG"] = os.environ["TANDEM_SERVE_CONFIG"] = os.devnull
 # What devices remember of one test is nobody else's business.
 _state = tempfile.TemporaryDirectory(prefix="tandem-state-")
 os.environ |= {"TANDEM_STATE": _state.name, "TANDEM_BUNDLES": f"{_state.name}/bundles"}

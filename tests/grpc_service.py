@@ -24,6 +24,7 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
     Attributes:
         transport: to the same service, without gRPC; keeps count of what is released.
         abort: ends every call with that status, unless None.
+        request_id: by which it knows those calls, unless None.
         ends: `Decode` ends without an answer.
         answered: so many requests of a `Decode` are answered, the first ones.
         unanswered: set when one is not: whoever asked waits from then on.
@@ -34,6 +35,7 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
     def __init__(self, service: Service) -> None:
         self.transport = LoopbackTransport(service)
         self.abort: grpc.StatusCode | None = None
+        self.request_id: str | None = None
         self.ends = False
         self.answered = math.inf
         self.unanswered = threading.Event()
@@ -74,6 +76,8 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
 
     def _trouble(self, context) -> None:
         if self.abort is not None:
+            if self.request_id is not None:
+                context.set_trailing_metadata((("tandem-reason", "TEST"), ("x-request-id", self.request_id)))
             context.abort(self.abort, "for a\n  test")
 
 

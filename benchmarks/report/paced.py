@@ -11,7 +11,7 @@ from typing import Protocol
 
 from benchmarks.report.worker import Worker
 from cloud_target.engine.hf.measure import LARGEST_CHUNK
-from cloud_target.engine.interface import Engine, Feed, Scores
+from cloud_target.engine.interface import Engine, Feed, Scores, Vitals
 from cloud_target.engine.load import load_engine
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.server.server import running
@@ -97,6 +97,10 @@ class PacedEngine:
     def copy(self, source: int, target: int, count: int) -> None:
         """See `Engine.copy`."""
         self._engine.copy(source, target, count)
+
+    def vitals(self) -> Vitals:
+        """See `Engine.vitals`."""
+        return self._engine.vitals()
 
     def check_integrity(self) -> None:
         """See `Engine.check_integrity`."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import timedelta
 
+from cloud_target.options import values
+from shared.errors import InputError
 from shared.paths import typed_path
 
 _EXAMPLES = """\
@@ -12,6 +15,8 @@ examples:
   cloud-target token new acme                                     the token, and the line for the file
   cloud-target token new acme --file tokens.txt > acme.token      the line is added, the token kept
   cloud-target serve --tokens tokens.txt
+
+  cloud-target token new acme --days 90 --file tokens.txt         one that is refused after 90 days
 
 To withdraw a token remove its line; a running server notices.
 """
@@ -38,6 +43,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     new.add_argument(
         "--file", type=typed_path, metavar="FILE", help="add the line to this file, and print the token only"
     )
+    new.add_argument(
+        "--days", type=values.count, metavar="N", help="the token is refused after so many days (default: never)"
+    )
     new.set_defaults(run=run)
 
 
@@ -45,11 +53,16 @@ def run(options: argparse.Namespace) -> int:
     """Make a token; returns the exit status.
 
     Raises:
-        InputError: no name for a tenant, or a file that cannot be written.
+        InputError: no name for a tenant, no date, or a file that cannot be written.
     """
+    from cloud_target.access.expiry import now
     from cloud_target.access.tokens import add_line, new_token
 
-    token, line = new_token(options.tenant)
+    try:
+        expires = None if options.days is None else now() + timedelta(days=options.days)
+    except OverflowError:
+        raise InputError(f"there is no date {options.days} days from now; give fewer --days, or none") from None
+    token, line = new_token(options.tenant, expires)
     if options.file is None:
         print(f"token (shown only now): {token}\nline for the file:      {line}")
         return 0

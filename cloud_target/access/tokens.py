@@ -1,7 +1,7 @@
 """Who may ask: a file of tokens, of which it holds only hashes.
 
-A line a token: the tenant's name, "sha256:ID:HASH", and limits that differ from the server's (`Quota.override`).
-Empty lines and lines that begin with # are skipped.
+A line a token: the tenant's name, "sha256:ID:HASH", perhaps "expires=" with a date and time as in RFC 3339, and limits
+that differ from the server's (`Quota.override`). Empty lines and lines that begin with # are skipped.
 
 A token is "tandem_ID_SECRET": ID names the line and is its salt, SECRET is 32 random bytes. Passwords need a slow hash
 because people choose them; nobody can guess 256 random bits however fast the hash is, so SHA-256 loses nothing, and a
@@ -15,9 +15,12 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cloud_target.access.expiry import EXPIRES, Clock, Expiring, now, parse_date, show_date
 from cloud_target.access.followed import Followed
 from cloud_target.access.quotas import NAMES, Quota
 from shared.errors import AccessDenied, InputError
@@ -36,15 +39,20 @@ class Grant:
         token_id: the public part of the token.
         tenant: whose it is.
         limits: what the line says of them, see `Quota.override`.
+        expires: when it ceases to be good; None for never.
     """
 
     token_id: str
     tenant: str
     limits: tuple[str, ...]
+    expires: datetime | None = None
 
 
-def new_token(tenant: str) -> tuple[str, str]:
+def new_token(tenant: str, expires: datetime | None = None) -> tuple[str, str]:
     """A new random token, and the line about it for the file.
+
+    Args:
+        expires: when it ceases to be good; None for never.
 
     Raises:
         InputError: that is no name for a tenant.
@@ -52,7 +60,8 @@ def new_token(tenant: str) -> tuple[str, str]:
     _check_tenant(tenant)
     token_id = secrets.token_hex(8)
     token = f"tandem_{token_id}_{secrets.token_urlsafe(32)}"
-    return token, f"{tenant} sha256:{token_id}:{_digest(token)}"
+    until = "" if expires is None else f" {EXPIRES}{expires.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return token, f"{tenant} sha256:{token_id}:{_digest(token)}{until}"
 
 
 def add_line(path: Path, line: str) -> None:
@@ -93,31 +102,42 @@ def parse_tokens(text: str, path: Path) -> dict[str, tuple[Grant, str]]:
                 f"{where}: a line must hold a tenant, a hash and perhaps limits; make lines with "
                 "`cloud-target token new TENANT`"
             )
-        limits = tuple(words[2:])
+        try:
+            expires, limits = _expiry(words[2:])
+        except ValueError:
+            raise InputError(
+                f"{where}: {EXPIRES} must be followed by a date and time as in {EXPIRES}2027-01-31T00:00:00Z, and may "
+                "stand there once"
+            ) from None
         try:
             Quota().override(limits)
         except InputError:
             known = ", ".join(f"{name}=N" for name in NAMES)
             raise InputError(
-                f'{where}: only limits may follow the hash: {known}, N above 0 or "none", each at most once'
+                f'{where}: only {EXPIRES}DATE and limits may follow the hash: {known}, N above 0 or "none", each once'
             ) from None
         if found[1] in entries:
             raise InputError(f"{where}: this token is there already; remove one of the two lines")
         if limits_of.setdefault(words[0], limits) != limits:
             raise InputError(f"{where}: tenant {words[0]} has other limits further up; give all its lines the same")
-        entries[found[1]] = Grant(found[1], words[0], limits), found[2]
+        entries[found[1]] = Grant(found[1], words[0], limits, expires), found[2]
     return entries
 
 
 class TokenFile:
     """A file of tokens that is read again when it changes. A file that cannot be used leaves the last good one in use.
 
+    Args:
+        clock: tells the time.
+
     Raises:
         InputError: it cannot be read, or makes no sense.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock = now) -> None:
         self._followed = Followed("the tokens", [path], lambda: _read(path))
+        self._clock, self._expiring = clock, Expiring(clock)
+        self._look(is_news=True)
 
     @property
     def _entries(self) -> dict[str, tuple[Grant, str]]:
@@ -127,28 +147,51 @@ class TokenFile:
         """Who has this token.
 
         Raises:
-            AccessDenied: nobody has, or there is none.
+            AccessDenied: nobody has, there is none, or it is not good any more.
         """
-        self._followed.follow()
+        self._look(self._followed.follow())
         if token is None:
             raise AccessDenied("this target wants a token; give the one from its operator")
         found = _TOKEN.fullmatch(token)
         grant, expected = self._entries.get(found[1] if found else "", (None, _NO_HASH))
         if not hmac.compare_digest(_digest(token), expected) or grant is None:
             raise AccessDenied("the target does not know this token; ask its operator for a new one")
-        return grant
+        return self._still_good(grant)
 
     def check(self, grant: Grant) -> Grant:
         """The same grant as it is now: limits may have changed.
 
         Raises:
-            AccessDenied: the token was withdrawn.
+            AccessDenied: the token was withdrawn, or is not good any more.
         """
-        self._followed.follow()
-        now, _ = self._entries.get(grant.token_id, (None, ""))
-        if now is None or now.tenant != grant.tenant:
+        self._look(self._followed.follow())
+        found, _ = self._entries.get(grant.token_id, (None, ""))
+        if found is None or found.tenant != grant.tenant:
             raise AccessDenied("this token was withdrawn; ask the target's operator for a new one")
-        return now
+        return self._still_good(found)
+
+    def _still_good(self, grant: Grant) -> Grant:
+        if grant.expires is not None and grant.expires <= self._clock():
+            raise AccessDenied(
+                f"this token was good until {show_date(grant.expires)}; ask the target's operator for a new one"
+            )
+        return grant
+
+    def _look(self, is_news: bool) -> None:
+        self._expiring.look(((grant.tenant, grant.expires) for grant, _ in self._entries.values()), is_news)
+
+
+def _expiry(words: Sequence[str]) -> tuple[datetime | None, tuple[str, ...]]:
+    """Until when, and the words that say something else.
+
+    Raises:
+        ValueError: that makes no sense.
+    """
+    dates = [word.removeprefix(EXPIRES) for word in words if word.startswith(EXPIRES)]
+    if len(dates) > 1:
+        raise ValueError("several dates")
+    rest = tuple(word for word in words if not word.startswith(EXPIRES))
+    return (parse_date(dates[0]) if dates else None), rest
 
 
 def _read(path: Path) -> dict[str, tuple[Grant, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, cast
 
+from cloud_target.server.configuration import CLOUD
 from shared.errors import InputError, TargetUnavailable
 
 _FEEDS = re.compile(r"^tandem_pass_feeds_(sum|count) (\S+)$", re.MULTILINE)
@@ -27,10 +29,13 @@ def own_server(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         metrics = probe.getsockname()[1]
     command = [sys.executable, "-m", "cloud_target", "serve", *arguments]
+    # Only the command line says what is measured.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(CLOUD.prefix)}
     process = subprocess.Popen(
         [*command, "--port", "0", "--metrics-port", str(metrics)],
         stdout=subprocess.PIPE,
         text=True,
+        env=environment | {CLOUD.variable: os.devnull},
         start_new_session=True,  # Ctrl-C is for the load test, which ends it in good order
     )
     out = cast(IO[str], process.stdout)  # there is one: it was asked for

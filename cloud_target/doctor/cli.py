@@ -7,13 +7,15 @@ import json
 from collections import Counter
 
 from cloud_target.options import dial
-from cloud_target.options.handed_on import given
+from cloud_target.options.handed_on import flags
 from cloud_target.server import options as serve
+from cloud_target.server.configuration import configure
+from shared.configuration.resolve import use_defaults
 from shared.errors import InputError
 
 _DESCRIPTION = """\
-Check this machine and a configuration of `serve`, given with the same options; or, with --address, a target that runs.
-Each check is a line: ok, warn or fail, its name, and a sentence that says what to do.
+Check this machine and a configuration of `serve`, given as there: by options, the environment and a file; or, with
+--address, a target that runs. Each check is a line: ok, warn or fail, its name, and a sentence that says what to do.
 """
 
 _EXAMPLES = """\
@@ -36,6 +38,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.is_configurable = True
     parser.add_argument("--json", action="store_true", help="print the findings as one JSON list")
     dial.add_options(parser)
     serve.add_options(parser)
@@ -48,8 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InputError: options that make no sense.
     """
-    target, configuration = dial.read_settings(arguments), given(arguments, serve.add_options)
-    if target is None and (reaching := given(arguments, dial.add_options)):
+    configuration, reaching = flags(arguments, serve.add_options), flags(arguments, dial.add_options)
+    # Of a target elsewhere one may ask whatever this machine's own configuration is.
+    if "address" in arguments.said:
+        use_defaults(arguments)
+    else:
+        configure(arguments)
+    target = dial.read_settings(arguments)
+    if target is None and reaching:
         raise InputError(f"{reaching[0]} is for a running target; give its --address")
     if target is not None and configuration:
         raise InputError(f"{configuration[0]} is for a configuration; leave it out, or leave out --address")

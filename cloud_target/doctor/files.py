@@ -103,11 +103,16 @@ def bundle(directory: Path, target: str) -> Iterator[Finding]:
 
 def tokens(path: Path) -> Iterator[Finding]:
     """The file of tokens makes sense, and nobody can add lines to it."""
+    from cloud_target.access.expiry import AHEAD
     from cloud_target.access.tokens import parse_tokens
 
-    count = len(parse_tokens(path.read_text(), path))
+    grants = [grant for grant, _ in parse_tokens(path.read_text(), path).values()]
+    count, soon = len(grants), datetime.now(UTC) + AHEAD
+    ending = sorted({grant.tenant for grant in grants if grant.expires is not None and grant.expires < soon})
     if not count:
         yield warn("tokens", f"{path} holds none, so nobody may call; make one with `cloud-target token new TENANT`")
+    elif ending:
+        yield warn("tokens", f"those of {', '.join(ending)} in {path} are over, or within two weeks; make new ones")
     else:
         yield ok("tokens", f"{count} in {path}")
     mode = path.stat().st_mode

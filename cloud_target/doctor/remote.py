@@ -72,8 +72,12 @@ class Remote:
             except grpc.RpcError as error:
                 self._lost = True
                 # Whoever is over a limit for the moment has reached a target in good order.
-                is_limit = (metadata.REASON, LimitReached.reason) in (error.trailing_metadata() or ())
-                yield (warn if is_limit else fail)(name, self._why(error))
+                trailing = error.trailing_metadata() or ()
+                is_limit = (metadata.REASON, LimitReached.reason) in trailing
+                ids = (one.value for one in trailing if one.key == metadata.REQUEST_ID)
+                known_as = metadata.clean_id(next(ids, None))  # in the target's log
+                named = {"request_id": known_as} if known_as else {}
+                yield (warn if is_limit else fail)(name, self._why(error), **named)
 
         return check
 

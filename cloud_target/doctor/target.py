@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter
 
-from cloud_target.engine.interface import Engine, Feed, all_scores
+from cloud_target.engine.interface import Feed, all_scores
 from cloud_target.engine.settings import EngineSettings
 from shared.config import Sampling
-from shared.findings import Finding, fail, ok, warn
+from shared.findings import Finding, fail, ok
 from shared.machine import available_memory
 from shared.sizes import show_size
 
@@ -40,23 +40,14 @@ def forward(settings: EngineSettings) -> Iterator[Finding]:
     loaded = perf_counter() - begun
     who = engine.description
     yield ok("target", f"{who.name} ({who.dtype} on {who.device}, fingerprint {who.fingerprint}) in {loaded:.1f} s")
-    yield _cache(engine)
+    size = show_size(engine.capacity * engine.token_bytes)
+    texts = engine.capacity // engine.context
+    yield ok("cache", f"{size} hold {engine.capacity} tokens, {texts} texts of full length")
     feed = Feed(0, 0, tuple(i % who.vocabulary for i in range(1, 17)), 0, Sampling(0.0))
     all_scores(engine.forward([feed]))  # the first pass of a process has everything to set up
     begun = perf_counter()
     all_scores(engine.forward([feed]))
     yield ok("forward pass", f"16 tokens in {1e3 * (perf_counter() - begun):.1f} ms")
-
-
-def _cache(engine: Engine) -> Finding:
-    """Whether the memory that the cache may grow to is there."""
-    size = engine.capacity * engine.token_bytes
-    free = _free(engine.description.device)
-    about = f"{show_size(size)} hold {engine.capacity} tokens, {engine.capacity // engine.context} texts of full length"
-    # On CUDA it has been taken by now; main memory is taken as texts need it, and may turn out not to be there.
-    if engine.description.device == "cpu" and free is not None and size > free:
-        return warn("cache", f"{about}, but only {show_size(free)} are free; use a smaller --kv-memory")
-    return ok("cache", about)
 
 
 def _free(device: str) -> int | None:

@@ -182,8 +182,22 @@ class Description:
     parameters: int = 0
 
 
+@dataclass(frozen=True)
+class Vitals:
+    """What an engine says of itself to those who watch it.
+
+    Attributes:
+        second_looks: answers so far that were so close that the text was read once more for them.
+        allocated, reserved: bytes of a GPU's memory that are in use, and that are held; None where there is no GPU.
+    """
+
+    second_looks: int = 0
+    allocated: int | None = None
+    reserved: int | None = None
+
+
 class Engine(Protocol):
-    """A target that reads and scores tokens. Its methods are called from one thread at a time.
+    """A target that reads and scores tokens. Its methods are called from one thread at a time, but for `vitals`.
 
     Attributes:
         description: who it is.
@@ -229,6 +243,10 @@ class Engine(Protocol):
         Raises:
             ValueError: the other holds less.
         """
+        ...
+
+    def vitals(self) -> Vitals:
+        """How it is now. May be asked in any thread, also while a pass runs."""
         ...
 
     def check_integrity(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from tokenizers import Tokenizer
 
-from cloud_target.engine.interface import FORBIDDEN, Description, Feed, Scores, check_feeds
+from cloud_target.engine.interface import FORBIDDEN, Description, Feed, Scores, Vitals, check_feeds
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Coupling
 from shared.coupling import judge_residual
 from shared.sampling import Sampler
@@ -105,6 +105,10 @@ class ScriptedEngine:
         if len(self._held.get(source, ())) < count:
             raise ValueError(f"slot {source} cannot lend {count} tokens")
         self._held[target] = self._held[source][:count]
+
+    def vitals(self) -> Vitals:
+        """See `Engine.vitals`."""
+        return Vitals()
 
     def check_integrity(self) -> None:
         """Raise AssertionError if slots hold more than there is room for."""

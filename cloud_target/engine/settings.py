@@ -16,7 +16,7 @@ class EngineSettings:
         target: "pocket", a directory, or a Hugging Face id.
         device: "auto", which takes CUDA if it is there, "cpu" or "cuda".
         dtype: of the forward pass: "float32", "bfloat16" or "float16"; None for float32 on a CPU, bfloat16 on CUDA.
-        kv_memory: for the keys and values of all texts, bytes; None for 1 GiB on a CPU, half of what is free on CUDA.
+        kv_memory: for the keys and values of all texts, bytes; None for half of what is free, on a CPU at most 1 GiB.
         context: longest text in tokens; None for the model's own, at most 4096.
         threads: of the CPU; None for one a core.
     """

@@ -6,6 +6,18 @@ import argparse
 from collections.abc import Callable
 
 
+def flags(options: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None]) -> list[str]:
+    """Those of these options that stand on the command line, by their flags.
+
+    Args:
+        options: as a `ConfigurableParser` read them.
+        add_options: adds the options that count to a parser.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_options(parser)
+    return [options.said[action.dest] for action in parser._actions if action.dest in options.said]
+
+
 def given(options: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None]) -> list[str]:
     """Those of these options that differ from their defaults, as words of a command line.
 

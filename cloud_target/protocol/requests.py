@@ -126,13 +126,13 @@ def parse_request(message: wire.DecodeRequest, terms: Terms, limits: Limits) -> 
         ProtocolError: any other rule of the contract broken; the sentence names it.
     """
     audit_from, judge_from, count = message.audit_from, message.judge_from, len(message.tokens)
-    if count > limits.max_request_tokens:
-        raise ProtocolError(f"{count} tokens in one request; send at most {limits.max_request_tokens}")
     if message.position + count > limits.context:
         raise ContextLengthError(
             f"a text of {message.position + count} tokens does not fit in the target's context of {limits.context}; "
             "shorten the prompt or ask for fewer tokens"
         )
+    if count > limits.max_request_tokens:
+        raise ProtocolError(f"{count} tokens in one request; send at most {limits.max_request_tokens}")
     tokens = tuple(message.tokens)
     if count and max(tokens) >= limits.vocabulary:
         raise ProtocolError(f"a token id is not below the vocabulary of {limits.vocabulary}; check the tokenizer")

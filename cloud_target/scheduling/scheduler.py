@@ -157,6 +157,7 @@ class Scheduler:
             self._rest()
             return
         feeds = [feed for _, feed in self._batch]
+        self._observer.passing()
         loop.run_in_executor(self._thread, self._pass, feeds, changes, loop).add_done_callback(self._end)
 
     def _take(self) -> list[tuple[_Job, Feed]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
+from cloud_target.server.configuration import configure
 from cloud_target.server.options import add_options, read_settings
+from cloud_target.server.retiring import not_yet
 
 _EXAMPLES = """\
 examples:
@@ -15,6 +17,9 @@ examples:
   cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --kv-memory 8GiB --context 1024
   cloud-target serve --target ./my-model --bundle ./my-bundle   edges without a bundle fetch this one
   cloud-target serve --host 0.0.0.0 --tls-cert server.pem --tls-key server.key --tokens tokens.txt
+
+Every option may stand in a file and in the environment, too, --kv-memory as TANDEM_SERVE_KV_MEMORY: see
+`cloud-target config --help`.
 
 It answers gRPC health checks, and without --tokens reflection too. On SIGTERM or Ctrl-C it finishes the calls under
 way, and ends; a second signal ends it at once. docs/security.md says how to make certificates and tokens.
@@ -31,6 +36,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.is_configurable = True
     add_options(parser)
     parser.set_defaults(run=run)
 
@@ -39,11 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal, or until the engine is dead (1); returns the exit status.
 
     Raises:
-        InputError: the target cannot be loaded or served, or the address cannot be listened on.
+        InputError: a value cannot be used, the target cannot be loaded or served, or the address cannot be listened on.
     """
-    settings = read_settings(arguments)
+    settings = read_settings(configure(arguments))
     # The library's own lines about every client that fails to connect; what matters is logged here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from cloud_target.server.process import serve_until_signal
+    with not_yet():
+        from cloud_target.server.process import serve_until_signal
 
-    return serve_until_signal(settings)
+        return serve_until_signal(settings)

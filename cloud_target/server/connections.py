@@ -11,6 +11,7 @@ from shared.errors import InputError
 
 # Connections, where nobody asks for another number and there are descriptors for so many.
 CONNECTIONS = 1000
+CONNECTIONS_OPTION = "grpc.max_allowed_incoming_connections"
 # Descriptors for everything else: files, the port, metrics, what libraries open.
 _OTHER_DESCRIPTORS = 100
 # Bytes of one call that are taken in before somebody reads them, at least and at most: as much as a prompt can need, so
@@ -90,7 +91,7 @@ def channel_options(settings: ConnectionSettings, engine: Engine) -> list[tuple[
     least, most = _WINDOW
     return [
         ("grpc.max_receive_message_length", settings.request_bytes or largest_request(engine)),
-        ("grpc.max_allowed_incoming_connections", make_room(settings.most)),
+        (CONNECTIONS_OPTION, make_room(settings.most)),
         ("grpc.max_concurrent_streams", settings.streams),
         ("grpc.max_connection_idle_ms", round(1e3 * settings.idle)),
         ("grpc.max_connection_age_ms", round(1e3 * settings.age)),

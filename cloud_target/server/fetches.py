@@ -97,6 +97,10 @@ class Fetches:
         """End all calls at their next chunk."""
         self._is_stopping = True
 
+    def go_on(self) -> None:
+        """Answer calls again, after `stop`."""
+        self._is_stopping = False
+
     @contextmanager
     def _place(self, caller: Caller) -> Iterator[None]:
         if self._open.total() >= self._most:

@@ -19,6 +19,8 @@ from cloud_target.server.turnstile import Turnstile
 from shared.errors import TargetUnavailable
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+# Asks whether the process answers, not whether it takes calls: for whoever would start another one.
+LIVENESS = "tandem.liveness"
 
 Question, Answer = health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
 _Calls = AsyncIterable[health_pb2.HealthCheckRequest]
@@ -44,7 +46,8 @@ class Health:
     """Answers `grpc.health.v1.Health`. Use inside one event loop.
 
     Args:
-        names: what it knows of, each of which serves until `stop`.
+        names: what it knows of, each of which serves but where `serves` says otherwise.
+        alive: names that ask no more than whether this process answers, as it does where it can be asked.
         refused: told the reason of each call that ends with an error.
         limits: what strangers may have of it.
     """
@@ -52,19 +55,27 @@ class Health:
     def __init__(
         self,
         names: Iterable[str],
+        alive: Iterable[str] = (),
         refused: Callable[[str], None] = lambda _: None,
         limits: HealthLimits | None = None,
     ) -> None:
-        self._names, self._refused = frozenset(names), refused
+        self._alive = frozenset(alive)
+        self._names, self._refused = self._alive.union(names), refused
         self._limits = limits or HealthLimits()
         self._asking, self._watching = Turnstile(*self._limits.asking), Turnstile(*self._limits.watching)
         self._serves = True
         self._changed = asyncio.Event()
 
-    def stop(self) -> None:
-        """Say that nothing serves any more, also to those who watch. It waits for nobody."""
-        self._serves = False
+    @property
+    def serves(self) -> bool:
+        """Whether new calls are welcome. Those who watch are told of a change; setting it waits for nobody."""
+        return self._serves
+
+    @serves.setter
+    def serves(self, value: bool) -> None:
+        self._serves = value
         self._changed.set()
+        self._changed = asyncio.Event()
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a server needs to know of it."""
@@ -89,12 +100,11 @@ class Health:
                 name = await self._question(context)
                 told = None
                 while True:
+                    changed = self._changed
                     if (status := self._status(name)) != told:
                         await self._tell(context, told := status)
-                    elif name is None or not self._serves:
-                        await asyncio.Event().wait()  # for the end of the call: nothing will change any more
                     else:
-                        await self._changed.wait()
+                        await changed.wait()
 
     async def _question(self, context: grpc.aio.ServicerContext) -> str | None:
         """The name that is asked about, None for one that is not known, which then is not kept."""
@@ -112,4 +122,4 @@ class Health:
     def _status(self, name: str | None) -> int:
         if name is None:
             return Answer.SERVICE_UNKNOWN
-        return Answer.SERVING if self._serves else Answer.NOT_SERVING
+        return Answer.SERVING if self._serves or name in self._alive else Answer.NOT_SERVING

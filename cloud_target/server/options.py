@@ -53,7 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=values.size,
         metavar="SIZE",
         help="memory for the keys and values of all texts, such as 512MiB or 2GiB; texts idle for longest make room "
-        "for others (default: 1GiB on a CPU, half of what is free on CUDA)",
+        "for others (default: half of what is free, and at most 1GiB on a CPU)",
     )
     parser.add_argument(
         "--no-prefix-caching",
@@ -81,6 +81,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long a forward pass may take: one that takes longer hangs, and the process ends with status "
         f"{HANGS}, to be started again; the first passes may take a while (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--session-idle",
+        type=float,
+        default=usual.session_idle,
+        metavar="S",
+        help="seconds for which a text that nobody asks about keeps its keys and values; inf keeps them until others "
+        "need the room (default: %(default)g)",
     )
     _add_connections(parser, usual.connections)
     access.add_options(parser)
@@ -153,6 +161,7 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
         not arguments.no_prefix_caching,
         arguments.drain_seconds,
         arguments.pass_seconds,
+        arguments.session_idle,
         ConnectionSettings(
             arguments.connections,
             arguments.connection_streams,

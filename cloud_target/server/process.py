@@ -17,9 +17,11 @@ from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
 from cloud_target.server.connections import make_room
 from cloud_target.server.last_resort import LastResort, hearing, last_resort
+from cloud_target.server.retiring import service_by_signals
 from cloud_target.server.server import SURELY_ENDED, TargetServer
 from cloud_target.server.settings import DEAD, DRAIN_SECONDS, HANGS, PASS_SECONDS, ServeSettings
 from cloud_target.server.spare_memory import give_back
+from cloud_target.server.vanished import vanished_untold
 from cloud_target.server.watchdog import watching
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to
@@ -53,7 +55,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
             bundle.check(engine.description)
 
         async def main() -> int:
-            with offered.telemetry(settings.telemetry, engine.description) as (observer, metrics):
+            with offered.telemetry(settings.telemetry, engine) as (observer, traces, metrics):
                 server = TargetServer(
                     engine,
                     settings.host,
@@ -64,6 +66,8 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     bundle=bundle,
                     fetches=settings.bundle.fetches,
                     connections=settings.connections,
+                    session_idle=settings.session_idle,
+                    traces=traces,
                 )
                 return await serve(
                     server,
@@ -87,6 +91,7 @@ async def serve(
     """Serve until SIGTERM or SIGINT, until the engine is dead, or until a pass does not end.
 
     It ends at most `drain_seconds` and two more after the signal. A second signal ends the process at once.
+    SIGUSR1 takes it out of service, and SIGUSR2 back into it.
 
     Args:
         ready: gets the address when calls are answered.
@@ -111,6 +116,7 @@ async def serve(
 
     def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
         resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
+        server.observer.hung()
         loop.call_soon_threadsafe(end, HANGS, _HOPELESS)
 
     async def notice() -> None:
@@ -118,7 +124,17 @@ async def serve(
         log.error("the engine fails at every pass; the server ends, so that another may be started")
         end(DEAD, drain_seconds)
 
-    with hearing(loop, heard):
+    def out() -> None:
+        event(log, "out of service", logging.WARNING)
+        server.retire()
+
+    def back() -> None:
+        if not ended.done():
+            server.go_on()
+            event(log, "in service again", logging.WARNING)
+
+    server.observer.watched(pass_seconds)
+    with hearing(loop, heard), service_by_signals(loop, out, back), vanished_untold():
         await server.start()
         beside = asyncio.create_task(notice()), asyncio.create_task(give_back())
         status, drain = DEAD, drain_seconds

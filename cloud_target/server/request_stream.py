@@ -13,7 +13,6 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from cloud_target.protocol.requests import Request
-from cloud_target.scheduling.interface import STOPPING
 from shared.errors import ProtocolError, TandemError, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
@@ -46,13 +45,14 @@ class RequestStream:
         self._changed = asyncio.Event()
         self._anything = asyncio.Event()
         self._taken = asyncio.Event()
-        self._ended = self._closing = False
+        self._ended = False
+        self._closing: str | None = None  # and why
         self._refused: TandemError | None = None
 
     @property
     def pending(self) -> bool:
         """Whether something newer than the request at work is here: what is unfinished of that one is not wanted."""
-        return bool(self._waiting) or self._closing or self._refused is not None
+        return bool(self._waiting) or self._closing is not None or self._refused is not None
 
     def waiting(self) -> list[Request]:
         """The requests behind the one at work, in order."""
@@ -70,8 +70,8 @@ class RequestStream:
     async def _read(self, requests: AsyncIterable[wire.DecodeRequest]) -> None:
         try:
             async for message in requests:
-                if self._closing:
-                    return  # whoever sent it will hear that the server stops, and send it again elsewhere
+                if self._closing is not None:
+                    return  # whoever sent it will hear why, and send it again elsewhere
                 request = self._read_one(message)
                 self._anything.set()
                 if request is None:
@@ -97,7 +97,7 @@ class RequestStream:
         """The next request, None at the end.
 
         Raises:
-            TargetUnavailable: the server stops, and what had come before is answered.
+            TargetUnavailable: the stream was closed, and what had come before is answered.
             ProtocolError: what came is no request, or was refused as soon as it came.
         """
         while True:
@@ -106,8 +106,8 @@ class RequestStream:
                 self._bytes -= arrival.size
                 self._taken.set()
                 return arrival
-            if self._closing:
-                raise TargetUnavailable(STOPPING)
+            if self._closing is not None:
+                raise TargetUnavailable(self._closing)
             if self._refused is not None:
                 raise self._refused
             if self._ended:
@@ -123,8 +123,12 @@ class RequestStream:
                     self._anything.clear()
                     await self._anything.wait()
 
-    def close(self) -> None:
-        """Answer what has come, continue nothing, and then end."""
-        self._closing = True
+    def close(self, why: str) -> None:
+        """Answer what has come, continue nothing, and then end.
+
+        Args:
+            why: a sentence for whoever sends the requests.
+        """
+        self._closing = why
         self._changed.set()
         self._anything.set()

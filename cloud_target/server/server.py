@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import grpc
-from grpc_reflection.v1alpha import reflection
 
 from cloud_target.access.admission import ANYBODY
 from cloud_target.access.protection import Access, check_address
@@ -18,18 +18,23 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.connections import ConnectionSettings, channel_options
+from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options
+from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
-from cloud_target.server.health import Health
+from cloud_target.server.reflecting import SERVICE as REFLECTION
+from cloud_target.server.reflecting import Reflection
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
+from cloud_target.telemetry.traces import NO_TRACES, Traces
 
 # Seconds for the last messages to leave, after the calls under way; for the calls that are ended then; and for what
 # still runs on the device. In all clearly less than supervisors wait beyond `drain_seconds`.
 _GOODBYE = 0.5
 _CALLS = 0.25
 _DEVICE = 0.5
+# What is said to those who call while it is out of service.
+_RETIRED = "the target takes no calls at the moment; connect again, to another one if there is one"
 # So long after its drain a server has ended, or never will.
 SURELY_ENDED = _GOODBYE + _CALLS + _DEVICE + 0.5
 
@@ -59,9 +64,12 @@ class TargetServer:
         bundle: what it offers to edges; whoever opened it closes it.
         fetches: calls that send it at once.
         connections: what a connection may cost.
+        session_idle: seconds after which the cache of an idle session is forgotten.
+        traces: are told where the time of streams goes.
 
     Attributes:
         address: "host:port" once started.
+        observer: the same.
         dead: set when the engine answers nobody any more.
 
     Raises:
@@ -80,19 +88,35 @@ class TargetServer:
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
         connections: ConnectionSettings | None = None,
+        session_idle: float = math.inf,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._access = access = access or Access()
         check_address(host, port, access)
         self._credentials = server_credentials(access.tls) if access.tls else None
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
+        self.observer = observer
         self._scheduler = scheduler = Scheduler(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
-            engine, scheduler, access.tokens, access.quota, observer, prefix_caching, timeouts, bundle, fetches
+            engine,
+            scheduler,
+            access.tokens,
+            access.quota,
+            observer,
+            prefix_caching,
+            timeouts,
+            bundle,
+            fetches,
+            session_idle,
+            traces,
         )
-        self._health = Health(("", SERVICE), lambda reason: observer.refused(ANYBODY, reason))
+        self._sweeping: asyncio.Task[None] | None = None
+        self._refused = lambda reason: observer.refused(ANYBODY, reason)
+        self._health = Health(("", SERVICE), (LIVENESS,), self._refused)
         options = channel_options(connections or ConnectionSettings(), engine)
+        self._connections = dict(options)[CONNECTIONS_OPTION]
         self._server = grpc.aio.server(options=[*_OPTIONS, *options])
         self.address = ""
 
@@ -100,8 +124,8 @@ class TargetServer:
         """Listen, and report SERVING."""
         self._server.add_generic_rpc_handlers((self._servicer.handlers(), self._health.handlers()))
         if self._access.tokens is None:  # it asks nobody who they are
-            names = (SERVICE, HEALTH, reflection.SERVICE_NAME)
-            reflection.enable_server_reflection(names, self._server)
+            told = Reflection((SERVICE, HEALTH, REFLECTION), self._refused)
+            self._server.add_generic_rpc_handlers((told.handlers(),))
         address = f"{self._host}:{self._port}"
         if self._credentials is None:
             port = self._server.add_insecure_port(address)
@@ -109,6 +133,19 @@ class TargetServer:
             port = self._server.add_secure_port(address, self._credentials)
         await self._server.start()
         self.address = f"{self._host}:{port}"
+        self.observer.listens(port, self._connections)
+        self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
+
+    def retire(self) -> None:
+        """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and stay: for a node that is
+        to be empty for a while. What is in the cache is kept."""
+        self._health.serves = False
+        self._servicer.retire(_RETIRED)
+
+    def go_on(self) -> None:
+        """Take calls again, and report SERVING, after `retire`."""
+        self._servicer.go_on()
+        self._health.serves = True
 
     @property
     def under_way(self) -> object | None:
@@ -123,7 +160,9 @@ class TargetServer:
         Returns:
             Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
         """
-        self._health.stop()
+        self._health.serves = False
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
         try:
@@ -144,6 +183,7 @@ def running(
     bundle: OfferedBundle | None = None,
     fetches: int = FETCHES,
     connections: ConnectionSettings | None = None,
+    traces: Traces = NO_TRACES,
 ) -> Iterator[str]:
     """Serve an engine on loopback in a thread of this process, for as long as the block lasts; yields "host:port"."""
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
@@ -161,6 +201,7 @@ def running(
                 bundle=bundle,
                 fetches=fetches,
                 connections=connections,
+                traces=traces,
             )
             await server.start()
             started.append(server.address)

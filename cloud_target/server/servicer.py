@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterable, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
@@ -28,13 +29,15 @@ from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
 from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
-from cloud_target.server.leases import Leases
+from cloud_target.server.idle import IdleSessions
+from cloud_target.server.leases import Lease, Leases
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
+from cloud_target.telemetry.traces import NO_TRACES, Traces
 from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
@@ -57,6 +60,8 @@ class TargetServicer:
         timeouts: how long it waits for what.
         bundle: what it offers to edges; None offers nothing.
         fetches: calls that send it at once.
+        session_idle: seconds after which the cache of an idle session is forgotten.
+        traces: are told where the time of streams goes.
     """
 
     def __init__(
@@ -70,18 +75,21 @@ class TargetServicer:
         timeouts: Timeouts | None = None,
         bundle: OfferedBundle | None = None,
         fetches: int = FETCHES,
+        session_idle: float = math.inf,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._engine, self._scheduler = engine, scheduler
-        self._observer = observer
+        self._observer, self._traces = observer, traces
         self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
+        self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._leases.release)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
         self._masking = ThreadPoolExecutor(_MASKING, thread_name_prefix="grammar")
         self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
         self._streams: set[RequestStream] = set()
-        self._stopping = False
+        self._refusal: str | None = None
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """What a server needs to know of it: all calls are streams of requests here, as `first_message` explains."""
@@ -115,20 +123,23 @@ class TargetServicer:
             await self._fetches.send(request, caller, context)
 
     async def _decode(self, requests: Requests, context: grpc.aio.ServicerContext) -> None:
-        counted = False
+        counted = has_verdict = False
         async with self._call(context) as caller:
             reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
             prospects = Prospects(reader.guesses, reader.patience, stream.waiting)
-            async with self._open(stream, requests, caller), AsyncExitStack() as session:
+            async with self._open(stream, requests, caller, context), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
                     request = arrival.request
                     if not counted:
                         session.enter_context(caller.usage.session(request.terms.session_id))
                         counted = True
                     self._admission.check(caller)
-                    with Tally(request, caller.usage, self._observer, arrival.time) as tally:
+                    tally = Tally(request, caller.usage, self._observer, arrival.time, not has_verdict)
+                    with self._traces.question(arrival.time), tally:
                         await self._answer(request, prospects, stream, tally, caller, context)
+                        self._traces.answered(tally.kind, tally.written)
+                    has_verdict = has_verdict or tally.has_verdict
 
     async def _answer(
         self,
@@ -163,11 +174,13 @@ class TargetServicer:
                 self._admission.check(caller)
                 seen = now
 
-        async with self._leases.take(request, limits.context, more) as lease:
-            with closing(answer(lease.session, request, limits, prospects)) as steps:
+        async with self._room(request, limits.context, more) as lease:
+            with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
-                    step = steps.send(await submit(step))
+                    found = await submit(step)
+                    self._traces.passed(found)
+                    step = steps.send(found)
                 while isinstance(step, wire.DecodeResponse):
                     tally.count(step)
                     scores = None
@@ -190,12 +203,29 @@ class TargetServicer:
                                 check()
                                 scores = submit(feed)
                             found = await scores
+                            self._traces.passed(found)
                             tally.judged(found.guesses)
                             feed = steps.send(found)
                     finally:
                         if scores is not None:
                             scores.cancel()  # or, if it has failed, keeps asyncio from logging what nobody waits for
                     step = feed
+
+    @asynccontextmanager
+    async def _room(self, request: Request, context: int, more: int) -> AsyncIterator[Lease]:
+        """See `Leases.take`; who watches hears how long that took, and what of a whole text need not be read again."""
+        since = monotonic()
+        self._observer.room_wanted()
+        async with AsyncExitStack() as taken:
+            try:
+                with self._traces.room():
+                    lease = await taken.enter_async_context(self._leases.take(request, context, more))
+            finally:
+                self._observer.room_waited(monotonic() - since)
+            if request.position == 0:
+                kept = lease.session.holds(request.tokens)
+                self._observer.began(kept, len(request.tokens) - kept)
+            yield lease
 
     @asynccontextmanager
     async def _call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Caller]:
@@ -206,20 +236,23 @@ class TargetServicer:
             self._observer.refused(caller.tenant if caller else ANYBODY, reason)
 
         async with ending(context, refused):
-            if self._stopping:
-                raise TargetUnavailable(STOPPING)
+            if self._refusal is not None:
+                raise TargetUnavailable(self._refusal)
             caller = self._admission.admit(context.invocation_metadata() or ())
             with caller.usage.call():
                 yield caller
 
     @asynccontextmanager
-    async def _open(self, stream: RequestStream, requests: Requests, caller: Caller) -> AsyncIterator[None]:
+    async def _open(
+        self, stream: RequestStream, requests: Requests, caller: Caller, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[None]:
         """A stream, for as long as the block lasts."""
         self._streams.add(stream)
         self._observer.streams(caller.tenant, 1)
         try:
-            async with stream.reading(requests):
-                yield
+            with self._traces.stream(context.invocation_metadata() or (), caller.tenant):
+                async with stream.reading(requests):
+                    yield
         finally:
             self._streams.discard(stream)
             self._observer.streams(caller.tenant, -1)
@@ -228,13 +261,27 @@ class TargetServicer:
         return Limits.of(self._engine, caller.usage.quota.context)
 
     async def drain(self) -> None:
-        """Refuse new calls, and wait for the verdicts of those under way; their edges are told to connect again."""
-        self._stopping = True
-        self._fetches.stop()
-        for stream in self._streams:
-            stream.close()
+        """Refuse new calls for good, and wait for the verdicts of those under way, as `retire` has it."""
+        self.retire(STOPPING)
         while self._streams:
             await asyncio.sleep(0.01)
+
+    def retire(self, why: str) -> None:
+        """Refuse new calls, and let those under way end with the verdicts of what they have asked; their edges are told
+        to connect again.
+
+        Args:
+            why: a sentence for those who call.
+        """
+        self._refusal = why
+        self._fetches.stop()
+        for stream in self._streams:
+            stream.close(why)
+
+    def go_on(self) -> None:
+        """Take calls again, after `retire`."""
+        self._refusal = None
+        self._fetches.go_on()
 
     async def close(self) -> None:
         """End the threads that follow grammars, and the engine's after what runs there now, however long that takes."""

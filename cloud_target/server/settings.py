@@ -16,6 +16,8 @@ DRAIN_SECONDS = 8.0
 # Seconds that a forward pass may take. No pass of a target that works comes near it: edges give up long before. But the
 # first ones may compile kernels, or read a long prompt on a few cores.
 PASS_SECONDS = 300.0
+# Seconds for which an idle session keeps its cache. Whoever comes back after that sends the text again.
+SESSION_IDLE = 3600.0
 # Exit statuses that ask for another start: the engine fails at every pass, or a pass does not end.
 DEAD = 1
 HANGS = 3
@@ -32,6 +34,7 @@ class ServeSettings:
         prefix_caching: texts of one tenant that begin alike share the reading of that beginning.
         drain_seconds: how long calls under way may still take after a signal.
         pass_seconds: how long a forward pass may take; one that takes longer is taken to hang, and the process ends.
+        session_idle: seconds for which a session that nobody asks about keeps its cache; `inf` until others need it.
         connections: what a connection may cost.
         access: who may call.
         telemetry: what operators see.
@@ -44,6 +47,7 @@ class ServeSettings:
     prefix_caching: bool = True
     drain_seconds: float = DRAIN_SECONDS
     pass_seconds: float = PASS_SECONDS
+    session_idle: float = SESSION_IDLE
     connections: ConnectionSettings = field(default_factory=ConnectionSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
@@ -55,7 +59,11 @@ class ServeSettings:
         Raises:
             InputError: with the option's name.
         """
+        if self.port and self.port == self.telemetry.metrics_port:
+            raise InputError(f"--port and --metrics-port are both {self.port}; give them different ones")
         if not 0 <= self.drain_seconds < float("inf"):
             raise InputError(f"--drain-seconds must be 0 or more, not {self.drain_seconds}")
         if not self.pass_seconds > 0:
             raise InputError(f"--pass-seconds must be above 0 (inf never ends a pass), not {self.pass_seconds}")
+        if not self.session_idle > 0:
+            raise InputError(f"--session-idle must be above 0 (inf forgets none), not {self.session_idle}")

@@ -16,15 +16,25 @@ class Tally:
 
     Args:
         arrived: when it came, `perf_counter` seconds.
+        is_first: no request of its stream had a verdict before.
+
+    Attributes:
+        has_verdict: this one had one.
+        kind: of its last answer, "" before the first.
+        written: tokens of the target's own in its answers.
     """
 
-    def __init__(self, request: Request, usage: Usage, observer: Observer, arrived: float) -> None:
+    def __init__(
+        self, request: Request, usage: Usage, observer: Observer, arrived: float, is_first: bool = False
+    ) -> None:
         self._request = request
         self._usage = usage
         self._observer = observer
         self._arrived = arrived
-        self._kind = ""
-        self._written = self._judged = self._stood = 0
+        self._is_first = is_first
+        self.has_verdict = False
+        self.kind, self.written = "", 0
+        self._judged = self._stood = 0
         self._has_begun = False
 
     def begun(self, feed: Feed) -> None:
@@ -44,8 +54,11 @@ class Tally:
 
     def count(self, answer: wire.DecodeResponse) -> None:
         """This is about to be sent. Answers that took no work (stale, resync) cost the tenant nothing."""
-        self._kind = answer.WhichOneof("answer")
-        if self._kind == "verdict":
+        self.kind = answer.WhichOneof("answer")
+        if self.kind == "verdict":
+            self.has_verdict = True
+            if self._is_first:
+                self._observer.first_verdict(perf_counter() - self._arrived)
             written = int(answer.verdict.HasField("token"))
             # What an earlier pass has read ahead costs as if it were read now.
             self._usage.spend(written if self._has_begun else written + len(self._request.tokens))
@@ -54,7 +67,7 @@ class Tally:
             more = max(written - 1, 0)  # the first was paid for as it was begun: a feed of one token
             self._usage.spend(more)
             self._stood += more
-        self._written += written
+        self.written += written
 
     def check(self) -> None:
         """See that the tenant may have more.
@@ -68,9 +81,9 @@ class Tally:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._kind:
+        if self.kind:
             seconds = perf_counter() - self._arrived
             read = len(self._request.tokens)
-            self._observer.answered(self._usage.tenant, self._kind, read, self._written, seconds)
+            self._observer.answered(self._usage.tenant, self.kind, read, self.written, seconds)
             if self._judged:
                 self._observer.guessed(self._usage.tenant, self._judged, self._stood)

@@ -45,12 +45,12 @@ def longest_prefix(session: Session, ids: Sequence[int], others: Iterable[Sessio
         session: is about to read `ids` from the start.
         block: a copy of fewer tokens than these, beyond what the session holds already, is not worth it.
     """
-    held = min(session.cached, session.agrees(0, ids))
+    held = session.holds(ids)
     source, best = None, held + block - 1
     wanted = array("I", ids[:block])
     for other in others:
         if other is not session and other.cached > best and other.ids[:block] == wanted:
-            common = min(other.cached, other.agrees(0, ids))
+            common = other.holds(ids)
             if common > best:
                 source, best = other, common
     return None if source is None else SharedPrefix(source, session, best)

@@ -61,6 +61,10 @@ class Session:
         same = next((i for i, (a, b) in enumerate(zip(known, ids, strict=False)) if a != b), len(known))
         return position + same
 
+    def holds(self, ids: Sequence[int]) -> int:
+        """How many of the first tokens of a text the slot holds."""
+        return min(self.cached, self.agrees(0, ids))
+
     def hold(self, position: int) -> None:
         """Say that the slot holds the known text up to `position` and no more.
 

@@ -1,1 +1,1 @@
-"""What operators see of a running target: metrics and logs, and no token of anybody's text."""
+"""What operators see of a running target: metrics, logs and spans, and no token of anybody's text."""

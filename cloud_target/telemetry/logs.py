@@ -1,7 +1,7 @@
 """What the service writes about itself: one line an event, as text or as JSON, on standard error.
 
-Lines hold counts, times, reasons and the names of tenants; never text, token ids or session ids. Without
-`--log-level info` only warnings and errors are written.
+Lines hold counts, times, reasons, the names of tenants, the ids of calls, and where a call came from that was refused;
+never text, token ids or session ids. Without `--log-level info` only warnings and errors are written.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TextIO
 
+from cloud_target.telemetry.calls import present_call
 from cloud_target.telemetry.observer import Observer
 
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 LOGGER = "cloud_target"
+_SPANS = "opentelemetry"
 # Refusals of one reason are told once in so many seconds, with how many there were since.
 QUIET = 10.0
 
@@ -30,17 +32,21 @@ _FIELDS = "fields"
 
 @contextmanager
 def logging_to(stream: TextIO | None = None, form: str = "text", level: str = "warning") -> Iterator[None]:
-    """Write the events of this package, from `level` on, to `stream` (standard error) while the block lasts."""
+    """Write the events of this package, from `level` on, to `stream` (standard error) while the block lasts, and beside
+    them the warnings of the library that sends spans."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logger = logging.getLogger(LOGGER)
     before = logger.level
     logger.setLevel(level.upper())
-    logger.addHandler(handler)
+    both = logger, logging.getLogger(_SPANS)
+    for one in both:
+        one.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for one in both:
+            one.removeHandler(handler)
         logger.setLevel(before)
 
 
@@ -51,7 +57,7 @@ def event(logger: logging.Logger, message: str, level: int = logging.INFO, **fie
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-11-24T07:30:00.123Z INFO stream ended answers=3 seconds=0.21`"""
+    """`2026-11-24T07:30:00.123Z INFO stream ended request=5f0c42a9b1d7e386 answers=3 seconds=0.21`"""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
@@ -59,7 +65,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, event, and the event's own fields."""
+    """One object a line: time, level, logger, event, the call that it is about, and the event's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         about = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name}
@@ -68,7 +74,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return getattr(record, _FIELDS, {})
+    call = present_call()
+    return ({"request": call.id} if call else {}) | getattr(record, _FIELDS, {})
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -94,6 +101,7 @@ class _OpenStream:
     read: int = 0
     written: int = 0
     answering: float = 0.0
+    room: float = 0.0
 
 
 # Each Decode call runs in a context of its own, so its events find their stream without anybody naming it.
@@ -101,7 +109,7 @@ _STREAM: ContextVar[_OpenStream | None] = ContextVar("stream", default=None)
 
 
 class LogObserver(Observer):
-    """Logs one line a stream when it has ended, and refusals, of each reason not too many."""
+    """Logs one line a stream when it has ended, and refusals: of each reason not too many, but for whoever debugs."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._log = logging.getLogger(f"{LOGGER}.server")
@@ -114,11 +122,14 @@ class LogObserver(Observer):
             _STREAM.set(_OpenStream(self._clock()))
         elif stream := _STREAM.get():
             _STREAM.set(None)
-            seconds = round(self._clock() - stream.begun, 4)
             counts = stream.answers | {"read": stream.read, "written": stream.written}
-            event(
-                self._log, "stream ended", **_of(tenant), **counts, answering=round(stream.answering, 4), open=seconds
-            )
+            seconds = {"answering": stream.answering, "room": stream.room, "open": self._clock() - stream.begun}
+            about = _of(tenant) | counts | {name: round(value, 4) for name, value in seconds.items()}
+            event(self._log, "stream ended", **about)
+
+    def room_waited(self, seconds: float) -> None:
+        if stream := _STREAM.get():
+            stream.room += seconds
 
     def answered(self, tenant: str, kind: str, read: int, written: int, seconds: float) -> None:
         if stream := _STREAM.get():
@@ -128,14 +139,16 @@ class LogObserver(Observer):
             stream.answering += seconds
 
     def refused(self, tenant: str, reason: str) -> None:
-        now = self._clock()
+        call, now = present_call(), self._clock()
+        about = _of(tenant) | ({"peer": call.peer} if call else {}) | {"reason": reason}
         if now - self._told.get(reason, -QUIET) < QUIET:
             self._untold[reason] = self._untold.get(reason, 0) + 1
+            event(self._log, "refused", logging.DEBUG, **about)
             return
         self._told[reason] = now
         before = self._untold.pop(reason, 0)
         more = {"more_since_last": before} if before else {}
-        event(self._log, "refused", logging.WARNING, **_of(tenant), reason=reason, **more)
+        event(self._log, "refused", logging.WARNING, **about, **more)
 
 
 def _of(tenant: str) -> dict[str, Any]:

@@ -1,83 +1,28 @@
 """What the service does, as numbers for Prometheus: `cloud-target serve --metrics-port`.
 
-`METRICS` is the whole list; docs/operations.md shows the same. No text, no token id and no session id can get in: the
-only labels are kinds of answers, reasons of refusals, and the names of tenants, which come from the operator's file.
+The list of them is `cloud_target/telemetry/catalogue.py`. No text, no token id and no session id can get in: the only
+labels are kinds of answers, reasons of refusals, and the names of tenants, which come from the operator's file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from time import monotonic
+from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from cloud_target.engine.interface import Description
+from cloud_target.engine.interface import Description, Vitals
+from cloud_target.telemetry.catalogue import COUNTED
+from cloud_target.telemetry.looked_at import LookedAt
 from cloud_target.telemetry.observer import Observer
+from cloud_target.telemetry.sockets import connections
 
-# 1 ms to 30 s: from one pass of a small model on loopback to what edges wait for at most.
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-FEEDS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 # What is counted of values of a label beyond the most that there may be.
 OTHER = "other"
-# Who asks where nobody has to say who they are.
+# Who asks where nobody has to say who they are, or has not said it.
 ANONYMOUS = "anonymous"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of the list.
-
-    Attributes:
-        kind: Counter, Gauge or Histogram.
-        name: without the suffixes that a counter or a histogram adds.
-        help: what it counts, and in what unit.
-        label: its one label, if any.
-        buckets: of a histogram.
-    """
-
-    kind: type
-    name: str
-    help: str
-    label: str | None = None
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def series(self) -> str:
-        """The name to ask Prometheus for; of a histogram, that of its buckets' common stem."""
-        return f"{self.name}_total" if self.kind is Counter else self.name
-
-    def make(self, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
-        """It, in a registry."""
-        more = {"buckets": self.buckets} if self.buckets else {}
-        return self.kind(self.name, self.help, [self.label] if self.label else [], registry=registry, **more)
-
-
-METRICS = {
-    "queue": Metric(Gauge, "tandem_queue_feeds", "Feeds that wait for the device now"),
-    "waited": Metric(Histogram, "tandem_queue_seconds", "Time a feed waited for its pass", None, SECONDS),
-    "pass": Metric(Histogram, "tandem_pass_seconds", "Time of a forward pass, sampling included", None, SECONDS),
-    "feeds": Metric(Histogram, "tandem_pass_feeds", "Feeds in a forward pass: the batch size", None, FEEDS),
-    "tokens": Metric(Histogram, "tandem_pass_tokens", "Tokens read in a forward pass", None, TOKENS),
-    "answer": Metric(
-        Histogram, "tandem_answer_seconds", "Time from a request to the end of its answer, by kind", "kind", SECONDS
-    ),
-    "sessions": Metric(Gauge, "tandem_sessions", "Sessions that have a cache now"),
-    "used": Metric(Gauge, "tandem_kv_used_bytes", "Bytes of key-value cache in use"),
-    "budget": Metric(Gauge, "tandem_kv_budget_bytes", "Bytes of key-value cache that there may be"),
-    "evicted": Metric(Counter, "tandem_evictions", "Idle sessions that lost their cache to others"),
-    "read": Metric(Counter, "tandem_tokens_read", "Tokens that came with answered requests, by tenant", "tenant"),
-    "written": Metric(Counter, "tandem_tokens_written", "Tokens that the target wrote, by tenant", "tenant"),
-    "judged": Metric(
-        Counter, "tandem_guesses_judged", "Guesses that the target judged as it wrote on, by tenant", "tenant"
-    ),
-    "stood": Metric(Counter, "tandem_guesses_stood", "Guesses that saved the target a pass, by tenant", "tenant"),
-    "sent": Metric(Counter, "tandem_bundle_bytes", "Bytes of the bundle that were sent, by tenant", "tenant"),
-    "refused": Metric(Counter, "tandem_refusals", "Calls that ended with an error, by its reason", "reason"),
-    "streams": Metric(Gauge, "tandem_streams", "Open Decode streams, by tenant", "tenant"),
-}
 
 
 @dataclass(frozen=True)
@@ -86,11 +31,9 @@ class MetricsLimits:
 
     Attributes:
         most_values: of one label; what comes after them is counted as "other".
-        silence: seconds after which a connection that asks nothing is closed: each has a thread.
     """
 
     most_values: int = 256
-    silence: float = 10.0
 
 
 M = TypeVar("M", Counter, Gauge, Histogram)
@@ -103,21 +46,29 @@ def _as(kind: type[M], metric: Counter | Gauge | Histogram) -> M:
 
 
 class _Labelled(Generic[M]):
-    """The children of a metric by the value of its label; looked up once each, and never too many."""
+    """The children of a metric by the values of its labels; looked up once each, and never too many."""
 
     def __init__(self, metric: M, most: int) -> None:
         self._metric: M = metric
         self._most = most
-        self._children: dict[str, M] = {}
+        self._children: dict[tuple[str, ...], M] = {}
+        self._known: dict[int, set[str]] = {}
 
-    def __getitem__(self, value: str) -> M:
-        child = self._children.get(value)
+    def __getitem__(self, values: tuple[str, ...]) -> M:
+        child = self._children.get(values)
         if child is None:
-            is_full = len(self._children) >= self._most
-            child = self._metric.labels(OTHER if is_full else value or ANONYMOUS)
-            if not is_full:
-                self._children[value] = child
+            shown = tuple(self._shown(place, value or ANONYMOUS) for place, value in enumerate(values))
+            child = self._metric.labels(*shown)
+            if OTHER not in shown:
+                self._children[values] = child
         return child
+
+    def _shown(self, place: int, value: str) -> str:
+        known = self._known.setdefault(place, set())
+        if value not in known and len(known) >= self._most:
+            return OTHER
+        known.add(value)
+        return value
 
 
 class Metrics(Observer):
@@ -128,27 +79,49 @@ class Metrics(Observer):
         version: of Tandem.
         process: also report this process's memory, CPU time and file descriptors, where the system tells.
         limits: what they may cost.
+        vitals: what the engine says of itself; asked whenever somebody asks for metrics.
+        clock: seconds.
     """
 
     def __init__(
-        self, description: Description, version: str, process: bool = True, limits: MetricsLimits | None = None
+        self,
+        description: Description,
+        version: str,
+        process: bool = True,
+        limits: MetricsLimits | None = None,
+        vitals: Callable[[], Vitals] = Vitals,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.registry = CollectorRegistry()
         self.limits = limits or MetricsLimits()
-        made = {key: metric.make(self.registry) for key, metric in METRICS.items()}
-        self._queue, self._sessions, self._used, self._budget = (
-            _as(Gauge, made[key]) for key in ("queue", "sessions", "used", "budget")
+        self._clock = clock
+        self._pass_since: float | None = None
+        self._port: int | None = None
+        made = {key: metric.make(self.registry) for key, metric in COUNTED.items()}
+        self._waiting, self._queue, self._sessions, self._used, self._budget, self._most, self._limit = (
+            _as(Gauge, made[key]) for key in ("waiting", "queue", "sessions", "used", "budget", "most", "limit")
         )
-        self._waited, self._pass, self._feeds, self._tokens = (
-            _as(Histogram, made[key]) for key in ("waited", "pass", "feeds", "tokens")
+        self._room, self._waited, self._pass, self._feeds, self._tokens, self._first = (
+            _as(Histogram, made[key]) for key in ("room", "waited", "pass", "feeds", "tokens", "first")
         )
-        self._evicted = _as(Counter, made["evicted"])
+        self._evicted, self._hung = _as(Counter, made["evicted"]), _as(Counter, made["hung"])
         most = self.limits.most_values
         self._answer = _Labelled(_as(Histogram, made["answer"]), most)
         self._streams = _Labelled(_as(Gauge, made["streams"]), most)
-        self._read, self._written, self._judged, self._stood, self._sent, self._refused = (
+        self._prefix, self._read, self._written, self._judged, self._stood, self._sent, self._refused = (
             _Labelled(_as(Counter, made[key]), most)
-            for key in ("read", "written", "judged", "stood", "sent", "refused")
+            for key in ("prefix", "read", "written", "judged", "stood", "sent", "refused")
+        )
+        self.registry.register(
+            LookedAt(
+                {
+                    "connections": lambda: None if self._port is None else connections(self._port),
+                    "under_way": self._under_way,
+                    "looks": lambda: vitals().second_looks,
+                    "allocated": lambda: vitals().allocated,
+                    "reserved": lambda: vitals().reserved,
+                }
+            )
         )
         about = Gauge(
             "tandem_build_info",
@@ -160,10 +133,39 @@ class Metrics(Observer):
         if process:
             ProcessCollector(registry=self.registry)
 
+    def _under_way(self) -> float:
+        since = self._pass_since
+        return 0.0 if since is None else self._clock() - since
+
+    def listens(self, port: int, most: int) -> None:
+        self._port = port
+        self._most.set(most)
+
+    def watched(self, limit: float) -> None:
+        self._limit.set(limit)
+
+    def hung(self) -> None:
+        self._hung.inc()
+
+    def room_wanted(self) -> None:
+        self._waiting.inc()
+
+    def room_waited(self, seconds: float) -> None:
+        self._waiting.dec()
+        self._room.observe(seconds)
+
+    def began(self, kept: int, read: int) -> None:
+        self._prefix["kept",].inc(kept)
+        self._prefix["read",].inc(read)
+
     def queued(self, feeds: int) -> None:
         self._queue.set(feeds)
 
+    def passing(self) -> None:
+        self._pass_since = self._clock()
+
     def passed(self, feeds: int, tokens: int, seconds: float) -> None:
+        self._pass_since = None
         self._pass.observe(seconds)
         self._feeds.observe(feeds)
         self._tokens.observe(tokens)
@@ -179,42 +181,23 @@ class Metrics(Observer):
     def evicted(self, sessions: int) -> None:
         self._evicted.inc(sessions)
 
+    def first_verdict(self, seconds: float) -> None:
+        self._first.observe(seconds)
+
     def answered(self, tenant: str, kind: str, read: int, written: int, seconds: float) -> None:
-        self._answer[kind].observe(seconds)
-        self._read[tenant].inc(read)
-        self._written[tenant].inc(written)
+        self._answer[kind,].observe(seconds)
+        self._read[tenant,].inc(read)
+        self._written[tenant,].inc(written)
 
     def guessed(self, tenant: str, judged: int, stood: int) -> None:
-        self._judged[tenant].inc(judged)
-        self._stood[tenant].inc(stood)
+        self._judged[tenant,].inc(judged)
+        self._stood[tenant,].inc(stood)
 
     def sent(self, tenant: str, count: int) -> None:
-        self._sent[tenant].inc(count)
+        self._sent[tenant,].inc(count)
 
     def refused(self, tenant: str, reason: str) -> None:
-        self._refused[reason].inc()
+        self._refused[tenant, reason].inc()
 
     def streams(self, tenant: str, change: int) -> None:
-        self._streams[tenant].inc(change)
-
-
-@contextmanager
-def exported(metrics: Metrics, host: str, port: int) -> Iterator[str]:
-    """Answer `GET /metrics` in a thread of its own for as long as the block lasts; yields "host:port".
-
-    Args:
-        host: without brackets.
-        port: 0 picks a free one.
-
-    Raises:
-        OSError: the address cannot be listened on.
-    """
-    server, thread = start_http_server(port, host, metrics.registry)
-    handler: Any = server.RequestHandlerClass
-    handler.timeout = metrics.limits.silence
-    try:
-        yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        self._streams[tenant,].inc(change)

@@ -6,8 +6,30 @@ from __future__ import annotations
 class Observer:
     """Hears of everything that happens, and does nothing about it; metrics are a subclass. Called from any thread."""
 
+    def listens(self, port: int, most: int) -> None:
+        """The server is there on this port, for so many connections at once."""
+
+    def watched(self, limit: float) -> None:
+        """A forward pass that takes longer than so many seconds is taken to hang."""
+
+    def hung(self) -> None:
+        """One did, and the process ends."""
+
+    def room_wanted(self) -> None:
+        """A request begins to wait for its session, and for room in the cache."""
+
+    def room_waited(self, seconds: float) -> None:
+        """It has both after so long, or has given up."""
+
+    def began(self, kept: int, read: int) -> None:
+        """A text came from its beginning on: of so many of its tokens the cache had kept what was read before, and so
+        many are to be read."""
+
     def queued(self, feeds: int) -> None:
         """So many feeds wait for the device now."""
+
+    def passing(self) -> None:
+        """A forward pass begins."""
 
     def passed(self, feeds: int, tokens: int, seconds: float) -> None:
         """One forward pass is over: how many feeds and tokens were in it, and how long it took."""
@@ -20,6 +42,9 @@ class Observer:
 
     def evicted(self, sessions: int) -> None:
         """So many idle sessions lost their cache to others."""
+
+    def first_verdict(self, seconds: float) -> None:
+        """The first verdict of a stream is about to be sent, so long after the request came that it answers."""
 
     def answered(self, tenant: str, kind: str, read: int, written: int, seconds: float) -> None:
         """One request was answered.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 from cloud_target.options import values
 from cloud_target.telemetry.logs import FORMATS, LEVELS
 from cloud_target.telemetry.settings import TelemetrySettings
-from shared.addresses import bare_host
+from shared.addresses import bare_host, parse_address
+from shared.errors import InputError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +41,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=usual.log_level,
         help="info: also one line a stream when it has ended; never text or ids (default: %(default)s)",
     )
+    group.add_argument(
+        "--otlp-traces-endpoint",
+        type=collector,
+        metavar="URL",
+        help="send spans of streams, questions and passes to this collector of OpenTelemetry's, such as "
+        "http://localhost:4317; needs the extra otel (default: none are made)",
+    )
+
+
+def collector(text: str) -> str:
+    """The address of a collector, http://HOST:PORT or https://HOST:PORT."""
+    scheme, _, address = text.partition("://")
+    with suppress(InputError):
+        if scheme in ("http", "https"):
+            parse_address(address)
+            return text
+    raise argparse.ArgumentTypeError(f"must be http://HOST:PORT or https://HOST:PORT, not {text!r}")
 
 
 def read_settings(arguments: argparse.Namespace) -> TelemetrySettings:
     """What the command line says of telemetry."""
-    return TelemetrySettings(arguments.metrics_port, arguments.metrics_host, arguments.log_format, arguments.log_level)
+    return TelemetrySettings(
+        arguments.metrics_port,
+        arguments.metrics_host,
+        arguments.log_format,
+        arguments.log_level,
+        arguments.otlp_traces_endpoint,
+    )

@@ -15,10 +15,11 @@ from edge_client.cli.options import add_bundle, add_drawing, add_showing, add_ta
 from edge_client.cli.parser import Parser
 from edge_client.cli.spending import add_spending
 from edge_client.cli.usage_arguments import usage_parser
-from edge_client.configuration.origin import DEFAULT, Origin, Source
-from edge_client.configuration.resolve import Commands, resolve
+from edge_client.configuration.program import EDGE
 from edge_client.settings import LOCAL_ONLY, Settings, is_local_only
 from shared.config import Coupling, Mode
+from shared.configuration.origin import DEFAULT, Origin, Source
+from shared.configuration.resolve import Commands, resolve
 from shared.paths import typed_path
 from shared.version import add_version_option
 
@@ -371,5 +372,5 @@ def _fill_bundle_parser(parser: Parser, command: str, example: str) -> Parser:
 
 # Those whose options may stand in a configuration file.
 COMMANDS = Commands(
-    {"generate": generate_parser, "chat": _chat_parser, "serve": _serve_parser, "doctor": doctor_parser}
+    EDGE, {"generate": generate_parser, "chat": _chat_parser, "serve": _serve_parser, "doctor": doctor_parser}
 )

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from edge_client.cli.parser import Parser
-from edge_client.configuration.resolve import Commands
+from shared.configuration.resolve import Commands
 
 _EXAMPLES = """
 examples:

@@ -16,10 +16,10 @@ from shared.errors import TandemError
 from shared.stopping import FinishReason
 
 if TYPE_CHECKING:
-    from edge_client.configuration.origin import Origin as ValueOrigin
     from edge_client.stream import Completion
     from edge_client.usage.cost import Cost
     from edge_client.usage.summary import Summary
+    from shared.configuration.origin import Origin as ValueOrigin
 
 RESET = "\033[0m"
 DIM = "\033[2m"
@@ -222,7 +222,7 @@ def say(sentence: str) -> None:
 
 
 def with_options(error: TandemError, origins: Mapping[str, ValueOrigin] | None = None) -> str:
-    """An error's sentence, and which options of the command line would help.
+    """An error's sentence, which options of the command line would help, and what to tell the target's operator.
 
     Args:
         origins: where values come from: of what stands in a file or in the environment, that place is told.
@@ -232,4 +232,5 @@ def with_options(error: TandemError, origins: Mapping[str, ValueOrigin] | None =
     for option in error.options:
         origin = known.get(option)
         flags.append(str(origin) if origin and origin.is_standing else f"--{option.replace('_', '-')}")
-    return f"{error} ({', '.join(flags)})" if flags else str(error)
+    known_as = f"; the target's log knows it as {error.request_id}" if error.request_id else ""
+    return str(error) + (f" ({', '.join(flags)})" if flags else "") + known_as

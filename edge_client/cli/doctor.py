@@ -14,7 +14,7 @@ from edge_client.bundles.pocket import POCKET
 from edge_client.cli.arguments import COMMANDS, parse_args
 from edge_client.cli.console import CONTROLS, say, with_options
 from edge_client.cli.options import read_credentials, read_options
-from edge_client.configuration.file import config_path
+from edge_client.configuration.program import EDGE
 from edge_client.configuration.variables import present, unread
 from edge_client.doctor.device import Device
 from edge_client.doctor.examination import LIMIT, Examination
@@ -92,7 +92,7 @@ def _configuration(options: argparse.Namespace) -> Iterator[Finding]:
     yield from _unusable()
     for trouble in unread(COMMANDS.variables()):
         yield warn("configuration", trouble)
-    path = config_path()
+    path = EDGE.config_path()
     standing = sorted(str(origin) for origin in options.origins.values() if origin.is_standing)
     values = {"file": path and str(path), "environment": present(), "used": standing}
     if path is None or not path.exists():

@@ -92,4 +92,6 @@ def _print_what_there_is(stream: Stream[Event], end: BaseException) -> None:
     """The line of JSON about a text that could not be finished; nothing, where none was begun."""
     with suppress(InputError):
         report = stream.completion.as_dict()
-        print(json.dumps(report | ({"error": str(end)} if isinstance(end, TandemError) else {})), flush=True)
+        if isinstance(end, TandemError):
+            report |= {"error": str(end)} | ({"request_id": end.request_id} if end.request_id else {})
+        print(json.dumps(report), flush=True)

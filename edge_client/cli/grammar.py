@@ -58,6 +58,7 @@ def _read(name: str, file: str, is_prompt_there: bool) -> str:
     try:
         return Path(file).read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"cannot read --{name} {file} ({error.strerror or error}); see that it is there") from None
+        what = f"it takes a file, or {STDIN} for standard input" if file.lstrip()[:1] == "{" else "see that it is there"
+        raise InputError(f"cannot read --{name} {file} ({error.strerror or error}); {what}") from None
     except UnicodeDecodeError:
         raise InputError(f"--{name} {file} is not UTF-8 text; convert it first") from None

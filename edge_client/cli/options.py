@@ -8,7 +8,6 @@ from pathlib import Path
 
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.numbers import number, share, whole
-from edge_client.configuration.origin import Source
 from edge_client.settings import (
     EXACT_WINDOW,
     RESIDUAL_WINDOW,
@@ -22,6 +21,7 @@ from edge_client.settings import (
 from edge_client.target.credentials import Credentials, read_token
 from edge_client.target.retry import Retry
 from shared.config import Coupling, Criterion, Mode
+from shared.configuration.origin import Source
 from shared.paths import typed_path
 
 TARGET = "127.0.0.1:50051"

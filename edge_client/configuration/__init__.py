@@ -1,1 +1,1 @@
-"""Where the values of options come from: flags, the environment, a file, or their defaults."""
+"""What may be configured on a device; how, it has in common with the cloud (`shared.configuration`)."""

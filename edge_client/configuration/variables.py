@@ -6,6 +6,8 @@ import os
 from collections.abc import Collection
 
 PREFIX = "TANDEM_"
+# Of `cloud-target serve`, which may be on the same machine.
+_OF_THE_CLOUD = "TANDEM_SERVE_"
 # What they do. Of secrets nobody is told more than whether they are there.
 OTHERS = {
     "TANDEM_CONFIG": "the configuration file, in the place of the user's own",
@@ -38,7 +40,12 @@ def unread(options: Collection[str]) -> list[str]:
     known = [*options, *OTHERS]
     found = []
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in (*known, *FOREIGN) and os.environ[name]:
+        if (
+            name.startswith(PREFIX)
+            and not name.startswith(_OF_THE_CLOUD)
+            and name not in (*known, *FOREIGN)
+            and os.environ[name]
+        ):
             near = get_close_matches(name, known, 1, 0.6)
             found.append(f"{name} is set, and nothing reads it" + (f"; did you mean {near[0]}?" if near else ""))
     return found

@@ -196,7 +196,9 @@ class Drafter:
             column = self._columns[is_strict or repeats(sequence, draw.token)]
             shipped, falls = self._verifier.doubt(step, draw, self._temperature, column)
             doubt = shipped
-            if self._learner is not None:
+            if not 0.0 <= shipped <= 1.0:  # NaN too: graphs that fail at this text are not trusted
+                doubt = shipped = falls = 1.0
+            elif self._learner is not None:
                 doubt, inputs = self._learner.correct(self._verifier.scalars, shipped)
             self.verifier_ns += perf_counter_ns() - drafted
         self.draft_ns += drafted - begin

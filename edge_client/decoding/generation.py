@@ -78,6 +78,8 @@ class Generation:
     ) -> None:
         self.text = text
         self.summary: Summary | None = None
+        self._begin = 0.0
+        self._first: float | None = None  # seconds until the first settled token
         self._settings = settings
         self._session = session
         self._feedback = feedback
@@ -113,7 +115,7 @@ class Generation:
 
     def write(self) -> Generator[Event]:
         """The tokens, one after the other. Closing the iterator ends the text."""
-        begin, first = perf_counter(), None
+        self._begin = begin = perf_counter()
         record, feedback, session = self._record, self._feedback, self._session
         listeners: Sequence[Listener] = (record, feedback) if feedback else (record,)
         times = None
@@ -121,12 +123,12 @@ class Generation:
             events = self._events(listeners)
             for event in events:  # until the first settled one, whose time is told apart; the others cost nothing here
                 if isinstance(event, Token):
-                    first = perf_counter() - begin
+                    self._first = perf_counter() - begin
                 yield event
-                if first is not None:
+                if self._first is not None:
                     break
             yield from events
-            times = self._times(begin, first)
+            times = self._times()
             if self._chooser is not None:
                 self._chooser.measure(self.text.shown, record.asked)
             is_cancelled = self.text.finish_reason is FinishReason.CANCELLED
@@ -142,16 +144,11 @@ class Generation:
             self._take_effect(listeners)
             if feedback is not None:
                 feedback.finish()
-            self.summary = record.summary(
-                self.text,
-                times or self._times(begin, first),
-                session.meter if session else Meter(),
-                threshold=max(feedback.budget.threshold, 0.0) if feedback else None,
-                drafted=self.drafter.drafted,
-                reused_draft=self._reused,
-                reused_target=session.reused if session else 0,
-                doubted=self._local.doubted if self._local else None,
-            )
+            self.summary = self._summary(times)
+
+    def so_far(self) -> Summary:
+        """The figures of what there is of the text; for whoever reads its tokens, in the same thread."""
+        return self.summary or self._summary()
 
     @property
     def nll(self) -> list[float | None]:
@@ -309,6 +306,20 @@ class Generation:
         for answer in self._questions.take_effect() if self._questions else ():
             tell(listeners, *answer)
 
-    def _times(self, begin: float, first: float | None) -> Times:
-        total, meter = perf_counter() - begin, self._session.meter if self._session else Meter()
-        return Times.of(1e3 * total, 1e3 * (first or 0.0), self.drafter.draft_ns, self.drafter.verifier_ns, meter)
+    def _summary(self, times: Times | None = None) -> Summary:
+        session, feedback = self._session, self._feedback
+        return self._record.summary(
+            self.text,
+            times or self._times(),
+            session.meter if session else Meter(),
+            threshold=max(feedback.budget.threshold, 0.0) if feedback else None,
+            drafted=self.drafter.drafted,
+            reused_draft=self._reused,
+            reused_target=session.reused if session else 0,
+            doubted=self._local.doubted if self._local else None,
+        )
+
+    def _times(self) -> Times:
+        total, meter = perf_counter() - self._begin, self._session.meter if self._session else Meter()
+        first, drafter = self._first or 0.0, self.drafter
+        return Times.of(1e3 * total, 1e3 * first, drafter.draft_ns, drafter.verifier_ns, meter)

@@ -101,6 +101,7 @@ class Record:
             bytes_down=meter.bytes_down,
             bytes_prompt=meter.bytes_prompt,
             reconnects=meter.reconnects,
+            round_trip_ms=None if meter.quickest_trip is None else 1e3 * meter.quickest_trip,
             drafted=drafted,
             reused_draft=reused_draft,
             reused_target=reused_target,

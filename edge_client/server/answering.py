@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from edge_client.edge import Edge
 from edge_client.server.answers import Answer, Chunk, seed_of
 from edge_client.server.asked import Asked, Prompt
 from edge_client.server.body import read_json
-from edge_client.server.errors import ApiError
+from edge_client.server.errors import ApiError, failed
 from edge_client.server.models import Models
 from edge_client.server.replies import DONE, LEFT, Events, event_of, unless_left
 from edge_client.server.writing import Batch, Writers
@@ -23,6 +24,8 @@ from shared.errors import InputError
 from shared.version import version
 
 AskedT = TypeVar("AskedT", bound=Asked)
+
+_LOG = logging.getLogger("uvicorn.error")  # which is where errors of whole answers stand
 
 
 class Answering:
@@ -100,7 +103,7 @@ class Answering:
         try:
             self._edge.settings.override(**options)
         except InputError as error:  # before anything waits
-            raise ApiError(400, str(error), param=asked.field_of(error.options)) from None
+            raise ApiError.of(error) from None
         prompts = [prompt for prompt in asked.prompts for _ in range(asked.choices)]
         return [(prompt, {**options, "seed": seed_of(asked, number)}) for number, prompt in enumerate(prompts)]
 
@@ -126,9 +129,11 @@ class Answering:
             async for batch in batches:
                 for chunk in self._of(answer, batch):
                     yield event_of(chunk)
-        except ApiError as error:
+        except Exception as error:
             leave()
-            for chunk in answer.fail(error):
+            if not isinstance(error, ApiError):
+                _LOG.exception("a stream broke off")
+            for chunk in answer.fail(error if isinstance(error, ApiError) else failed()):
                 yield event_of(chunk)
             return
         for chunk in answer.close():
@@ -137,7 +142,7 @@ class Answering:
             yield DONE
 
     def _of(self, answer: Answer[AskedT], batch: Batch) -> list[Chunk]:
-        chunks = answer.said(batch.text, batch.events)
+        chunks = answer.said(batch.text, batch.events, batch.so_far)
         if batch.completion is not None:
             chunks += answer.end(batch.text, batch.completion)
         return chunks

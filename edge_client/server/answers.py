@@ -47,8 +47,8 @@ class Answer(ABC, Generic[AskedT]):
         return []
 
     @abstractmethod
-    def said(self, number: int, events: Sequence[Event]) -> list[Chunk]:
-        """What came of a choice.
+    def said(self, number: int, events: Sequence[Event], so_far: dict[str, Any] | None = None) -> list[Chunk]:
+        """What came of a choice, and its figures so far, for those who asked for events.
 
         How likely the tokens are is known of those that the target has seen: not yet.
         """
@@ -120,6 +120,12 @@ def finish_reason(completion: Completion) -> str:
 def seed_of(asked: Asked, number: int) -> int:
     """The seed of a choice: equal prompts have seeds one after the other."""
     return (asked.seed + number % asked.choices) % (1 << 64)
+
+
+def told(events: Sequence[Event], so_far: dict[str, Any] | None) -> dict[str, Any]:
+    """What happened to a text, and sometimes its figures so far, as plain values."""
+    figures = {} if so_far is None else {"so_far": so_far}
+    return {"events": [plain(event) for event in events]} | figures
 
 
 def text_of(events: Sequence[Event]) -> str:

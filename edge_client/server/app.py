@@ -23,7 +23,7 @@ from edge_client.server.chat.asked import read_chat
 from edge_client.server.completions.answer import CompletionAnswer
 from edge_client.server.completions.asked import read_completion
 from edge_client.server.counting import Counting
-from edge_client.server.errors import ApiError
+from edge_client.server.errors import ApiError, failed
 from edge_client.server.files import StaticFiles
 from edge_client.server.link import ServedLink
 from edge_client.server.metrics import CONTENT_TYPE, Metrics
@@ -168,5 +168,4 @@ class Server:
         return await self._refuse(request, ApiError(error.status_code, sentence, code="unknown_url", headers=headers))
 
     async def _fail(self, request: Request, error: Exception) -> Response:
-        sentence = "the server failed at this request; its standard error says why"  # where uvicorn writes it
-        return await self._refuse(request, ApiError(500, sentence, "server_error"))
+        return await self._refuse(request, failed())

@@ -69,12 +69,6 @@ class Asked:
     structure: Structure = _PLAIN
     must_be_exact: bool = False
 
-    @staticmethod
-    def field_of(options: tuple[str, ...]) -> str | None:
-        """The field by which the first of these options is given; None where none is meant."""
-        inside = ("mode", *_TANDEM.keys() - {"top_k"})  # which other servers take by itself, and so does this one
-        return next((f"tandem.{name}" if name in inside else name for name in options), None)
-
     def settled(self, bundle: Bundle) -> Self:
         """The same, for texts of a bundle; what it writes keeps to what was asked for.
 

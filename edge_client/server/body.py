@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from edge_client.server.errors import ApiError
+from edge_client.server.replies import LEFT
 
 
 async def read_json(request: Request, most: int) -> dict[str, Any]:
@@ -20,12 +21,16 @@ async def read_json(request: Request, most: int) -> dict[str, Any]:
         ApiError: it is too large, or none.
     """
     body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise ApiError(
-                413, f"the request is larger than {most} bytes, the most that is read here", code="too_large"
-            )
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > most:
+        raise _too_large(most)
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > most:
+                raise _too_large(most)
+    except ClientDisconnect:
+        raise ApiError(LEFT, "the client left before its request was whole") from None
     try:
         found = json.loads(bytes(body), parse_constant=_no_constant)
         if b"\\u" in body:
@@ -37,6 +42,10 @@ async def read_json(request: Request, most: int) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ApiError(400, 'the request must be a JSON object, like {"prompt": "Once upon a time"}')
     return found
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(413, f"the request is larger than {most} bytes, the most that is read here", code="too_large")
 
 
 def _no_constant(name: str) -> NoReturn:

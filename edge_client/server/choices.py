@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from edge_client.decoding.text import Event
-from edge_client.server.answers import Answer, Chunk, finish_reason, plain
+from edge_client.server.answers import Answer, Chunk, finish_reason, told
 from edge_client.server.asked import Asked
 from edge_client.stream import Completion
 
@@ -52,13 +52,13 @@ class ChoicesAnswer(Answer[Asked]):
         ]
         return self._head(self.kind) | {"choices": choices, "usage": self._usage()}
 
-    def said(self, number: int, events: Sequence[Event]) -> list[Chunk]:
+    def said(self, number: int, events: Sequence[Event], so_far: dict[str, Any] | None = None) -> list[Chunk]:
         """See `Answer.said`."""
         piece = self._piece(number, events)
         if not any(piece.values()) and not self.asked.events:
             return []
         if self.asked.events:
-            piece["tandem"] = {"events": [plain(event) for event in events]}
+            piece["tandem"] = told(events, so_far)
         return [self._chunk({"index": number, **piece})]
 
     def end(self, number: int, completion: Completion) -> list[Chunk]:

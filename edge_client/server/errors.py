@@ -32,6 +32,21 @@ _KINDS: tuple[tuple[type[TandemError], int, str, str | None], ...] = (
     (TandemError, 500, _SERVER, None),
 )
 
+# Fields of a request that stand inside of `tandem`, by the names of the settings that they are.
+_INSIDE = {
+    "mode",
+    "budget",
+    "criterion",
+    "strict_structure",
+    "coupling",
+    "prefer",
+    "window",
+    "audit",
+    "timeout",
+    "on_outage",
+    "domain",
+}
+
 # Of `logprobs` and the like; the field, and what to set it to.
 NO_ALTERNATIVES = (
     "the target tells how likely the token is that stands in the text, not what else it might have been: {}"
@@ -72,8 +87,21 @@ class ApiError(Exception):
         headers = {"x-should-retry": "false"} if isinstance(error, CapReached) else {}
         if isinstance(error, TargetBusy) and error.retry_after is not None:
             headers["Retry-After"] = str(max(1, round(error.retry_after)))
-        param = error.options[0] if error.options and isinstance(error, InputError) else None
+        if error.request_id:  # OpenAI's own key, by which its clients show it
+            headers["x-request-id"] = error.request_id
+        param = _field_of(error.options[0]) if error.options and isinstance(error, InputError) else None
         return cls(status, str(error), kind, param, code, headers)
+
+
+def failed() -> ApiError:
+    """A mistake of the server's own; what it was stands on standard error, where uvicorn writes it."""
+    return ApiError(500, "the server failed at this request; its standard error says why", "server_error")
+
+
+def _field_of(option: str) -> str:
+    """The field by which an option is given, of which an error may name a value, too."""
+    name = option.partition(" ")[0]
+    return f"tandem.{name}" if name in _INSIDE else name
 
 
 def unsupported(name: str, sentence: str) -> ApiError:

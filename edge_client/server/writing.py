@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
-from typing import NamedTuple
+from time import monotonic
+from typing import Any, NamedTuple
 
 from edge_client.decoding.text import Event
 from edge_client.edge import Edge
@@ -17,6 +18,9 @@ from edge_client.server.errors import ApiError
 from edge_client.settings import Options
 from edge_client.stream import Completion, Stream
 from shared.errors import InputError, TandemError
+
+# Seconds from one look at a text's figures to the next: often enough to be seen moving.
+_LOOKS = 0.25
 
 _ENDED = ApiError(503, "the server is ending; try again when it is back", "server_error", code="shutting_down")
 
@@ -28,11 +32,13 @@ class Batch(NamedTuple):
         text: which of several it belongs to, from 0.
         events: in order; one or more, or none at the end.
         completion: the whole, where the text has ended.
+        so_far: its figures, where it goes on and somebody looked since.
     """
 
     text: int
     events: list[Event]
     completion: Completion | None
+    so_far: dict[str, Any] | None = None
 
 
 class Writers:
@@ -63,7 +69,7 @@ class Writers:
         """Write several texts; to be called by the event loop that reads them.
 
         Args:
-            provisional: tell also of tokens that nobody has judged yet.
+            provisional: tell also of tokens that nobody has judged yet, and of the figures so far.
 
         Raises:
             ApiError: too many wait already.
@@ -134,6 +140,7 @@ class Writing:
         self._ended = ended
         self._events: deque[Event] = deque()
         self._stream: Stream[Event] | None = None
+        self._so_far: dict[str, Any] | None = None
         self._is_given_up = False
         self.completion: Completion | None = None
         self.error: Exception | None = None
@@ -147,7 +154,11 @@ class Writing:
                 self._stream = stream
                 if self._is_given_up:
                     stream.text.cancel()
+                looked = monotonic()
                 for event in stream:
+                    if self._provisional and (now := monotonic()) - looked > _LOOKS:
+                        self._look(stream)
+                        looked = now
                     self._events.append(event)
                     self._wake()
             self._ended(stream.completion)
@@ -160,6 +171,10 @@ class Writing:
         finally:
             self._wake()
 
+    def _look(self, stream: Stream[Event]) -> None:
+        if (found := stream.so_far) is not None:
+            self._so_far = found.as_dict() | {"prompt_tokens": stream.text.prompt_length}
+
     def take(self) -> list[Event]:
         """What has come since the last time."""
         events = []
@@ -167,6 +182,11 @@ class Writing:
             while True:
                 events.append(self._events.popleft())
         return events
+
+    def look(self) -> dict[str, Any] | None:
+        """The figures so far, once: None until there are newer ones."""
+        found, self._so_far = self._so_far, None
+        return found
 
     def give_up(self) -> None:
         """Nobody wants the rest: the thread ends after the token, or the call, that is under way."""
@@ -209,7 +229,7 @@ class Texts:
                 )  # before the events, of which none come behind
                 events = writing.take()
                 if events or completion is not None:
-                    yield Batch(number, events, completion)
+                    yield Batch(number, events, completion, writing.look())
                 if error is not None:
                     raise ApiError.of(error) if isinstance(error, TandemError) else error
                 if completion is not None:

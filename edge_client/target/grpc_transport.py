@@ -73,6 +73,13 @@ _NOWHERE = re.compile(f"failed to connect|{_NO_HOST.pattern}", re.IGNORECASE)
 def error_of(error: grpc.RpcError) -> TargetError:
     """The exception of our tree that a gRPC error stands for."""
     call = error if isinstance(error, grpc.Call) else None
+    ours = _meaning(call)
+    if _trailing(call, metadata.REASON):  # else it is not the target that speaks
+        ours.request_id = metadata.clean_id(_trailing(call, metadata.REQUEST_ID))
+    return ours
+
+
+def _meaning(call: grpc.Call | None) -> TargetError:
     status = call.code() if call else _Status.UNKNOWN
     details = " ".join((call.details() or "").split()) if call else ""
     kind = ERRORS.get(status, LinkBroken)

@@ -112,7 +112,9 @@ class Patience:
             self._end = min(self._end, self.clock.now() + self.grace)
         self._pause = min(2 * self._pause, self.retry.longest_pause)
         if self.clock.now() + pause >= self._end:
-            raise self._given_up(error) from error
+            away = self._given_up(error)
+            away.request_id = error.request_id
+            raise away from error
         self.clock.sleep(pause)
         return pause if isinstance(error, TargetBusy) else 0.0
 

@@ -147,7 +147,7 @@ class TargetSession:
             if is_due:
                 self._answered = posted.number
                 away = perf_counter() - posted.time - _seconds(answer.verdict.timing)
-                self.meter.trips.append(max(away, 0.0))
+                self.meter.travelled(max(away, 0.0))
                 return posted.question, self._read(answer.verdict, posted.question)
         return None
 

@@ -22,6 +22,7 @@ class Meter:
         target_seconds: what the target says it queued and computed, whether anybody waited for it or not.
         steps: what each of `calls` that read no prompt took the target, seconds, the newest.
         trips: of each question, how long it and its answer were on the way, or lay there unread; seconds, the newest.
+        quickest_trip: of all questions, seconds: about the round trip of the link; None where none was answered.
         held_seconds: of `wait_seconds`, pauses because the target had no room: it is busy, or a limit is reached.
         reconnects: how often the link broke, or the target had no room, and it went on on a new stream; an outage
             counts once, however often was tried.
@@ -35,6 +36,7 @@ class Meter:
     target_seconds: float = 0.0
     steps: deque[float] = field(default_factory=lambda: deque(maxlen=64))
     trips: deque[float] = field(default_factory=lambda: deque(maxlen=32))
+    quickest_trip: float | None = None
     held_seconds: float = 0.0
     reconnects: int = 0
 
@@ -47,6 +49,11 @@ class Meter:
         self.target_seconds += seconds
         if is_step:
             self.steps.append(seconds)
+
+    def travelled(self, seconds: float) -> None:
+        """A question and its answer were on the way for so long."""
+        self.trips.append(seconds)
+        self.quickest_trip = seconds if self.quickest_trip is None else min(self.quickest_trip, seconds)
 
     def sent(self, size: int, prompt: Iterable[int] = ()) -> None:
         """A message of `size` bytes went up; `prompt` are the ids of prompt tokens in it."""

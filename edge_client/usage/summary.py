@@ -56,6 +56,7 @@ class Summary:
         reconnects: outages of the link, or of room at the target, after which it went on on a new stream.
         threshold: of the verifier's doubt at the end; None where it was not used.
         doubted: in `local`, tokens that `sprint` would have begun by asking about.
+        round_trip_ms: the least that a question and its answer were on the way: about the link's round trip.
         repeated: tokens shown that go on with a repetition, see `shared/repetition.py`.
     """
 
@@ -78,6 +79,7 @@ class Summary:
     doubted: int | None = None
     repeated: int = 0
     alone: int = 0
+    round_trip_ms: float | None = None
 
     @property
     def tokens(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from cloud_target.telemetry.metrics import METRICS
+from cloud_target.telemetry.catalogue import METRICS
 from tests.project.tree import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -38,7 +38,7 @@ def test_every_metric_is_on_the_dashboard() -> None:
 
 
 def test_labels_are_those_of_the_metrics() -> None:
-    labels = {metric.label for metric in METRICS.values() if metric.label}
+    labels = {label for metric in METRICS.values() for label in metric.labels}
     for expression in expressions():
         grouped = re.findall(r"by \(([^)]*)\)", expression)
         assert {name.strip() for group in grouped for name in group.split(",")} <= labels | {"le"}, expression

@@ -11,6 +11,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from cloud_target.server.health import LIVENESS
 from tests.project.tree import ROOT
 
 pytestmark = pytest.mark.slow
@@ -29,8 +30,8 @@ def service() -> Iterator[tuple[health.HealthServicer, str]]:
     server.stop(None).wait()
 
 
-def check(address: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "deploy/healthcheck.py"), address]
+def check(address: str, *more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "deploy/healthcheck.py"), address, *more]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
 
 
@@ -41,6 +42,14 @@ def test_it_says_what_the_service_says(service: tuple[health.HealthServicer, str
     run = check(address)
     assert run.returncode == code
     assert run.stdout.strip() == Status.Name(status)
+
+
+def test_it_asks_about_what_it_is_told_to(service: tuple[health.HealthServicer, str]) -> None:
+    servicer, address = service
+    servicer.set("", Status.NOT_SERVING)
+    servicer.set(LIVENESS, Status.SERVING)
+    assert check(address, "--service", LIVENESS).returncode == 0
+    assert check(address).returncode == 1
 
 
 def test_a_dead_target_is_one_sentence() -> None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_client import Origin, Token
-from edge_client.testing import LoopbackTransport, scripted_edge
+from edge_client.testing import (
+    LoopbackTransport,
+    ScriptedTarget,
+    blurred,
+    random_script,
+    scripted_bundle,
+    scripted_edge,
+)
+from edge_client.testing.tokenizer import byte_tokenizer
 from tests.edge_client.cut import BUNDLE, new_target
 from tests.edge_client.late import LateTransport
 
@@ -69,3 +78,22 @@ def test_what_a_grammar_decides_is_not_doubted():
         completion = edge.generate("Once", json_schema=json.dumps({"const": "no choice"}))
     assert json.loads(completion.text) == "no choice"
     assert set(completion.doubts) == {None}
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, -0.5, 1.5])
+def test_a_verifier_that_gives_no_probability_is_not_trusted(wrong):
+    """Every token is asked then, and what was learned stays made of numbers."""
+    target = random_script(byte_tokenizer().get_vocab_size())
+    broken = {"is": False}
+    bundle = scripted_bundle(blurred(target, 0.5), lambda step, draw: wrong if broken["is"] else 0.2)
+    transport = LoopbackTransport(ScriptedTarget.of(bundle.manifest, target))
+    how = {"seed": 3, "temperature": 1.0, "max_tokens": 40}
+    with scripted_edge(bundle=bundle, transport=transport, memory=False, mode="sprint", budget=0.05) as edge:
+        edge.generate("Once", **how)
+        broken["is"] = True
+        text = edge.generate("Once", **how)
+        assert text.text == edge.generate("Once", mode="cloud", **how).text
+        assert set(text.origins) <= {Origin.CONFIRMED, Origin.TARGET}
+        assert json.dumps(text.as_dict(), allow_nan=False)
+        broken["is"] = False
+        assert 0 <= edge.generate("Once", **how).as_dict()["threshold"] <= 1

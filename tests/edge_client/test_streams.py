@@ -111,6 +111,23 @@ def test_another_thread_may_end_a_text():
         assert stream.completion.finish_reason == "cancelled"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_figures_so_far_are_those_of_what_was_read(mode):
+    with scripted_edge(max_tokens=30, mode=mode, seed=2) as edge, edge.stream("Tom") as stream:
+        assert stream.so_far is None
+        for count, _ in enumerate(stream, 1):
+            figures = stream.so_far
+            assert figures is not None
+            assert figures.tokens == count <= 30
+            assert figures.accepted + figures.confirmed + figures.target == count
+        assert stream.so_far is None
+        done = stream.completion.usage
+        assert (done.tokens, done.calls > 0) == (30, mode != "local")
+        assert done.calls >= figures.calls
+        assert done.bytes_up >= figures.bytes_up
+        assert (done.round_trip_ms is None) == (mode == "local")
+
+
 def test_a_text_that_has_not_ended_has_no_completion():
     with fake_edge() as edge:
         stream = edge.stream("Tom")

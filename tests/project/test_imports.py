@@ -16,6 +16,8 @@ from tests.project.tree import PACKAGES, ROOT, modules, pyproject
 
 # The parts of cloud_target that need the extra `train`.
 TRAINING = {"export", "prepare", "training"}
+# And those that need `otel`.
+TRACING = {"spans.py", "otlp.py"}
 
 
 @pytest.mark.slow
@@ -96,8 +98,9 @@ def imported(sources: list[Path]) -> dict[str, str]:
         ("shared/grammar", set(), ["cloud"]),
         ("shared/wire", set(), ["edge"]),
         ("edge_client", set(), ["edge"]),
-        ("cloud_target", TRAINING, ["cloud"]),
-        ("cloud_target", set(), ["cloud", "train"]),
+        ("cloud_target", TRAINING | TRACING, ["cloud"]),
+        ("cloud_target", TRACING, ["cloud", "train"]),
+        ("cloud_target/telemetry", set(), ["cloud", "otel"]),
         # The demo needs no more than the two sides, the report what training without optimum needs; what changes or
         # trains models needs all.
         ("benchmarks", {"report", "peers", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared import noise
 from shared import sampling as sampling_module
-from shared.config import Sampling
+from shared.config import COLDEST, Sampling
 from shared.sampling import MARGIN_LIMIT, OUTSIDERS, Sampler
 
 LOGITS = st.lists(st.floats(-12, 12, width=32), min_size=2, max_size=16).map(
@@ -52,6 +52,19 @@ def test_truncation_is_temperature_then_top_k_then_top_p(logits, sampling, posit
     assert ids[draw.index] == draw.token
     assert np.isclose(np.exp(draw.log_q), q[draw.index])
     assert 0 <= draw.noisy_margin <= MARGIN_LIMIT
+
+
+@given(LOGITS, st.floats(0, 10), st.integers(0, 5000))
+@example(np.array([3, 1, 1], np.float32), 1e-310, 0)
+@example(np.array([3, 3, 1], np.float32), 5e-324, 0)
+@example(np.array([12, -12], np.float32), COLDEST, 0)
+def test_whatever_the_temperature_all_is_a_number(logits, temperature, position):
+    sampling = Sampling(temperature=temperature)
+    draw = Sampler(sampling).draw(np.arange(len(logits)), logits, position)
+    assert np.isfinite([draw.log_q, draw.noisy_margin, draw.rival_gap, *draw.distribution[1]]).all()
+    assert sampling.temperature == (temperature if temperature >= COLDEST else 0)
+    if temperature < 1e-3:  # so that what is left to chance is too little to be met with
+        assert logits[draw.index] >= logits[0] - 40 * temperature
 
 
 @given(LOGITS, SAMPLINGS, st.integers(0, 5000), st.floats(0, 2))

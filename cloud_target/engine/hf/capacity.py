@@ -9,10 +9,12 @@ from cloud_target.engine.hf.cache import BareCache, StoreCache
 from cloud_target.engine.hf.store import KvStore, Shape, token_bytes
 from cloud_target.engine.hf.typed import cache_argument
 from shared.errors import InputError
+from shared.machine import available_memory
+from shared.sizes import show_size
 
 # Texts take room in blocks of so many tokens: a short text wastes little, and a growing one seldom moves.
 BLOCK = 64
-# Memory for keys and values on a CPU, bytes, unless told; on CUDA, half of what is free then.
+# Most memory for keys and values on a CPU, bytes, unless told.
 MEMORY = 1 << 30
 
 
@@ -47,7 +49,7 @@ def make_cache(model: PreTrainedModel, memory: int | None, context: int) -> Stor
     """An empty store for the model's keys and values, as a cache.
 
     Args:
-        memory: for all keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
+        memory: for all keys and values, bytes; by default half of what is free, and at most 1 GiB on a CPU.
         context: longest text in tokens; at least one of these must fit.
 
     Raises:
@@ -56,7 +58,9 @@ def make_cache(model: PreTrainedModel, memory: int | None, context: int) -> Stor
     shapes, dtype = probe(model)
     each = token_bytes(list(shapes.values()), dtype)
     if memory is None:
-        memory = torch.cuda.mem_get_info(model.device)[0] // 2 if model.device.type == "cuda" else MEMORY
+        memory = usual_memory(model.device, available_memory())
+    else:
+        check_memory(memory, model.device, available_memory())
     least = -(-context // BLOCK) * BLOCK * each
     if memory < least:
         raise InputError(
@@ -65,3 +69,31 @@ def make_cache(model: PreTrainedModel, memory: int | None, context: int) -> Stor
         )
     store = KvStore(list(shapes.values()), memory // each, BLOCK, dtype, model.device)
     return StoreCache(store, {layer: i for i, layer in enumerate(shapes)})
+
+
+def check_memory(wanted: int, device: torch.device, free: int | None) -> None:
+    """Refuse more for keys and values than there is, where nobody else would: a CPU's memory is taken as texts need it,
+    and a process that takes too much of it is killed.
+
+    Args:
+        wanted: bytes.
+        free: bytes of main memory; None where nobody knows.
+
+    Raises:
+        InputError: there is less.
+    """
+    if device.type == "cpu" and free is not None and wanted > free:
+        raise InputError(
+            f"--kv-memory asks for {show_size(wanted)}, and only {show_size(free)} are free on this machine; give less"
+        )
+
+
+def usual_memory(device: torch.device, free: int | None) -> int:
+    """Bytes for keys and values where nobody asks for some: half of what is free, and at most `MEMORY` on a CPU.
+
+    Args:
+        free: bytes of main memory; None where nobody knows.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    return MEMORY if free is None else min(MEMORY, free // 2)

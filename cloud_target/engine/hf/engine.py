@@ -15,7 +15,7 @@ from cloud_target.engine.hf.measure import measure
 from cloud_target.engine.hf.model import LoadedTarget
 from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.hf.second_look import SecondLook, prefix_of
-from cloud_target.engine.interface import Feed, Scores, check_feeds
+from cloud_target.engine.interface import Feed, Scores, Vitals, check_feeds
 from cloud_target.engine.lineage import depths
 from cloud_target.engine.scoring.masking import forbid
 from cloud_target.engine.scoring.score import Row, RowScores, score
@@ -29,7 +29,7 @@ class TargetEngine:
 
     Args:
         target: see `load_target`.
-        memory: for keys and values, bytes; by default 1 GiB on a CPU, and half of what is free on CUDA.
+        memory: for keys and values, bytes; by default half of what is free, and at most 1 GiB on a CPU.
         context: longest text in tokens; as in `choose_context`.
         tell: is told, in a sentence, where that is shorter.
 
@@ -135,6 +135,13 @@ class TargetEngine:
             ValueError: the other holds less, or there is no room.
         """
         self._store.copy(source, target, count)
+
+    def vitals(self) -> Vitals:
+        """How it is now; the memory is that of the whole process on the device, models and all."""
+        device = self.passes.model.device
+        if device.type != "cuda":
+            return Vitals(self.looks)
+        return Vitals(self.looks, torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device))
 
     def check_integrity(self) -> None:
         """Raise AssertionError if slots overlap or hold more than they have room for."""

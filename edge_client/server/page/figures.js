@@ -8,12 +8,12 @@ const PARTS = [
   ["waited", "Waits for the target"],
 ];
 
-/** Show the figures of one text.
+/** Show the figures of one text, which may still go on.
  *
- * `usage` is the server's; `steer` has the criterion and the budget, where one steered; `price` may be null.
+ * `of` are the server's, `prompt` the tokens of the prompt; `steer` has the criterion and the budget, where one steered;
+ * `price` may be null.
  */
-export function show(place, usage, steer, price) {
-  const of = usage.tandem[0];
+export function show(place, of, prompt, steer, price) {
   const parts = [
     list([
       ["Tokens", of.tokens],
@@ -21,16 +21,17 @@ export function show(place, usage, steer, price) {
       ["First token after", time(of.first_token_ms)],
       ["Calls to the target", of.calls],
       ["Calls per token", each(of.calls, of.tokens, 3)],
+      ["Round trip", of.round_trip_ms === null ? "not known" : time(of.round_trip_ms)],
       ["Bytes up per token", each(of.bytes_up, of.tokens, 1)],
       ["Bytes down per token", each(of.bytes_down, of.tokens, 1)],
       ["Bytes of the prompt", of.bytes_prompt],
-      ["Seed", of.seed],
+      ...(of.seed === undefined ? [] : [["Seed", of.seed]]),
     ]),
     ...times(of),
     ...offTarget(of, steer),
-    ...money(usage, price),
+    ...money(of, prompt, price),
     ...(of.explanation ? [element("h3", "Why this way"), element("p", of.explanation)] : []),
-    ...of.warnings.map((warning) => element("p", warning, "warning")),
+    ...(of.warnings ?? []).map((warning) => element("p", warning, "warning")),
   ];
   place.replaceChildren(...parts);
 }
@@ -65,12 +66,11 @@ function offTarget(of, steer) {
   return [head, list(rows), element("p", `Of ${of.known} audited tokens, which are all that the target has seen.`, "note")];
 }
 
-function money(usage, price) {
+function money(of, prompt, price) {
   if (price === null) return [];
-  const of = usage.tandem[0];
-  const read = of.calls ? usage.prompt_tokens : 0;
+  const read = of.calls ? prompt : 0;
   const cost = ((of.known + read) * price) / 1e6;
-  const whole = ((of.tokens + usage.prompt_tokens) * price) / 1e6;
+  const whole = ((of.tokens + prompt) * price) / 1e6;
   const asked = ((of.asked + read) * price) / 1e6;
   const note = `Counted are ${of.known} tokens of the text that the target has seen, ${of.asked} of them because it was asked, ` +
     `and ${read} of the prompt. Drafts that it read in vain are not in it.`;

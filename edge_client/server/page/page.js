@@ -56,9 +56,11 @@ async function write() {
       said.add(text.take(choice.tandem?.events ?? []));
       why = choice.finish_reason ?? why;
       live(text, begun);
+      const now = choice.tandem?.so_far;
+      if (now) figures(now, now.prompt_tokens, steer);
     }
     text.end(usage.tandem[0].written);
-    figures(usage, steer);
+    figures(usage.tandem[0], usage.prompt_tokens, steer);
     lookAtLink();
     find("status").textContent = ended(why, usage.tandem[0]);
   } catch (error) {
@@ -147,8 +149,8 @@ function live(text, begun) {
   }
 }
 
-function figures(usage, steer) {
-  const again = () => show(find("figures"), usage, steer, settings.price);
+function figures(of, prompt, steer) {
+  const again = () => show(find("figures"), of, prompt, steer, settings.price);
   find("no-figures").hidden = true;
   again();
   find("price").oninput = again;

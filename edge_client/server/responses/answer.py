@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from edge_client.decoding.text import Event
-from edge_client.server.answers import Answer, Chunk, plain, text_of, token_logprobs
+from edge_client.server.answers import Answer, Chunk, text_of, token_logprobs, told
 from edge_client.server.errors import ApiError
 from edge_client.server.responses.asked import AskedResponse
 from edge_client.server.responses.kept import KeptResponses
@@ -47,11 +47,11 @@ class ResponseAnswer(Answer[AskedResponse]):
         response = self._response([], status="in_progress")
         return self._numbered([_told("response.created", response), _told("response.in_progress", response)])
 
-    def said(self, number: int, events: Sequence[Event]) -> list[Chunk]:
+    def said(self, number: int, events: Sequence[Event], so_far: dict[str, Any] | None = None) -> list[Chunk]:
         """See `Answer.said`."""
         chunks = self._output.news(self._said.write(text_of(events)))
         if self.asked.events and events:
-            chunks.insert(0, {"type": "tandem.events", "events": [plain(event) for event in events]})
+            chunks.insert(0, {"type": "tandem.events", **told(events, so_far)})
         return self._numbered(chunks)
 
     def end(self, number: int, completion: Completion) -> list[Chunk]:

@@ -25,7 +25,8 @@ from cloud_target.bench.texts import openings
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running
-from cloud_target.telemetry.metrics import Metrics, exported
+from cloud_target.telemetry.metrics import Metrics
+from cloud_target.telemetry.metrics_port import offered_at
 from shared.errors import InputError
 from tests.cloud_target.engine.checkpoints import write_checkpoint
 
@@ -118,7 +119,7 @@ def test_a_target_that_changes_its_mind_is_found_out(engine, address, tmp_path, 
 def test_the_batch_size_comes_from_the_metrics(tmp_path, capsys):
     engine = Engine()
     metrics = Metrics(engine.description, "0", process=False)
-    with running(engine, observer=metrics) as address, exported(metrics, "127.0.0.1", 0) as where:
+    with running(engine, observer=metrics) as address, offered_at("127.0.0.1", 0, metrics.registry) as where:
         found = bench(address, tmp_path / "b.json", "--sessions", "4", "--calls", "80", "--metrics", where)
     assert 1 <= found["feeds_per_pass"] <= 4
     assert passes("127.0.0.1:1") is None

@@ -61,7 +61,10 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def examine(capsys: pytest.CaptureFixture, *words: str) -> tuple[int, list[Finding]]:
     capsys.readouterr()
     status = cli.main(["doctor", "--json", *words])
-    findings = [Finding(Level(f["level"]), f["name"], f["sentence"]) for f in json.loads(capsys.readouterr().out)]
+    findings = [
+        Finding(Level(f["level"]), f["name"], f["sentence"], f.get("values", {}))
+        for f in json.loads(capsys.readouterr().out)
+    ]
     assert status == int(any(finding.level is Level.FAIL for finding in findings))
     return status, findings
 
@@ -217,6 +220,7 @@ def test_a_target_with_little_room_for_each(capsys):
     assert status == 0
     assert of(findings, "decode", Level.WARN).startswith("RESOURCE_EXHAUSTED: this tenant's 1 tokens a minute")
     assert "log" not in of(findings, "decode", Level.WARN)
+    assert [len(finding.values["request_id"]) for finding in findings if finding.level is not Level.OK] == [16]
 
 
 def test_a_target_of_another_version(capsys, monkeypatch):

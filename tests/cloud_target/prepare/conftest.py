@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from cloud_target.prepare import pipeline
+from cloud_target.prepare import pipeline, steered
 from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.settings import Settings
 from tests.cloud_target.export.checkpoints import VOCABULARY, build, save
@@ -34,6 +35,14 @@ class Pair:
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_beginnings() -> Iterator[None]:
+    """The devices that a report lets begin take most of a run's time, and one shows as well that they are there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steered, "BEGINNINGS", 1)
+        yield
 
 
 @pytest.fixture(scope="session")

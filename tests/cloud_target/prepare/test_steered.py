@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from cloud_target.prepare import steered as module
 from cloud_target.prepare.steered import BEGINNINGS, NEW, WINDOW, Device, Steps, steered
 from cloud_target.prepare.steered import WINDOWS_AHEAD as steered_ahead
 from edge_client import Completion
@@ -28,6 +29,11 @@ LETTERS = range(5 + ord("a"), 5 + ord("z") + 1)
 # What becomes of a drafted token: the target's own; another, but a likely one; another, and an unlikely one.
 STANDS, LIKELY, UNLIKELY = range(3)
 USUAL = np.linspace(-7, -1, 64).round(3).tolist()
+
+
+@pytest.fixture(autouse=True)
+def all_beginnings(monkeypatch):
+    monkeypatch.setattr(module, "BEGINNINGS", BEGINNINGS)
 
 
 def made_up(texts: int, seed: int, length: int = LENGTH) -> tuple[np.ndarray, np.ndarray]:

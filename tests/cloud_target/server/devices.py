@@ -66,6 +66,9 @@ class Context:
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return ((metadata.AUTHORIZATION, f"Bearer {self._tenant}"),)
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
     def time_remaining(self) -> None:
         return None
 

@@ -183,6 +183,9 @@ def test_bfloat16_survives_on_any_processor(checkpoint):
         (["serve", "--target", "/no/such/directory"], 2, "there is no directory"),
         (["serve", "--target", "no-such/model"], 2, "neither a directory here nor"),
         (["serve", "--host", "0.0.0.0"], 2, "refusing to listen"),
+        (["serve", "--port", "9464", "--metrics-port", "9464"], 2, "are both 9464; give them different ones"),
+        (["serve", "--port", "0", "--threads", "100000"], 2, "100000 threads are far too many"),
+        (["serve", "--port", "0", "--kv-memory", "1000TiB"], 2, "on this machine; give less"),
     ],
 )
 def test_errors_are_one_sentence(arguments, status, match, capsys):

@@ -249,19 +249,29 @@ def test_a_refusal_is_final_to_a_client_of_ours(small, large, tmp_path):
         fetch(client, contents_of(large), tmp_path, tell_nobody, lambda *_: None)
 
 
-def test_a_server_that_ends_sends_no_further_chunk(large):
+def test_a_server_that_ends_sends_no_further_chunk_until_it_is_in_service_again(small):
     written: list[bytes] = []
 
     class Context:
+        def __init__(self, then: Callable[[], None]) -> None:
+            self._then = then
+
         async def write(self, message: wire.FetchBundleResponse) -> None:
             written.append(message.data)
-            fetches.stop()
+            self._then()
 
-    with closing(OfferedBundle(large)) as bundle:
+    def send(then: Callable[[], None]) -> None:
+        asyncio.run(fetches.send(asked(small), Caller(Usage("", Quota()), None), Context(then)))
+
+    with closing(OfferedBundle(small)) as bundle:
         fetches = Fetches(bundle)
         with pytest.raises(TargetUnavailable, match="go on with another one"):
-            asyncio.run(fetches.send(asked(large), Caller(Usage("", Quota()), None), Context()))
-    assert len(written) == 1
+            send(fetches.stop)
+        assert len(written) == 1
+        written.clear()
+        fetches.go_on()
+        send(lambda: None)
+    assert len(written) > 1
 
 
 def test_a_server_does_not_start_with_a_bundle_of_another_target(tmp_path, monkeypatch):

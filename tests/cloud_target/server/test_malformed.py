@@ -20,7 +20,9 @@ from shared.config import Coupling, Sampling
 from shared.errors import TargetRefused
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
+from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
+from tests.cloud_target.server.streams import refusal
 
 VOCABULARY, CONTEXT = 12, 64
 SCRIPT = random_script(VOCABULARY)
@@ -39,6 +41,16 @@ FLOATS = (0.0, -0.0, 1e-45, 0.5, 1.0, 10.0, 11.0, -1.0, math.inf, -math.inf, mat
 def address() -> Iterator[str]:
     with running(ScriptedEngine(SCRIPT, VOCABULARY, slots=4, context=CONTEXT)) as address:
         yield address
+
+
+def test_a_request_longer_than_the_context_is_told_as_that(address):
+    """However it is cut: too many tokens in one message are too long a text, too."""
+    with grpc.insecure_channel(address) as channel:
+        stub = TargetServiceStub(channel)
+        for message in (request([1] * (CONTEXT + 1), 0, SAMPLING), request([1] * (CONTEXT + 1), CONTEXT - 1, SAMPLING)):
+            status, reason, sentence = refusal(stub, message)
+            assert (status, reason) == (grpc.StatusCode.OUT_OF_RANGE, "CONTEXT_LENGTH")
+            assert f"a text of {CONTEXT + 1} tokens does not fit" in sentence
 
 
 def fuzzed(chance: random.Random) -> wire.DecodeRequest:

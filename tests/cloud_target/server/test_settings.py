@@ -32,7 +32,8 @@ def test_every_option_arrives():
     server = ["--threads", "2", "--host", "0.0.0.0", "--port", "0", "--no-prefix-caching", "--drain-seconds", "1.5"]
     access = ["--tls-cert", "c", "--tls-key", "k", "--client-ca", "a", "--tokens", "t", "--limits", "calls=1"]
     seen = ["--metrics-port", "1", "--metrics-host", "::1", "--log-format", "json", "--log-level", "info"]
-    passes = ["--pass-seconds", "60"]
+    seen += ["--otlp-traces-endpoint", "http://[::1]:4317"]
+    passes = ["--pass-seconds", "60", "--session-idle", "90"]
     connections = ["--connections", "9", "--connection-streams", "8", "--connection-idle", "7", "--connection-age", "6"]
     more = ["--connection-grace", "5", "--request-size", "4MiB"]
     bundle = ["--bundle", "b", "--bundle-fetches", "3"]
@@ -44,11 +45,33 @@ def test_every_option_arrives():
         prefix_caching=False,
         drain_seconds=1.5,
         pass_seconds=60,
+        session_idle=90,
         connections=ConnectionSettings(9, 8, 7, 6, 5, 4 << 20),
         access=AccessSettings(Path("c"), Path("k"), Path("a"), Path("t"), "calls=1", insecure_bind=True),
-        telemetry=TelemetrySettings(1, "::1", "json", "info"),
+        telemetry=TelemetrySettings(1, "::1", "json", "info", "http://[::1]:4317"),
         bundle=BundleSettings(Path("b"), 3),
     )
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_a_session_may_be_idle_for_some_time(seconds):
+    with pytest.raises(InputError, match="--session-idle must be above 0"):
+        read("--session-idle", seconds)
+
+
+def test_two_ports_are_two():
+    with pytest.raises(InputError, match="--port and --metrics-port are both 9464; give them different ones"):
+        read("--port", "9464", "--metrics-port", "9464")
+    assert read("--port", "0", "--metrics-port", "0").telemetry.metrics_port == 0
+
+
+@pytest.mark.parametrize(
+    "url", ["collector:4317", "http://collector", "ftp://collector:4317", "https://:0", "http://a:1/x"]
+)
+def test_a_collector_is_where_it_can_be_reached(url, capsys):
+    with pytest.raises(SystemExit):
+        read("--otlp-traces-endpoint", url)
+    assert "must be http://HOST:PORT or https://HOST:PORT" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])

@@ -19,10 +19,14 @@ PROMPT = [1, 2, 3]
 
 class Ear(Observer):
     def __init__(self) -> None:
-        self.heard: list[tuple] = []
+        self.heard: list[tuple | str] = []
 
     def answered(self, *told: object) -> None:
         self.heard.append(told[:4])
+
+    def first_verdict(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.heard.append("first")
 
     def guessed(self, *told: object) -> None:
         self.heard.append(told)
@@ -54,6 +58,21 @@ def test_a_text_costs_the_same_however_many_tokens_a_pass_gives(cuts):
             tally.count(wire.DecodeResponse(continuation=wire.Continuation(tokens=[1] * tokens)))
     assert usage.spent == 3 + 13
     assert ear.heard == [("acme", "continuation", 3, 13), ("acme", 8 * len(cuts), 12 - len(cuts))]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_only_the_first_verdict_of_a_stream_is_told_of(is_first):
+    ear = Ear()
+    with Tally(a_request(), Spent("acme", Quota()), ear, 0.0, is_first) as tally:
+        assert not tally.has_verdict
+        tally.count(wire.DecodeResponse(verdict=wire.Verdict(token=1)))
+        tally.count(wire.DecodeResponse(continuation=wire.Continuation(tokens=[1])))
+        assert tally.has_verdict
+    assert ear.heard.count("first") == is_first
+    with Tally(a_request(), Spent("acme", Quota()), ear, 0.0, True) as stale:
+        stale.count(wire.DecodeResponse(stale=wire.Stale()))
+    assert not stale.has_verdict
+    assert ear.heard.count("first") == is_first
 
 
 def test_without_guesses_nothing_is_told_of_them():

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 
+from cloud_target.telemetry.calls import begin_call
 from cloud_target.telemetry.logs import LogObserver, event, logging_to
 
 LOG = logging.getLogger("cloud_target.test")
@@ -97,6 +98,44 @@ def test_answers_outside_a_stream_are_nobodys():
     observer = LogObserver(Clock())
     observer.answered("anna", "verdict", 3, 1, 0.01)
     observer.streams("anna", -1)
+
+
+def test_whoever_debugs_is_told_of_every_refusal():
+    stream = io.StringIO()
+    observer = LogObserver(Clock())
+    with logging_to(stream, "json", "debug"):
+        for _ in range(3):
+            observer.refused("anna", "BUSY")
+    assert [line["level"] for line in map(json.loads, lines(stream))] == ["warning", "debug", "debug"]
+
+
+def test_lines_have_the_id_of_their_call_and_no_other():
+    """Calls that run at the same time are told apart, and what is about none of them has none."""
+    stream, clock = io.StringIO(), Clock()
+    observer = LogObserver(clock)
+
+    async def call(name: str) -> None:
+        begin_call([("x-request-id", name)], f"ipv4:192.0.2.1:{len(name)}")
+        observer.streams("", 1)
+        await asyncio.sleep(0)
+        observer.room_waited(0.25)
+        LOG.warning("it rains")
+        observer.streams("", -1)
+        observer.refused("", name)
+
+    async def both() -> None:
+        await asyncio.gather(call("one"), call("three"))
+
+    with logging_to(stream, "json", "info"):
+        asyncio.run(both())
+        LOG.warning("it snows")
+    told = [json.loads(line) for line in lines(stream)]
+    assert sorted((line["event"], line["request"]) for line in told[:-1]) == [
+        (event, name) for event in ("it rains", "refused", "stream ended") for name in ("one", "three")
+    ]
+    assert "request" not in told[-1]
+    assert {line["peer"] for line in told if line["event"] == "refused"} == {"ipv4:192.0.2.1:3", "ipv4:192.0.2.1:5"}
+    assert {line["room"] for line in told if line["event"] == "stream ended"} == {0.25}
 
 
 def test_refusals_are_told_once_in_a_while():

@@ -90,8 +90,8 @@ def test_one_line_a_stream_with_its_counts(seen):
     assert (first["continuation"], first["read"], first["written"]) == (1, 4, 5)
     assert first["open"] >= first["answering"] > 0
     refused = [line for line in lines if line["event"] == "refused"]
-    assert [line["reason"] for line in refused] == ["PROTOCOL"]
-    assert all(line["level"] == "warning" for line in refused)
+    assert [(line["reason"], line["level"]) for line in refused] == [("PROTOCOL", "warning"), ("PROTOCOL", "debug")]
+    assert len({line["request"] for line in (*ended, *refused)}) == 4  # a stream that is refused has ended, too
 
 
 def test_every_call_is_counted(seen):
@@ -99,7 +99,7 @@ def test_every_call_is_counted(seen):
     assert seen.value("tandem_answer_seconds_count", kind="verdict") == 1
     assert seen.value("tandem_tokens_read_total", tenant="anonymous") == 6
     assert seen.value("tandem_tokens_written_total", tenant="anonymous") == 6
-    assert seen.value("tandem_refusals_total", reason="PROTOCOL") == 2
+    assert seen.value("tandem_refusals_total", tenant="anonymous", reason="PROTOCOL") == 2
     assert seen.value("tandem_streams", tenant="anonymous") == 0
     assert seen.value("tandem_pass_seconds_count") == seen.value("tandem_queue_seconds_count") == 6
     assert seen.value("tandem_queue_feeds") == 0

@@ -115,5 +115,5 @@ def test_the_environment_goes_before_a_token_file_of_the_file(monkeypatch, tmp_p
 
 def test_nobodys_own_configuration_counts_in_tests():
     ours = {name for name in os.environ if name.startswith("TANDEM_")}
-    assert ours <= {"TANDEM_CONFIG", "TANDEM_STATE", "TANDEM_BUNDLES", "TANDEM_COMPOSE_SCHEMA"}
+    assert ours <= {"TANDEM_CONFIG", "TANDEM_SERVE_CONFIG", "TANDEM_STATE", "TANDEM_BUNDLES", "TANDEM_COMPOSE_SCHEMA"}
     assert os.environ["TANDEM_CONFIG"] == os.devnull

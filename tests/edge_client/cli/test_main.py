@@ -301,6 +301,8 @@ def test_another_models_bundle(edge, monkeypatch):
 
 
 def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
+    death = TargetUnavailable("cannot reach the target")
+
     class Mortal(LoopbackTransport):
         def open(self):
             link = super().open()
@@ -308,7 +310,7 @@ def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
 
             def until_death(timeout):
                 if next(left, None) is None:
-                    raise TargetUnavailable("cannot reach the target")
+                    raise death
                 return receive(timeout)
 
             link.receive = until_death
@@ -322,7 +324,12 @@ def test_a_target_that_dies_in_the_middle(edge, monkeypatch):
     report = json.loads(out)
     assert (status, report["finish_reason"]) == (3, "error")
     assert report["error"] == "cannot reach the target" == err.strip().removeprefix("edge-client: ")
+    assert "request_id" not in report
     assert 0 < len(report["token_ids"]) == report["tokens"] < 100
+    death.request_id = "5f0c"
+    _, out, err = edge("Tom", "--max-tokens", "100", "--json")
+    assert json.loads(out)["request_id"] == "5f0c"
+    assert err == "edge-client: cannot reach the target; the target's log knows it as 5f0c\n"
 
 
 # info.

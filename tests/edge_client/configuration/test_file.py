@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_client.configuration.file import config_path, read_config
+from edge_client.configuration.program import EDGE
+from shared.configuration.file import read_config
 from shared.errors import InputError
 
 keys = st.text("abcdefgh-_", min_size=1, max_size=6)
@@ -49,7 +50,7 @@ def test_every_value_is_found_in_its_line(config, data, end):
             expected[table, key] = len(lines) + 1
             lines += f"{json.dumps(key)} = {value}".split("\n")
     with config(end.join(lines)):
-        found = read_config({"chat", "serve"})
+        found = read_config(EDGE, {"chat", "serve"})
     assert {(entry.table, entry.key): entry.origin.line for entry in found.entries} == expected
 
 
@@ -57,31 +58,31 @@ def test_where_it_is_looked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("TANDEM_CONFIG")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    assert config_path() == tmp_path / ".config" / "tandem" / "tandem.toml"
-    assert read_config(()) is None
+    assert EDGE.config_path() == tmp_path / ".config" / "tandem" / "tandem.toml"
+    assert read_config(EDGE, ()) is None
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
-    assert config_path() == tmp_path / "xdg" / "tandem" / "tandem.toml"
+    assert EDGE.config_path() == tmp_path / "xdg" / "tandem" / "tandem.toml"
     (tmp_path / "xdg").write_text("no directory")
-    assert read_config(()) is None
+    assert read_config(EDGE, ()) is None
     monkeypatch.setenv("TANDEM_CONFIG", "~/mine.toml")
-    assert config_path() == tmp_path / "mine.toml"
+    assert EDGE.config_path() == tmp_path / "mine.toml"
     with pytest.raises(InputError, match=r"there is no file .*mine\.toml, which TANDEM_CONFIG names"):
-        read_config(())
+        read_config(EDGE, ())
     (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfbudget = 0.1\r\n")
-    [entry] = read_config(()).entries
+    [entry] = read_config(EDGE, ()).entries
     assert (entry.key, entry.value, entry.origin.line) == ("budget", 0.1, 1)
 
 
 def test_what_is_no_file_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("TANDEM_CONFIG", str(tmp_path))
     with pytest.raises(InputError, match=f"{tmp_path} is no file"):
-        read_config(())
+        read_config(EDGE, ())
     os.mkfifo(tmp_path / "pipe")  # whoever opens one waits
     monkeypatch.setenv("TANDEM_CONFIG", str(tmp_path / "pipe"))
     with pytest.raises(InputError, match="is no file"):
-        read_config(())
+        read_config(EDGE, ())
     monkeypatch.setenv("TANDEM_CONFIG", os.devnull)
-    assert read_config(()).entries == ()
+    assert read_config(EDGE, ()).entries == ()
 
 
 def test_a_user_without_a_home_has_no_file(monkeypatch):
@@ -92,11 +93,11 @@ def test_a_user_without_a_home_has_no_file(monkeypatch):
         raise RuntimeError("no home")
 
     monkeypatch.setattr(Path, "home", nowhere)
-    assert config_path() is None
-    assert read_config(()) is None
+    assert EDGE.config_path() is None
+    assert read_config(EDGE, ()) is None
 
 
 def test_a_long_value_only_has_no_line(config):
     with config("stop = [\n" + '"x",\n' * 300 + "]\n"):
-        [entry] = read_config(()).entries
+        [entry] = read_config(EDGE, ()).entries
     assert (len(entry.value), entry.origin.line, str(entry.origin).endswith("tandem.toml")) == (300, None, True)

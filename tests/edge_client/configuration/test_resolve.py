@@ -14,16 +14,11 @@ from hypothesis import strategies as st
 
 from edge_client.cli.arguments import COMMANDS, parse_args
 from edge_client.cli.parser import Parser
-from edge_client.configuration.options import (
-    ON_THE_COMMAND_LINE_ONLY,
-    is_switch,
-    key_of,
-    takes_several,
-    variable_of,
-)
-from edge_client.configuration.origin import Source
-from edge_client.configuration.resolve import Commands, resolve
+from edge_client.configuration.program import EDGE
 from edge_client.configuration.variables import OTHERS
+from shared.configuration.options import ON_THE_COMMAND_LINE_ONLY, is_switch, key_of, takes_several
+from shared.configuration.origin import Source
+from shared.configuration.resolve import Commands, resolve
 from shared.errors import InputError
 
 OPTIONS = [
@@ -79,7 +74,7 @@ def test_the_first_source_that_has_a_value_gives_it(config, command, action, dat
     values = {source: data.draw(typed(action)) for source in sorted(sources)}
     top = f"{key} = {json.dumps(values['top'])}\n" if "top" in values else ""
     table = f"[{command}]\n{key} = {json.dumps(values['table'])}\n" if "table" in values else ""
-    variables = {variable_of(key): as_text(values["environment"])} if "environment" in values else {}
+    variables = {EDGE.variable_of(key): as_text(values["environment"])} if "environment" in values else {}
     arguments = as_flags(action, values["flag"]) if "flag" in values else []
     with config(top + table, **variables):
         options = parse_args([command, *arguments])
@@ -107,7 +102,7 @@ def test_what_one_call_asks_for_cannot_be_configured(config):
     for name in sorted(ON_THE_COMMAND_LINE_ONLY):
         with config(f"{name} = true\n"), pytest.raises(InputError, match=r"tandem\.toml, line 1: "):
             parse_args([])
-        with config("", **{variable_of(name): "1"}):
+        with config("", **{EDGE.variable_of(name): "1"}):
             assert not getattr(parse_args([]), name, False)
 
 
@@ -116,7 +111,7 @@ def test_every_option_can_be_configured_or_is_said_not_to_be():
         for action in make()._actions:
             names = {name.lstrip("-") for name in action.option_strings if name.startswith("--")}
             assert not names or key_of(action) or names & ON_THE_COMMAND_LINE_ONLY, f"{command}: {names}"
-    assert not {variable_of(key_of(action)) for _, action in OPTIONS} & OTHERS.keys(), "one variable, one meaning"
+    assert not {EDGE.variable_of(key_of(action)) for _, action in OPTIONS} & OTHERS.keys(), "one variable, one meaning"
 
 
 def test_options_of_every_kind_are_taken_as_they_are(config):
@@ -134,7 +129,7 @@ def test_options_of_every_kind_are_taken_as_they_are(config):
         return made
 
     def read(*words: str) -> dict[str, object]:
-        found = vars(resolve(parser().parse_args(words), Commands({"new": parser})))
+        found = vars(resolve(parser().parse_args(words), Commands(EDGE, {"new": parser})))
         return {name: value for name, value in found.items() if name not in ("command", "origins")}
 
     nothing = {"split": True, "caps": [1], "words": [], "maybe": None, "prices": True, "pair": None}

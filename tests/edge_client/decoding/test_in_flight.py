@@ -73,7 +73,7 @@ def accepted_in(text) -> list[int]:
     return [text.prompt_length + i for i, origin in enumerate(text.origins) if origin is Origin.ACCEPTED]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(SAMPLINGS, WINDOWS, LENGTHS, RATES, st.floats(0, 1.5), PLANS, ENDS, st.booleans())
 def test_the_text_is_that_of_a_loop_that_waits(sampling, window, tokens, rate, blur, plan, end_ids, branches):
     pair = Pair(blur=blur)
@@ -165,7 +165,7 @@ def test_a_text_that_runs_in_circles_waits_for_every_audit():
     assert max(unheard[-40:]) == window
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(SAMPLINGS, WINDOWS, LENGTHS, RATES, PLANS, TROUBLES, THRESHOLDS, ENDS, st.booleans())
 def test_whatever_arrives_when_the_budget_hears_the_same_and_so_the_text_is_the_same(
     sampling, window, tokens, rate, plan, troubles, thresholds, end_ids, learns
@@ -195,7 +195,7 @@ def test_whatever_arrives_when_the_budget_hears_the_same_and_so_the_text_is_the_
     assert len(text.continuation) - told == (text.origins[-1:] == [Origin.TARGET])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     SAMPLINGS,
     WINDOWS,

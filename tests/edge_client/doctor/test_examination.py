@@ -264,10 +264,13 @@ def test_a_target_that_refuses(doctor, tmp_path, status, name, sentence):
     token = tmp_path / "my.token"
     token.write_text("wrong\n")
     servicer = Servicer(target())
-    servicer.abort = status
+    is_it = status is not grpc.StatusCode.UNIMPLEMENTED
+    servicer.abort, servicer.request_id = status, "5f0c" if is_it else None
     with serving(servicer) as port:
         end, found = doctor(port, "--token-file", str(token))
     assert (end, found[name].level, sentence in found[name].sentence) == (1, Level.FAIL, True)
+    assert found[name].values == ({"request_id": "5f0c"} if is_it else {})
+    assert found[name].sentence.endswith("; the target's log knows it as 5f0c") == is_it
     assert found["credentials"].values == {"token": True, "certificate": False, "tls": False}
     assert "wrong" not in str([str(finding) for finding in found.values()])
 

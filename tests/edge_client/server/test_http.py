@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Iterator
+from time import sleep
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_client.edge import Edge
+from edge_client.inference.draft import Step
 from edge_client.server.models import Models
 from edge_client.server.settings import ServerSettings
-from edge_client.testing import scripted_edge
+from edge_client.testing import scripted_bundle, scripted_edge
 from shared.errors import InputError
+from shared.sampling import Draw
 from tests.edge_client.server.serving import Served, served
 
 KEY = "a-key-of-16-signs"
@@ -122,6 +127,59 @@ def test_the_key_opens_all_but_health(edge):
         assert ask(client, "GET", "/health")[0] == 200
         assert ask(client, "GET", "/v1/models", Authorization=f"bearer {KEY}", Host="any.example")[0] == 200
         assert [model.id for model in client.models.list()]
+
+
+def test_a_temperature_that_is_hardly_one_is_greedy_and_harms_nobody(edge):
+    def text(client: Served, **fields: object) -> str:
+        answer = client.completions.create(model="scripted", prompt="Once", seed=1, max_tokens=8, **fields)
+        return answer.choices[0].text
+
+    with served(edge) as client:
+        before = text(client, temperature=0.7)
+        for mode in ("sprint", "exact", "cloud", "local"):
+            tandem = {"extra_body": {"tandem": {"mode": mode}}}
+            greedy = text(client, temperature=0, **tandem)
+            assert [text(client, temperature=cold, **tandem) for cold in (5e-324, 1e-310, 1e-46, 9e-6)] == [greedy] * 4
+        assert text(client, temperature=0.7) == before
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_waited_for(edge):
+    with served(edge) as client:
+        connection = http.client.HTTPConnection(client.address, timeout=20)
+        connection.putrequest("POST", "/v1/completions")
+        connection.putheader("Content-Length", "99999999999")
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+        connection.close()
+
+
+def test_who_leaves_in_the_middle_of_a_request_is_no_failure_of_the_server(edge, caplog):
+    with served(edge) as client:
+        host, _, port = client.address.partition(":")
+        with socket.create_connection((host, int(port))) as leaving:
+            leaving.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: {client.address}\r\n".encode())
+            leaving.sendall(b"Content-Length: 100\r\n\r\n{")
+        left = requests("/v1/completions", 499)
+        while left not in (values := values_of(client)):
+            sleep(0.01)
+        assert values[left] == 1
+    assert not caplog.records
+
+
+def test_a_mistake_in_the_middle_of_a_stream_is_told_in_the_stream(monkeypatch, caplog):
+    def mistaken(step: Step, draw: Draw) -> float:
+        return 0.5 if draw.token else 1 / 0
+
+    bundle = scripted_bundle(lambda text: np.eye(261)[0 if len(text) > 8 else 50] * 40.0, mistaken)
+    with scripted_edge(bundle=bundle, mode="local", max_tokens=20) as edge, served(edge) as client:
+        status, _, said = ask(client, "POST", "/v1/completions", ASK.replace("3}", '20, "stream": true}'))
+        whole, _, sentence = ask(client, "POST", "/v1/completions", ASK.replace("3}", "20}"))
+    *_, last = said.strip().split("\n\n")
+    assert (status, whole) == (200, 500)
+    error = json.loads(last.removeprefix("data: "))["error"]
+    assert error == json.loads(sentence)["error"]
+    assert "its standard error says why" in error["message"]
+    assert caplog.text.count("ZeroDivisionError") == 2
 
 
 def test_web_pages_of_a_named_origin_may_ask(edge):

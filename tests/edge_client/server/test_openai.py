@@ -329,10 +329,12 @@ def test_and_does_so_also_for_a_client_that_reads_to_the_end(monkeypatch):
 
 
 class _Away(LoopbackTransport):
-    """A target that cannot be reached."""
+    """A target that cannot be reached, or says so."""
 
     def describe(self, timeout):
-        raise TargetUnavailable("cannot reach the target")
+        error = TargetUnavailable("cannot reach the target")
+        error.request_id = "5f0c"
+        raise error
 
 
 def test_a_target_out_of_reach(edge):
@@ -342,6 +344,7 @@ def test_a_target_out_of_reach(edge):
                 client.completions.create(model="scripted", prompt="Once", stream=stream)
             assert caught.value.status_code == 503
             assert caught.value.code == "target_unavailable"
+            assert caught.value.request_id == "5f0c"
         assert client.completions.create(model="scripted:local", prompt="Once", max_tokens=3).choices[0].text
 
 

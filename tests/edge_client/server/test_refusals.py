@@ -51,7 +51,14 @@ REFUSED = [
     ({"extra_body": {"tandem": {"speed": 1}}}, openai.BadRequestError, "unknown_parameter", "tandem.speed"),
     ({"extra_body": {"tandem": {"mode": "fast"}}}, openai.BadRequestError, None, "tandem.mode"),
     ({"extra_body": {"tandem": {"budget": 2}}}, openai.BadRequestError, None, "tandem.budget"),
-    ({"extra_body": {"tandem": {"window": 0}}}, openai.BadRequestError, None, "tandem.window"),
+    ({"extra_body": {"tandem": {"window": 999}}}, openai.BadRequestError, None, "tandem.window"),
+    ({"extra_body": {"tandem": {"timeout": 0}}}, openai.BadRequestError, None, "tandem.timeout"),
+    (
+        {"extra_body": {"tandem": {"mode": "auto", "coupling": "residual"}}},
+        openai.BadRequestError,
+        None,
+        "tandem.coupling",
+    ),
     ({"extra_body": {"top_k": -1}}, openai.BadRequestError, None, "top_k"),
     ({"extra_body": {"tandem": {"require": "local"}}}, openai.BadRequestError, None, "tandem.require"),
     (

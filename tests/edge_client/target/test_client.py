@@ -176,8 +176,13 @@ def test_a_target_without_room_is_asked_again_when_it_says():
     patience = Patience(Retry(), "x:1", clock, random.Random(0))
     assert patience.after(TargetBusy("busy", 7.0)) == clock.time
     assert 7.0 < clock.time < 7.0 + Retry().first_pause
-    with pytest.raises(TargetUnavailable, match=r"the target at x:1 has no room for this text \(busy\).*try again"):
-        patience.after(TargetBusy("busy", 60.0))
+    last = TargetBusy("busy", 60.0)
+    last.request_id = "5f0c"
+    with pytest.raises(
+        TargetUnavailable, match=r"the target at x:1 has no room for this text \(busy\).*try again"
+    ) as given:
+        patience.after(last)
+    assert given.value.request_id == "5f0c"
     assert clock.time < 8.0  # longer than the patience that is left: known at once
 
 

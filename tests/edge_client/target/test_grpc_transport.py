@@ -104,6 +104,21 @@ def test_every_status_becomes_an_error_of_ours(servicer, transport, status):
     link.close()
 
 
+@pytest.mark.parametrize("status", ["UNAUTHENTICATED", "UNAVAILABLE", "RESOURCE_EXHAUSTED"])
+def test_an_error_has_the_id_by_which_the_target_knows_the_call(servicer, transport, status):
+    """As far as it can be shown on a terminal."""
+    servicer.abort, servicer.request_id = grpc.StatusCode[status], 'a-1"; b.2 [31m'
+    with pytest.raises(TargetError) as caught:
+        transport.describe(5.0)
+    assert caught.value.request_id == "a-1b.231m"
+    link = transport.open()
+    link.send(wire.DecodeRequest())
+    with pytest.raises(TargetError) as caught:
+        link.receive(5.0)
+    assert caught.value.request_id == "a-1b.231m"
+    link.close()
+
+
 def test_a_refused_request_says_why(transport):
     link = transport.open()
     link.send(wire.DecodeRequest(request_id=1))

@@ -32,6 +32,9 @@ def test_logits_and_scores(tmp_path, dtype, tolerance):
     texts = [Text(0, 0, [1, 2, 3, 4, 5]), Text(2, 0, [6, 7])]
     expected, found = here.passes.run(texts, [5, 1]), there.passes.run(texts, [5, 1]).cpu()
     assert found.dtype is torch.float32
+    memory, none = there.vitals(), here.vitals()
+    assert 0 < memory.allocated <= memory.reserved
+    assert (none.allocated, none.reserved) == (None, None)
     assert torch.allclose(found, expected, atol=tolerance)
     for past in range(9):  # masks are windows into one, so they begin anywhere
         more = [Text(0, past, [1, 2, 3])]

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
-from cloud_target.engine.interface import FORBIDDEN, Feed, Masks
+from cloud_target.engine.interface import FORBIDDEN, Feed, Masks, Vitals
 from shared.config import Sampling
 from shared.sampling import Sampler
 from tests.cloud_target.engine.checkpoints import VOCABULARY, write_checkpoint
@@ -84,6 +84,7 @@ def test_no_split_and_no_company_changes_a_token(twins):
     for _ in range(4):
         assert split_reading(engine, chance, every) == expected
     assert engine.looks > 100  # nearly every token has a twin, so nearly every one was close
+    assert engine.vitals() == Vitals(second_looks=engine.looks)
 
 
 def test_without_it_they_do(twins, monkeypatch):

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_client.configuration.file import ConfigFile, read_config
-from edge_client.configuration.options import from_text, from_toml, key_of, variable_of
-from edge_client.configuration.origin import DEFAULT, Origin, Source
+from shared.configuration.file import ConfigFile, read_config
+from shared.configuration.options import from_text, from_toml, key_of
+from shared.configuration.origin import DEFAULT, Origin, Source
+from shared.configuration.program import Program
 from shared.errors import InputError
+from shared.paths import typed_place
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,11 @@ class Commands:
     """The commands whose options may be configured.
 
     Attributes:
+        program: that has them.
         parsers: makes the parser of each.
     """
 
+    program: Program
     parsers: Mapping[str, Callable[[], argparse.ArgumentParser]]
 
     def keys(self) -> dict[str, set[str]]:
@@ -34,7 +38,7 @@ class Commands:
 
     def variables(self) -> set[str]:
         """What all their options are called in the environment."""
-        return {variable_of(key) for keys in self.keys().values() for key in keys}
+        return {self.program.variable_of(key) for keys in self.keys().values() for key in keys}
 
 
 def resolve(options: argparse.Namespace, commands: Commands, forgives: bool = False) -> argparse.Namespace:
@@ -43,7 +47,7 @@ def resolve(options: argparse.Namespace, commands: Commands, forgives: bool = Fa
     Other commands than `commands` take over what these have too, and for the rest their defaults.
 
     Args:
-        options: as `edge_client.cli.parser` read them; `origins` are added, by the name of each option's attribute.
+        options: as `ConfigurableParser` read them; `origins` are added, by the name of each option's attribute.
         forgives: what cannot be used is as if it were not there; the caller tells of it.
 
     Raises:
@@ -57,7 +61,7 @@ def resolve(options: argparse.Namespace, commands: Commands, forgives: bool = Fa
         common = None if options.command in commands.parsers else set().union(*keys.values())
         for parser, action in unsaid:
             try:
-                value, origin = _configured(parser, action, options.command, file, common)
+                value, origin = _configured(parser, action, commands.program, options.command, file, common)
             except InputError:
                 if not forgives:
                     raise
@@ -68,9 +72,17 @@ def resolve(options: argparse.Namespace, commands: Commands, forgives: bool = Fa
     return options
 
 
+def use_defaults(options: argparse.Namespace) -> argparse.Namespace:
+    """Give its default to every option that has no value by a flag, whatever stands in the environment and in files."""
+    del options.said
+    for parser, action in vars(options).pop("unsaid"):
+        setattr(options, action.dest, _default(parser, action))
+    return options
+
+
 def _file(commands: Commands, forgives: bool) -> ConfigFile | None:
     try:
-        if (file := read_config(commands.parsers)) is not None:
+        if (file := read_config(commands.program, commands.parsers)) is not None:
             file.check(commands.keys())
     except InputError:
         if not forgives:
@@ -82,19 +94,19 @@ def _file(commands: Commands, forgives: bool) -> ConfigFile | None:
 def _configured(
     parser: argparse.ArgumentParser,
     action: argparse.Action,
+    program: Program,
     command: str,
     file: ConfigFile | None,
     common: Collection[str] | None,
 ) -> tuple[object, Origin]:
     key = key_of(action) or ""
     if common is None or key in common:
-        name = variable_of(key)
+        name = program.variable_of(key)
         if text := os.environ.get(name):
             return _from(Origin(Source.ENVIRONMENT, name), from_text, parser, action, text)
         if file is not None and (entry := file.find(command, key)) is not None:
             value, origin = _from(entry.origin, from_toml, parser, action, entry.value)
-            # A file's paths are beside it, wherever the program is called.
-            return file.path.parent / value if isinstance(value, Path) else value, origin
+            return _beside(file.path.parent, action, value), origin
     return _default(parser, action), DEFAULT
 
 
@@ -103,6 +115,13 @@ def _default(parser: argparse.ArgumentParser, action: argparse.Action) -> object
     if isinstance(default, str):  # as argparse does it
         default = parser._get_value(action, default)
     return default
+
+
+def _beside(directory: Path, action: argparse.Action, value: object) -> object:
+    """A file's paths are beside it, wherever the program is called."""
+    if isinstance(value, Path):
+        return directory / value
+    return str(directory / str(value)) if action.type is typed_place and str(value).startswith(".") else value
 
 
 def _from(

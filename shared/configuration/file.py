@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from edge_client.configuration.origin import Origin, Source
+from shared.configuration.origin import Origin, Source
+from shared.configuration.program import Program
 from shared.errors import InputError
 
-# In the environment: the file, in the place of the user's own.
-VARIABLE = "TANDEM_CONFIG"
-NAME = "tandem.toml"
 # Of a file, bytes; of a value, lines: no configuration is larger.
 _LARGEST, _LONGEST = 1 << 16, 200
 
@@ -39,6 +37,7 @@ class Entry:
 class ConfigFile:
     """What stands in a configuration file."""
 
+    program: Program
     path: Path
     entries: tuple[Entry, ...]
 
@@ -61,30 +60,24 @@ class ConfigFile:
             if entry.table == "" and entry.key in known:
                 self._refuse(entry, f"must be a table: begin it with [{entry.key}]")
             if entry.table == "" and isinstance(entry.value, dict):
-                self._refuse(entry, f"there is no such command{_nearest(entry.key, known)}")
+                self._refuse(entry, f"there is no such command{self._nearest(entry.key, known)}")
             if entry.key not in (known.get(entry.table, ()) if entry.table else everywhere):
-                where = f" of `edge-client {entry.table}`" if entry.table else ""
-                self._refuse(
-                    entry, f"there is no such option{where}{_nearest(entry.key, known.get(entry.table, everywhere))}"
-                )
+                where = f" of `{self.program.name} {entry.table}`" if entry.table else ""
+                near = self._nearest(entry.key, known.get(entry.table, everywhere))
+                self._refuse(entry, f"there is no such option{where}{near}")
+
+    def _nearest(self, name: str, known: Collection[str]) -> str:
+        """A hint at what was meant."""
+        from difflib import get_close_matches
+
+        near = get_close_matches(name.lower().replace("_", "-"), sorted(known), 1, 0.6)
+        return f"; did you mean {near[0]}?" if near else f"; `{self.program.name} config show` lists them all"
 
     def _refuse(self, entry: Entry, why: str) -> NoReturn:
         raise InputError(f"{entry.origin}: {why}")
 
 
-def config_path() -> Path | None:
-    """Where the file is, whether or not it is there: `$TANDEM_CONFIG`, else `tandem/tandem.toml` in
-    `$XDG_CONFIG_HOME`, else in `~/.config`; None where the user has no home."""
-    try:
-        if given := os.environ.get(VARIABLE):
-            return Path(given).expanduser()
-        home = os.environ.get("XDG_CONFIG_HOME")
-        return (Path(home).expanduser() if home else Path.home() / ".config") / "tandem" / NAME
-    except RuntimeError:
-        return None
-
-
-def read_config(commands: Collection[str]) -> ConfigFile | None:
+def read_config(program: Program, commands: Collection[str]) -> ConfigFile | None:
     """The file; None where there is none, and none was named.
 
     Args:
@@ -93,17 +86,18 @@ def read_config(commands: Collection[str]) -> ConfigFile | None:
     Raises:
         InputError: it cannot be read, or is no TOML.
     """
-    path = config_path()
+    path = program.config_path()
     if path is None:
         return None
     try:
         if not path.is_file() and path != Path(os.devnull) and path.exists():
-            raise InputError(f"{path} is no file; name another one in {VARIABLE}")
+            raise InputError(f"{path} is no file; name another one in {program.variable}")
         with open(path, "rb") as file:
             raw = file.read(_LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
-        if os.environ.get(VARIABLE):
-            raise InputError(f"there is no file {path}, which {VARIABLE} names; make it, or unset that") from None
+        if os.environ.get(program.variable):
+            why = f"which {program.variable} names; make it, or unset that"
+            raise InputError(f"there is no file {path}, {why}") from None
         return None
     except OSError as error:
         why = (error.strerror or "it failed").lower()
@@ -112,7 +106,7 @@ def read_config(commands: Collection[str]) -> ConfigFile | None:
         raise InputError(f"{path} has more than {_LARGEST >> 10} KiB, which no configuration has")
     try:
         text = raw.decode("utf-8-sig").replace("\r\n", "\n")
-        return ConfigFile(path, tuple(_entries(path, text, commands)))
+        return ConfigFile(program, path, tuple(_entries(path, text, commands)))
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise InputError(f"{path} is no TOML: {why}") from None
@@ -156,11 +150,3 @@ def _lines(text: str) -> dict[tuple[str, str], int]:
             table = key if is_header else table
         begin = end
     return found
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    """A hint at what was meant."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(name.lower().replace("_", "-"), sorted(known), 1, 0.6)
-    return f"; did you mean {near[0]}?" if near else "; `edge-client config show` lists them all"

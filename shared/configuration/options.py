@@ -20,11 +20,6 @@ def key_of(action: argparse.Action) -> str | None:
     return long[0]
 
 
-def variable_of(key: str) -> str:
-    """What an option is called in the environment."""
-    return f"TANDEM_{key.replace('-', '_').upper()}"
-
-
 def is_switch(action: argparse.Action) -> bool:
     """Whether an option is on or off."""
     return isinstance(action, argparse.BooleanOptionalAction) or (action.nargs == 0 and isinstance(action.const, bool))

@@ -1,0 +1,87 @@
+"""`cloud-target config`: what `serve` would run with and where each value comes from, and where the file is."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from cloud_target.server.configuration import CLOUD, COMMANDS, configure
+from cloud_target.server.options import add_options, read_settings
+from shared.configuration.shown import as_dict, as_lines, values_of
+from shared.errors import InputError
+
+_EXAMPLES = """\
+examples:
+  cloud-target config show                      every value that `serve` would have, and where it comes from
+  cloud-target config show --port 50052         the same, with this option
+  cloud-target config show --json
+  cloud-target config path                      where the file is
+
+A value comes from the first of these that has one: an option of the command line; the environment, where the option
+--kv-memory is TANDEM_SERVE_KV_MEMORY; the file; the default. The file is TOML, and its keys are the options' names:
+
+  target = "./my-model"
+  kv-memory = "8GiB"
+  metrics-port = 9464
+  insecure-bind = false
+
+TANDEM_SERVE_CONFIG names the file, in the place of ~/.config/tandem/cloud-target.toml. More is in docs/operations.md.
+"""
+# A token that was put where its file belongs.
+_SECRET = re.compile(r"tandem_[0-9a-f]{16}_[A-Za-z0-9_-]+")
+
+
+def add_commands(subparsers: argparse._SubParsersAction) -> None:
+    """Add `config`."""
+    parser = subparsers.add_parser(
+        "config",
+        help="tell what `serve` would run with, and where each value comes from",
+        description="Where the values of the options of `serve` come from.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    steps = parser.add_subparsers(metavar="show|path", required=True)
+    shows = steps.add_parser("show", help="every value", description="Tell every value.", allow_abbrev=False)
+    shows.is_configurable = True
+    shows.add_argument("--json", action="store_true", help="as one line of JSON")
+    add_options(shows)
+    shows.set_defaults(run=show)
+    steps.add_parser("path", help="where the file is", allow_abbrev=False).set_defaults(run=path)
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Tell every value and where it comes from; returns the exit status.
+
+    Raises:
+        InputError: a value that no server can run with.
+    """
+    read_settings(configure(arguments))
+    values = {key: (_without_secret(value), origin) for key, (value, origin) in values_of(arguments, COMMANDS).items()}
+    if arguments.json:
+        print(json.dumps(as_dict(CLOUD, values)))
+    else:
+        print("\n".join(as_lines(CLOUD, values)))
+    return 0
+
+
+def path(_: argparse.Namespace) -> int:
+    """Tell where the file is; returns the exit status.
+
+    Raises:
+        InputError: nowhere.
+    """
+    found = CLOUD.config_path()
+    if found is None:
+        raise InputError(f"this user has no home directory for a configuration; set {CLOUD.variable} to a file")
+    print(found)
+    if not found.exists():
+        print("cloud-target: there is no such file yet", file=sys.stderr)
+    return 0
+
+
+def _without_secret(value: object) -> object:
+    return _SECRET.sub("(a token, not shown)", str(value)) if isinstance(value, str | Path) else value

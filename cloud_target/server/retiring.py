@@ -1,0 +1,47 @@
+"""Out of service and back by signals: a server that takes nothing new, ends what is under way, and stays.
+
+So a node can be emptied before it is looked after, and filled again, without a model being loaded anew.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # command lines are read without it
+    from asyncio import AbstractEventLoop
+
+# Each does the same however often it comes.
+OUT, BACK = signal.SIGUSR1, signal.SIGUSR2
+
+
+@contextmanager
+def not_yet() -> Iterator[None]:
+    """Let both signals do nothing for as long as the block lasts and nobody hears them: by themselves they would end a
+    process that is still loading."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (OUT, BACK)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def service_by_signals(loop: AbstractEventLoop, out: Callable[[], None], back: Callable[[], None]) -> Iterator[None]:
+    """Hear both for as long as the block lasts.
+
+    Args:
+        out, back: called in the event loop.
+    """
+    before = {number: signal.getsignal(number) for number in (OUT, BACK)}
+    loop.add_signal_handler(OUT, out)
+    loop.add_signal_handler(BACK, back)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)

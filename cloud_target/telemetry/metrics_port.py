@@ -1,0 +1,94 @@
+"""The port that metrics are offered on: plain HTTP, for a few connections at a time, each for a few seconds."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from socketserver import TCPServer
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from prometheus_client import CollectorRegistry, MetricsHandler
+
+# Seconds between two looks at which connections have had their time.
+_LOOK = 0.1
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PortLimits:
+    """What strangers may have of it.
+
+    Attributes:
+        connections: at once; others are closed as they come. Each has a thread.
+        seconds: after which one is closed, whatever it has asked or read by then.
+    """
+
+    connections: int = 16
+    seconds: float = 10.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, limits: PortLimits) -> None:
+        self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        self._limits = limits
+        self._until: dict[Any, float] = {}  # by connection; changed by its thread, one step at a time
+        super().__init__((host, port), MetricsHandler.factory(registry))
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer would look this machine's name up, too
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._until) >= self._limits.connections:
+            self.shutdown_request(request)
+            return
+        self._until[request] = monotonic() + self._limits.seconds
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._until.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        now = monotonic()
+        for request, until in list(self._until.items()):
+            if now > until:
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)  # its thread reads and writes no more, and closes it
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exception()
+        if not isinstance(error, OSError):  # those are peers that are gone
+            log.error("metrics could not be told (%s); see what scrapes this port", type(error).__name__)
+
+
+@contextmanager
+def offered_at(host: str, port: int, registry: CollectorRegistry, limits: PortLimits | None = None) -> Iterator[str]:
+    """Answer `GET /metrics` in threads of its own for as long as the block lasts; yields "host:port".
+
+    Args:
+        host: without brackets.
+        port: 0 picks a free one.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    server = _Server(host, port, registry, limits or PortLimits())
+    thread = Thread(target=server.serve_forever, args=(_LOOK,), name="metrics", daemon=True)
+    thread.start()
+    try:
+        yield f"[{host}]:{server.server_port}" if ":" in host else f"{host}:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

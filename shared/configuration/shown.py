@@ -1,0 +1,68 @@
+"""Every value of a command and where it comes from, for people and for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.configuration.options import key_of
+from shared.configuration.origin import Origin, Source
+from shared.configuration.program import Program
+from shared.configuration.resolve import Commands
+
+# By key.
+Values = Mapping[str, tuple[object, Origin]]
+
+
+def values_of(options: argparse.Namespace, commands: Commands) -> Values:
+    """The values of all options of a command that may be configured, as `resolve` found them."""
+    keys = {key: action.dest for action in commands.parsers[options.command]()._actions if (key := key_of(action))}
+    return {key: (getattr(options, name), options.origins[name]) for key, name in keys.items()}
+
+
+def as_lines(program: Program, values: Values) -> list[str]:
+    """Where the file is, and then a line an option: its name, its value as in a file, and where that comes from."""
+    cells = [(key, _as_text(value), str(origin)) for key, (value, origin) in values.items()]
+    widths = [max(len(cell[column]) for cell in cells) for column in range(2)]
+    lines = [f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in cells]
+    return [_file(program), *lines]
+
+
+def as_dict(program: Program, values: Values) -> dict[str, Any]:
+    """The same, as it can be written as JSON."""
+    found = program.config_path()
+    return {
+        "file": {"path": found and str(found), "exists": found is not None and found.exists()},
+        "options": {
+            key: {"value": _plain(value)} | _origin(program.variable_of(key), origin)
+            for key, (value, origin) in values.items()
+        },
+    }
+
+
+def _file(program: Program) -> str:
+    found = program.config_path()
+    if found is None:
+        return f"no file: this user has no home directory; {program.variable} may name one"
+    return f"file: {found}{'' if found.exists() else ' (not there)'}"
+
+
+def _as_text(value: object) -> str:
+    return "-" if value is None else json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _origin(variable: str, origin: Origin) -> dict[str, Any]:
+    return {
+        "source": origin.source.value,
+        "name": origin.name or None,
+        "file": str(origin.file) if origin.source is Source.FILE else None,
+        "line": origin.line,
+        "variable": variable,
+    }
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
