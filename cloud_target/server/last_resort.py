@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cloud_target.server.watchdog import stacks
+from cloud_target.telemetry.logs import write_the_rest
 
 log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -36,6 +37,7 @@ class LastResort:
 
     def _end(self, status: int) -> None:
         log.error("the server did not end in time, and is ended; where all threads are:\n%s", stacks())
+        write_the_rest()
         os._exit(status)
 
 

@@ -24,7 +24,7 @@ from cloud_target.server.spare_memory import give_back
 from cloud_target.server.vanished import vanished_untold
 from cloud_target.server.watchdog import watching
 from cloud_target.telemetry import exporting as offered
-from cloud_target.telemetry.logs import event, logging_to
+from cloud_target.telemetry.logs import event, logging_to, write_the_rest
 from shared.errors import INTERRUPTED
 from shared.sizes import show_size
 
@@ -147,6 +147,7 @@ async def serve(
                 task.cancel()
             if not await server.stop(drain):
                 log.warning("a forward pass still runs; the process ends without waiting for it")
+                write_the_rest()
                 os._exit(status)
         event(log, "ended", status=status)
         return status

@@ -14,46 +14,62 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import Queue
 from time import monotonic
 from typing import Any, TextIO
 
 from cloud_target.telemetry.calls import present_call
+from cloud_target.telemetry.log_writer import FIELDS, MOST, LineQueue, LineWriter, writer
 from cloud_target.telemetry.observer import Observer
 
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 LOGGER = "cloud_target"
-_SPANS = "opentelemetry"
+# Whose lines are written beside ours: the library that sends spans, and Python's warnings.
+_OTHERS = "opentelemetry", "py.warnings"
 # Refusals of one reason are told once in so many seconds, with how many there were since.
 QUIET = 10.0
-
-_FIELDS = "fields"
 
 
 @contextmanager
 def logging_to(stream: TextIO | None = None, form: str = "text", level: str = "warning") -> Iterator[None]:
     """Write the events of this package, from `level` on, to `stream` (standard error) while the block lasts, and beside
-    them the warnings of the library that sends spans."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    them what libraries warn of. Nobody who logs waits for the stream, and the end of the block not long (`LAST`)."""
+    queue: Queue = Queue(MOST)
+    handler, lines = LineQueue(queue), LineWriter(queue, writer(stream or sys.stderr))
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     logger = logging.getLogger(LOGGER)
-    before = logger.level
+    before, unhandled = logger.level, logging.lastResort
     logger.setLevel(level.upper())
-    both = logger, logging.getLogger(_SPANS)
-    for one in both:
+    all_of_them = logger, *map(logging.getLogger, _OTHERS)
+    lines.start()
+    for one in all_of_them:
         one.addHandler(handler)
+    # What libraries log without any handler, and their warnings, would be written to standard error where they stand.
+    logging.lastResort = handler
+    logging.captureWarnings(True)
     try:
         yield
     finally:
-        for one in both:
+        logging.captureWarnings(False)
+        logging.lastResort = unhandled
+        for one in all_of_them:
             one.removeHandler(handler)
         logger.setLevel(before)
+        lines.stop()
+
+
+def write_the_rest() -> None:
+    """Wait until what was logged is written, not long (`LAST`): for a process that ends without leaving its blocks."""
+    for handler in logging.getLogger(LOGGER).handlers:
+        if isinstance(handler, LineQueue):
+            handler.flush()
 
 
 def event(logger: logging.Logger, message: str, level: int = logging.INFO, **fields: object) -> None:
     """Log one event: a few words that are always the same, and the values that are not."""
     if logger.isEnabledFor(level):
-        logger.log(level, message, extra={_FIELDS: fields})
+        logger.log(level, message, extra={FIELDS: fields})
 
 
 class TextFormatter(logging.Formatter):
@@ -75,7 +91,7 @@ class JsonFormatter(logging.Formatter):
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     call = present_call()
-    return ({"request": call.id} if call else {}) | getattr(record, _FIELDS, {})
+    return ({"request": call.id} if call else {}) | getattr(record, FIELDS, {})
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
-import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from cloud_target.server.connections import ConnectionSettings
 from cloud_target.server.last_resort import last_resort
 from cloud_target.server.process import serve
 from cloud_target.server.server import TargetServer
+from cloud_target.telemetry.logs import logging_to
 
 VOCABULARY, CONTEXT, SLOTS = 8, 4096, 64
 SCRIPT = random_script(VOCABULARY)
@@ -64,5 +64,6 @@ async def main(
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    sys.exit(asyncio.run(main(**json.loads(sys.argv[1]))))
+    with logging_to(level="info"):
+        status = asyncio.run(main(**json.loads(sys.argv[1])))
+    sys.exit(status)

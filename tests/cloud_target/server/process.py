@@ -51,6 +51,17 @@ class ServerProcess:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
+    def fill_standard_error(self) -> None:
+        """So that whoever writes to it from now on waits, as nobody reads it before `ended`."""
+        again = os.open(f"/proc/self/fd/{self._process.stderr.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            while True:
+                os.write(again, b"." * (1 << 20))
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(again)
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -61,6 +72,10 @@ class ServerProcess:
         finally:
             self._process.kill()
         return self._process.returncode, log
+
+    def status(self, seconds: float) -> int:
+        """Wait for the end so long, and read nothing that it logs; the exit status."""
+        return self._process.wait(seconds)
 
     def end(self, number: signal.Signals, seconds: float = PATIENCE) -> tuple[int, str]:
         """Signal it, wait, and return the exit status and everything that it logged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import signal
@@ -11,6 +12,8 @@ import threading
 import pytest
 
 from cloud_target.server.last_resort import SIGNALS, hearing, last_resort
+from cloud_target.telemetry.logs import logging_to
+from tests.cloud_target.telemetry.unread import Unread
 
 PATIENCE = 20.0
 
@@ -36,6 +39,24 @@ def test_it_ends_the_process_once_and_says_where_it_hung(exits, caplog):
     assert exits == [7]
     assert "did not end in time" in caplog.text
     assert "in test_it_ends_the_process_once" in caplog.text
+
+
+def test_it_says_so_before_it_ends_the_process(monkeypatch):
+    stream, written = io.StringIO(), []
+    monkeypatch.setattr(os, "_exit", lambda status: written.append(stream.getvalue()))
+    with logging_to(stream), last_resort() as resort:
+        resort.arm(0.0, 7)
+        for timer in timers():
+            timer.join(PATIENCE)
+    assert "did not end in time" in written[0]
+
+
+def test_it_ends_the_process_where_nobody_reads_the_log(exits):
+    with Unread() as stream, logging_to(stream), last_resort() as resort:
+        resort.arm(0.0, 7)
+        for timer in timers():
+            timer.join(PATIENCE)
+        assert exits == [7]
 
 
 def test_a_process_that_ended_is_left_alone(exits):

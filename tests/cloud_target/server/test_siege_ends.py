@@ -151,3 +151,25 @@ def test_a_pass_that_hangs_ends_it_with_a_status_of_its_own():
     assert status == HANGS, log
     assert "a forward pass has not ended within 1 seconds" in log
     assert "in forward" in log  # where it hangs
+
+
+@pytest.mark.slow
+def test_it_serves_and_ends_where_nobody_reads_its_standard_error():
+    with BesiegedProcess(drain_seconds=DRAIN) as server, ExitStack() as opened:
+        server.fill_standard_error()
+        watcher = Watcher(server, opened)
+        watcher.wait_for(SERVING)
+        server.signal(signal.SIGUSR1)  # which it logs before it obeys
+        watcher.wait_for(SERVING, NOT_SERVING)
+        server.signal(signal.SIGTERM)
+        status = server.status(DRAIN + SURELY_ENDED + SLACK)
+    assert status == 0
+
+
+@pytest.mark.slow
+def test_a_pass_that_hangs_ends_it_where_nobody_reads_its_standard_error():
+    with BesiegedProcess(pause=3600.0, pass_seconds=1.0) as server, ExitStack() as opened:
+        server.fill_standard_error()
+        a_pass_that_hangs(server, opened)
+        status = server.status(1.0 + 1.0 + SURELY_ENDED + SLACK)
+    assert status == HANGS
