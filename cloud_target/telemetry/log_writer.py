@@ -1,4 +1,4 @@
-"""Writes the log from a thread of its own: whoever logs never waits for standard error, whoever reads that or does not."""
+"""Writes the log from a thread of its own, so that whoever logs never waits for whoever reads it, or does not."""
 
 from __future__ import annotations
 

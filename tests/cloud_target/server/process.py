@@ -98,7 +98,8 @@ class BesiegedProcess(ServerProcess):
     """`tests/cloud_target/server/besieged_server.py` with these settings; a context manager that leaves none behind."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__("besieged_server", json.dumps(settings))
+        # Streams with buffers, as they are by themselves: their locks are what the end could hang in.
+        super().__init__("besieged_server", json.dumps(settings), PYTHONUNBUFFERED="")
 
     def __enter__(self) -> BesiegedProcess:
         return self

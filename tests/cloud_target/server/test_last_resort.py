@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
 import signal
@@ -12,7 +11,7 @@ import threading
 import pytest
 
 from cloud_target.server.last_resort import SIGNALS, hearing, last_resort
-from cloud_target.telemetry.logs import logging_to
+from cloud_target.telemetry.logs import logging_to, write_the_rest
 from tests.cloud_target.telemetry.unread import Unread
 
 PATIENCE = 20.0
@@ -42,9 +41,16 @@ def test_it_ends_the_process_once_and_says_where_it_hung(exits, caplog):
 
 
 def test_it_says_so_before_it_ends_the_process(monkeypatch):
-    stream, written = io.StringIO(), []
-    monkeypatch.setattr(os, "_exit", lambda status: written.append(stream.getvalue()))
-    with logging_to(stream), last_resort() as resort:
+    """To somebody who reads only while it waits for that."""
+    written: list[str] = []
+
+    def write() -> None:
+        stream.read_on()
+        write_the_rest()
+
+    monkeypatch.setattr("cloud_target.server.last_resort.write_the_rest", write)
+    with Unread() as stream, logging_to(stream), last_resort() as resort:
+        monkeypatch.setattr(os, "_exit", lambda status: written.append(stream.getvalue()))
         resort.arm(0.0, 7)
         for timer in timers():
             timer.join(PATIENCE)

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import re
+import select
 import threading
 import warnings
 from queue import Queue
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_target.telemetry.log_writer import MOST, LineQueue, writer
+from cloud_target.telemetry.log_writer import FIELDS, MOST, LineQueue, writer
 from cloud_target.telemetry.logs import TextFormatter, logging_to, write_the_rest
 from tests.cloud_target.telemetry.unread import Unread
 
@@ -39,7 +40,9 @@ def test_every_line_is_written_or_counted(most, steps):
             continue
         logged += 1
         arguments = ("x",) if step == "spoil" else (logged,)
-        handler.handle(logging.LogRecord("a", logging.INFO, "", 0, "line %d", arguments, None))
+        record = logging.LogRecord("a", logging.INFO, "", 0, "line %d", arguments, None)
+        handler.handle(record)
+        assert (record.msg, record.args, hasattr(record, FIELDS)) == ("line %d", arguments, False)  # for other handlers
         if step == "spoil" or queue.qsize() + len(written) == len(expected):
             missing += 1
         else:
@@ -119,15 +122,25 @@ def test_without_a_stream_nothing_is_written(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("blocks", [True, False])
-def test_a_file_gets_whole_lines(blocks):
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_file_gets_whole_lines(monkeypatch, waits):
     """However much of one the system takes at once, also where somebody made it say so instead of waiting."""
     line, got = "\u00e4\udc80" * 100_000 + "\n", []
+    reader, select_it = threading.Thread(target=lambda: got.append(source.readline())), select.select
+
+    def select_later(*about: object) -> object:
+        """Nobody reads before this is called."""
+        if not reader.ident:
+            reader.start()
+        return select_it(*about)
+
     from_end, to_end = os.pipe()
-    os.set_blocking(to_end, blocks)
+    os.set_blocking(to_end, waits)
     with open(from_end, "rb") as source, open(to_end, "w", encoding="utf-8") as sink:
-        thread = threading.Thread(target=lambda: got.append(source.readline()))
-        thread.start()
+        monkeypatch.setattr(select, "select", select_later)
+        if waits:
+            reader.start()
         writer(sink)(line)
-        thread.join(PATIENCE)
+        if reader.ident:
+            reader.join(PATIENCE)
     assert got == [line.encode("utf-8", "backslashreplace")]
