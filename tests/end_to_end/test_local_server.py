@@ -36,7 +36,7 @@ def client(bundle: Bundle, target: TargetProcess) -> Iterator[Served]:
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
 def test_eight_streams_all_get_on(bundle, target, client, mode):
-    """None waits for another's end, and each is what it is alone where no budget steers it by what was written before."""
+    """None waits for another's end, and each is what it is alone, unless a budget learns from one for the next."""
     body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": 60}
 
     def read(seed: int) -> tuple[float, float, str]:
