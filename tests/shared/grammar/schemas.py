@@ -42,46 +42,25 @@ def _with_parts(parts: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
 schemas = st.recursive(_leaves, _with_parts, max_leaves=4)
 
 
-def _between(kinds: tuple[str, str], bounds: tuple[float, float]) -> Schema:
-    """Numbers between two bounds that differ, each of which may be excluded."""
-    return {"type": "number", f"{kinds[0]}inimum": min(bounds), f"{kinds[1]}aximum": max(bounds)}
+def _number(least: float, more: float, lower: str, upper: str) -> Schema:
+    return {"type": "number", lower: least, upper: least + more}
 
 
-_quarters = st.integers(-4000, 4000).map(lambda number: number / 4)
+def _multiple(low: int, step: int) -> Schema:
+    bounds = {"exclusiveMinimum": low, "exclusiveMaximum": low + 5 * step}
+    return {"type": "integer", "multipleOf": step, **bounds}
+
+
+def _open(properties: dict[str, Schema], others: Schema | bool) -> Schema:
+    found = {"type": "object", "properties": properties, "required": list(properties)}
+    return found if others is True else found | {"additionalProperties": others}
+
+
+_quarters = st.integers(1, 4000).map(lambda number: number / 4)
 _values = st.recursive(
     st.sampled_from(["", "red", 'say "no"', "\n\t", "ключ", "🌳", -7, 0.125, True, None]),
     lambda parts: st.lists(parts, max_size=3) | st.dictionaries(_names, parts, max_size=2),
     max_leaves=4,
-)
-# Formats that another library can judge.
-FORMATS = ("date", "email", "ipv4", "ipv6", "uuid")
-_wide_leaves = st.one_of(
-    _leaves,
-    st.builds(
-        _between,
-        st.tuples(st.sampled_from(["m", "exclusiveM"]), st.sampled_from(["m", "exclusiveM"])),
-        st.tuples(_quarters, _quarters).filter(lambda bounds: bounds[0] != bounds[1]),
-    ),
-    st.builds(
-        lambda low, step: {
-            "type": "integer",
-            "exclusiveMinimum": low,
-            "exclusiveMaximum": low + 5 * step,
-            "multipleOf": step,
-        },
-        st.integers(-300, 300),
-        st.integers(2, 30),
-    ),
-    st.builds(
-        lambda least, more: {"type": "string", "minLength": least, "maxLength": least + more},
-        st.integers(0, 30),
-        st.integers(0, 10),
-    ),
-    st.sampled_from(FORMATS).map(lambda name: {"type": "string", "format": name}),
-    _values.map(lambda value: {"const": value}),
-    st.lists(_values, min_size=1, max_size=5).map(lambda values: {"enum": values}),
-    st.sampled_from(["one", "list"]).map(lambda name: {"$ref": f"#/$defs/{name}"}),
-    st.just({"type": ["integer", "null"], "minimum": 0, "maximum": 9}),
 )
 _LIST: Schema = {
     "type": "object",
@@ -89,29 +68,42 @@ _LIST: Schema = {
     "required": ["value", "next"],
     "additionalProperties": False,
 }
+# Formats that another library can judge.
+FORMATS = ("date", "email", "ipv4", "ipv6", "uuid")
+_lower, _upper = (st.sampled_from([f"m{name}", f"exclusiveM{name}"]) for name in ("inimum", "aximum"))
+_wide: dict[str, st.SearchStrategy[Schema]] = {
+    "number": st.builds(_number, _quarters.map(lambda number: number - 500), _quarters, _lower, _upper),
+    "multiple": st.builds(_multiple, st.integers(-300, 300), st.integers(2, 30)),
+    "string": st.builds(
+        lambda least, more: {"type": "string", "minLength": least, "maxLength": least + more},
+        st.integers(1, 30),
+        st.integers(0, 10),
+    ),
+    "format": st.sampled_from(FORMATS).map(lambda name: {"type": "string", "format": name}),
+    "const": _values.map(lambda value: {"const": value}),
+    "enum": st.lists(_values, min_size=1, max_size=5).map(lambda values: {"enum": values}),
+    "reference": st.sampled_from(["one", "list"]).map(lambda name: {"$ref": f"#/$defs/{name}"}),
+    "types": st.just({"type": ["integer", "null"], "minimum": 0, "maximum": 9}),
+    "open": st.builds(_open, st.dictionaries(_names, _leaves, max_size=2), _leaves | st.booleans()),
+    "array": st.builds(
+        lambda items, least, more: {"type": "array", "items": items, "minItems": least, "maxItems": least + more},
+        _leaves,
+        st.integers(1, 6),
+        st.integers(0, 6),
+    ),
+}
 
 
-def _with_wide_parts(parts: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
-    def _open(properties: dict[str, Schema], others: Schema | bool) -> Schema:
-        found = {"type": "object", "properties": properties, "required": list(properties)}
-        return found if others is True else found | {"additionalProperties": others}
-
-    def _array(items: Schema, least: int, more: int) -> Schema:
-        return {"type": "array", "items": items, "minItems": least, "maxItems": least + more}
-
-    return st.one_of(
-        _with_parts(parts),
-        st.builds(_open, st.dictionaries(_names, parts, max_size=2), parts | st.booleans()),
-        st.builds(_array, parts, st.integers(0, 6), st.integers(0, 6)),
-    )
+def _alone_or_within(parts: st.SearchStrategy[Schema]) -> st.SearchStrategy[Schema]:
+    within = st.builds(lambda one, other: _object({"one": one, "other": other}, False), parts, parts | _leaves)
+    choice = st.builds(lambda one: {"anyOf": [{"type": "null"}, one]}, parts)
+    several = st.builds(lambda one: {"type": "array", "items": one, "minItems": 1, "maxItems": 2}, parts)
+    schemas = st.one_of(parts, within, choice, several)
+    return st.builds(lambda one, schema: {"$defs": {"one": one, "list": _LIST}, **schema}, _leaves, schemas)
 
 
-# Of all kinds; nothing says when their texts end.
-wide_schemas = st.builds(
-    lambda one, schema: {"$defs": {"one": one, "list": _LIST}, **schema},
-    _leaves,
-    st.recursive(_wide_leaves, _with_wide_parts, max_leaves=4),
-)
+# By the kind that is within; nothing says when their texts end.
+wide_schemas = {kind: _alone_or_within(parts) for kind, parts in _wide.items()}
 
 
 def keeps_to(text: str, schema: Schema) -> bool:
