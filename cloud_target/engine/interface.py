@@ -171,6 +171,7 @@ class Description:
         dtype: of the forward pass.
         device: what it runs on, for people: "cpu" or "cuda".
         parameters: how many its model has; 0 where there is no model.
+        repeatable: its own tokens hang on the text alone, and not on how it was cut, batched and read before.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Description:
     dtype: str
     device: str = "cpu"
     parameters: int = 0
+    repeatable: bool = False
 
 
 @dataclass(frozen=True)

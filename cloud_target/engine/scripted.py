@@ -61,7 +61,7 @@ class ScriptedEngine:
         step: float = 0.0,
         tokenizer: Tokenizer | None = None,
     ) -> None:
-        self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32")
+        self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32", repeatable=True)
         self.context, self.block, self.step, self.tokenizer = context, block, step, tokenizer
         self.capacity = slots * self._blocks(context)
         self.passes = self.fed = 0

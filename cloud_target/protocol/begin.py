@@ -7,17 +7,18 @@ from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 
 
-def begin(table: SessionTable, request: Request, context: int, more: int = 0) -> Session:
+def begin(table: SessionTable, request: Request, context: int, more: int = 0, aside: int = 0) -> Session:
     """Take the session of a request, with room for its answer and with what others have read of its text.
 
     Args:
         context: longest text in tokens.
         more: tokens that it had better have room for, too, where there is some.
+        aside: tokens for which there must be room afterwards, if all idle sessions went.
 
     Raises:
         TargetBusy: there is no room now.
     """
-    session = table.take(request.terms.key, needed(table, request, context), request.terms.tenant)
+    session = table.take(request.terms.key, needed(table, request, context), request.terms.tenant, aside)
     if more:
         table.widen(session, min(request.end + request.write_on + more, context))
     if request.position == 0:

@@ -30,5 +30,6 @@ def describe(engine: Engine, limits: Limits, bundle: wire.OfferedBundle | None =
         protocol=codec.REVISION,
         step_us=min(round(1e6 * engine.step), _LONGEST),
         grammar_engine=library.version() if engine.tokenizer is not None else "",
+        repeatable=who.repeatable,
         bundle=bundle,
     )

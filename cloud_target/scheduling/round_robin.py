@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+_NOBODY: Any = object()
 
 
 class RoundRobin(Generic[T]):
@@ -17,6 +20,11 @@ class RoundRobin(Generic[T]):
 
     def __len__(self) -> int:
         return self._count
+
+    def __iter__(self) -> Iterator[T]:
+        """The items in the order in which they would be taken, if none came."""
+        for turn in zip_longest(*self._queues.values(), fillvalue=_NOBODY):
+            yield from (item for item in turn if item is not _NOBODY)
 
     def add(self, tenant: str, item: T) -> None:
         """Put an item behind the others of its tenant."""
@@ -36,13 +44,19 @@ class RoundRobin(Generic[T]):
     def take(self) -> T:
         """Remove and return the item whose turn it is; its tenant goes to the end."""
         tenant, queue = next(iter(self._queues.items()))
-        item = queue.popleft()
+        item = queue[0]
+        self.take_out(tenant, item)
+        return item
+
+    def take_out(self, tenant: str, item: T) -> None:
+        """Remove an item wherever it stands, as if it were its turn: its tenant goes to the end."""
+        queue = self._queues[tenant]
+        queue.remove(item)
         self._count -= 1
         if queue:
             self._queues.move_to_end(tenant)
         else:
             del self._queues[tenant]
-        return item
 
     def discard(self, tenant: str, item: T) -> bool:
         """Remove an item wherever it stands; returns whether it was there."""

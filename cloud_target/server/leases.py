@@ -1,85 +1,38 @@
-"""Session leases: who may work on which session now.
+"""Session leases: who may work on which session now, and who gets room for its text next.
 
-One request at a time works on a session, and a newer one ends what an older one left unfinished.
+One request at a time works on a session, and a newer one ends what an older one left unfinished. The rules by which
+room is given, and what follows from them: docs/architecture.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
-from cloud_target.scheduling.round_robin import RoundRobin
+from cloud_target.scheduling.line import Line, Place
+from cloud_target.server.lease import TAKEN_OVER, Lease
 from cloud_target.server.timeouts import Timeouts
-from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
-from shared.errors import TargetBusy, TargetRefused, TargetUnavailable
+from shared.errors import TargetBusy, TargetRefused
+
+_FULL = (
+    "the target's memory is full of texts that are being worked on; try again in a moment, your place in line is kept"
+)
 
 
-class Lease:
-    """One request's hold on a session while it is at work.
+@dataclass(frozen=True, eq=False)
+class _Waiter:
+    """A request in the line, and where its lease will be."""
 
-    Attributes:
-        session: taken from the table.
-        unwanted: someone newer wants the session, or another tenant its room; finish no more than the present step.
-    """
-
-    def __init__(self, session: Session, timeouts: Timeouts) -> None:
-        self.session = session
-        self._timeouts = timeouts
-        self.unwanted = self._gives_way = self._is_taken_over = False
-        self._limit: asyncio.Timeout | None = None
-
-    async def write(self, sending: Awaitable[None]) -> None:
-        """Wait until an answer is on its way.
-
-        Raises:
-            TargetUnavailable: the client reads nothing; the call must end, as the answer may be lost.
-        """
-        limit = self._timeouts.unread_unwanted if self.unwanted else self._timeouts.unread
-        try:
-            async with asyncio.timeout(limit) as self._limit:
-                await sending
-        except TimeoutError:
-            raise TargetUnavailable("the answers were not read in time; connect again") from None
-        finally:
-            self._limit = None
-
-    def check(self) -> None:
-        """See that the answer may go on.
-
-        Raises:
-            TargetBusy: another tenant needs the room.
-            TargetRefused: another stream has the session now.
-        """
-        if self._is_taken_over:
-            raise TargetRefused(
-                "another stream goes on with this text now; go on with that one, or begin a session anew"
-            )
-        if self._gives_way:
-            raise TargetBusy(
-                "another tenant waits for room in the target's memory; try again in a moment", self._timeouts.fair
-            )
-
-    def give_way(self) -> None:
-        """Another tenant waits for the room."""
-        self.unwanted = self._gives_way = True
-
-    def take_over(self) -> None:
-        """Another stream wants the session."""
-        self._is_taken_over = True
-        self.end()
-
-    def end(self) -> None:
-        """The session is not wanted any more, or by someone newer; a write that hangs ends soon."""
-        self.unwanted = True
-        limit = self._limit
-        if limit is not None and not limit.expired() and (when := limit.when()) is not None:
-            soon = asyncio.get_running_loop().time() + self._timeouts.unread_unwanted
-            limit.reschedule(min(when, soon))
+    request: Request
+    context: int
+    more: int
+    turn: asyncio.Future[Lease]
 
 
 class Leases:
@@ -93,16 +46,16 @@ class Leases:
         self._table = table
         self._timeouts = timeouts or Timeouts()
         self._working: dict[bytes, Lease] = {}
-        self._waiting: RoundRobin[object] = RoundRobin()  # for room; the first of them gets it first
+        self._line: Line[_Waiter] = Line()
         self._changed = asyncio.Event()
 
     @asynccontextmanager
     async def take(self, request: Request, context: int, more: int = 0) -> AsyncIterator[Lease]:
         """Wait for the session and for all the room that its answer may need, and have both until the block ends.
 
-        A request that waits holds nothing, so two never wait for each other. Those that wait for room get it in the
-        order in which they came, tenants in turn; whoever needs no more than its session has goes past them. A tenant
-        that gets none for a while makes the one that uses most of it stop writing a text; its edge takes that up again.
+        A request that waits holds nothing, so two never wait for each other. Those that wait for room stand in a line,
+        and keep their place for a while when they are refused; whoever needs no more than its session has goes past
+        them.
 
         Args:
             context: longest text in tokens.
@@ -111,48 +64,132 @@ class Leases:
         Raises:
             TargetBusy: texts at work left too little room, or the session's older request went on, for the whole of
                 the patience.
+            TargetRefused: another stream asks for the same session.
         """
         key = request.terms.key
-        lease = self._working[key] = await self._begin(request, context, more)
+        await self._begin(request, context, more)
         try:
-            yield lease
+            yield self._working[key]
         finally:
-            del self._working[key]
-            self._table.put_back(key)
-            self._wake()
+            self._end(key)
 
-    async def _begin(self, request: Request, context: int, more: int) -> Lease:
-        key, tenant, ticket = request.terms.key, request.terms.tenant, object()
-        now, queued = asyncio.get_running_loop().time(), False
-        deadline, fair = now + self._timeouts.patience, now + self._timeouts.fair
+    async def _begin(self, request: Request, context: int, more: int) -> None:
+        key, deadline = request.terms.key, asyncio.get_running_loop().time() + self._timeouts.patience
+        place = self._line.at(key)
+        if place is not None and place.waiter is not None:
+            place.waiter.turn.set_exception(TargetRefused(TAKEN_OVER))
+            self._keep(place)
+        while (older := self._working.get(key)) is not None:
+            older.take_over()
+            if not await self._change(deadline):
+                sentence = "an older request is at work on this session; try again in a moment"
+                raise TargetBusy(sentence, self._timeouts.again)
+        if not len(self._line) or not self._table.grows(key, needed(self._table, request, context)):
+            with suppress(TargetBusy):
+                self._lease(request, context, 0 if len(self._line) else more)
+                return
+        turn: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        await self._wait(_Waiter(request, context, more, turn), deadline)
+
+    async def _wait(self, waiter: _Waiter, deadline: float) -> None:
+        """Wait in the line for a lease."""
+        loop, terms, turn = asyncio.get_running_loop(), waiter.request.terms, waiter.turn
+        room = needed(self._table, waiter.request, waiter.context)
+        place = self._line.join(terms.key, terms.tenant, room, waiter, loop.time())
+        self._serve()
+        # A place that was kept has waited before.
+        ask = max(place.since + self._timeouts.fair, loop.time())
         try:
-            while True:
-                older = self._working.get(key)
-                if older is not None:
-                    older.take_over()
-                    busy = TargetBusy("an older request is at work on this session; try again in a moment")
-                elif self._waiting.peek() in (None, ticket) or not self._grows(request, context):
-                    try:
-                        return Lease(begin(self._table, request, context, more), self._timeouts)
-                    except TargetBusy as error:
-                        busy = error
-                else:
-                    busy = TargetBusy("others wait for room in the target's memory; try again in a moment")
-                if older is None and not queued:
-                    self._waiting.add(tenant, ticket)
-                    queued = True
-                until = min(deadline, fair)
-                if not await self._change(until):
-                    if until == deadline:
-                        raise busy
-                    self._ask_for_room(tenant)
-                    fair += self._timeouts.fair
+            while not (await asyncio.wait((turn,), timeout=max(min(deadline, ask) - loop.time(), 0.0)))[0]:
+                if loop.time() >= deadline:
+                    raise TargetBusy(_FULL, self._timeouts.again)
+                if loop.time() >= ask:
+                    self._ask_for_room(place)
+                    ask += self._timeouts.fair
+            turn.result()
+        except BaseException:
+            if turn.done() and turn.exception() is None:
+                self._end(terms.key)  # it came in the very moment in which nobody waited any more
+            raise
         finally:
-            if queued:
-                self._leave(tenant, ticket)
+            if place.waiter is waiter:
+                self._keep(place)
 
-    def _ask_for_room(self, tenant: str) -> None:
-        """Let the largest text end, at its present step, of the tenant that uses most room, for one that uses none."""
+    def _serve(self) -> None:
+        """Give room to those in the line, as far as there is some."""
+        while len(self._line):
+            place, aside = self._line.next()
+            if place is None or place.waiter is None:
+                return
+            waiter = place.waiter
+            try:
+                lease = self._lease(waiter.request, waiter.context, waiter.more if len(self._line) == 1 else 0, aside)
+            except TargetBusy:
+                if asyncio.get_running_loop().time() >= place.since + self._timeouts.fair:
+                    # What is idle now may be at work whenever the rest is idle.
+                    self._table.make_free(place.key, place.tokens)
+                return
+            waiter.turn.set_result(lease)
+
+    def _lease(self, request: Request, context: int, more: int, aside: int = 0) -> Lease:
+        key = request.terms.key
+        session = begin(self._table, request, context, more, aside)
+        lease = self._working[key] = Lease(session, self._timeouts)
+        if (place := self._line.at(key)) is not None:
+            if needed(self._table, request, context):
+                self._line.served(place)
+            else:  # it was evicted meanwhile: its edge will hear so, and come again with all of the text
+                self._keep(place)
+        return lease
+
+    def _end(self, key: bytes) -> None:
+        del self._working[key]
+        self._table.put_back(key)
+        self._serve()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _keep(self, place: Place[_Waiter]) -> None:
+        """Keep a place for a while where nobody waits now."""
+        place.waiter = None
+        if place.is_over:
+            self._give_up(place)
+            return
+        loop = asyncio.get_running_loop()
+        place.until = loop.time() + self._timeouts.place
+        loop.call_at(place.until, self._lapse, place, place.until)
+
+    def _lapse(self, place: Place[_Waiter], until: float) -> None:
+        if self._line.at(place.key) is place and place.waiter is None and place.until == until:
+            self._give_up(place)
+
+    def _give_up(self, place: Place[_Waiter]) -> None:
+        self._line.give_up(place)
+        self._serve()
+
+    def _ask_for_room(self, place: Place[_Waiter]) -> None:
+        """Let texts at work end, at their present step, for one that has waited for a while.
+
+        For the first in the line, those whose clients read too slowly. For the first of a tenant that has nothing at
+        work, the largest one of the tenant that uses most room.
+        """
+        self._serve()
+        first, aside = self._line.next()
+        if first is place:
+            self._ask_slow_readers(self._table.missing(place.key, place.tokens) + aside)
+        if self._line.first_of(place.tenant) is place:
+            self._ask_the_crowd(place.tenant)
+
+    def _ask_slow_readers(self, missing: int) -> None:
+        now = asyncio.get_running_loop().time()
+        leases = sorted(self._working.values(), key=lambda lease: lease.session.allocated, reverse=True)
+        missing -= sum(lease.session.allocated for lease in leases if lease.unwanted)
+        for lease in leases:
+            if missing > 0 and not lease.unwanted and lease.behind(now) > self._timeouts.behind:
+                lease.give_way("this text's answers are read too slowly while others wait")
+                missing -= lease.session.allocated
+
+    def _ask_the_crowd(self, tenant: str) -> None:
         rooms: Counter[str] = Counter()
         for lease in self._working.values():
             rooms[lease.session.tenant] += lease.session.allocated
@@ -160,20 +197,10 @@ class Leases:
             return
         crowd = rooms.most_common(1)[0][0]
         theirs = [lease for lease in self._working.values() if lease.session.tenant == crowd]
-        max(theirs, key=lambda lease: lease.session.allocated).give_way()
-
-    def _grows(self, request: Request, context: int) -> bool:
-        return self._table.grows(request.terms.key, needed(self._table, request, context))
-
-    def _leave(self, tenant: str, ticket: object) -> None:
-        if self._waiting.peek() is ticket:
-            self._waiting.take()  # so that it is the next tenant's turn
-        else:
-            self._waiting.discard(tenant, ticket)
-        self._wake()
+        max(theirs, key=lambda lease: lease.session.allocated).give_way("another tenant waits")
 
     async def _change(self, deadline: float) -> bool:
-        """Wait until something ends or is given back; whether that was before the deadline."""
+        """Wait until something ends; whether that was before the deadline."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._changed.wait()
@@ -181,12 +208,12 @@ class Leases:
             return False
         return True
 
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
-
     def release(self, session_id: bytes) -> None:
-        """Forget a session; a request at work on it ends after its present step."""
+        """Forget a session and its place; a request at work on it ends after its present step."""
         if session_id in self._working:
             self._working[session_id].end()
         self._table.release(session_id)
+        if (place := self._line.at(session_id)) is not None:
+            place.is_over = True
+            if place.waiter is None:
+                self._keep(place)

@@ -7,7 +7,7 @@ answered with a resync, and the edge sends the text again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, islice
 
 from cloud_target.engine.interface import Engine
@@ -60,12 +60,24 @@ class SessionTable:
         known = self._sessions.get(session_id)
         return self._blocks(tokens) > (known.allocated if known else 0)
 
-    def take(self, session_id: bytes, tokens: int = 0, tenant: str = "") -> Session:
+    def missing(self, session_id: bytes, tokens: int) -> int:
+        """How much room, tokens, sessions in use keep from one that is idle and wants so many; 0 or less where none."""
+        known = self._sessions.get(session_id)
+        wanted = max(self._blocks(tokens), known.allocated if known else 0)
+        return wanted + sum(session.allocated for session in self._in_use.values()) - self._engine.capacity
+
+    def make_free(self, session_id: bytes, tokens: int) -> None:
+        """Evict idle sessions for one that waits for room for so many tokens, as far as there are any."""
+        known = self._sessions.get(session_id)
+        self._evict(self._lacking(known, tokens), known)
+
+    def take(self, session_id: bytes, tokens: int = 0, tenant: str = "", aside: int = 0) -> Session:
         """The session, made if unknown, kept from eviction until `put_back`.
 
         Args:
             tokens: so long may its text become meanwhile; there will be room for that.
             tenant: whose it is.
+            aside: tokens for which there must be room afterwards, if all idle sessions went.
 
         Raises:
             TargetBusy: sessions in use at this moment leave too little room.
@@ -73,7 +85,7 @@ class SessionTable:
         if session_id in self._in_use:
             raise ValueError("the session is taken already")
         session = self._sessions.get(session_id) or Session(next(self._slots), tenant)
-        self._allocate(session, tokens)
+        self._allocate(session, tokens, aside)
         self._sessions[session_id] = self._in_use[session_id] = session
         self._sessions.move_to_end(session_id)
         recent = self._tenants.setdefault(tenant, OrderedDict())
@@ -135,23 +147,43 @@ class SessionTable:
         if session_id not in self._in_use:
             self._resize(session, 0)
 
-    def _allocate(self, session: Session, tokens: int) -> None:
+    def _allocate(self, session: Session, tokens: int, aside: int) -> None:
         """Grow what a session is allocated, at the cost of those that are idle for longest."""
-        missing = self.used + max(self._blocks(tokens) - session.allocated, 0) - self._engine.capacity
-        idle = []
-        for session_id, other in self._sessions.items():
-            if missing <= 0:
+        lacking = self._lacking(session, tokens)
+        rest = lacking + self._blocks(aside)
+        for _, other in self._idle(session):
+            if rest <= 0:
                 break
-            if session_id not in self._in_use and other is not session:
-                idle.append(session_id)
-                missing -= other.allocated
-        if missing > 0:
+            rest -= other.allocated
+        if rest > 0 and self._blocks(tokens) > session.allocated:
             raise TargetBusy("the target's memory is full of texts that are being worked on; try again in a moment")
+        if lacking > 0:
+            self._evict(lacking, session)
+        self._resize(session, max(tokens, session.allocated))
+
+    def _lacking(self, session: Session | None, tokens: int) -> int:
+        """How much room, tokens, idle sessions must leave for one that wants so many; 0 or less where none."""
+        allocated = session.allocated if session else 0
+        return self.used + max(self._blocks(tokens) - allocated, 0) - self._engine.capacity
+
+    def _evict(self, tokens: int, besides: Session | None) -> None:
+        """Evict those that are idle for longest until they have left so much room, or none is left."""
+        idle = []
+        for session_id, other in self._idle(besides):
+            if tokens <= 0:
+                break
+            idle.append(session_id)
+            tokens -= other.allocated
         for session_id in idle:
             self._drop(session_id)
         if idle:
             self._observer.evicted(len(idle))
-        self._resize(session, max(tokens, session.allocated))
+
+    def _idle(self, besides: Session | None) -> Iterator[tuple[bytes, Session]]:
+        """The sessions that nobody works on, the one idle for longest first."""
+        for session_id, session in self._sessions.items():
+            if session_id not in self._in_use and session is not besides:
+                yield session_id, session
 
     def _resize(self, session: Session, tokens: int) -> None:
         allocated = self._blocks(tokens)

@@ -99,6 +99,9 @@ class Remote:
             fingerprint=found.fingerprint,
             tokenizer_fingerprint=found.tokenizer_fingerprint,
         )
+        same = "for a seed, exact writes the very text of cloud"
+        close = f"near-ties turn in {found.dtype}: exact writes as the target does, not always the very text of cloud"
+        yield ok("exact", same if found.repeatable else close, repeatable=found.repeatable)
         try:
             found.check_grammars(library.version(), self.address)
             yield ok("schemas", f"both sides keep texts to schemas, with {found.grammar_engine}")

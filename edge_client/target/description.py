@@ -27,6 +27,7 @@ class Description:
         dtype: arithmetic of the forward pass.
         step: what a pass over one token took when the target started, seconds; 0 where it does not say.
         grammar_engine: what it keeps texts to grammars with, and its version; "" where it does not.
+        repeatable: its own tokens hang on the text alone, so that `exact` is `cloud`, token for token.
         bundle: what it offers to edges, as it was sent; None where it offers nothing.
     """
 
@@ -39,6 +40,7 @@ class Description:
     dtype: str
     step: float = 0.0
     grammar_engine: str = ""
+    repeatable: bool = False
     bundle: wire.OfferedBundle | None = None
 
     @classmethod

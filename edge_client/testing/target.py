@@ -112,6 +112,7 @@ class ScriptedTarget:
             protocol=codec.REVISION,
             step_us=round(1e6 * self._step),
             grammar_engine=library.version() if self._grammars else "",
+            repeatable=True,
             bundle=encode_contents(self._offered) if self._offered else None,
         )
 

@@ -58,8 +58,7 @@ class TargetEngine:
         measured = measure(self.passes, self.context)
         self.step, self.chunk = measured.step, measured.chunk
         self.branches = self.passes.branches
-        # In fewer digits every twentieth token is close, so there the text depends on the company that it is read in.
-        self.second_look = SecondLook(self.passes, self.context) if target.model.dtype == torch.float32 else None
+        self.second_look = SecondLook(self.passes, self.context) if self.description.repeatable else None
         self.tokenizer: Tokenizer | None = target.tokenizer
         self.looks = 0
 

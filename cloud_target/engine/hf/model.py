@@ -73,7 +73,10 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     shown = "pocket-target" if name == POCKET else directory.resolve().name if source == str(directory) else name
     fingerprints = target_fingerprint(directory), tokenizer_fingerprint(tokenizer)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return LoadedTarget(model, tokenizer, Description(shown, *fingerprints, vocabulary, dtype, place.type, parameters))
+    # In fewer digits every twentieth token is close, so there a text hangs on the company that it is read in.
+    repeatable = dtype == "float32"
+    who = Description(shown, *fingerprints, vocabulary, dtype, place.type, parameters, repeatable)
+    return LoadedTarget(model, tokenizer, who)
 
 
 def choose_device(device: str = "auto") -> torch.device:

@@ -23,7 +23,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, padding: _Optional[bytes] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine", "bundle")
+    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine", "repeatable", "bundle")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,7 @@ class DescribeResponse(_message.Message):
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     STEP_US_FIELD_NUMBER: _ClassVar[int]
     GRAMMAR_ENGINE_FIELD_NUMBER: _ClassVar[int]
+    REPEATABLE_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
@@ -45,8 +46,9 @@ class DescribeResponse(_message.Message):
     protocol: int
     step_us: int
     grammar_engine: str
+    repeatable: bool
     bundle: OfferedBundle
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ..., repeatable: _Optional[bool] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
 
 class OfferedBundle(_message.Message):
     __slots__ = ("name", "digest", "files")

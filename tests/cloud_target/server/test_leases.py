@@ -112,21 +112,6 @@ def test_whoever_needs_no_new_room_goes_past_those_that_wait():
     run(test)
 
 
-def test_who_gives_up_waiting_leaves_the_queue():
-    async def test() -> None:
-        leases = Leases(make_table(1), Timeouts(patience=0.02))
-        async with leases.take(wanted(1), CONTEXT):
-            waits = [asyncio.create_task(leases.take(wanted(n), CONTEXT).__aenter__()) for n in (2, 3)]
-            await settled()
-            waits[0].cancel()
-            found = await asyncio.gather(*waits, return_exceptions=True)
-            assert [type(one) for one in found] == [asyncio.CancelledError, TargetBusy]
-        async with leases.take(wanted(4), CONTEXT):
-            pass
-
-    run(test)
-
-
 def test_a_newer_request_of_a_session_does_not_wait_for_ever():
     async def test() -> None:
         leases = Leases(make_table(1), Timeouts(patience=0.02))

@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.server import leases
+from cloud_target.server import lease
 from cloud_target.server.server import SERVICE, TargetServer, running
 from cloud_target.server.timeouts import Timeouts
 from edge_client.target.retry import Retry
@@ -301,7 +301,7 @@ def test_a_pass_that_fails_after_the_edge_left_is_not_logged_with_its_text(stub,
         await asyncio.sleep(0.05)
         raise errors.TargetUnavailable("gone")
 
-    monkeypatch.setattr(leases.Lease, "write", leave)
+    monkeypatch.setattr(lease.Lease, "write", leave)
     engine.broken_from = 2
     with caplog.at_level(logging.DEBUG):
         refusal(stub, request([1, 2], 0, SAMPLING, judge_from=2, write_on=5))

@@ -123,6 +123,32 @@ def test_nobody_is_evicted_for_what_cannot_be_had():
     assert table.get(NAMES[0]).cached == 4
 
 
+def test_room_that_is_set_aside_is_counted_on_but_nobody_is_evicted_for_it():
+    table = SessionTable(make_engine(4))
+    for name in NAMES[:2]:
+        write(table, name, 4)
+    table.take(NAMES[2], 4)
+    with pytest.raises(TargetBusy):
+        table.take(NAMES[3], 8, aside=5)
+    assert table.missing(NAMES[3], 16) == 4
+    table.take(NAMES[3], 4, aside=5)
+    assert len(table) == 4
+    table.check_integrity()
+
+
+def test_idle_sessions_make_room_for_whoever_waits_but_not_what_waits_itself():
+    table = SessionTable(make_engine(4))
+    for name in NAMES[:3]:
+        write(table, name, 4)
+    table.take(NAMES[3], 4)
+    table.make_free(NAMES[0], 8)
+    assert table.get(NAMES[0]).cached == 4
+    assert [table.get(name) is None for name in NAMES[1:4]] == [True, False, False]
+    table.make_free(NAMES[4], 16)
+    assert [table.get(name) is None for name in NAMES[:4]] == [True, True, True, False]
+    table.check_integrity()
+
+
 def test_a_session_released_in_use_is_forgotten():
     table = SessionTable(make_engine(1))
     table.take(NAMES[0], 4).rewrite(0, [1], cached=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import socket
 import threading
@@ -110,6 +109,18 @@ def test_whether_both_sides_keep_texts_to_the_same_schemas_is_told(doctor, monke
         found = doctor(port)[1]
         assert found["schemas"].level is Level.WARN
         assert "llguidance 9.9.9, and this device with llguidance 0.0.0" in found["schemas"].sentence
+
+
+def test_whether_exact_is_cloud_is_told(doctor, monkeypatch):
+    knows = target()
+    with serving(Servicer(knows)) as port:
+        assert doctor(port)[1]["exact"].values == {"repeatable": True}
+        message = knows.describe()
+        message.dtype, message.repeatable = "bfloat16", False
+        monkeypatch.setattr(knows, "describe", lambda: message)
+        found = doctor(port)[1]["exact"]
+        assert (found.level, found.values) == (Level.OK, {"repeatable": False})
+        assert "near-ties turn in bfloat16" in found.sentence
 
 
 def _with_engine(message: wire.DescribeResponse, engine: str) -> wire.DescribeResponse:
@@ -345,54 +356,3 @@ def test_a_machine_that_is_local_only_opens_nothing(doctor, monkeypatch, capsys)
     out = capsys.readouterr().out
     assert "ok   target: TANDEM_LOCAL_ONLY is set" in out
     assert out.endswith("texts can be written by this device alone\n")
-
-
-def test_without_a_target_the_device_alone_is_examined(capsys, monkeypatch, tmp_path):
-    assert cli.main(["doctor"]) == 0
-    *lines, last = capsys.readouterr().out.splitlines()
-    assert all(line[:5] in ("ok   ", "warn ") for line in lines)
-    assert last.endswith("0 failed: texts can be written by this device alone; --target examines one")
-    config = tmp_path / "tandem.toml"
-    config.write_text('target = "127.0.0.1:1"\n')
-    config.chmod(0o666)
-    monkeypatch.setenv("TANDEM_CONFIG", str(config))
-    monkeypatch.setenv("TANDEM_TARGE", "slip:1")
-    assert cli.main(["doctor"]) == 1
-    out = capsys.readouterr().out
-    assert "warn configuration: TANDEM_TARGE is set, and nothing reads it; did you mean TANDEM_TARGET?" in out
-    assert f"warn configuration: others can write to {config}" in out
-    assert "fail reach: no connection to 127.0.0.1:1" in out
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "sentence"),
-    [
-        ("TANDEM_MAX_TOKENS", "abc", "whole number"),
-        ("TANDEM_MODE", "foo", "one of sprint"),
-        ("TANDEM_SEED", "x", "whole number"),
-    ],
-)
-def test_a_value_that_keeps_texts_from_being_written_is_found(capsys, monkeypatch, name, value, sentence):
-    """Though the doctor itself has no such option."""
-    monkeypatch.setenv(name, value)
-    assert cli.main(["doctor"]) == 1
-    out = capsys.readouterr().out
-    assert re.search(rf"^fail configuration: edge-client generate cannot begin: {name}.*{sentence}", out, re.MULTILINE)
-    assert "texts cannot be written as they should" in out
-
-
-@pytest.mark.parametrize("text", ["target =", "nothing = 1", 'budget = "much"', "[generate]\nbudget = 3"])
-def test_a_configuration_that_cannot_be_read_is_found_and_the_rest_examined(capsys, monkeypatch, tmp_path, text):
-    config = tmp_path / "tandem.toml"
-    config.write_text(f"{text}\n")
-    monkeypatch.setenv("TANDEM_CONFIG", str(config))
-    assert cli.main(["doctor"]) == 1
-    said = capsys.readouterr()
-    assert re.search(rf"^fail configuration: edge-client \w+ cannot begin: .*{config}", said.out, re.MULTILINE)
-    assert "\nok   " in said.out
-    assert said.err == ""
-
-
-def test_settings_that_no_text_can_have(capsys):
-    assert cli.main(["doctor", "--budget", "2"]) == 2
-    assert capsys.readouterr().err.endswith("not 2.0 (--budget)\n")

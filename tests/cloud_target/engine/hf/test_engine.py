@@ -16,6 +16,8 @@ from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.interface import Feed, Masks, Scores, all_scores
 from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.protocol.describe import describe
+from cloud_target.protocol.requests import Limits
 from cloud_target.scheduling.chunks import ChunkedFeed
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, TargetError
@@ -172,6 +174,8 @@ def test_half_precision_gives_float32_logits(tmp_path):
     assert torch.allclose(rough, exact, atol=0.1)
     assert len(rough.unique()) > 380  # as float16 they would tie in many places
     assert half.description.fingerprint == full.description.fingerprint
+    for engine, is_repeatable in ((half, False), (full, True)):
+        assert describe(engine, Limits.of(engine)).repeatable is is_repeatable is (engine.second_look is not None)
 
 
 def test_context(tmp_path):
@@ -187,7 +191,7 @@ def test_too_little_memory_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"needs 16384 bytes .* --kv-memory allows \(16383\)"):
         TargetEngine(target, memory=16383)
     assert TargetEngine(target, memory=16384).capacity == CONTEXT
-    with pytest.raises(InputError, match="use a smaller --kv-memory"):
+    with pytest.raises(InputError, match=r"only .* are free on this machine; give less"):
         TargetEngine(target, memory=1 << 60)
 
 
