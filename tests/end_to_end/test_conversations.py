@@ -107,7 +107,7 @@ def test_both_read_what_is_new_and_no_more(target: Target, bundle: Bundle, readi
     assert drafted <= len(prompt) - second.usage.reused_draft + SLACK
 
 
-@pytest.mark.parametrize("mode", ["exact", "cloud", "local"])
+@pytest.mark.parametrize("mode", ["exact", "cloud"])
 def test_what_was_kept_changes_no_token(target: Target, bundle: Bundle, mode: str) -> None:
     found = []
     for conversations in (1, 0):

@@ -35,9 +35,10 @@ def client(bundle: Bundle, target: TargetProcess) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
-def test_eight_streams_all_get_on(bundle, target, client, mode):
+def test_eight_streams_all_get_on(bundle, target, mode):
     """None waits for another's end, and each is what it is alone, unless a budget learns from one for the next."""
-    body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": 60}
+    most = 60 if mode in ("exact", "cloud") else 100  # which the device alone writes in no time
+    body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": most}
 
     def read(seed: int) -> tuple[float, float, str]:
         times, text = [], ""
@@ -46,11 +47,16 @@ def test_eight_streams_all_get_on(bundle, target, client, mode):
             text += chunk.choices[0].text
         return times[0], times[-1], text
 
-    with ThreadPoolExecutor(8) as threads:
+    with (
+        # Nothing is kept: a draft in 8 bits may round otherwise where it goes on from what it has read before.
+        Edge(target.address, bundle=bundle, memory=False) as edge,
+        served(edge) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
         found = list(threads.map(read, range(8)))
     assert max(first for first, _, _ in found) < min(last for _, last, _ in found)
     if mode != "sprint":
-        with Edge(target.address, bundle=bundle, memory=False, mode=mode, max_tokens=60) as alone:
+        with Edge(target.address, bundle=bundle, memory=False, mode=mode, max_tokens=most) as alone:
             assert [text for *_, text in found] == [alone.generate(STORIES[0], seed=seed).text for seed in range(8)]
 
 
