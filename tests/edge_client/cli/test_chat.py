@@ -114,7 +114,7 @@ def test_what_cannot_be_used_is_one_sentence(chat, transport, lines, options, se
 
 def test_a_line_that_is_no_text_is_told_of_and_the_next_is_read(chat):
     status, out, err = chat(b"\xff\xfe\nHello\n", *OPTIONS, "-q")
-    assert (status, bool(out)) == (0, True)
+    assert (status, bool(out)) == (2, True)
     assert (
         err
         == "edge-client: standard input is UTF-16 text, not UTF-8; convert it first, as in: iconv -f UTF-16 -t UTF-8\n"
