@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from shared.interrupts import end_at_once
+from shared.interrupts import end_at_once, leave
 from shared.quiet import leave_nothing_behind
 
 
@@ -14,7 +14,10 @@ def main() -> int:
     leave_nothing_behind()
     from cloud_target.cli import main as run
 
-    return run()
+    status = run()
+    if sys.argv[1:2] == ["serve"]:
+        leave(status)  # whoever stops a server waits for its end
+    return status
 
 
 if __name__ == "__main__":

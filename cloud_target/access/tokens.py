@@ -26,6 +26,8 @@ from cloud_target.access.quotas import NAMES, Quota
 from shared.errors import AccessDenied, InputError
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# A token itself, which is never shown: somebody may have put it where its file belongs.
+SECRET = re.compile(r"tandem_[0-9a-f]{16}_[A-Za-z0-9_-]+")
 _HASH = re.compile(r"sha256:([0-9a-f]{16}):([0-9a-f]{64})")
 _TOKEN = re.compile(r"tandem_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 _NO_HASH = "0" * 64
@@ -198,7 +200,8 @@ def _read(path: Path) -> dict[str, tuple[Grant, str]]:
     try:
         return parse_tokens(path.read_text(), path)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path}: {_why(error)}; give a file of tokens") from None
+        shown = SECRET.sub("(a token, not shown)", str(path))
+        raise InputError(f"cannot read {shown}: {_why(error)}; give a file of tokens") from None
 
 
 def _check_tenant(tenant: str) -> None:

@@ -21,8 +21,13 @@ examples:
 Every option may stand in a file and in the environment, too, --kv-memory as TANDEM_SERVE_KV_MEMORY: see
 `cloud-target config --help`.
 
-It answers gRPC health checks, and without --tokens reflection too. On SIGTERM or Ctrl-C it finishes the calls under
-way, and ends; a second signal ends it at once. docs/security.md says how to make certificates and tokens.
+It answers gRPC health checks (the service tandem.liveness says whether the process answers, the empty name whether it
+takes new calls), and without --tokens reflection too. On SIGTERM or Ctrl-C it finishes the calls under way, and ends; a
+second signal ends it at once. SIGUSR1 takes it out of service, SIGUSR2 back into it. docs/operations.md has more, and
+docs/security.md says how to make certificates and tokens.
+
+exit status: 0 after SIGTERM; 130 after Ctrl-C; 2 a value cannot be used; 1 the engine fails at every pass and 3 a pass
+does not end, where another one is to be started.
 """
 
 

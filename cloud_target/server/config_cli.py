@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 
+from cloud_target.access.tokens import SECRET
 from cloud_target.server.configuration import CLOUD, COMMANDS, configure
 from cloud_target.server.options import add_options, read_settings
 from shared.configuration.shown import as_dict, as_lines, values_of
@@ -30,8 +30,6 @@ A value comes from the first of these that has one: an option of the command lin
 
 TANDEM_SERVE_CONFIG names the file, in the place of ~/.config/tandem/cloud-target.toml. More is in docs/operations.md.
 """
-# A token that was put where its file belongs.
-_SECRET = re.compile(r"tandem_[0-9a-f]{16}_[A-Za-z0-9_-]+")
 
 
 def add_commands(subparsers: argparse._SubParsersAction) -> None:
@@ -84,4 +82,4 @@ def path(_: argparse.Namespace) -> int:
 
 
 def _without_secret(value: object) -> object:
-    return _SECRET.sub("(a token, not shown)", str(value)) if isinstance(value, str | Path) else value
+    return SECRET.sub("(a token, not shown)", str(value)) if isinstance(value, str | Path) else value

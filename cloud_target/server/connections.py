@@ -51,6 +51,9 @@ class ConnectionSettings:
         Raises:
             InputError: with the option's name.
         """
+        for name, value in (("connection-streams", self.streams), ("request-size", self.request_bytes)):
+            if value is not None and not 0 < value < 1 << 31:
+                raise InputError(f"--{name} must be above 0 and below 2**31, not {value}")
         for name, seconds in (("idle", self.idle), ("age", self.age), ("grace", self.grace)):
             if not 0 < seconds <= 1e6:
                 raise InputError(f"--connection-{name} must be above 0 and at most a million seconds, not {seconds:g}")

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from cloud_target.server.endings import ending
 from cloud_target.server.first_message import first_message
-from cloud_target.server.turnstile import Turnstile
+from cloud_target.server.turnstile import RevolvingDoor, Turnstile
 from shared.errors import TargetUnavailable
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -31,8 +31,8 @@ class HealthLimits:
     """What strangers may have of it.
 
     Attributes:
-        asking: questions on their way at once, in all and of one connection. Each may take as much memory as the
-            largest message.
+        asking: questions on their way at once and their answers, in all and of one connection. Each may take as much
+            memory as the largest message. When all are taken, the one that takes longest gives way to the next.
         watching: calls that watch, likewise. Each takes a stream.
         patience: seconds that a question may take to come, and an answer to be read.
     """
@@ -62,7 +62,7 @@ class Health:
         self._alive = frozenset(alive)
         self._names, self._refused = self._alive.union(names), refused
         self._limits = limits or HealthLimits()
-        self._asking, self._watching = Turnstile(*self._limits.asking), Turnstile(*self._limits.watching)
+        self._asking, self._watching = RevolvingDoor(*self._limits.asking), Turnstile(*self._limits.watching)
         self._serves = True
         self._changed = asyncio.Event()
 
@@ -83,21 +83,24 @@ class Health:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Check": grpc.stream_unary_rpc_method_handler(self._check, *coding),
+                "Check": grpc.stream_stream_rpc_method_handler(self._check, *coding),  # on the wire it is the same
                 "Watch": grpc.stream_stream_rpc_method_handler(self._watch, *coding),
             },
         )
 
-    async def _check(self, _: _Calls, context: grpc.aio.ServicerContext) -> health_pb2.HealthCheckResponse | None:
-        async with ending(context, self._refused):
-            if (name := await self._question(context)) is not None:
-                return Answer(status=self._status(name))
-        await context.abort(grpc.StatusCode.NOT_FOUND, "the target knows of no service by this name")
+    async def _check(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
+        async with ending(context, self._refused), self._asking.place(context.peer()):
+            name = await self._question(context)
+            if name is not None:
+                await self._tell(context, self._status(name))
+        if name is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "the target knows of no service by this name")
 
     async def _watch(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused):
             with self._watching.place(context.peer()):
-                name = await self._question(context)
+                async with self._asking.place(context.peer()):
+                    name = await self._question(context)
                 told = None
                 while True:
                     changed = self._changed
@@ -108,8 +111,7 @@ class Health:
 
     async def _question(self, context: grpc.aio.ServicerContext) -> str | None:
         """The name that is asked about, None for one that is not known, which then is not kept."""
-        with self._asking.place(context.peer()):
-            asked = await first_message(context, Question, self._limits.patience)
+        asked = await first_message(context, Question, self._limits.patience)
         return asked.service if asked.service in self._names else None
 
     async def _tell(self, context: grpc.aio.ServicerContext, status: int) -> None:

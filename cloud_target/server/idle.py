@@ -48,7 +48,8 @@ class IdleSessions:
             self._in_use[key] -= 1
             if self._in_use[key] == 0:
                 del self._in_use[key]
-                self._since[key] = self._clock()
+                if isfinite(self._limit):
+                    self._since[key] = self._clock()
 
     def sweep(self) -> int:
         """Forget those that are idle for too long; how many those were. What is gone by itself is not kept in mind."""

@@ -13,6 +13,7 @@ from shared.errors import InputError
 
 # Seconds that calls under way may still take when the server stops: containers are killed after 10.
 DRAIN_SECONDS = 8.0
+_LONGEST_DRAIN = 86400.0
 # Seconds that a forward pass may take. No pass of a target that works comes near it: edges give up long before. But the
 # first ones may compile kernels, or read a long prompt on a few cores.
 PASS_SECONDS = 300.0
@@ -61,8 +62,9 @@ class ServeSettings:
         """
         if self.port and self.port == self.telemetry.metrics_port:
             raise InputError(f"--port and --metrics-port are both {self.port}; give them different ones")
-        if not 0 <= self.drain_seconds < float("inf"):
-            raise InputError(f"--drain-seconds must be 0 or more, not {self.drain_seconds}")
+        if not 0 <= self.drain_seconds <= _LONGEST_DRAIN:
+            sentence = f"--drain-seconds must be between 0 and {_LONGEST_DRAIN:g}, not {self.drain_seconds:g}"
+            raise InputError(sentence)
         if not self.pass_seconds > 0:
             raise InputError(f"--pass-seconds must be above 0 (inf never ends a pass), not {self.pass_seconds}")
         if not self.session_idle > 0:

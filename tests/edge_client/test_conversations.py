@@ -10,9 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.local_target import local_target
-from edge_client.edge import Edge
-from edge_client.stream import Completion
 from edge_client.testing import (
     LoopbackTransport,
     ScriptedTarget,
@@ -138,25 +135,3 @@ def test_nothing_is_kept_unless_it_is_asked_for(mode):
 def test_a_wrong_number_is_refused(wrong):
     with pytest.raises(InputError, match="conversations"):
         scripted_edge(conversations=wrong)
-
-
-@pytest.mark.slow
-def test_twenty_new_tokens_of_a_long_conversation_with_real_models():
-    """The target's own counters say what it read."""
-    with local_target("--threads", "1", "--kv-memory", "64MiB") as target:
-        options: dict[str, Any] = {"memory": False, "mode": "exact", "seed": 3}
-
-        def talk(conversations: int) -> tuple[list[int], Completion]:
-            with Edge(target.address, conversations=conversations, **options) as edge:
-                first = edge.generate(edge.bundle.encode("Once upon a time, ") * 110, max_tokens=48)
-                prompt = edge.bundle.encode("Once upon a time, ") * 110 + first.token_ids
-                prompt += edge.bundle.encode("User: I want to book a table for two in San Jose. Can you?\nAssistant:")[
-                    :20
-                ]
-                return prompt, edge.generate(prompt, max_tokens=24)
-
-        prompt, second = talk(1)
-        assert len(prompt) > 700
-        assert len(prompt) - second.usage.reused_target <= 21
-        assert len(prompt) - second.usage.reused_draft <= 70, "`exact` drafts up to where the target was last"
-        assert second.token_ids == talk(0)[1].token_ids

@@ -27,7 +27,7 @@ from edge_client.testing import (
 )
 from shared.errors import InputError, TargetMismatch
 from shared.grammar import library
-from tests.shared.grammar.schemas import keeps_to, schemas
+from tests.shared.grammar.schemas import keeps_to, schemas, wide_schemas
 
 VOCABULARY = byte_tokenizer().get_vocab_size()
 SCRIPT = random_script(VOCABULARY)
@@ -57,7 +57,7 @@ def edge():
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(schema=schemas, seed=st.integers(0, 99), temperature=st.sampled_from([0.0, 0.7, 1.5]))
 def test_in_every_mode_a_text_keeps_to_its_schema(edge, schema, seed, temperature):
     """And `exact` writes the text of `cloud`, token for token."""
@@ -66,6 +66,31 @@ def test_in_every_mode_a_text_keeps_to_its_schema(edge, schema, seed, temperatur
         assert done.finish_reason == "end", (way, done.text)
         assert keeps_to(done.text, schema), (way, done.text)
     assert texts[0].token_ids == texts[1].token_ids
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", wide_schemas)
+def test_and_to_schemas_of_all_kinds_where_it_ends(edge, kind):
+    """Their texts may be longer than there is room."""
+    ended = cut = 0
+
+    @settings(max_examples=8)
+    @given(schema=wide_schemas[kind], seed=st.integers(0, 99), temperature=st.sampled_from([1.5, 0.7, 0.0]))
+    def write(schema, seed, temperature):
+        nonlocal ended, cut
+        options = {"json_schema": schema, "seed": seed, "temperature": temperature, "max_tokens": 160}
+        texts = [edge.generate("Once", **options, **way) for way in WAYS]
+        for way, done in zip(WAYS, texts, strict=True):
+            if done.finish_reason == "length":
+                cut += 1
+                continue
+            ended += 1
+            assert done.finish_reason == "end"
+            assert keeps_to(done.text, schema), (way, done.text)
+        assert texts[0].token_ids == texts[1].token_ids
+
+    write()
+    assert ended > (0 if kind == "open" else cut), "the names in an open object may be of any length"
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)

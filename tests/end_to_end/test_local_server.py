@@ -35,9 +35,10 @@ def client(bundle: Bundle, target: TargetProcess) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
-def test_eight_streams_all_get_on(bundle, target, client, mode):
-    """None waits for another's end, and `exact` writes what each is alone."""
-    body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": 100}
+def test_eight_streams_all_get_on(bundle, target, mode):
+    """None waits for another's end, and each is what it is alone, unless a budget learns from one for the next."""
+    most = 60 if mode in ("exact", "cloud") else 100  # which the device alone writes in no time
+    body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": most}
 
     def read(seed: int) -> tuple[float, float, str]:
         times, text = [], ""
@@ -46,24 +47,30 @@ def test_eight_streams_all_get_on(bundle, target, client, mode):
             text += chunk.choices[0].text
         return times[0], times[-1], text
 
-    with ThreadPoolExecutor(8) as threads:
+    with (
+        # Nothing is kept: a draft in 8 bits may round otherwise where it goes on from what it has read before.
+        Edge(target.address, bundle=bundle, memory=False) as edge,
+        served(edge) as client,
+        ThreadPoolExecutor(8) as threads,
+    ):
         found = list(threads.map(read, range(8)))
     assert max(first for first, _, _ in found) < min(last for _, last, _ in found)
-    if mode == "exact":
-        with Edge(target.address, bundle=bundle, memory=False, mode=mode, max_tokens=100) as alone:
+    if mode != "sprint":
+        with Edge(target.address, bundle=bundle, memory=False, mode=mode, max_tokens=most) as alone:
             assert [text for *_, text in found] == [alone.generate(STORIES[0], seed=seed).text for seed in range(8)]
 
 
 def test_exact_is_what_the_cloud_writes_turn_by_turn(client):
     def talk(mode: str) -> tuple[list[str], int]:
-        turns, cached = [{"role": "user", "content": DIALOGUES[0].splitlines()[0].removeprefix("User: ")}], 0
+        turns, new = [{"role": "user", "content": DIALOGUES[0].splitlines()[0].removeprefix("User: ")}], 0
         for said in ("At seven in the evening.", "Yes, that is right."):
             got = client.chat.completions.create(model=f"pocket:{mode}", messages=turns, seed=4, max_tokens=30)
             answer = got.choices[0].message.content
             turns += [{"role": "assistant", "content": answer}, {"role": "user", "content": said}]
-            cached = got.usage.prompt_tokens_details.cached_tokens
-        return [turn["content"] for turn in turns], cached
+            new = got.usage.prompt_tokens - got.usage.prompt_tokens_details.cached_tokens
+        return [turn["content"] for turn in turns], new
 
-    (exact, cached), (cloud, _) = talk("exact"), talk("cloud")
+    (exact, new), (cloud, as_new) = talk("exact"), talk("cloud")
     assert exact == cloud
-    assert cached > 16
+    assert 1 <= new <= 16, "of the last turn the target reads what was said, and the names of who speaks"
+    assert as_new == 1, "it has been there before"

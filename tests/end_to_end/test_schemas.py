@@ -10,12 +10,13 @@ import pytest
 
 from benchmarks.local_target import local_target
 from edge_client.edge import Edge
+from edge_client.stream import Completion
 from shared.config import Coupling, Sampling
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.shared.grammar.letters import kept_to
-from tests.shared.grammar.schemas import keeps_to
+from tests.shared.grammar.schemas import Schema, keeps_to
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +33,40 @@ BOOKING = {
     "additionalProperties": False,
 }
 
+PLACE = {
+    "type": "object",
+    "properties": {
+        "at": {"type": "number", "exclusiveMinimum": -90, "maximum": 90},
+        "ip": {"type": "string", "format": "ipv4"},
+    },
+    "required": ["at", "ip"],
+    "additionalProperties": False,
+}
+SCHEMAS = {
+    "bounds and a format": PLACE,
+    "references": {
+        "$defs": {
+            "step": {"enum": ["walk", {"wait": 2.5}, None]},
+            "way": {
+                "type": "object",
+                "properties": {"step": {"$ref": "#/$defs/step"}, "then": {"$ref": "#/$defs/end"}},
+                "required": ["step", "then"],
+                "additionalProperties": False,
+            },
+            "end": {"anyOf": [{"const": ["the", "end"]}, {"$ref": "#/$defs/way"}]},
+        },
+        "$ref": "#/$defs/way",
+    },
+    "a long string": {"type": "string", "minLength": 60, "maxLength": 120},
+    "an array": {
+        "type": "array",
+        "items": {"type": "integer", "exclusiveMinimum": 0, "maximum": 999, "multipleOf": 5},
+        "minItems": 6,
+        "maxItems": 9,
+    },
+    "a format": {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "string", "format": "date"}]},
+}
+
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
@@ -39,17 +74,31 @@ def address() -> Iterator[str]:
         yield process.address
 
 
+def write(edge: Edge) -> dict[str, Completion]:
+    """A text in every mode."""
+    texts = {mode: edge.generate(PROMPT, mode=mode) for mode in ("exact", "cloud", "local", "auto")}
+    texts["sprint"] = edge.generate(PROMPT, budget=0.05)
+    texts["residual"] = edge.generate(PROMPT, mode="exact", coupling="residual")
+    return texts
+
+
+def see_that_all_keep_to(schema: Schema, texts: dict[str, Completion]) -> None:
+    for way, done in texts.items():
+        assert done.finish_reason == "end", (way, done.text)
+        assert keeps_to(done.text, schema), (way, done.text)
+    assert texts["exact"].token_ids == texts["cloud"].token_ids
+
+
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.2])
 def test_in_every_mode_there_is_json_and_exact_is_cloud(address, temperature):
     with Edge(address, memory=False, max_tokens=200, temperature=temperature, json_schema=BOOKING) as edge:
-        for seed in range(3):
-            texts = {mode: edge.generate(PROMPT, mode=mode, seed=seed) for mode in ("exact", "cloud", "local", "auto")}
-            texts["sprint"] = edge.generate(PROMPT, budget=0.05, seed=seed)
-            texts["residual"] = edge.generate(PROMPT, mode="exact", coupling="residual", seed=seed)
-            for way, done in texts.items():
-                assert done.finish_reason == "end", (way, done.text)
-                assert keeps_to(done.text, BOOKING), (way, done.text)
-            assert texts["exact"].token_ids == texts["cloud"].token_ids
+        see_that_all_keep_to(BOOKING, write(edge))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_schemas_of_all_kinds_are_kept_to(address, name):
+    with Edge(address, memory=False, max_tokens=200, json_schema=SCHEMAS[name]) as edge:
+        see_that_all_keep_to(SCHEMAS[name], write(edge))
 
 
 def test_texts_with_and_without_schemas_share_passes(address):

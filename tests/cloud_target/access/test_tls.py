@@ -214,7 +214,7 @@ def test_beyond_loopback_only_with_everything(authority, tmp_path, capsys):
         (["--tls-cert", str(pair.cert)], "needs both"),
         (["--client-ca", str(authority.cert)], "needs both"),
         (["--limits", "sessions=0"], "is not a limit"),
-        (["--drain-seconds", "-1"], "0 or more"),
+        (["--drain-seconds", "-1"], "between 0 and 86400"),
         (["--tokens", str(tmp_path / "nowhere")], "cannot read"),
     ):
         assert cli.main([*serve, *options]) == 2

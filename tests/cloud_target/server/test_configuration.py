@@ -194,7 +194,7 @@ def test_the_file_that_the_page_shows_can_be_used(config):
 def test_what_no_server_could_run_with_is_not_shown(config, capsys):
     config.write_text("drain-seconds = -1\n")
     assert cli.main(["config", "show"]) == 2
-    assert "--drain-seconds must be 0 or more" in capsys.readouterr().err
+    assert "--drain-seconds must be between 0 and 86400" in capsys.readouterr().err
 
 
 def test_where_the_file_is(config, capsys):

@@ -76,7 +76,7 @@ def test_a_collector_is_where_it_can_be_reached(url, capsys):
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "inf"])
 def test_calls_can_be_waited_for_only_so_long(seconds):
-    with pytest.raises(InputError, match="--drain-seconds must be 0 or more"):
+    with pytest.raises(InputError, match="--drain-seconds must be between 0 and 86400"):
         read("--drain-seconds", seconds)
 
 
