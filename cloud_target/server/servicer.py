@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterable, AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from time import monotonic
 from typing import Any
@@ -31,6 +30,7 @@ from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
 from cloud_target.server.idle import IdleSessions
 from cloud_target.server.leases import Lease, Leases
+from cloud_target.server.masking import Masking
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
 from cloud_target.server.timeouts import Timeouts
@@ -42,8 +42,6 @@ from shared.errors import AccessDenied, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["TargetService"].full_name
-# Threads that work out what grammars allow; they mostly run outside of Python.
-_MASKING = 2
 Requests = AsyncIterable[Any]
 
 
@@ -86,7 +84,7 @@ class TargetServicer:
         self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._leases.release)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
-        self._masking = ThreadPoolExecutor(_MASKING, thread_name_prefix="grammar")
+        self._masking = Masking()
         self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
         self._streams: set[RequestStream] = set()
         self._refusal: str | None = None
@@ -164,7 +162,7 @@ class TargetServicer:
 
         async def mask_and_submit(feed: Feed, masks: Masks) -> Scores:
             # A grammar may be a stranger's, and slow: neither the event loop nor a pass waits for it.
-            await asyncio.get_running_loop().run_in_executor(self._masking, masks.prepare)
+            await self._masking.submit(request.terms.tenant, masks.prepare)
             return await self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
 
         def check() -> None:
@@ -285,6 +283,6 @@ class TargetServicer:
 
     async def close(self) -> None:
         """End the threads that follow grammars, and the engine's after what runs there now, however long that takes."""
-        self._masking.shutdown(wait=False, cancel_futures=True)
+        self._masking.close()
         await self._scheduler.close()
         self._table.check_integrity()

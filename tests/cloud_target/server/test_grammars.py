@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
 
+from cloud_target.access.protection import Access
+from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.server.masking import Masking
 from cloud_target.server.server import running
 from shared.config import Sampling
 from shared.grammar.cursor import Cursor
+from shared.grammar.engine import GrammarEngine
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
@@ -85,6 +89,50 @@ def test_a_grammar_that_takes_its_time_holds_nobody_up(stub, monkeypatch):
     goes_on.set()
     assert written(held)[:2] in ([0, 1], [END])
     assert threads == {"grammar"}
+
+
+def test_who_brings_many_slow_grammars_keeps_no_other_tenant_waiting(tmp_path, monkeypatch):
+    """A tenant with one grammar waits for those that are compiled, and for one more of whoever brings many."""
+    may_end, handed_in, begun = threading.Semaphore(0), [], []
+    compiled, submit = GrammarEngine.compile, Masking.submit
+
+    def slow(self: GrammarEngine, source: str) -> object:
+        begun.append(source)
+        assert may_end.acquire(timeout=20)
+        return compiled(self, source)
+
+    async def counted(self: Masking, tenant: str, work: Callable[[], None]) -> None:
+        handed_in.append(tenant)
+        await submit(self, tenant, work)
+
+    monkeypatch.setattr(GrammarEngine, "compile", slow)
+    monkeypatch.setattr(Masking, "submit", counted)
+    tokens = {}
+    for tenant in ("many", "one"):
+        tokens[tenant], line = new_token(tenant)
+        add_line(tmp_path / "tokens", line)
+    engine = ScriptedEngine(SCRIPT, VOCABULARY, slots=9, context=CONTEXT, tokenizer=letters(VOCABULARY))
+    access = Access(tokens=TokenFile(tmp_path / "tokens"))
+    with (
+        running(engine, access=access) as address,
+        grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel,
+    ):
+        stub, calls = TargetServiceStub(channel), []
+        for number in range(9):
+            tenant = "one" if number == 8 else "many"
+            message = asking(f"a{{{number + 1}}}e")
+            message.session.session_id = bytes([number]) * 16
+            message.request_id = 1
+            metadata = [("authorization", f"Bearer {tokens[tenant]}")]
+            calls.append(stub.Decode(iter([message]), timeout=20, metadata=metadata))
+            end = time.monotonic() + 20
+            while len(handed_in) <= number or len(begun) < min(number + 1, 2):
+                assert time.monotonic() < end, "nobody follows the grammar"
+                time.sleep(0.005)
+        may_end.release(9)
+        assert all(len(list(call)) == 1 for call in calls)
+    assert "a{9}e" in "".join(begun[:4])
+    assert [sum(f"a{{{number}}}e" in source for source in begun) for number in range(1, 10)] == [1] * 9
 
 
 @pytest.mark.parametrize(("expression", "why"), [("(a", "unclosed group"), ("z", "allows no token of this model")])
