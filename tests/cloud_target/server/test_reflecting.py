@@ -40,10 +40,10 @@ def test_several_questions_in_one_call(stub):
 
 
 def test_a_connection_asks_twice_at_a_time_and_no_more(stub):
-    questions: SimpleQueue[Question | None] = SimpleQueue()
-    calls = [stub.ServerReflectionInfo(iter(questions.get, None), timeout=PATIENCE) for _ in range(2)]
-    for _ in calls:
-        questions.put(Question(list_services=""))
+    questions: list[SimpleQueue[Question | None]] = [SimpleQueue(), SimpleQueue()]
+    calls = [stub.ServerReflectionInfo(iter(asked.get, None), timeout=PATIENCE) for asked in questions]
+    for asked in questions:
+        asked.put(Question(list_services=""))
     try:
         for call in calls:
             next(call)
@@ -51,9 +51,9 @@ def test_a_connection_asks_twice_at_a_time_and_no_more(stub):
             next(stub.ServerReflectionInfo(iter([Question(list_services="")]), timeout=PATIENCE))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     finally:
-        for call in calls:
+        for call, asked in zip(calls, questions, strict=True):
             call.cancel()
-            questions.put(None)
+            asked.put(None)
 
 
 def test_bytes_that_are_no_question(address):
