@@ -270,8 +270,6 @@ def test_who_leaves_ends_the_work_and_frees_the_session():
         text = client.completions.create(model="scripted:cloud", prompt="Once", max_tokens=3, seed=1)
         assert text.usage.completion_tokens == 3, "the only thread is free again"
         said = ask(client, "GET", "/metrics")[2]
-        for path in ("/v1/completions", "/v1/chat/completions"):
-            assert f'tandem_edge_requests_total{{path="{path}",status="499"}} 1.0' in said
         written = [line for line in said.splitlines() if line.startswith('tandem_edge_tokens_total{origin="target"}')]
         assert float(written[0].split()[1]) >= 2 + 3, "also what was written for those who left"
 
