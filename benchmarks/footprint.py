@@ -57,16 +57,16 @@ def needed(extra: str) -> dict[str, Distribution]:
         TandemError: one of them is not installed.
     """
     found: dict[str, Distribution] = {}
-    todo = [Requirement(line) for line in asked(extra)]
+    left = [Requirement(line) for line in asked(extra)]
     seen: set[tuple[str, str]] = set()
-    while todo:
-        wanted = todo.pop()
+    while left:
+        wanted = left.pop()
         name = canonicalize_name(wanted.name)
         part = found[name] = _installed(name)
         for one in {"", *wanted.extras} - {one for of, one in seen if of == name}:
             seen.add((name, one))
             more = map(Requirement, part.requires or ())
-            todo += [each for each in more if each.marker is None or each.marker.evaluate({"extra": one})]
+            left += [each for each in more if each.marker is None or each.marker.evaluate({"extra": one})]
     return found
 
 

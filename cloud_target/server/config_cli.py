@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from cloud_target.access.tokens import SECRET
 from cloud_target.server.configuration import CLOUD, COMMANDS, configure
 from cloud_target.server.options import add_options, read_settings
-from shared.configuration.shown import as_dict, as_lines, values_of
-from shared.errors import InputError
+from shared.configuration.shown import as_dict, as_lines, tell_path, values_of
 
 _EXAMPLES = """\
 examples:
@@ -72,13 +70,7 @@ def path(_: argparse.Namespace) -> int:
     Raises:
         InputError: nowhere.
     """
-    found = CLOUD.config_path()
-    if found is None:
-        raise InputError(f"this user has no home directory for a configuration; set {CLOUD.variable} to a file")
-    print(found)
-    if not found.exists():
-        print("cloud-target: there is no such file yet", file=sys.stderr)
-    return 0
+    return tell_path(CLOUD)
 
 
 def _without_secret(value: object) -> object:

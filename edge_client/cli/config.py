@@ -11,8 +11,7 @@ from edge_client.cli.options import read_options
 from edge_client.configuration.program import EDGE
 from edge_client.configuration.variables import OTHERS, present, unread
 from edge_client.settings import Settings
-from shared.configuration.shown import as_dict, as_lines, values_of
-from shared.errors import InputError
+from shared.configuration.shown import as_dict, as_lines, tell_path, values_of
 
 
 def show(options: argparse.Namespace) -> int:
@@ -40,16 +39,10 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def path(options: argparse.Namespace) -> int:
+def path(_: argparse.Namespace) -> int:
     """Tell where the file is; returns the exit status.
 
     Raises:
         InputError: nowhere.
     """
-    found = EDGE.config_path()
-    if found is None:
-        raise InputError(f"this user has no home directory for a configuration; set {EDGE.variable} to a file")
-    print(found)
-    if not found.exists():
-        say("there is no such file yet")
-    return 0
+    return tell_path(EDGE)

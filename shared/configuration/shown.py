@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from shared.configuration.options import key_of
 from shared.configuration.origin import Origin, Source
 from shared.configuration.program import Program
 from shared.configuration.resolve import Commands
+from shared.errors import InputError
 
 # By key.
 Values = Mapping[str, tuple[object, Origin]]
@@ -41,6 +43,21 @@ def as_dict(program: Program, values: Values) -> dict[str, Any]:
             for key, (value, origin) in values.items()
         },
     }
+
+
+def tell_path(program: Program) -> int:
+    """Print where the file is; returns the exit status.
+
+    Raises:
+        InputError: nowhere.
+    """
+    found = program.config_path()
+    if found is None:
+        raise InputError(f"this user has no home directory for a configuration; set {program.variable} to a file")
+    print(found)
+    if not found.exists():
+        print(f"{program.name}: there is no such file yet", file=sys.stderr)
+    return 0
 
 
 def _file(program: Program) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from edge_client.server import asked, errors
 from edge_client.testing import scripted_edge
 from tests.edge_client.server.serving import Served, served
 
@@ -123,3 +124,8 @@ def test_what_cannot_be_done_is_refused(client, wrong, kind, code, param):
 def test_what_a_chat_cannot_be_is_refused(client, wrong):
     with pytest.raises(openai.BadRequestError):
         client.chat.completions.create(**{"model": "scripted", "messages": TURNS} | wrong)
+
+
+def test_every_field_inside_of_tandem_is_named_so_in_errors():
+    others = {"top_k"}  # which other servers take by itself, and so does this one
+    assert {"mode", *asked._TANDEM} - others == errors._INSIDE
