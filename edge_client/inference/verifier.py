@@ -19,7 +19,7 @@ from shared.config import Criterion
 from shared.domains import GENERAL, verifier_file
 from shared.errors import BundleError
 from shared.features import NAMES, SCALARS, write_features
-from shared.sampling import Draw
+from shared.draw import Draw
 
 _STRICT = DOUBT_COLUMNS.index(Criterion.STRICT)
 _TEMPERATURE = NAMES.index("temperature")

@@ -17,7 +17,7 @@ from edge_client.testing.target import SCRIPTED
 from edge_client.testing.tokenizer import END_IDS, byte_tokenizer
 from shared.chat.pocket import POCKET_CHAT
 from shared.manifest import DraftGraph, Manifest, Probe
-from shared.sampling import Draw
+from shared.draw import Draw
 
 _HIDDEN = 8
 

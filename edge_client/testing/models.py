@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_client.inference.draft import Draft, Leaf, Step
 from shared.features import NAMES, SCALARS
-from shared.sampling import Draw
+from shared.draw import Draw
 
 _SMALLEST = 1e-30
 _CANDIDATES = 64

@@ -26,7 +26,7 @@ from edge_client.testing import LoopbackTransport, ManualClock, scripted_bundle,
 from shared.chat.pocket import SPECIAL_TOKENS
 from shared.interrupts import end_at_once
 from shared.manifest import Manifest
-from shared.sampling import Draw
+from shared.draw import Draw
 
 CONTEXT = 512
 CANDIDATES = 32

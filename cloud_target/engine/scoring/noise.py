@@ -7,6 +7,7 @@ is an arithmetic one with the sign bits masked away.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import torch
 
@@ -39,6 +40,28 @@ def bits(position_keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     h = (h ^ _shift(h, 30)) * _MULTIPLY_1
     h = (h ^ _shift(h, 27)) * _MULTIPLY_2
     return h ^ _shift(h, 31)
+
+
+@lru_cache(maxsize=4)
+def _begun(vocabulary: int, device: torch.device) -> torch.Tensor:
+    """The beginning of the hash, the same under every key, ``int64 [vocabulary]``."""
+    return torch.arange(vocabulary, device=device) * _TOKEN
+
+
+def are_high(position_keys: torch.Tensor, vocabulary: int, least: float) -> torch.Tensor:
+    """Which ids have Gumbel noise of `least` or more, and next to none besides, ``bool [n, vocabulary]``.
+
+    Args:
+        position_keys: ``int64 [n]``.
+    """
+    h = _begun(vocabulary, position_keys.device) ^ position_keys[:, None]
+    h ^= _shift(h, 30)
+    h *= _MULTIPLY_1
+    h ^= _shift(h, 27)
+    h *= _MULTIPLY_2
+    # As `shared.noise.Peaks` does it, but that signed numbers stand in the order of unsigned ones less half of them.
+    h ^= _signed(1 << 63)
+    return h >= noise.lowest_bits(least) - (1 << 63)
 
 
 def uniform(position_keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

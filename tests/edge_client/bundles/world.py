@@ -16,7 +16,7 @@ from edge_client.testing import ManualClock, scripted_bundle
 from edge_client.testing.scripts import Script
 from shared.errors import TargetAway
 from shared.manifest import glance
-from shared.sampling import Draw
+from shared.draw import Draw
 from tests.edge_client.bundles.offers import SCRIPT, FaultyTransport, loaded, target_of
 
 ADDRESS = "gpu.example:50051"

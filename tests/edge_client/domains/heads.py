@@ -27,7 +27,7 @@ from edge_client.testing import (
 from shared.domains import GENERAL
 from shared.features import SCALARS, write_features
 from shared.manifest import Domain
-from shared.sampling import Draw
+from shared.draw import Draw
 from tests.edge_client.late import LateTransport
 
 HIDDEN = 8
