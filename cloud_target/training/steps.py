@@ -29,7 +29,7 @@ class Steps(Protocol):
     context: int
 
     def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs that `cloud_target/export/candidates.py` defines, a row for each of the n tokens of a text; without
+        """The outputs that `cloud_target/export/candidates.py` defines, a row for each token of a text of n; without
         all logits where a graph does not give them.
 
         Args:

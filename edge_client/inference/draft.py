@@ -231,7 +231,9 @@ class SharedBufferDraft(Draft):
         bound = self._trees.get(count)
         if bound is None:
             mask = np.zeros((1, 1, count, self.context), np.float32)
-            bound = self._trees[count] = self._bind(count, range(count), mask, _Outputs(count, self._graph, self._every))
+            bound = self._trees[count] = self._bind(
+                count, range(count), mask, _Outputs(count, self._graph, self._every)
+            )
         seen = np.full((nodes, nodes), _HIDDEN, np.float32)
         seen[: self.nodes, : self.nodes] = self._seen[: self.nodes, : self.nodes]
         depths = self._depths[: self.nodes]

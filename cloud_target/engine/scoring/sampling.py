@@ -65,7 +65,9 @@ class Support:
         return y, ((score >= best - self.reach).sum(1) > 1) | ~self.sure
 
 
-def supports(logits: torch.Tensor, samplings: Sequence[Sampling], slack: float | None = None) -> Iterator[Support | Uncut]:
+def supports(
+    logits: torch.Tensor, samplings: Sequence[Sampling], slack: float | None = None
+) -> Iterator[Support | Uncut]:
     """The distributions of all rows, in groups that need the same work.
 
     Args:

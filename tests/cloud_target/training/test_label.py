@@ -17,9 +17,9 @@ from cloud_target.training.models import load_model_tokenizer, run
 from cloud_target.training.steps import CheckpointSteps, open_steps
 from shared import noise
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
+from shared.draw import OUTSIDERS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.draw import OUTSIDERS
 from tests.cloud_target.training.conftest import CONTEXT, assert_damage_is_told
 from tests.cloud_target.training.test_distil import random_documents
 from tests.shared.test_repetition import plain_repeats
