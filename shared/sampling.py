@@ -16,7 +16,7 @@ import numpy as np
 from shared import noise
 from shared.config import Sampling
 from shared.draw import MARGIN_LIMIT, OUTSIDERS, Draw
-from shared.mass import Bounds, rough_bounds, sharp_bounds
+from shared.mass import ROUNDING, Bounds, bounds
 from shared.vocabulary import Vocabulary
 
 _FEW = 16
@@ -39,7 +39,6 @@ class Sampler:
         logits: np.ndarray,
         position: int,
         log_normaliser: float = math.inf,
-        entropy: float = 0.0,
         every: np.ndarray | None = None,
     ) -> Draw:
         """Draw the token for `position`.
@@ -49,8 +48,7 @@ class Sampler:
             logits: their raw logits, descending, ``float32 [K]``.
             position: of the token to be drawn, in the whole sequence.
             log_normaliser: log-sum-exp of all raw logits, if known. By itself it changes only the time this takes.
-            entropy: of the whole distribution at temperature 1, nats; looked at with `every` only.
-            every: all raw logits, ``float32 [V]``; with them, and the two before, the draw is one from the whole
+            every: all raw logits, ``float32 [V]``; with them and their normaliser the draw is one from the whole
                 vocabulary. None where the candidates stand for it.
         """
         first = logits.item(0)
@@ -62,15 +60,16 @@ class Sampler:
             scaled = [(logit - first) * self._inverse for logit in logits[: 1 + OUTSIDERS].tolist()]
             return self._drawn(ids, logits, scaled, _CERTAIN, position)
         scaled = [(logit - first) * self._inverse for logit in logits.tolist()]
+        weights = [math.exp(value) for value in scaled]
         # Where there is nothing beyond the candidates, or nothing that is a number, they are all there is.
         if every is None or len(every) <= len(scaled) or not math.isfinite(log_normaliser):
-            survivors, mass = self._of_candidates([math.exp(value) for value in scaled])
+            survivors, mass = self._of_candidates(weights)
         else:
-            found = self._settled(scaled, log_normaliser - first, entropy)
+            found = self._settled(weights, scaled[-1], log_normaliser - first)
             if found is None:
                 if self._vocabulary is None:
                     self._vocabulary = Vocabulary(self.sampling, len(every))
-                found = self._vocabulary.survivors(every, log_normaliser)
+                found = self._counted(weights, log_normaliser - first, every, self._vocabulary)
                 if found[0] > len(scaled):
                     return self._vocabulary.draw(every, ids, scaled, position, *found)
             survivors, mass = found
@@ -84,27 +83,34 @@ class Sampler:
         found = _prefix(weights, self.sampling.top_p, Bounds(mass, mass)) if self.sampling.top_p < 1.0 else None
         return found or (len(weights), mass)
 
-    def _settled(self, scaled: list[float], log_mass: float, entropy: float) -> tuple[int, float] | None:
+    def _settled(self, weights: list[float], last: float, log_mass: float) -> tuple[int, float] | None:
         """The same in the whole vocabulary; None if the candidates do not say, or do not suffice.
 
         Args:
-            scaled: the candidates' logits, from the first one's, by the temperature.
+            weights: of the candidates.
+            last: ln of the last one.
             log_mass: ln of what all tokens weigh at temperature 1.
-            entropy: as in `draw`.
         """
-        top_k, top_p, temperature = self.sampling.top_k, self.sampling.top_p, self.sampling.temperature
-        if top_p == 1.0 and not 0 < top_k <= len(scaled):
-            return None
-        weights = [math.exp(value) for value in scaled]
+        top_k, top_p = self.sampling.top_k, self.sampling.top_p
         if 0 < top_k <= len(weights):
             return self._of_candidates(weights)
-        bounds = rough_bounds(weights, scaled[-1], temperature, log_mass)
+        if top_p == 1.0:
+            return None
+        mass = bounds(weights, last, self.sampling.temperature, log_mass)
         if top_k:  # of which the candidates are some
-            return _prefix(weights, top_p, Bounds(min(bounds.least, sum(weights)), bounds.most))
-        found = _prefix(weights, top_p, bounds)
-        if found is None and temperature < 1.0:
-            found = _prefix(weights, top_p, sharp_bounds(scaled, temperature, log_mass, entropy))
-        return found
+            mass = Bounds(min(mass.least, sum(weights)), mass.most)
+        return _prefix(weights, top_p, mass)
+
+    def _counted(
+        self, weights: list[float], log_mass: float, every: np.ndarray, vocabulary: Vocabulary
+    ) -> tuple[int, float]:
+        """The same where the candidates do not say."""
+        mass = math.exp(log_mass) if self.sampling.temperature == 1.0 else vocabulary.mass(every)
+        if self.sampling.top_p < 1.0 and not self.sampling.top_k:
+            found = _prefix(weights, self.sampling.top_p, Bounds(mass * (1 - ROUNDING), mass * (1 + ROUNDING)))
+            if found is not None:
+                return found
+        return vocabulary.survivors(every, mass)
 
     def _drawn(
         self, ids: np.ndarray, logits: np.ndarray, scaled: list[float], log_q: list[float], position: int

@@ -2,7 +2,8 @@
 
 No token beyond the candidates is likelier than the last of them. So only one with more noise than what that one lacks
 can be drawn, or come near: some dozens of many thousands, and which they are is plain from the hash that noise is made
-of (`shared.noise.Peaks`). Logarithms are taken of those alone, and nothing is sorted unless survivors must be counted.
+of (`shared.noise.Peaks`). Logarithms are taken of those alone, and nothing is sorted unless survivors must be counted, and then mostly a
+few thousand of the likeliest.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from shared.draw import MARGIN_LIMIT, OUTSIDERS, Draw
 
 # x, its rival, and the third.
 _TOLD = 3
+# Survivors are counted among so many of the likeliest; after that, among all.
+_MANY = 4096
 
 
 class _Contender(NamedTuple):
@@ -55,29 +58,39 @@ class Vocabulary:
         self._size = size
         self._inverse = 1.0 / sampling.temperature
         self._peaks = noise.Peaks(size)
+        self._scratch = np.empty(size, np.float32)
 
-    def survivors(self, every: np.ndarray, log_normaliser: float) -> tuple[int, float]:
-        """How many tokens survive, and what they weigh, the likeliest 1.
+    def mass(self, every: np.ndarray) -> float:
+        """What all tokens weigh, the likeliest 1.
 
         Args:
             every: all raw logits, ``float32 [V]``.
-            log_normaliser: their log-sum-exp.
         """
-        first, top_p = every.max().item(), self._sampling.top_p
-        top_k = min(self._sampling.top_k or self._size, self._size)
+        weights = np.subtract(every, every.max(), out=self._scratch)
+        weights *= np.float32(self._inverse)
+        return float(np.exp(weights, out=weights).sum())
+
+    def survivors(self, every: np.ndarray, mass: float) -> tuple[int, float]:
+        """How many tokens survive, and what they weigh.
+
+        Args:
+            every: all raw logits, ``float32 [V]``.
+            mass: what all tokens weigh.
+        """
+        top_k, top_p = min(self._sampling.top_k or self._size, self._size), self._sampling.top_p
         if top_p == 1.0 and top_k == self._size:
-            if self._inverse == 1.0:
-                return self._size, math.exp(log_normaliser - first)
-            weights = np.exp((every - np.float32(first)) * np.float32(self._inverse))
-            return self._size, weights.sum(dtype=np.float64).item()
-        weights = np.sort(every)[::-1].astype(np.float64)
-        weights -= first
-        weights *= self._inverse
-        held = np.exp(weights, out=weights).cumsum()
-        count = top_k
-        if top_p < 1.0:
-            count = min(int(np.searchsorted(held[:top_k], top_p * held[top_k - 1])) + 1, top_k)
-        return count, held.item(count - 1)
+            return self._size, mass
+        for width in (min(_MANY, self._size), self._size):
+            likeliest = np.sort(np.partition(every, self._size - width)[self._size - width :])[::-1]
+            held = np.exp((likeliest.astype(np.float64) - likeliest[0]) * self._inverse).cumsum()
+            # With every token at hand the running sum itself is the mass: no second rounding to disagree with.
+            if top_k <= width:
+                mass = held.item(top_k - 1)
+            elif top_k < self._size or held[-1] <= top_p * mass:
+                continue
+            count = min(int(np.searchsorted(held, top_p * mass)) + 1, top_k) if top_p < 1.0 else top_k
+            return count, held.item(count - 1)
+        raise AssertionError("all tokens are no fewer than top-k")
 
     def draw(
         self, every: np.ndarray, ids: np.ndarray, scaled: Sequence[float], position: int, survivors: int, mass: float
@@ -93,8 +106,8 @@ class Vocabulary:
         """
         key, log_mass = noise.key(self._sampling.seed, position), math.log(mass)
         x, others = self._contest(every, ids, scaled, key, survivors)
-        rival = others[0]
-        third = others[min(1, len(others) - 1)]
+        rival = others[0] if others else x
+        third = others[1] if len(others) > 1 else rival
         second = next((other for other in others if other.rank < survivors), None)
         logit = every.item(x.token)
         return WideDraw(
@@ -107,7 +120,7 @@ class Vocabulary:
             rival=rival.token,
             rival_logit=every.item(rival.token),
             third=third.token,
-            rival_gap=min(x.score - rival.score, MARGIN_LIMIT),
+            rival_gap=min(x.score - rival.score, MARGIN_LIMIT) if others else MARGIN_LIMIT,
             _ids=every,
             _log_q=(),
             _inverse=self._inverse,
@@ -133,7 +146,7 @@ class Vocabulary:
                 found.append(_Contender(value, rank, token))
         found.sort(key=lambda one: (-one.score, one.rank))
         x = next(one for one in found if one.rank < survivors)
-        return x, [one for one in found if one is not x]
+        return x, [one for one in found if one is not x and one.score > -math.inf]
 
 
 def _rank(every: np.ndarray, token: int) -> int:

@@ -161,7 +161,7 @@ def _label_document(
     second, third = np.empty((2, count), np.int32)
     for i in range(count):
         logits = None if every is None else every[i]
-        draw = sampler.draw(ids[i], values[i], first_position + i, normaliser[i], entropy[i], logits)
+        draw = sampler.draw(ids[i], values[i], first_position + i, normaliser[i], logits)
         repeating[i] = repeats(text, draw.token, first_position + i)
         second[i], third[i] = draw.rival, draw.third
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)

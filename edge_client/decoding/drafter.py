@@ -192,7 +192,7 @@ class Drafter:
         """A draw from a step whose candidates have these logits, and from the whole vocabulary where it `is_free`."""
         # What is told of q has to be what was drawn from, and a whole vocabulary is too much to tell.
         every = step.every if is_free and not self._keeps_q else None
-        return self._sampler.draw(step.ids, logits, position, step.log_normaliser, step.entropy, every)
+        return self._sampler.draw(step.ids, logits, position, step.log_normaliser, every)
 
     def _drawn(
         self, step: Step, logits: np.ndarray, sequence: list[int], is_strict: bool = False, is_free: bool = True

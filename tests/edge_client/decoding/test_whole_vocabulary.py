@@ -1,4 +1,4 @@
-"""Equal models write the same, whatever of the vocabulary a sampling asks for; bundles from before go on as they did."""
+"""Equal models write the same, whatever of the vocabulary a sampling asks for; old bundles go on as they did."""
 
 from __future__ import annotations
 
