@@ -26,7 +26,8 @@ NAMES = (
     "temperature",
 )
 SCALARS = len(NAMES)
-_LOG_COUNT = np.log(np.arange(1, 4097, dtype=np.float64)).tolist()
+_COUNTS = 4096
+_LOG_COUNT = np.log(np.arange(1, _COUNTS + 1, dtype=np.float64)).tolist()
 
 
 def write_features(
@@ -57,16 +58,11 @@ def write_features(
         *largest,
         entropy,
         min(largest[0] - largest[1], MARGIN_LIMIT),
-        _log(draw.index),
-        _log(draw.survivors - 1),
+        _LOG_COUNT[draw.index] if draw.index < _COUNTS else math.log1p(draw.index),
+        _LOG_COUNT[draw.survivors - 1] if draw.survivors <= _COUNTS else math.log(draw.survivors),
         draw.noisy_margin,
         draw.rival_gap,
         draw.rival_logit - log_normaliser,
         temperature,
     )
     out[SCALARS:] = hidden
-
-
-def _log(count: int) -> float:
-    """ln(1 + count)."""
-    return _LOG_COUNT[count] if count < len(_LOG_COUNT) else math.log1p(count)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 # What the graph's sums may be off by, in proportion.
 ROUNDING = 1e-5
@@ -18,14 +17,12 @@ ROUNDING = 1e-5
 _MOST = 50.0
 
 
-class Bounds(NamedTuple):
-    """The mass of all tokens lies between these."""
-
-    least: float
-    most: float
+def at_one(log_mass: float) -> float:
+    """The mass of all tokens at T = 1, from its logarithm."""
+    return math.exp(min(log_mass, _MOST))
 
 
-def bounds(weights: Sequence[float], last: float, temperature: float, log_mass: float) -> Bounds:
+def bounds(weights: Sequence[float], last: float, temperature: float, log_mass: float) -> tuple[float, float]:
     """Between what the mass of all tokens lies, at the cost of a few numbers.
 
     Args:
@@ -34,12 +31,12 @@ def bounds(weights: Sequence[float], last: float, temperature: float, log_mass: 
         temperature: in use.
         log_mass: ln of what all tokens weigh at T = 1.
     """
-    mass = math.exp(min(log_mass, _MOST))
+    mass = at_one(log_mass)
     if temperature == 1.0:
-        return Bounds(mass * (1 - ROUNDING), mass * (1 + ROUNDING))
+        return mass * (1 - ROUNDING), mass * (1 + ROUNDING)
     known = sum(weights)
     if temperature > 1.0:
-        return Bounds(known, math.inf)
-    # The candidates weigh no more here than at T = 1, so M is at most what is missing from them here.
+        return known, math.inf
+    # The candidates weigh no more here than at T = 1, so what the others weigh there is at most what these lack of it.
     beyond = max(mass * (1 + ROUNDING) - known, 0.0) * math.exp(last * (1.0 - temperature))
-    return Bounds(known, known + beyond)
+    return known, known + beyond

@@ -16,7 +16,7 @@ import numpy as np
 from shared import noise
 from shared.config import Sampling
 from shared.draw import MARGIN_LIMIT, OUTSIDERS, Draw
-from shared.mass import ROUNDING, Bounds, bounds
+from shared.mass import ROUNDING, at_one, bounds
 from shared.vocabulary import Vocabulary
 
 _FEW = 16
@@ -31,6 +31,7 @@ class Sampler:
         self._inverse = 1.0 / sampling.temperature if sampling.temperature else 0.0
         # At temperatures up to 1 the likeliest token's share only grows, so above this ln p it survives alone.
         self._certain = math.log(sampling.top_p) + 1e-6 if sampling.temperature <= 1 else math.inf
+        self._most = sampling.top_k or None
         self._vocabulary: Vocabulary | None = None
 
     def draw(
@@ -60,7 +61,7 @@ class Sampler:
             scaled = [(logit - first) * self._inverse for logit in logits[: 1 + OUTSIDERS].tolist()]
             return self._drawn(ids, logits, scaled, _CERTAIN, position)
         scaled = [(logit - first) * self._inverse for logit in logits.tolist()]
-        weights = [math.exp(value) for value in scaled]
+        weights = [math.exp(value) for value in scaled[: self._most]]
         # Where there is nothing beyond the candidates, or nothing that is a number, they are all there is.
         if every is None or len(every) <= len(scaled) or not math.isfinite(log_normaliser):
             survivors, mass = self._of_candidates(weights)
@@ -77,40 +78,39 @@ class Sampler:
         return self._drawn(ids, logits, scaled, [value - log_mass for value in scaled[:survivors]], position)
 
     def _of_candidates(self, weights: list[float]) -> tuple[int, float]:
-        """How many survive where there are no tokens but candidates of these weights, and what they weigh."""
-        weights = weights[: self.sampling.top_k or len(weights)]
-        mass = sum(weights)
-        found = _prefix(weights, self.sampling.top_p, Bounds(mass, mass)) if self.sampling.top_p < 1.0 else None
+        """How many survive of candidates of these weights where no other token counts, and what they weigh."""
+        mass, top_p = sum(weights), self.sampling.top_p
+        found = _prefix(weights, top_p * mass, top_p * mass) if top_p < 1.0 else None
         return found or (len(weights), mass)
 
     def _settled(self, weights: list[float], last: float, log_mass: float) -> tuple[int, float] | None:
         """The same in the whole vocabulary; None if the candidates do not say, or do not suffice.
 
         Args:
-            weights: of the candidates.
-            last: ln of the last one.
+            weights: of the candidates, as many as top-k lets survive.
+            last: the last candidate's logit, from the first one's, by the temperature.
             log_mass: ln of what all tokens weigh at temperature 1.
         """
         top_k, top_p = self.sampling.top_k, self.sampling.top_p
-        if 0 < top_k <= len(weights):
+        if top_k == len(weights):
             return self._of_candidates(weights)
         if top_p == 1.0:
             return None
-        mass = bounds(weights, last, self.sampling.temperature, log_mass)
+        least, most = bounds(weights, last, self.sampling.temperature, log_mass)
         if top_k:  # of which the candidates are some
-            mass = Bounds(min(mass.least, sum(weights)), mass.most)
-        return _prefix(weights, top_p, mass)
+            least = min(least, sum(weights))
+        return _prefix(weights, top_p * least, top_p * most)
 
     def _counted(
         self, weights: list[float], log_mass: float, every: np.ndarray, vocabulary: Vocabulary
     ) -> tuple[int, float]:
         """The same where the candidates do not say."""
-        mass = math.exp(log_mass) if self.sampling.temperature == 1.0 else vocabulary.mass(every)
+        mass = at_one(log_mass) if self.sampling.temperature == 1.0 else vocabulary.mass(every)
+        found = None
         if self.sampling.top_p < 1.0 and not self.sampling.top_k:
-            found = _prefix(weights, self.sampling.top_p, Bounds(mass * (1 - ROUNDING), mass * (1 + ROUNDING)))
-            if found is not None:
-                return found
-        return vocabulary.survivors(every, mass)
+            enough = self.sampling.top_p * mass
+            found = _prefix(weights, enough * (1 - ROUNDING), enough * (1 + ROUNDING))
+        return found or vocabulary.survivors(every, mass)
 
     def _drawn(
         self, ids: np.ndarray, logits: np.ndarray, scaled: list[float], log_q: list[float], position: int
@@ -137,47 +137,34 @@ class Sampler:
         if running > 2:
             score[rival] = -math.inf
             third = score.index(max(score))
-        return _told(ids, logits, (best, rival, third), survivors, log_q, margin, gap)
+        return Draw(
+            ids.item(best),
+            logits.item(best),
+            best,
+            survivors,
+            log_q[best],
+            margin,
+            ids.item(rival),
+            logits.item(rival),
+            ids.item(third),
+            gap,
+            ids,
+            log_q,
+        )
 
 
 def _greedy(ids: np.ndarray, logits: np.ndarray) -> Draw:
-    last = len(logits) - 1
+    first, last = logits.item(0), len(logits) - 1
     rival = min(1, last)
-    gap = min(logits.item(0) - logits.item(rival), MARGIN_LIMIT) if rival else MARGIN_LIMIT
-    return _told(ids, logits, (0, rival, min(2, last)), 1, _CERTAIN, gap, gap)
+    second = logits.item(rival)
+    gap = min(first - second, MARGIN_LIMIT) if rival else MARGIN_LIMIT
+    third = ids.item(min(2, last))
+    return Draw(ids.item(0), first, 0, 1, 0.0, gap, ids.item(rival), second, third, gap, ids, _CERTAIN)
 
 
-def _told(
-    ids: np.ndarray,
-    logits: np.ndarray,
-    ranks: tuple[int, int, int],
-    survivors: int,
-    log_q: list[float],
-    margin: float,
-    gap: float,
-) -> Draw:
-    """The draw of a candidate, given by the ranks of x, of its rival and of the third."""
-    x, rival, third = ranks
-    return Draw(
-        ids.item(x),
-        logits.item(x),
-        x,
-        survivors,
-        log_q[x],
-        margin,
-        ids.item(rival),
-        logits.item(rival),
-        ids.item(third),
-        gap,
-        ids,
-        log_q,
-    )
-
-
-def _prefix(weights: Sequence[float], top_p: float, mass: Bounds) -> tuple[int, float] | None:
-    """The fewest of the first tokens that hold the share `top_p` of the mass, and what they weigh; None where that
-    hangs on which mass of those possible it is, or takes more tokens than these."""
-    enough, certainly = top_p * mass.least, top_p * mass.most
+def _prefix(weights: Sequence[float], enough: float, certainly: float) -> tuple[int, float] | None:
+    """The fewest of the first tokens that weigh enough, and what they weigh; None where they might, and might not, as
+    what is certainly enough is more, and where all of these do not."""
     held = 0.0
     for count, weight in enumerate(weights, 1):
         held += weight

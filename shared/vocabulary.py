@@ -2,8 +2,8 @@
 
 No token beyond the candidates is likelier than the last of them. So only one with more noise than what that one lacks
 can be drawn, or come near: some dozens of many thousands, and which they are is plain from the hash that noise is made
-of (`shared.noise.Peaks`). Logarithms are taken of those alone, and nothing is sorted unless survivors must be counted, and then mostly a
-few thousand of the likeliest.
+of (`shared.noise.Peaks`). Logarithms are taken of those alone; and only where survivors must be counted is anything
+sorted, mostly a few thousand of the likeliest.
 """
 
 from __future__ import annotations
