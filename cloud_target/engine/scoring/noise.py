@@ -14,6 +14,8 @@ import torch
 from shared import noise
 
 _TO_UNIT = 2.0**-52
+# Hashes that a CPU looks through at once: what is made of them on the way should stay in its cache.
+_AT_ONCE = 1 << 16
 
 
 def _signed(value: int) -> int:
@@ -54,14 +56,19 @@ def are_high(position_keys: torch.Tensor, vocabulary: int, least: float) -> torc
     Args:
         position_keys: ``int64 [n]``.
     """
-    h = _begun(vocabulary, position_keys.device) ^ position_keys[:, None]
-    h ^= _shift(h, 30)
-    h *= _MULTIPLY_1
-    h ^= _shift(h, 27)
-    h *= _MULTIPLY_2
+    begun, found = _begun(vocabulary, position_keys.device), []
     # As `shared.noise.Peaks` does it, but that signed numbers stand in the order of unsigned ones less half of them.
-    h ^= _signed(1 << 63)
-    return h >= noise.lowest_bits(least) - (1 << 63)
+    lowest = noise.lowest_bits(least) - (1 << 63)
+    rows = max(_AT_ONCE // vocabulary, 1) if position_keys.device.type == "cpu" else len(position_keys)
+    for some in position_keys[:, None].split(rows):
+        h = begun ^ some
+        h ^= _shift(h, 30)
+        h *= _MULTIPLY_1
+        h ^= _shift(h, 27)
+        h *= _MULTIPLY_2
+        h ^= _signed(1 << 63)
+        found.append(h >= lowest)
+    return torch.cat(found)
 
 
 def uniform(position_keys: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

@@ -19,8 +19,6 @@ from cloud_target.engine.scoring import noise
 # One id of so many has much noise.
 _ONE_OF = 128
 _MUCH = -math.log(-math.log1p(-1 / _ONE_OF))
-# Logits that a CPU looks through at once: what is made of them on the way should stay in its cache.
-_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class Uncut:
         found = contenders(self.logits, self.inverse, keys[self.rows], reach)
         best = best_scores(found, len(self.rows))
         wins = found.scores == best[found.rows]
-        y = self.logits.argmax(1)  # where nothing is a number
+        y = torch.zeros_like(self.rows)  # where nothing is a number
         y = y.scatter_reduce(0, found.rows[wins], found.ids[wins], "amin", include_self=False)
         if self.slack is None:
             return y, None
@@ -80,25 +78,8 @@ def contenders(logits: torch.Tensor, inverse: torch.Tensor, keys: torch.Tensor, 
         keys: of each row's noise, ``int64 [n]``.
         reach: how far below a row's best score it is still asked for, ``float64 [n, 1]``.
     """
-    rows = max(_AT_ONCE // logits.shape[1], 1) if logits.device.type == "cpu" else len(logits)
-    parts = [part.split(rows) for part in (logits, inverse, keys, reach)]
-    found = [_contenders(*part) for part in zip(*parts, strict=True)]
-    return Contenders(
-        torch.cat([part.rows + number * rows for number, part in enumerate(found)]),
-        torch.cat([part.ids for part in found]),
-        torch.cat([part.scores for part in found]),
-    )
-
-
-def best_scores(found: Contenders, count: int) -> torch.Tensor:
-    """Of each of `count` rows, ``float64 [count]``."""
-    lowest = torch.full((count,), -torch.inf, dtype=torch.float64, device=found.scores.device)
-    return lowest.scatter_reduce(0, found.rows, found.scores, "amax")
-
-
-def _contenders(logits: torch.Tensor, inverse: torch.Tensor, keys: torch.Tensor, reach: torch.Tensor) -> Contenders:
     loud = noise.are_high(keys, logits.shape[1], _MUCH)
-    loud.scatter_(1, logits.argmax(1, keepdim=True), True)
+    loud |= logits == 0  # the likeliest
     first = _scored(loud, logits, inverse, keys)
     best = best_scores(first, len(logits))[:, None]
     # A number lower for rounding.
@@ -107,6 +88,12 @@ def _contenders(logits: torch.Tensor, inverse: torch.Tensor, keys: torch.Tensor,
     found = Contenders(*(torch.cat(pair) for pair in zip(_parts(first), _parts(then), strict=True)))
     near = found.scores >= (best_scores(found, len(logits)) - reach.squeeze(1))[found.rows]
     return Contenders(*(part[near] for part in _parts(found)))
+
+
+def best_scores(found: Contenders, count: int) -> torch.Tensor:
+    """Of each of `count` rows, ``float64 [count]``."""
+    lowest = torch.full((count,), -torch.inf, dtype=torch.float64, device=found.scores.device)
+    return lowest.scatter_reduce(0, found.rows, found.scores, "amax")
 
 
 def _parts(found: Contenders) -> Iterator[torch.Tensor]:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_target.engine.scoring import noise, uncut
+from cloud_target.engine.scoring import noise
 from cloud_target.engine.scoring.closeness import close
 from cloud_target.engine.scoring.sampling import supports
 from cloud_target.engine.scoring.uncut import Uncut
@@ -45,7 +45,7 @@ def test_equals_noise_for_every_token(at_once, temperatures, vocabulary, spread,
     samplings = [Sampling(t, 0, 1.0, seed + i) for i, t in enumerate(temperatures)]
     keys = noise.keys(((s.seed, 7 + i) for i, s in enumerate(samplings)), DRAW, CPU)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(uncut, "_AT_ONCE", at_once)
+        patch.setattr(noise, "_AT_ONCE", at_once)
         [support] = supports(logits, samplings, slack)
         assert isinstance(support, Uncut)
         own, is_close = support.draw(keys)
