@@ -44,6 +44,11 @@ def test_a_path_of_one_machine_is_seen(parts: tuple[str, ...]) -> None:
     assert not MACHINE.search(f"https://example.org{path}")
 
 
+def test_no_merge_is_left_half_done() -> None:
+    marks = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
+    assert [str(path.relative_to(ROOT)) for path in files(*SOURCES, "", ".txt") if marks.search(read(path))] == []
+
+
 def test_generators_are_seeded_where_results_must_repeat() -> None:
     unseeded = re.compile(r"(?:default_rng|RandomState|Random|SeedSequence)\(\)")
     found = [path.relative_to(ROOT) for path in files(".py") if unseeded.search(read(path))]
