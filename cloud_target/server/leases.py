@@ -7,7 +7,6 @@ room is given, and what follows from them: docs/architecture.md.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.line import Line, Place
+from cloud_target.server.crowds import Crowds
 from cloud_target.server.lease import TAKEN_OVER, Lease
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.table import SessionTable
@@ -46,8 +46,8 @@ class Leases:
         self._table = table
         self._timeouts = timeouts or Timeouts()
         self._working: dict[bytes, Lease] = {}
+        self._crowds = Crowds()
         self._line: Line[_Waiter] = Line()
-        self._changed = asyncio.Event()
 
     @asynccontextmanager
     async def take(self, request: Request, context: int, more: int = 0) -> AsyncIterator[Lease]:
@@ -81,7 +81,7 @@ class Leases:
             self._keep(place)
         while (older := self._working.get(key)) is not None:
             older.take_over()
-            if not await self._change(deadline):
+            if not await _has_ended(older, deadline):
                 sentence = "an older request is at work on this session; try again in a moment"
                 raise TargetBusy(sentence, self._timeouts.again)
         if not len(self._line) or not self._table.grows(key, needed(self._table, request, context)):
@@ -135,6 +135,7 @@ class Leases:
         key = request.terms.key
         session = begin(self._table, request, context, more, aside)
         lease = self._working[key] = Lease(session, self._timeouts)
+        self._crowds.add(lease)
         if (place := self._line.at(key)) is not None:
             if needed(self._table, request, context):
                 self._line.served(place)
@@ -143,15 +144,15 @@ class Leases:
         return lease
 
     def _end(self, key: bytes) -> None:
-        del self._working[key]
+        lease = self._working.pop(key)
+        self._crowds.remove(lease)
         self._table.put_back(key)
         self._serve()
-        self._changed.set()
-        self._changed = asyncio.Event()
+        lease.ended.set()
 
     def _keep(self, place: Place[_Waiter]) -> None:
         """Keep a place for a while where nobody waits now."""
-        place.waiter = None
+        self._line.leave(place)
         if place.is_over:
             self._give_up(place)
             return
@@ -182,31 +183,20 @@ class Leases:
 
     def _ask_slow_readers(self, missing: int) -> None:
         now = asyncio.get_running_loop().time()
-        leases = sorted(self._working.values(), key=lambda lease: lease.session.allocated, reverse=True)
-        missing -= sum(lease.session.allocated for lease in leases if lease.unwanted)
-        for lease in leases:
-            if missing > 0 and not lease.unwanted and lease.behind(now) > self._timeouts.behind:
+        missing -= sum(lease.session.allocated for lease in self._working.values() if lease.unwanted)
+        slow = [
+            lease
+            for lease in self._working.values()
+            if not lease.unwanted and lease.behind(now) > self._timeouts.behind
+        ]
+        for lease in sorted(slow, key=lambda lease: lease.session.allocated, reverse=True):
+            if missing > 0:
                 lease.give_way("this text's answers are read too slowly while others wait")
                 missing -= lease.session.allocated
 
     def _ask_the_crowd(self, tenant: str) -> None:
-        rooms: Counter[str] = Counter()
-        for lease in self._working.values():
-            rooms[lease.session.tenant] += lease.session.allocated
-        if not rooms or tenant in rooms:
-            return
-        crowd = rooms.most_common(1)[0][0]
-        theirs = [lease for lease in self._working.values() if lease.session.tenant == crowd]
-        max(theirs, key=lambda lease: lease.session.allocated).give_way("another tenant waits")
-
-    async def _change(self, deadline: float) -> bool:
-        """Wait until something ends; whether that was before the deadline."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+        if tenant not in self._crowds and (largest := self._crowds.largest()) is not None:
+            largest.give_way("another tenant waits")
 
     def release(self, session_id: bytes) -> None:
         """Forget a session and its place; a request at work on it ends after its present step."""
@@ -217,3 +207,13 @@ class Leases:
             place.is_over = True
             if place.waiter is None:
                 self._keep(place)
+
+
+async def _has_ended(lease: Lease, deadline: float) -> bool:
+    """Wait until a lease has been given back; whether that was before the deadline."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await lease.ended.wait()
+    except TimeoutError:
+        return False
+    return True

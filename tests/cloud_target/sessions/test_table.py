@@ -106,6 +106,16 @@ def test_the_session_idle_for_longest_goes_first():
     assert seen.kept_last == (2, 128, 128)
 
 
+def test_idle_is_who_was_given_back_long_ago_and_not_who_was_taken_long_ago():
+    table = SessionTable(make_engine(3))
+    for name in NAMES[:2]:
+        table.take(name, 4).rewrite(0, [1] * 4, cached=4)
+    for name in (NAMES[1], NAMES[0]):
+        table.put_back(name)
+    write(table, NAMES[2], 8)
+    assert [table.get(name) is None for name in NAMES[:2]] == [False, True]
+
+
 def test_short_texts_take_little_room():
     table = SessionTable(make_engine(5))
     for name in NAMES:
