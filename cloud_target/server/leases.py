@@ -98,14 +98,10 @@ class Leases:
         place = self._line.join(terms.key, terms.tenant, room, waiter, loop.time())
         self._serve()
         # A place that was kept has waited before.
-        ask = max(place.since + self._timeouts.fair, loop.time())
+        self._ask_at(max(place.since + self._timeouts.fair, loop.time()), place, waiter, deadline)
         try:
-            while not (await asyncio.wait((turn,), timeout=max(min(deadline, ask) - loop.time(), 0.0)))[0]:
-                if loop.time() >= deadline:
-                    raise TargetBusy(_FULL, self._timeouts.again)
-                if loop.time() >= ask:
-                    self._ask_for_room(place)
-                    ask += self._timeouts.fair
+            if not (await asyncio.wait((turn,), timeout=max(deadline - loop.time(), 0.0)))[0]:
+                raise TargetBusy(_FULL, self._timeouts.again)
             turn.result()
         except BaseException:
             if turn.done() and turn.exception() is None:
@@ -114,6 +110,17 @@ class Leases:
         finally:
             if place.waiter is waiter:
                 self._keep(place)
+                self._serve()  # others may go past
+
+    def _ask_at(self, when: float, place: Place[_Waiter], waiter: _Waiter, deadline: float) -> None:
+        """Ask others for room then, and again and again until the deadline, where it waits until then."""
+        if when < deadline:
+            asyncio.get_running_loop().call_at(when, self._ask, when, place, waiter, deadline)
+
+    def _ask(self, when: float, place: Place[_Waiter], waiter: _Waiter, deadline: float) -> None:
+        if place.waiter is waiter:
+            self._ask_for_room(place)
+            self._ask_at(when + self._timeouts.fair, place, waiter, deadline)
 
     def _serve(self) -> None:
         """Give room to those in the line, as far as there is some."""
@@ -172,8 +179,10 @@ class Leases:
         """Let texts at work end, at their present step, for one that has waited for a while.
 
         For the first in the line, those whose clients read too slowly. For the first of a tenant that has nothing at
-        work, the largest one of the tenant that uses most room.
+        work, the largest one of the tenant that uses most room. For all others nothing is done: they are many.
         """
+        if self._line.first_of(place.tenant) is not place:
+            return
         self._serve()
         first, aside = self._line.next()
         if first is place:
