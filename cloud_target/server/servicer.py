@@ -81,7 +81,7 @@ class TargetServicer:
         self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
-        self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._leases.release)
+        self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._table.release)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
         self._masking = Masking()
@@ -173,7 +173,7 @@ class TargetServicer:
                 seen = now
 
         async with self._room(request, limits.context, more) as lease:
-            with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
+            with closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     found = await submit(step)
@@ -215,6 +215,7 @@ class TargetServicer:
         since = monotonic()
         self._observer.room_wanted()
         async with AsyncExitStack() as taken:
+            taken.enter_context(self.idle.use(request.terms.key))  # while it waits, too
             try:
                 with self._traces.room():
                     lease = await taken.enter_async_context(self._leases.take(request, context, more))
