@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from cloud_target.options.origins import told_of
 from shared.configuration.parser import ConfigurableParser
 from shared.errors import INTERRUPTED, InputError, TandemError
 from shared.extras import missing
@@ -79,21 +80,22 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace()
     try:
         options = parse_args(given)
         with interruptible():
             return options.run(options)
     except TandemError as error:
-        return _refuse(error)
+        return _refuse(error, options)
     except ImportError as error:
         what = f"cloud-target {given[0]}"
         if refusal := missing(error, what, "train" if given[0] in _TRAINING else "cloud"):
-            return _refuse(refusal)
+            return _refuse(refusal, options)
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _refuse(error: TandemError) -> int:
-    print(f"cloud-target: {error}", file=sys.stderr)
+def _refuse(error: TandemError, options: argparse.Namespace) -> int:
+    print(f"cloud-target: {told_of(error, options)}", file=sys.stderr)
     return error.exit_status

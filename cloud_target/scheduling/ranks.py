@@ -1,4 +1,4 @@
-"""Items in order of arrival: the first that counts, and what the first few weigh together, without walking over them."""
+"""Items in order of arrival: the first that counts, and what the first few weigh, without walking over them."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from cloud_target.server.vanished import vanished_untold
 from cloud_target.server.watchdog import watching
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to, write_the_rest
+from shared.configuration.told import about
 from shared.errors import INTERRUPTED
 from shared.sizes import show_size
 
@@ -48,11 +49,14 @@ def serve_until_signal(settings: ServeSettings) -> int:
         offered.check(settings.telemetry)
         make_room(settings.connections.most)
         directory = settings.bundle.directory
-        bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
+        with about("bundle"):
+            bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
-        engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
+        with about("target"):
+            engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
         if bundle is not None:
-            bundle.check(engine.description)
+            with about("bundle"):
+                bundle.check(engine.description)
 
         async def main() -> int:
             with offered.telemetry(settings.telemetry, engine) as (observer, traces, metrics):

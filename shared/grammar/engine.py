@@ -17,7 +17,8 @@ from shared.grammar.shelf import Shelf
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-# Compiled grammars that are kept, of all tenants together; one takes memory by its size, and by what was met while it was followed.
+# Compiled grammars that are kept, of all tenants together; one takes memory by its size, and by what was met while it
+# was followed.
 MOST_KEPT = 32
 # A grammar may come from a stranger. States of its lexer, at 1 to 2 kB each, and symbols: far more than schemas have.
 # What one step may cost is llguidance's own limit, some 20 ms.
