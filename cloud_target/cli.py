@@ -13,6 +13,7 @@ from shared.configuration.parser import ConfigurableParser
 from shared.errors import INTERRUPTED, InputError, TandemError
 from shared.extras import missing
 from shared.interrupts import interruptible
+from shared.streams import leave_the_pipe, unwritten
 from shared.version import add_version_option
 
 # Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
@@ -84,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = parse_args(given)
         with interruptible():
-            return options.run(options)
+            status = options.run(options)
+            sys.stdout.flush()
+        return status
     except TandemError as error:
         return _refuse(error, options)
     except ImportError as error:
@@ -94,6 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        return leave_the_pipe()
+    except OSError as error:
+        print(unwritten("cloud-target", error), file=sys.stderr)
+        return TandemError.exit_status
 
 
 def _refuse(error: TandemError, options: argparse.Namespace) -> int:
