@@ -25,9 +25,9 @@ from edge_client.inference.draft import Step
 from edge_client.testing import LoopbackTransport, ManualClock, scripted_bundle, scripted_manifest
 from shared.chat.pocket import SPECIAL_TOKENS
 from shared.interrupts import end_at_once
-from shared.streams import mend_streams
 from shared.manifest import Manifest
 from shared.sampling import Draw
+from shared.streams import mend_streams
 
 CONTEXT = 512
 CANDIDATES = 32
