@@ -110,7 +110,6 @@ class Leases:
         finally:
             if place.waiter is waiter:
                 self._keep(place)
-                self._serve()  # others may go past
 
     def _ask_at(self, when: float, place: Place[_Waiter], waiter: _Waiter, deadline: float) -> None:
         """Ask others for room then, and again and again until the deadline, where it waits until then."""

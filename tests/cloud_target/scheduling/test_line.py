@@ -39,6 +39,15 @@ def test_a_place_that_was_left_is_found_where_it_was():
     assert order(line) == "acb"
 
 
+def test_of_tenants_whose_first_are_away_the_one_whose_turn_is_next_comes_first():
+    line = a_line(("a", "x"), ("b", "x"), ("c", "y"), ("d", "y"))
+    for key in (b"a", b"c"):
+        line.leave(line.at(key))
+    first, aside = line.next()
+    assert (first.key, aside) == (b"b", 20)
+    line.check_integrity()
+
+
 def test_a_place_that_is_given_up_at_the_head_was_its_tenants_turn():
     line = a_line(("a", "x"), ("b", "x"), ("c", "y"), ("d", "y"))
     line.give_up(line.at(b"a"))

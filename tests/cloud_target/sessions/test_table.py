@@ -124,6 +124,15 @@ def test_short_texts_take_little_room():
     assert table.used == 20
 
 
+def test_what_a_session_has_itself_makes_no_room_for_it():
+    table = SessionTable(make_engine(3))
+    write(table, NAMES[0], 4)
+    table.take(NAMES[1], 8)
+    with pytest.raises(TargetBusy):
+        table.take(NAMES[0], 8)
+    table.check_integrity()
+
+
 def test_nobody_is_evicted_for_what_cannot_be_had():
     table = SessionTable(make_engine(3))
     write(table, NAMES[0], 4)

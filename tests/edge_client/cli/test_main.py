@@ -285,14 +285,6 @@ def test_no_prompt_at_a_terminal(edge, monkeypatch):
     assert "there is no prompt" in err
 
 
-@pytest.mark.parametrize(("closed", "status"), [("stdin", 2), ("stdout", 1), ("stderr", 0)])
-def test_a_stream_may_be_closed(edge, monkeypatch, closed, status):
-    monkeypatch.setattr(sys, closed, None)
-    found = edge(*([] if closed == "stdin" else ["Tom"]), "--max-tokens", "3")[0]
-    getattr(sys, closed).close()
-    assert found == status
-
-
 def test_another_models_bundle(edge, monkeypatch):
     monkeypatch.setattr(Bundle, "load", lambda *_: fake_bundle(tokenizer_fingerprint="another"))
     status, out, err = edge("Tom")

@@ -241,6 +241,12 @@ def test_where_messages_are_lost_the_text_is_written():
     assert run_in_a_shell("Tom --mode local --max-tokens 9 >/dev/full 2>&-").returncode == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed by a shell")
+def test_where_there_is_nothing_to_read_there_is_no_prompt():
+    run = run_in_a_shell("--mode local <&-")
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+
+
 def test_a_text_over_grpc_is_the_one_without(start, edge, served):
     run = start("Tom", "--target", served[0], "--json", "--no-memory", "-q", "--seed", "0")
     out, err = run.communicate(timeout=PATIENCE)
