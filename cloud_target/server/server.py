@@ -112,7 +112,7 @@ class TargetServer:
             session_idle,
             traces,
         )
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
         self._refused = lambda reason: observer.refused(ANYBODY, reason)
         self._health = Health(("", SERVICE), (LIVENESS,), self._refused)
         options = channel_options(connections or ConnectionSettings(), engine)
@@ -134,7 +134,8 @@ class TargetServer:
         await self._server.start()
         self.address = f"{self._host}:{port}"
         self.observer.listens(port, self._connections)
-        self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
+        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping()
+        self._sweeping = [asyncio.create_task(sweep) for sweep in sweeps]
 
     def retire(self) -> None:
         """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and stay: for a node that is
@@ -161,10 +162,10 @@ class TargetServer:
             Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
         """
         self._health.serves = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
+        for sweep in self._sweeping:
+            sweep.cancel()
         try:
             await asyncio.wait_for(self._server.stop(_GOODBYE), _GOODBYE + _CALLS)
             await asyncio.wait_for(self._servicer.close(), _DEVICE)

@@ -34,11 +34,12 @@ from cloud_target.server.masking import Masking
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
 from cloud_target.server.timeouts import Timeouts
+from cloud_target.server.withdrawals import Withdrawals
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
 from cloud_target.telemetry.traces import NO_TRACES, Traces
-from shared.errors import AccessDenied, TargetUnavailable
+from shared.errors import TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["TargetService"].full_name
@@ -85,7 +86,8 @@ class TargetServicer:
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
         self._masking = Masking()
-        self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
+        self._fetches = Fetches(bundle, fetches, self._timeouts, observer)
+        self.withdrawals = Withdrawals(self._admission, self._timeouts.token_check)
         self._streams: set[RequestStream] = set()
         self._refusal: str | None = None
 
@@ -103,12 +105,12 @@ class TargetServicer:
         return grpc.method_handlers_generic_handler(SERVICE, calls)
 
     async def _describe(self, _: Requests, context: grpc.aio.ServicerContext) -> wire.DescribeResponse | None:
-        async with self._call(context) as caller:
+        async with self._call(context) as caller, self.withdrawals.watch(caller):
             await first_message(context, wire.DescribeRequest, self._timeouts.request)
             return describe(self._engine, self._limits(caller), self._fetches.offered)
 
     async def _release(self, _: Requests, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse | None:
-        async with self._call(context) as caller:
+        async with self._call(context) as caller, self.withdrawals.watch(caller):
             request = await first_message(context, wire.ReleaseRequest, self._timeouts.request)
             session_id = parse_session_id(request.session_id)
             self._leases.release(session_key(caller.tenant, session_id))
@@ -116,7 +118,7 @@ class TargetServicer:
             return wire.ReleaseResponse()
 
     async def _fetch_bundle(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
-        async with self._call(context) as caller:
+        async with self._call(context) as caller, self.withdrawals.watch(caller):
             request = await first_message(context, wire.FetchBundleRequest, self._timeouts.request)
             await self._fetches.send(request, caller, context)
 
@@ -151,7 +153,6 @@ class TargetServicer:
         """Drive the protocol: the verdict is always reached, what follows it only while nothing newer is wanted."""
         left = context.time_remaining()
         deadline = None if left is None else monotonic() + left
-        seen = monotonic()
         limits, patience = self._limits(caller), prospects.patience
         more = MOST_AHEAD if prospects.waiting() else 0
 
@@ -164,13 +165,6 @@ class TargetServicer:
             # A grammar may be a stranger's, and slow: neither the event loop nor a pass waits for it.
             await self._masking.submit(request.terms.tenant, masks.prepare)
             return await self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
-
-        def check() -> None:
-            nonlocal seen
-            tally.check()
-            if (now := monotonic()) - seen >= self._timeouts.token_check:
-                self._admission.check(caller)
-                seen = now
 
         async with self._room(request, limits.context, more) as lease:
             with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
@@ -185,8 +179,8 @@ class TargetServicer:
                     feed = next(steps, None)
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
-                        with suppress(TargetUnavailable, AccessDenied):
-                            check()
+                        with suppress(TargetUnavailable):
+                            tally.check()
                             scores = submit(feed)
                     try:
                         await lease.write(context.write(step))
@@ -198,7 +192,7 @@ class TargetServicer:
                                 if stream.pending or lease.unwanted:
                                     lease.check()
                                     return
-                                check()
+                                tally.check()
                                 scores = submit(feed)
                             found = await scores
                             self._traces.passed(found)
@@ -249,7 +243,7 @@ class TargetServicer:
         self._observer.streams(caller.tenant, 1)
         try:
             with self._traces.stream(context.invocation_metadata() or (), caller.tenant):
-                async with stream.reading(requests):
+                async with self.withdrawals.watch(caller), stream.reading(requests):
                     yield
         finally:
             self._streams.discard(stream)
