@@ -13,6 +13,7 @@ import grpc
 from cloud_target.access.admission import Caller
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
+from cloud_target.server.telling import Answers
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import LimitReached, TargetBusy, TargetRefused, TargetUnavailable
@@ -67,7 +68,7 @@ class Fetches:
             raise TargetRefused("this target offers no bundle; give one of your own")
         self._bundle.see_that_it_can_be_sent(request)
         with self._place(caller):
-            offset, begun = request.offset, monotonic()
+            answers, offset, begun = Answers(context), request.offset, monotonic()
             while True:
                 if self._is_stopping or monotonic() - begun > self._timeouts.fetch:
                     raise TargetUnavailable("the call took its time; go on with another one")
@@ -76,11 +77,7 @@ class Fetches:
                 chunk = await asyncio.to_thread(self._bundle.read, request.file, offset)
                 if not chunk:
                     return
-                try:
-                    async with asyncio.timeout(self._timeouts.unread):
-                        await context.write(wire.FetchBundleResponse(data=chunk))
-                except TimeoutError:
-                    raise TargetUnavailable("nothing was read for a while; go on with another call") from None
+                await answers.tell(wire.FetchBundleResponse(data=chunk), self._timeouts.unread)
                 offset += len(chunk)
                 caller.usage.spend_bytes(len(chunk))
                 self._observer.sent(caller.tenant, len(chunk))

@@ -18,11 +18,12 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options
+from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options, largest_message
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
+from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -115,9 +116,11 @@ class TargetServer:
         self._sweeping: list[asyncio.Task[None]] = []
         self._refused = lambda reason: observer.refused(ANYBODY, reason)
         self._health = Health(("", SERVICE), (LIVENESS,), self._refused)
-        options = channel_options(connections or ConnectionSettings(), engine)
+        settings = connections or ConnectionSettings()
+        options = channel_options(settings, engine)
         self._connections = dict(options)[CONNECTIONS_OPTION]
-        self._server = grpc.aio.server(options=[*_OPTIONS, *options])
+        refusing = Refusing(largest_message(settings, engine), self._refused)
+        self._server = grpc.aio.server(interceptors=(refusing,), options=[*_OPTIONS, *options])
         self.address = ""
 
     async def start(self) -> None:

@@ -32,7 +32,7 @@ class Withdrawals:
 
     def __init__(self, admission: Admission, seconds: float) -> None:
         self._admission, self._seconds = admission, seconds
-        self._state: object = None
+        self._state = admission.state()
         self._calls: set[_Call] = set()
 
     @asynccontextmanager

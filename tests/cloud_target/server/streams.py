@@ -16,7 +16,7 @@ class Stream:
 
     def __init__(self, stub: TargetServiceStub, *metadata: tuple[str, str]) -> None:
         self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
-        self.call = stub.Decode(iter(self._requests.get, None), timeout=20, metadata=metadata)
+        self.call = stub.Decode(iter(self._requests.get, None), timeout=60, metadata=metadata)
 
     def send(self, message: wire.DecodeRequest, request_id: int = 1) -> None:
         message.request_id = request_id

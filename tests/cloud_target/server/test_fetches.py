@@ -255,6 +255,9 @@ def test_a_server_that_ends_sends_no_further_chunk_until_it_is_in_service_again(
         def __init__(self, then: Callable[[], None]) -> None:
             self._then = then
 
+        async def send_initial_metadata(self, metadata: tuple[()]) -> None:
+            pass
+
         async def write(self, message: wire.FetchBundleResponse) -> None:
             written.append(message.data)
             self._then()

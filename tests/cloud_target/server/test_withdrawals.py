@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -32,6 +33,7 @@ from tests.cloud_target.access.test_expiry import NOON, Clock
 from tests.cloud_target.protocol.reference import alone, request
 from tests.cloud_target.server.besieged_server import SCRIPT
 from tests.cloud_target.server.process import BesiegedProcess
+from tests.cloud_target.server.raw_peer import RawPeer, framed
 from tests.cloud_target.server.streams import Stream
 
 PATIENCE = 20.0
@@ -78,7 +80,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_a_call_ends_when_a_new_one_would_be_refused_and_in_the_same_words(tmp_path_factory, steps):
     """Two tokens of one tenant, one of which has a date, and one of another."""
-    tokens = Tokens(tmp_path_factory.mktemp("tokens") / "file", "acme", "acme", "other", hours=(0, 3))
+    tokens = Tokens(tmp_path_factory.mktemp("tokens") / "file", "acme", "acme", "other", hours=(0, 1))
     clock, good, spoilt = Clock(), set(range(TOKENS)), None
     admission = Admission(TokenFile(tokens.path, clock), Quota(), lambda _: None)
     withdrawals = Withdrawals(admission, 1.0)
@@ -144,8 +146,6 @@ def test_thousands_of_calls_cost_nothing_as_long_as_nothing_changes(tmp_path):
         for number in range(1000):
             opened.append(withdrawals.watch(admission.admit([tokens.bearer(number % 2)])))
             await opened[-1].__aenter__()
-        withdrawals.sweep()
-        looks.clear()
         for _ in range(20):
             clock.at += timedelta(minutes=1)
             assert withdrawals.sweep() == 0
@@ -157,6 +157,34 @@ def test_thousands_of_calls_cost_nothing_as_long_as_nothing_changes(tmp_path):
             await one.__aexit__(None, None, None)
         tokens.write()
         assert withdrawals.sweep() == 0, "and who has left is forgotten"
+
+    asyncio.run(main())
+
+
+def test_one_that_takes_its_time_to_end_is_ended_once(tmp_path):
+    tokens = Tokens(tmp_path / "file", "acme", "other")
+    admission = Admission(TokenFile(tokens.path), Quota(), lambda _: None)
+    withdrawals = Withdrawals(admission, 1.0)
+
+    async def stay(over: asyncio.Event) -> None:
+        async with withdrawals.watch(admission.admit([tokens.bearer(0)])):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await over.wait()
+
+    async def main() -> None:
+        over = asyncio.Event()
+        call = asyncio.create_task(stay(over))
+        await asyncio.sleep(0)
+        tokens.write(1)
+        assert withdrawals.sweep() == 1
+        await asyncio.sleep(0.01)
+        tokens.write()
+        assert withdrawals.sweep() == 0
+        over.set()
+        with pytest.raises(AccessDenied, match="withdrawn"):
+            await call
 
     asyncio.run(main())
 
@@ -232,6 +260,47 @@ def test_idle_waiting_and_writing_ones_end_and_those_of_others_go_on(tmp_path):
         assert others["silent"].hear().HasField("verdict")
         for one in others.values():
             one.call.cancel()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("window", [0, 200])
+def test_one_whose_answers_wait_to_be_read_ends_behind_them(tmp_path, window):
+    """Its room is free at once; whoever reads on finds whole answers, and then hears why there are no more."""
+    tokens = Tokens(tmp_path / "tokens", "acme", "other")
+    acme, other = map(tokens.bearer, range(2))
+    engine, access = ScriptedEngine(SCRIPT, 8, slots=1, context=64), Access(tokens=TokenFile(tokens.path))
+    timeouts = Timeouts(token_check=0.02, unread=6 * PATIENCE, fair=6 * PATIENCE, patience=PATIENCE)
+    with (
+        running(engine, access=access, timeouts=timeouts) as address,
+        RawPeer(address, window) as deaf,
+        grpc.insecure_channel(address) as channel,
+    ):
+        stream, message = deaf.call(f"/{SERVICE}/Decode", acme), text(1, 60)
+        message.request_id = 1
+        deaf.send(stream, framed(message.SerializeToString()))
+        end = time.monotonic() + PATIENCE
+        while engine.passes < (2 if window else 1):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        waits = Stream(TargetServiceStub(channel), other)
+        waits.send(text(2, 60))  # there is room for one
+        tokens.write(1)
+        assert waits.hear().HasField("verdict")
+        deaf.allow(stream, 1 << 16)
+        deaf.read_until(lambda: stream in deaf.statuses)
+        assert deaf.statuses[stream] == str(grpc.StatusCode.UNAUTHENTICATED.value[0])
+        assert whole(deaf.heard[stream]) > (1 if window else 0)
+
+
+def whole(heard: bytes) -> int:
+    """How many messages these bytes are; no part of another one is among them."""
+    count = 0
+    while heard:
+        size = 5 + int.from_bytes(heard[1:5], "big")
+        assert len(heard) >= size
+        assert wire.DecodeResponse.FromString(heard[5:size]).request_id == 1
+        heard, count = heard[size:], count + 1
+    return count
 
 
 @pytest.fixture
