@@ -43,8 +43,10 @@ log = logging.getLogger(__name__)
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # else two servers share a port, and each gets some of the calls
     # Edges ping while a text is written, to tell a slow target from a dead link, and so that middleboxes remember them;
-    # the server pings to learn of those that vanished.
-    ("grpc.http2.min_ping_interval_without_data_ms", 2000),
+    # the server pings to learn of those that vanished. No number of pings ends a connection: the library counts those
+    # that come too soon, and takes the longer for each the more of them it has counted before it comes to close, so
+    # that 3 MB of pings keep a processor busy for half a minute. An answer to each costs next to nothing.
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),

@@ -14,11 +14,6 @@ from h2.settings import SettingCodes, Settings
 PATIENCE = 20.0
 
 
-def framed(message: bytes) -> bytes:
-    """A message as gRPC frames it."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
 class RawPeer:
     """One connection, a context manager; nothing of it is read but where it says so.
 

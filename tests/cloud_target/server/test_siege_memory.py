@@ -12,20 +12,19 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.siege.said import CHECK, DECODE, DESCRIBE, WATCH, all_at_once, framed
 from cloud_target.access.tokens import add_line, new_token
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from shared.config import Coupling, Sampling
 from shared.errors import TargetUnavailable
-from tests.cloud_target.server.flood import Flood, all_at_once
+from tests.cloud_target.server.flood import Flood
 from tests.cloud_target.server.process import BesiegedProcess
-from tests.cloud_target.server.raw_peer import RawPeer, framed
+from tests.cloud_target.server.raw_peer import RawPeer
 
 CONNECTIONS, CALLS, MOST_MIB = 128, 128, 200
 # What the process may have more when all is over: Python has come to know its ways by then.
 REST_MIB = 64
-DECODE, DESCRIBE = "/tandem.v1.TargetService/Decode", "/tandem.v1.TargetService/Describe"
-CHECK, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 # Most of a message, as far as a server takes it in before it reads; and one that is whole.
 MOST = framed(health_pb2.HealthCheckRequest(service="x" * 300_000).SerializeToString())[: 1 << 14]
 WHOLE = framed(health_pb2.HealthCheckRequest(service="x" * 10_000).SerializeToString())

@@ -10,13 +10,14 @@ from contextlib import ExitStack, contextmanager
 import grpc
 import pytest
 
+from benchmarks.siege.said import framed
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import Observer
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
-from tests.cloud_target.server.raw_peer import RawPeer, framed
+from tests.cloud_target.server.raw_peer import RawPeer
 
 PATIENCE = 20.0
 # In all and of one connection, as `servicer.py` has it.

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.siege.said import framed
 from cloud_target.access.admission import Admission, Caller
 from cloud_target.access.protection import Access
 from cloud_target.access.quotas import Quota
@@ -33,7 +34,7 @@ from tests.cloud_target.access.test_expiry import NOON, Clock
 from tests.cloud_target.protocol.reference import alone, request
 from tests.cloud_target.server.besieged_server import SCRIPT
 from tests.cloud_target.server.process import BesiegedProcess
-from tests.cloud_target.server.raw_peer import RawPeer, framed
+from tests.cloud_target.server.raw_peer import RawPeer
 from tests.cloud_target.server.streams import Stream
 
 PATIENCE = 20.0
