@@ -27,6 +27,12 @@ def test_no_file_is_long() -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
+def test_no_merge_left_its_marks() -> None:
+    marks = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    found = [path.relative_to(ROOT) for path in files(*SOURCES, "", ".txt", ".json") if marks.search(read(path))]
+    assert found == []
+
+
 def test_no_path_of_one_machine() -> None:
     found = []
     for path in files(*SOURCES, "", ".txt", ".json", ".Dockerfile"):

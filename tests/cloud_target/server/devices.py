@@ -34,6 +34,9 @@ class Named:
     def check(self, grant: Grant) -> Grant:
         return grant
 
+    def state(self) -> object:
+        return None
+
 
 class _InlineScheduler(Scheduler):
     def __init__(self, engine: Engine) -> None:
@@ -75,6 +78,9 @@ class Context:
 
     def done(self) -> bool:
         return False
+
+    async def send_initial_metadata(self, metadata: tuple[()]) -> None:
+        pass
 
     async def write(self, answer: wire.DecodeResponse) -> None:
         if self._reading:
