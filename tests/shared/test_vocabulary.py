@@ -67,6 +67,7 @@ def graphs(draw_from) -> Given:
 @example(given_of(np.zeros(300, np.float32), 4), Sampling(1.0, 0, 1.0), 3, 20)
 @example(given_of(np.zeros(300, np.float32), 64), Sampling(1.5, 100, 1.0), 3, 20)
 @example(given_of(np.zeros(300, np.float32), 64), Sampling(1.0, 0, 0.9), 3, 20)
+@example(given_of(np.linspace(8, -8, 300, dtype=np.float32), 16), Sampling(1.0, 40, 0.5), 3, 20)
 def test_equals_the_plain_draw(graph, sampling, position, many):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vocabulary, "_MANY", many)

@@ -85,9 +85,11 @@ def test_few_tokens_are_scored(monkeypatch):
         return gumbel(keys, ids)
 
     monkeypatch.setattr(noise, "gumbel", counted)
-    for spread in (0.1, 3.0, 10.0):
+    for spread, temperature in ((0.1, 1.0), (3.0, 1.0), (10.0, 1.0), (3.0, 0.2)):
         logits = torch.from_numpy(np.random.default_rng(2).normal(0, spread, (8, 20_000)).astype(np.float32))
         scored = 0
-        [support] = supports(logits - logits.amax(1, keepdim=True), [Sampling(1.0, 0, 1.0, i) for i in range(8)])
+        [support] = supports(
+            logits - logits.amax(1, keepdim=True), [Sampling(temperature, 0, 1.0, i) for i in range(8)]
+        )
         support.draw(torch.arange(8) * 977_771)
         assert scored < 8 * 20_000 / 20
