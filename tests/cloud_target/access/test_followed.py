@@ -181,18 +181,32 @@ def test_what_is_new_counts_at_once_and_a_loss_when_it_is_seen_again(tmp_path_fa
     assert followed.value == there
 
 
+def letters(path: Path, seconds: Seconds) -> Followed[frozenset[str]]:
+    """The letters of the first line."""
+
+    def read() -> frozenset[str]:
+        return frozenset(path.read_text().partition("\n")[0])
+
+    return Followed("letters", [path], read, seconds, lambda old, new: old | new if old - new else None)
+
+
 def test_a_loss_is_believed_although_the_files_are_never_twice_the_same(tmp_path):
     path, seconds = tmp_path / "file", Seconds()
     path.write_text("ab\n")
-    followed = Followed(
-        "names",
-        [path],
-        lambda: frozenset(path.read_text().partition("\n")[0]),
-        seconds,
-        lambda old, new: old | new if old - new else None,
-    )
+    followed = letters(path, seconds)
     for number in range(1, 100):
         path.write_text("a\n" + "#" * number)
         followed.follow()
         assert (followed.value == frozenset("a")) == (seconds.now >= DOUBTED)
         seconds.now += RETRY / 2
+
+
+def test_every_loss_is_doubted_anew(tmp_path):
+    path, seconds = tmp_path / "file", Seconds()
+    path.write_text("ab\n")
+    followed = letters(path, seconds)
+    for number in range(1, 20):
+        path.write_text("\n" + "#" * number if number % 2 else "ab\n" + "#" * number)
+        followed.follow()
+        assert followed.value == frozenset("ab")
+        seconds.now += DOUBTED

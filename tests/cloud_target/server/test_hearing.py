@@ -32,9 +32,15 @@ def left() -> Iterator[None]:
         signal.set_wakeup_fd(number)
         return [number, *map(signal.getsignal, (*ENDS, SERVICE)), threading.active_count()]
 
+    reads, writes = os.pipe()
+    os.set_blocking(writes, False)
+    mine = signal.set_wakeup_fd(writes)
     before = now()
     yield
     assert now() == before
+    signal.set_wakeup_fd(mine)
+    os.close(reads)
+    os.close(writes)
 
 
 @pytest.mark.parametrize("number", ENDS)

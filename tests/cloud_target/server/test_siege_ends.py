@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -259,6 +260,15 @@ def test_a_pass_that_keeps_python_from_running_ends_it(is_read, besieged):
         _, log = siege.server.ended()
         assert "Timeout" in log
         assert "in forward" in log  # where it hangs
+
+
+@pytest.mark.slow
+def test_a_process_whose_python_runs_goes_on(besieged):
+    siege = besieged(lambda tokens: BesiegedProcess(pass_seconds=0.1, drain_seconds=DRAIN, tokens=str(tokens)))
+    with pytest.raises(subprocess.TimeoutExpired):
+        siege.server.status(0.1 + GRACE + 1.0)
+    status, log = siege.server.end(signal.SIGTERM, DRAIN + SURELY_ENDED + SLACK)
+    assert status == 0, log
 
 
 @pytest.mark.slow

@@ -44,6 +44,12 @@ def test_a_pass_that_hangs_is_told_once_with_where(caplog):
     assert "in wait\n" in caplog.text
 
 
+def test_each_look_is_a_sign_that_python_runs():
+    beats = threading.Semaphore(0)
+    with watching(lambda: None, 1.0, lambda: None, look=0.001, beat=beats.release):
+        assert all(beats.acquire(timeout=PATIENCE) for _ in range(10))
+
+
 def test_without_a_limit_nothing_hangs():
     with watching(lambda: "always the same", float("inf"), lambda: None, look=0.001):
         assert "watchdog:" not in stacks()
