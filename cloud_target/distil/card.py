@@ -46,7 +46,7 @@ def card(
             "",
             f"Made from {made}, {parameters / 1e6:.1f} M parameters; distilled on text that the target wrote "
             f"({settings.own_tokens:,} tokens) and on a corpus (up to {settings.corpus_tokens:,}), by KL(p || q) + TV "
-            "at temperature 1 and TV at temperature 0.7. A fifth of the corpus was left out. The licences of the models "
+            "at temperature 1 and TV at temperature 0.7. A fifth of the corpus was left out. The licences of models "
             "and of the texts hold for it too.",
             "",
             "Use it with `cloud-target prepare --draft` or `cloud-target export --draft`.",

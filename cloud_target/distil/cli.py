@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cloud_target.distil.settings import CORPUS_TOKENS, MINUTES, OWN_TOKENS, PEAK, Settings
+from cloud_target.distil.settings import CORPUS_TOKENS, HELD_OUT_TOKENS, MINUTES, OWN_TOKENS, PEAK, Settings
 from cloud_target.options import values
 from shared.paths import typed_path, typed_place
 
@@ -106,6 +106,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         default=CORPUS_TOKENS,
         metavar="N",
         help="of the corpus to learn from, at most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--held-out-tokens",
+        type=values.count,
+        default=HELD_OUT_TOKENS,
+        metavar="N",
+        help="that the target writes for the table, greedily and at temperature 0.7 each (default: %(default)s)",
     )
     parser.add_argument(
         "--batch-tokens", type=values.count, default=4096, metavar="N", help="a step (default: %(default)s)"

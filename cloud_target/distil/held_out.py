@@ -21,8 +21,7 @@ from shared.sampling import Sampler
 
 # How it is written, and how x and y are drawn: greedily, and as people do by default.
 SAMPLINGS = (Sampling(temperature=0.0, top_p=1.0), Sampling(temperature=0.7, top_p=0.9))
-# Tokens that the target writes in each way, texts at once, and tokens of a text at most.
-TOKENS = 3_000
+# Texts at once, and tokens of a text at most.
 _BATCH, _LENGTH = 12, 128
 
 
@@ -73,7 +72,7 @@ def write(
     context: int,
     ends: Sequence[int],
     seed: int,
-    tokens: int = TOKENS,
+    tokens: int,
 ) -> HeldOut:
     """Let the target continue openings of held-out documents, and say what it would write at each of its tokens."""
     room = min(context, LONGEST_OPENING + _LENGTH)

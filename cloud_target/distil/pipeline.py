@@ -172,16 +172,16 @@ def _choose(work: Work, models: Models, found: Documents, tell: Callable[[str], 
 def _hold_out(
     work: Work, models: Models, found: Documents, settings: Settings, tell: Callable[[str], None]
 ) -> list[HeldOut]:
-    held = []
+    held, tokens = [], settings.held_out_tokens
     for sampling in SAMPLINGS:
 
         def make(directory: Path, sampling: Any = sampling) -> None:
-            tell(f"  the target writes {held_out.TOKENS} tokens at temperature {sampling.temperature:g}")
+            tell(f"  the target writes {tokens} tokens at temperature {sampling.temperature:g}")
             width = min(texts.WIDTH, models.context)
-            text = held_out.write(models.target, found.held, sampling, width, models.ends, settings.seed)
+            text = held_out.write(models.target, found.held, sampling, width, models.ends, settings.seed, tokens)
             text.save(directory / "held.npz")
 
-        stage = work.stage(f"held-out-t{sampling.temperature:g}", {"tokens": held_out.TOKENS}, make)
+        stage = work.stage(f"held-out-t{sampling.temperature:g}", {"tokens": tokens}, make)
         held.append(HeldOut.load(stage / "held.npz", sampling))
     return held
 

@@ -15,6 +15,8 @@ MINUTES = 60.0
 # Tokens of the target's own text, and of the corpus, to learn from.
 OWN_TOKENS = 200_000
 CORPUS_TOKENS = 200_000
+# And of its own text in each of two ways, to measure on.
+HELD_OUT_TOKENS = 3_000
 # The largest learning rate: weights that were trained already move less than fresh ones.
 PEAK = 1e-3
 # Of these things the same run may be gone on with on another device, or from elsewhere.
@@ -35,6 +37,7 @@ class Settings:
         minutes: of training, at most; None for `MINUTES`, or for no limit where `tokens` has one.
         tokens: to train on, at most, read again as often as needed; None for no limit.
         own_tokens, corpus_tokens: text to learn from, the target's own and the corpus's.
+        held_out_tokens: that the target writes in each of two ways for the table.
         batch_tokens: of a step.
         peak: largest learning rate.
         evaluations: rows of the table after the first one, evenly over the run.
@@ -53,6 +56,7 @@ class Settings:
     tokens: int | None = None
     own_tokens: int = OWN_TOKENS
     corpus_tokens: int = CORPUS_TOKENS
+    held_out_tokens: int = HELD_OUT_TOKENS
     batch_tokens: int = 4096
     peak: float = PEAK
     evaluations: int = 8

@@ -119,7 +119,7 @@ class Training:
                 stopping.check()
 
     def _measure_if_due(self, stopping: Stopping, write: Callable[[str], object]) -> float:
-        """A line of the table, if one is due: at the beginning, at the end, evenly between; returns the seconds it took."""
+        """A line of the table, if one is due: at the beginning, the end, evenly between; the seconds that it took."""
         seen, due = self._schedule.seen, len(self.lines) / self._settings.evaluations
         if self._schedule.progress < due or (self.lines and self.lines[-1].tokens == seen):
             return 0.0

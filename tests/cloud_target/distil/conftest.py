@@ -43,7 +43,7 @@ def target() -> LlamaForCausalLM:
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the checkpoints "target", "small" (another shape, the same tokens) and a corpus, "corpus.txt"."""
+    """A directory with the checkpoints "target" and "small" (fewer layers, the same tokens), and "corpus.txt"."""
     place = tmp_path_factory.mktemp("checkpoints")
     save(build(), place / "target")
     save(build(2, seed=1), place / "small")
@@ -60,9 +60,10 @@ def settings(checkpoints: Path, tmp_path: Path) -> Settings:
         corpus=(checkpoints / "corpus.txt",),
         out=tmp_path / "draft",
         layers=2,
-        tokens=3000,
-        own_tokens=600,
-        corpus_tokens=400,
+        tokens=1000,
+        own_tokens=300,
+        corpus_tokens=200,
+        held_out_tokens=100,
         batch_tokens=256,
         evaluations=2,
     )

@@ -30,6 +30,7 @@ SETTINGS = st.builds(
     tokens=st.none() | COUNTS,
     own_tokens=COUNTS,
     corpus_tokens=COUNTS,
+    held_out_tokens=COUNTS,
     batch_tokens=COUNTS,
     peak=st.sampled_from([1e-3, 3e-4]),
     evaluations=st.integers(1, 99),
