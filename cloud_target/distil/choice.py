@@ -38,8 +38,8 @@ def choose_layers(layers: Layers, ids: np.ndarray, count: int, tell: Callable[[s
     """The layers to keep, `count` of them: the others are taken away one by one, each time the one without which the
     next-token distributions move least (KL) from the whole model's, as in SLEB (Song et al., arXiv 2402.09025).
 
-    A layer that cost much before the others went is not tried again until it is the cheapest left (lazy evaluation:
-    Minoux, 1978), which finds the same wherever layers are missed the more, the fewer there are. Nothing is drawn.
+    A layer that would have added much before others went is not tried again until it is the cheapest left (lazy
+    evaluation: Minoux, 1978), which finds the same wherever layers are missed the more, the fewer there are. Nothing is drawn.
 
     Args:
         layers: of the model.
@@ -57,7 +57,8 @@ def choose_layers(layers: Layers, ids: np.ndarray, count: int, tell: Callable[[s
     total = len(layers) + _TRIED_AGAIN * (len(layers) - count - 1)
     gone: list[int] = []
     costs: list[float] = []
-    waiting: list[tuple[float, int, int]] = []  # cost, layer, how many were gone when it was measured
+    # What its absence adds, the layer, and how many had gone when that was found.
+    waiting: list[tuple[float, int, int]] = []
     started = time.monotonic()
     if count < len(layers):
         waiting = [(cost([0]), 0, 0)]
@@ -69,11 +70,12 @@ def choose_layers(layers: Layers, ids: np.ndarray, count: int, tell: Callable[[s
         heapq.heapify(waiting)
         while len(layers) - len(gone) > count:
             price, layer, known = heapq.heappop(waiting)
+            before = costs[-1] if costs else 0.0
             if known == len(gone):
                 gone.append(layer)
-                costs.append(price)
+                costs.append(before + price)
                 continue
-            heapq.heappush(waiting, (cost([*gone, layer]), layer, len(gone)))
+            heapq.heappush(waiting, (cost([*gone, layer]) - before, layer, len(gone)))
             bar.update()
     kept = tuple(layer for layer in range(len(layers)) if layer not in gone)
     return Choice(kept, tuple(gone), tuple(costs))

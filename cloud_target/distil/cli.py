@@ -83,7 +83,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--minutes",
-        type=float,
+        type=values.above_zero,
         metavar="M",
         help=f"of training, after the text is made (default: {MINUTES:g}; with --tokens, no limit)",
     )
@@ -118,7 +118,11 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "--batch-tokens", type=values.count, default=4096, metavar="N", help="a step (default: %(default)s)"
     )
     parser.add_argument(
-        "--peak", type=float, default=PEAK, metavar="RATE", help="largest learning rate (default: %(default)s)"
+        "--peak",
+        type=values.above_zero,
+        default=PEAK,
+        metavar="RATE",
+        help="largest learning rate (default: %(default)s)",
     )
     parser.add_argument(
         "--evaluations",

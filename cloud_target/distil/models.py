@@ -91,6 +91,10 @@ class Models:
         """The draft before it learns: these layers of what it is made from, or all; in evaluation mode, and so without
         dropout, for what it knows already."""
         model = self.start()
+        if (rows := model.get_output_embeddings().weight.shape[0]) < self.vocabulary:
+            raise InputError(
+                f"{self._start} knows {rows} tokens, and its tokenizer has {self.vocabulary}; get both from one place"
+            )
         if kept is not None:
             model = Layers(model).keep(kept)
         with one_sentence(f"{self._start} cannot be a draft"):

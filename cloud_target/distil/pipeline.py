@@ -25,6 +25,7 @@ from cloud_target.distil.settings import Settings, check_same_run
 from cloud_target.distil.table import Line, Measured, as_markdown, head
 from cloud_target.distil.table import as_json as table_for_programs
 from cloud_target.distil.training import Training
+from cloud_target.distil.words import duration
 from cloud_target.training.work import Work
 from shared.errors import InputError
 
@@ -176,7 +177,8 @@ def _hold_out(
     for sampling in SAMPLINGS:
 
         def make(directory: Path, sampling: Any = sampling) -> None:
-            tell(f"  the target writes {tokens} tokens at temperature {sampling.temperature:g}")
+            took = duration(tokens / texts.writing_speed(models, found.held))
+            tell(f"  {tokens} tokens by the target at temperature {sampling.temperature:g}: about {took}")
             width = min(texts.WIDTH, models.context)
             text = held_out.write(models.target, found.held, sampling, width, models.ends, settings.seed, tokens)
             text.save(directory / "held.npz")

@@ -8,8 +8,8 @@ from types import FrameType
 from typing import Any
 
 
-class Stopped(Exception):
-    """Somebody wants the run to end."""
+class Stopped(KeyboardInterrupt):
+    """Somebody wants the run to end, and nothing is half done."""
 
 
 class Stopping:

@@ -58,7 +58,7 @@ def make(
     """All parts, as stages that `load` reads."""
     width = min(WIDTH, models.context)
     parts = [*_own_parts(models, documents, settings, width), *_corpus_parts(documents, settings.corpus_tokens, width)]
-    left = TimeLeft(sum(part.weight for part in parts), lambda: _writing_speed(models, documents))
+    left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, documents))
     stages = []
     for part in parts:
 
@@ -128,7 +128,7 @@ def _batch(tokens: int) -> int:
     return min(max(tokens // (2 * RUN_LENGTH), 4), _LARGEST_BATCH)
 
 
-def _writing_speed(models: Models, documents: Sequence[np.ndarray]) -> float:
+def writing_speed(models: Models, documents: Sequence[np.ndarray]) -> float:
     """Tokens a second that the target writes and then reads again, tried on a few."""
     opening = min(_TRIED, *(len(document) for document in documents))
     rows = np.stack([document[:opening] for document in documents[:_LARGEST_BATCH]])

@@ -100,7 +100,7 @@ class Training:
                 self._train(stopping)
             except Stopped:
                 self._save()
-                raise KeyboardInterrupt from None
+                raise
         return self.lines
 
     def _train(self, stopping: Stopping) -> None:

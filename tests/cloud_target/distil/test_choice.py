@@ -57,3 +57,16 @@ def test_the_first_to_go_is_the_one_that_is_missed_least(target: LlamaForCausalL
         q = Layers(target).keep([i for i in range(LAYERS) if i != gone])(torch.from_numpy(ROWS)).logits.log_softmax(-1)
         costs.append(float((p.exp() * (p - q)).sum(-1).mean()))
     assert first.gone == (int(np.argmin(costs)),)
+
+
+def test_it_finds_what_trying_all_of_them_each_time_finds(target: LlamaForCausalLM) -> None:
+    ids = torch.from_numpy(ROWS)
+    p = target(ids).logits.log_softmax(-1)
+    kept = list(range(LAYERS))
+    for count in range(LAYERS - 1, 0, -1):
+        costs = {}
+        for layer in kept:
+            q = Layers(target).keep([i for i in kept if i != layer])(ids).logits.log_softmax(-1)
+            costs[layer] = float((p.exp() * (p - q)).sum(-1).mean())
+        kept.remove(min(costs, key=costs.__getitem__))
+        assert choose_layers(Layers(target), ROWS, count).kept == tuple(kept)

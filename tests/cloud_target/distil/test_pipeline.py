@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.architectures import save
 from cloud_target.distil import checkpoint, pipeline, texts
 from cloud_target.distil.pipeline import distil
 from cloud_target.distil.settings import Settings
@@ -26,7 +27,7 @@ from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings as PrepareSettings
 from shared.errors import InputError
-from tests.cloud_target.distil.conftest import LAYERS
+from tests.cloud_target.distil.conftest import LAYERS, build
 from tests.cloud_target.distil.test_training import full_disk
 
 pytestmark = pytest.mark.slow
@@ -154,6 +155,11 @@ def test_a_small_corpus_and_a_foreign_tokenizer_are_refused(
         (foreign / path.name).write_bytes(path.read_bytes().replace(b'"w17"', b'"other"'))
     with pytest.raises(InputError, match="different tokenizers: token 17"):
         distil(replace(settings, start=str(foreign), out=tmp_path / "third"))
+    short = build(2)
+    short.resize_token_embeddings(290)
+    save(short, tmp_path / "short")
+    with pytest.raises(InputError, match="knows 290 tokens, and its tokenizer has 300"):
+        distil(replace(settings, start=str(tmp_path / "short"), layers=None, out=tmp_path / "fourth"))
 
 
 def test_a_directory_of_another_run_is_refused_by_name(settings: Settings, tmp_path: Path) -> None:
