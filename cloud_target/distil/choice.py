@@ -39,7 +39,8 @@ def choose_layers(layers: Layers, ids: np.ndarray, count: int, tell: Callable[[s
     next-token distributions move least (KL) from the whole model's, as in SLEB (Song et al., arXiv 2402.09025).
 
     A layer that would have added much before others went is not tried again until it is the cheapest left (lazy
-    evaluation: Minoux, 1978), which finds the same wherever layers are missed the more, the fewer there are. Nothing is drawn.
+    evaluation: Minoux, 1978), which finds the same wherever layers are missed the more, the fewer there are. Nothing is
+    drawn.
 
     Args:
         layers: of the model.
