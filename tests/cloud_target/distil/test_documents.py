@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cloud_target.distil.documents import identity, names, read
@@ -33,9 +33,8 @@ def test_no_document_is_both_and_the_fifth_for_prepare_is_left_alone(
     tokenizer = read_tokens(checkpoints / "target").tokenizer
     try:
         found = read(settings, tokenizer)
-    except InputError as error:
-        assert "are needed" in str(error)
-        return
+    except InputError:  # too few
+        assume(False)
     train, held = ({document.tobytes() for document in part} for part in (found.train, found.held))
     assert not train & held
     seen, unseen = hold_out(encode_shuffled(tokenizer, read_corpus(settings.corpus))[0], UNSEEN)
