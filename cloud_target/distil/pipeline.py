@@ -67,8 +67,8 @@ def _distil(work: Work, settings: Settings, corpora: dict[str, list[str]], tell:
     work.begin("the models")
     models = Models(settings)
     identity = models.identity()
-    begun = _begin(work.directory, identity | corpora | settings.determining(), out)
-    if not begun:
+    new = _begin(work.directory, identity | corpora | settings.determining(), out)
+    if not new:
         tell("  a run that was begun earlier goes on")
     tell(f"  {models.vocabulary} tokens, texts of up to {models.context}")
 
