@@ -18,7 +18,7 @@ CORPUS_TOKENS = 200_000
 # And of its own text in each of two ways, to measure on.
 HELD_OUT_TOKENS = 3_000
 # The largest learning rate: weights that were trained already move less than fresh ones.
-PEAK = 1e-3
+PEAK = 5e-4
 # Of these things the same run may be gone on with on another device, or from elsewhere.
 _OF_NO_RUN = ("target", "start", "corpus", "dev", "out", "work", "device")
 

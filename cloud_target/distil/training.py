@@ -76,7 +76,7 @@ class Training:
         limit = MINUTES if settings.tokens is None else math.inf
         schedule = Schedule(settings.tokens or math.inf, settings.minutes or limit, clock=lambda: self._trained)
         at_once = max(1, bearable_tokens(vocabulary, draft.device.type) // width)
-        optimiser = Optimiser(draft.requires_grad_(True), settings.peak)
+        optimiser = Optimiser(draft.requires_grad_(True), settings.peak, muon=False)
         self._schedule, self._loop = schedule, Loop(draft, optimiser, schedule, at_once, vocabulary)
         if found := state.load(directory, settings.device):
             self._loop.restore(found["loop"])

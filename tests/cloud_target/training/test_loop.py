@@ -111,3 +111,10 @@ def test_minutes_go_on_where_they_were_left() -> None:
     again.spent = schedule.spent
     now[0] += 180
     assert again.progress == pytest.approx(0.5)
+
+
+def test_without_muon_all_is_adamws() -> None:
+    model = build(64, 1, 0.2)
+    (part,) = Optimiser(model, 1e-3, muon=False)._parts
+    assert isinstance(part, torch.optim.AdamW)
+    assert sum(p.numel() for g in part.param_groups for p in g["params"]) == model.num_parameters()
