@@ -21,8 +21,8 @@ from shared.sampling import Sampler
 
 # How it is written, and how x and y are drawn: greedily, and as people do by default.
 SAMPLINGS = (Sampling(temperature=0.0, top_p=1.0), Sampling(temperature=0.7, top_p=0.9))
-# Texts at once, and tokens of a text at most.
-_BATCH, _LENGTH = 12, 128
+# Tokens of a text at most, and texts at once.
+_LENGTH, _BATCH = 128, 12
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,11 @@ class HeldOut:
             return cls(sampling, texts, openings.tolist(), own)
 
 
+def batch(tokens: int) -> int:
+    """Texts that are written at once, so that there are openings of two lengths or more."""
+    return min(max(tokens // (2 * _LENGTH), 2), _BATCH)
+
+
 @torch.inference_mode()
 def write(
     target: PreTrainedModel,
@@ -77,7 +82,7 @@ def write(
     """Let the target continue openings of held-out documents, and say what it would write at each of its tokens."""
     room = min(context, LONGEST_OPENING + _LENGTH)
     written = write_own_text(
-        target, documents, [sampling], _LENGTH, tokens, ends, context=room, batch=_BATCH, seed=seed
+        target, documents, [sampling], _LENGTH, tokens, ends, context=room, batch=batch(tokens), seed=seed
     )
     openings = [int(opening) for opening in written.openings]
     own = []

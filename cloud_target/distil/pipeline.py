@@ -177,7 +177,7 @@ def _hold_out(
     for sampling in SAMPLINGS:
 
         def make(directory: Path, sampling: Any = sampling) -> None:
-            took = duration(tokens / texts.writing_speed(models, found.held))
+            took = duration(tokens / texts.writing_speed(models, found.held, held_out.batch(tokens)))
             tell(f"  {tokens} tokens by the target at temperature {sampling.temperature:g}: about {took}")
             width = min(texts.WIDTH, models.context)
             text = held_out.write(models.target, found.held, sampling, width, models.ends, settings.seed, tokens)

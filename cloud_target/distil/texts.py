@@ -58,7 +58,8 @@ def make(
     """All parts, as stages that `load` reads."""
     width = min(WIDTH, models.context)
     parts = [*_own_parts(models, documents, settings, width), *_corpus_parts(documents, settings.corpus_tokens, width)]
-    left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, documents))
+    at_once = _batch(min(settings.own_tokens, PART))
+    left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, documents, at_once))
     stages = []
     for part in parts:
 
@@ -128,10 +129,10 @@ def _batch(tokens: int) -> int:
     return min(max(tokens // (2 * RUN_LENGTH), 4), _LARGEST_BATCH)
 
 
-def writing_speed(models: Models, documents: Sequence[np.ndarray]) -> float:
-    """Tokens a second that the target writes and then reads again, tried on a few."""
+def writing_speed(models: Models, documents: Sequence[np.ndarray], batch: int) -> float:
+    """Tokens a second that the target writes, `batch` texts at once, and then reads again; tried on a few."""
     opening = min(_TRIED, *(len(document) for document in documents))
-    rows = np.stack([document[:opening] for document in documents[:_LARGEST_BATCH]])
+    rows = np.stack([document[:opening] for document in documents[:batch]])
     started = time.monotonic()
     generator = torch.Generator(models.target.device).manual_seed(0)
     text = continue_texts(models.target, rows, min(_TRIED, models.context - opening), Sampling(), [], generator)
