@@ -110,9 +110,11 @@ def agreement(
         between()
         logits = run(draft, ids)[1][..., :vocabulary]
         values, best = (part.cpu().numpy() for part in logits.topk(min(CANDIDATES, vocabulary), dim=-1))
+        every, normaliser = logits.cpu().numpy(), logits.logsumexp(-1).tolist()
         for row, index in enumerate(indices):
             opening, sampler = held.openings[index], Sampler(replace(held.sampling, seed=index))
             for place, own in enumerate(held.own[index].tolist()):
                 at = opening + place
-                same += sampler.draw(best[row, at - 1], values[row, at - 1], at).token == own
+                few, all_of_them = (best[row, at - 1], values[row, at - 1]), every[row, at - 1]
+                same += sampler.draw(*few, at, normaliser[row][at - 1], all_of_them).token == own
     return same / len(held)

@@ -24,7 +24,7 @@ def held(target: LlamaForCausalLM, request: pytest.FixtureRequest) -> HeldOut:
 
 
 def test_the_target_agrees_with_itself_and_another_model_less(target: LlamaForCausalLM, held: HeldOut) -> None:
-    assert agreement(target, held, 300) > 0.99  # the edge draws among fewer candidates
+    assert agreement(target, held, 300) == 1
     other = agreement(build(seed=5), held, 300)
     assert 0 <= other < 0.5
     damaged = build()
