@@ -13,11 +13,11 @@ import onnxruntime
 from cloud_target.export import head
 from cloud_target.prepare.labels import read_rows
 from cloud_target.prepare.settings import Settings
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import doubts, verifier
 from cloud_target.training.doubts import fit_comparison_heads
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, fit
+from cloud_target.training.work import Stage, Work, code
 
 VERIFIER = "verifier.onnx"
 

@@ -23,9 +23,9 @@ from cloud_target.prepare.page import page
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text, write_texts
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
+from cloud_target.training.work import Stage, Work, code
 from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording
 from shared.errors import InputError
 from shared.identity import file_digest
