@@ -14,9 +14,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from cloud_target.export.packing import rounded
+from cloud_target.export.packing import Packing
 from cloud_target.export.precision import Precision
-from cloud_target.export.quantise import LOOKUP_BITS
 
 _ROWS = 4096
 
@@ -34,17 +33,15 @@ def in_float32(model: PreTrainedModel, stored: Precision | None = None) -> Itera
         for module in model.modules():
             if isinstance(module, nn.Embedding):
                 is_head = is_tied and module is model.get_input_embeddings()
-                bits = LOOKUP_BITS if stored and not is_head else stored.head_bits if stored else 32
-                block = stored.block if stored else 1
-                if bits < 32 or module.weight.dtype != torch.float32:
-                    stack.callback(module.register_forward_hook(_looking_up(bits, block)).remove)
+                packing = (stored.of_head if is_head else stored.of_lookups) if stored else None
+                if packing or module.weight.dtype != torch.float32:
+                    stack.callback(module.register_forward_hook(_looking_up(packing)).remove)
                 continue
-            bits = 32
+            packing = None
             if stored and isinstance(module, nn.Linear | Conv1D):
-                bits = stored.head_bits if module is head else stored.bits
-            own = list(module.parameters(recurse=False))
-            if bits < 32 or any(one.dtype != torch.float32 for one in own):
-                widened = _Widened(bits, stored.block if stored else 1)
+                packing = stored.of_head if module is head else stored.of_body
+            if packing or any(one.dtype != torch.float32 for one in module.parameters(recurse=False)):
+                widened = _Widened(packing)
                 stack.callback(module.register_forward_pre_hook(widened.widen).remove)
                 stack.callback(module.register_forward_hook(widened.restore, always_call=True).remove)
         yield
@@ -53,17 +50,17 @@ def in_float32(model: PreTrainedModel, stored: Precision | None = None) -> Itera
 class _Widened:
     """What the parameters of a module were, while it runs."""
 
-    def __init__(self, bits: int, block: int) -> None:
-        self._bits, self._block = bits, block
+    def __init__(self, packing: Packing | None) -> None:
+        self._packing = packing
         self._kept: list[tuple[nn.Parameter, torch.Tensor]] = []
 
     def widen(self, module: nn.Module, inputs: object) -> None:
         for name, parameter in module.named_parameters(recurse=False):
             self._kept.append((parameter, parameter.data))
             wide = parameter.data.float()
-            if name == "weight" and self._bits < 32:
+            if name == "weight" and self._packing:
                 is_turned = isinstance(module, Conv1D)
-                wide = _round(wide.T if is_turned else wide, self._bits, self._block)
+                wide = _round(wide.T if is_turned else wide, self._packing)
                 wide = wide.T if is_turned else wide
             parameter.data = wide
 
@@ -73,18 +70,18 @@ class _Widened:
         self._kept.clear()
 
 
-def _looking_up(bits: int, block: int) -> Callable[[nn.Module, object, torch.Tensor], torch.Tensor]:
+def _looking_up(packing: Packing | None) -> Callable[[nn.Module, object, torch.Tensor], torch.Tensor]:
     def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
         wide = output.float()
-        return wide if bits == 32 else _round(wide.reshape(-1, wide.shape[-1]), bits, block).reshape(wide.shape)
+        return _round(wide.reshape(-1, wide.shape[-1]), packing).reshape(wide.shape) if packing else wide
 
     return hook
 
 
-def _round(rows: torch.Tensor, bits: int, block: int) -> torch.Tensor:
+def _round(rows: torch.Tensor, packing: Packing) -> torch.Tensor:
     found = np.empty(rows.shape, np.float32)
     for first in range(0, len(rows), _ROWS):
-        found[first : first + _ROWS] = rounded(rows[first : first + _ROWS].numpy(), bits, block)
+        found[first : first + _ROWS] = packing.rounded(rows[first : first + _ROWS].numpy())
     return torch.from_numpy(found)
 
 

@@ -11,9 +11,11 @@ from shared.paths import typed_place
 _DESCRIPTION = """\
 Make the bundle that an edge device needs: the draft as an ONNX graph, the verifier, the tokenizer, and a manifest.
 
-The graph is compared with PyTorch before anything is written. Of ways to store the weights in 8 or 4 bits that were left
-open each is tried, and the fastest taken that draws the same token as float32 at 95 % of the positions or more; where none
-does, the one that agrees most. Without --verifier the bundle gets a baseline that
+The graph is compared with PyTorch before anything is written. There are several ways to store weights in 8 or 4 bits.
+Those that were left open are tried, and the fastest is taken that draws the same token as float32 at 95 % of the
+positions or more; where none does, the one that agrees most.
+
+Without --verifier the bundle gets a baseline that
 needs no training (it doubts what the draft itself found unlikely), and no table from budget to threshold;
 `cloud-target prepare` trains and calibrates one.
 """

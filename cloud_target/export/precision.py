@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cloud_target.export.choices import ACTIVATIONS, BLOCKS, DTYPES, HEADS
+from cloud_target.export.packing import Packing
 from shared.errors import InputError
 
-_BITS = {"int8": 8, "int4": 4, "float32": 32}
+_BITS = {"int8": 8, "int4": 4}
 
 
 @dataclass(frozen=True)
@@ -28,26 +29,31 @@ class Precision:
     head: str = HEADS[0]
 
     @property
-    def bits(self) -> int:
-        """Of a weight."""
-        return _BITS[self.dtype]
+    def of_body(self) -> Packing:
+        """How weights are packed of which nothing else is said."""
+        return Packing(_BITS[self.dtype], self.block, has_zeros=self.dtype == "int4")
 
     @property
-    def head_bits(self) -> int:
-        """Of a weight of the head; 32 where that stays float32."""
-        return _BITS[self.head]
+    def of_head(self) -> Packing | None:
+        """How the head's are; None where they stay float32. A table that is looked up has no zeros of its own."""
+        return Packing(_BITS[self.head], self.block) if self.head in _BITS else None
+
+    @property
+    def of_lookups(self) -> Packing:
+        """How a table is that is looked up only: bits cost no time there."""
+        return Packing(_BITS["int8"], self.block)
 
     def __str__(self) -> str:
         return f"{self.dtype}, blocks of {self.block}, {self.activations} activations, {self.head} head"
 
 
-# What is tried where it is not asked for by name. Not here: 8 bits with float32 activations, for which onnxruntime has
-# no kernel on x86: it unpacks all weights at every step, which takes several times as long as float32.
+# What is tried where it is not asked for by name. Not here: 8 bits with float32 activations, in the head neither. For
+# them onnxruntime has no kernel: it unpacks the weights at every step, which takes several times as long as float32.
 TABLE = (
     *(Precision("int8", block) for block in BLOCKS),
     Precision("int8", head="float32"),
     *(Precision("int4", block) for block in BLOCKS),
-    Precision("int4", activations="float32"),
+    Precision("int4", activations="float32", head="float32"),
     Precision("int4", head="int4"),
 )
 

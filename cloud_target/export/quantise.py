@@ -7,7 +7,8 @@ they are the head's weights, too, there is one table for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,11 @@ import onnx
 from onnx import helper
 
 from cloud_target.export.builder import MICROSOFT, Graph, refill
-from cloud_target.export.packing import blocks_of, pack, scales
+from cloud_target.export.packing import Packing
 from cloud_target.export.precision import Precision
 from cloud_target.export.weights import Weight
 from cloud_target.export.writing import Stored, write_model
 
-# Of a weight that is looked up only: bits cost no time there.
-LOOKUP_BITS = 8
 # The operator's name for what weights are multiplied with: its "accuracy level".
 _LEVELS = {"float32": 1, "int8": 4}
 
@@ -75,10 +74,11 @@ class _Quantised:
         return Graph(model, kept | self._new)
 
     def _rewritten(self, node: onnx.NodeProto) -> Iterable[onnx.NodeProto]:
-        if (name := self._factor(node)) and self._bits(name) < 32:
-            return [self._product(node, name)]
+        if (name := self._factor(node)) and (packing := self._packing(name)):
+            return [self._product(node, name, packing)]
         if node.op_type == "Gather" and not _attributes(node).get("axis", 0) and node.input[0] in self._matrices:
-            return self._lookup(node) if self._bits(node.input[0]) < 32 else [node]
+            packing = self._packing(node.input[0])
+            return self._lookup(node, packing) if packing else [node]
         return [node]
 
     def _factor(self, node: onnx.NodeProto) -> str | None:
@@ -89,36 +89,36 @@ class _Quantised:
         is_plain = given.get("alpha", 1.0) == given.get("beta", 1.0) == 1.0 and not given.get("transA", 0)
         return node.input[1] if is_plain else None
 
-    def _bits(self, name: str) -> int:
+    def _packing(self, name: str) -> Packing | None:
         if name == self._head:
-            return self._precision.head_bits
-        return self._precision.bits if name in self._products else LOOKUP_BITS
+            return self._precision.of_head
+        return self._precision.of_body if name in self._products else self._precision.of_lookups
 
-    def _product(self, node: onnx.NodeProto, name: str) -> onnx.NodeProto:
+    def _product(self, node: onnx.NodeProto, name: str, packing: Packing) -> onnx.NodeProto:
         """MatMul or Gemm, with its bias if it has one, as MatMulNBits."""
         is_turned = not _attributes(node).get("transB", 0)
         outputs, inputs = self._graph.weights[name].shape[:: -1 if is_turned else 1]
-        bias = list(node.input[2:])
+        packed, bias = self._pack(name, is_turned, packing), list(node.input[2:])
+        zeros = packed[2:] or [""]
         return helper.make_node(
             "MatMulNBits",
-            [node.input[0], *self._pack(name, is_turned), *(["", "", *bias] if any(bias) else [])],
+            [node.input[0], *packed[:2], *([*zeros, "", *bias] if any(bias) else packed[2:])],
             list(node.output),
             name=node.name,
             domain=MICROSOFT,
             K=inputs,
             N=outputs,
-            bits=self._bits(name),
-            block_size=self._precision.block,
+            bits=packing.bits,
+            block_size=packing.block,
             accuracy_level=_LEVELS[self._precision.activations],
         )
 
-    def _lookup(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    def _lookup(self, node: onnx.NodeProto, packing: Packing) -> Iterator[onnx.NodeProto]:
         """Gather of rows as GatherBlockQuantized, over the very table of the product where there is one."""
         name, out = node.input[0], node.output[0]
         rows, size = self._graph.weights[name].shape
-        block = self._precision.block
-        count = blocks_of(size, block)
-        data, flat = self._pack(name, False)
+        block, count = packing.block, packing.blocks(size)
+        data, flat = self._pack(name, False, packing)
         is_shared = name in self._products
         # The product wants its table by blocks: then they are looked up as they lie, and put together behind that.
         found = f"{out}.blocks" if is_shared else out if count * block == size else f"{out}.padded"
@@ -132,7 +132,7 @@ class _Quantised:
             [found],
             name=node.name,
             domain=MICROSOFT,
-            bits=self._bits(name),
+            bits=packing.bits,
             block_size=block,
             gather_axis=0,
             quantize_axis=2 if is_shared else 1,
@@ -150,26 +150,30 @@ class _Quantised:
         self._new[f"{out}.shape"] = Weight.of(np.array(shape, np.int64))
         return helper.make_node("Reshape", [x, f"{out}.shape"], [out], name=f"{out}.reshape")
 
-    def _pack(self, name: str, is_turned: bool) -> tuple[str, str]:
-        """The names of a matrix's levels and scales, which are packed row by row of its outputs."""
-        bits, block, weight = self._bits(name), self._precision.block, self._graph.weights[name]
+    def _pack(self, name: str, is_turned: bool, packing: Packing) -> list[str]:
+        """The names of a matrix's levels and scales, and of its zeros if it has some, packed by rows of its outputs."""
         kind = "product" if name in self._products else "lookup"
-        data, flat = f"{name}.{kind}.int{bits}", f"{name}.{kind}.scales"
-        if data not in self._new:
+        names = [f"{name}.{kind}.{part}" for part in (f"int{packing.bits}", "scales", "zeros")]
+        names = names[: 3 if packing.has_zeros else 2]
+        if names[0] not in self._new:
+            weight = self._graph.weights[name]
             matrix = weight.T if is_turned else weight
-            rows, count = matrix.shape[0], blocks_of(matrix.shape[1], block)
+            rows, count = matrix.shape[0], packing.blocks(matrix.shape[1])
+            wide = packing.block * packing.bits // 8
+            found = (
+                ((rows, count, wide) if kind == "product" else (rows, count * wide), np.uint8, packing.pack),
+                ((rows, count), np.float32, packing.scales),
+                ((rows, -(-count * packing.bits // 8)), np.uint8, packing.zeros),
+            )
+            for part, (shape, dtype, make) in zip(names, found, strict=False):
+                self._new[part] = Weight(shape, np.dtype(dtype), partial(_made, make, matrix, shape[1:]))
+        return names
 
-            def packed(first: int, last: int) -> np.ndarray:
-                return pack(matrix.rows(first, last), bits, block).reshape(last - first, *shape[1:])
 
-            def scaled(first: int, last: int) -> np.ndarray:
-                return scales(matrix.rows(first, last), bits, block)
-
-            size = block * bits // 8
-            shape = (rows, count, size) if kind == "product" else (rows, count * size)
-            self._new[data] = Weight(shape, np.dtype(np.uint8), packed)
-            self._new[flat] = Weight((rows, count), np.dtype(np.float32), scaled)
-        return data, flat
+def _made(
+    make: Callable[[np.ndarray], np.ndarray], matrix: Weight, shape: tuple[int, ...], first: int, last: int
+) -> np.ndarray:
+    return make(matrix.rows(first, last)).reshape(last - first, *shape)
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, object]:

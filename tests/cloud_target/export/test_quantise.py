@@ -15,9 +15,8 @@ from cloud_target.export.agreement import agreement, said_by, write_texts
 from cloud_target.export.builder import GraphBuilder, tensor
 from cloud_target.export.check import ALLOWED, compare_stored, probe_ids
 from cloud_target.export.graph import shared_buffer_graph
-from cloud_target.export.packing import rounded
 from cloud_target.export.precision import TABLE, Precision
-from cloud_target.export.quantise import LOOKUP_BITS, beside, quantise, with_activations
+from cloud_target.export.quantise import beside, quantise, with_activations
 from cloud_target.export.runner import Runner
 from cloud_target.export.writing import write_apart
 from shared.config import Sampling
@@ -64,7 +63,7 @@ def test_a_product_is_that_of_the_rounded_weights(inputs, outputs, rows, op, pre
     small = quantise(graph, precision).whole()
     kinds = [node.op_type for node in small.graph.node]
     assert kinds == ["MatMulNBits", "MatMul" if precision.head == "float32" else "MatMulNBits"]
-    truth = x.astype(np.float64) @ rounded(weight, precision.bits, precision.block).T + (2 if bias else 0)
+    truth = x.astype(np.float64) @ precision.of_body.rounded(weight).T + (2 if bias else 0)
     found, _ = run(with_activations(small, "float32"), x=x)
     np.testing.assert_allclose(found, truth, atol=1e-4)
     found, _ = run(small, x=x)
@@ -95,12 +94,12 @@ def test_a_lookup_gives_the_rounded_rows_whatever_the_width(rows, width, rank, i
         [tensor(found, np.float32, ["d"] * rank + [width]), tensor("y", np.float32, ["n", rows])],
     )
     small = quantise(graph, precision)
-    bits = precision.head_bits if is_tied else LOOKUP_BITS
-    truth = table if bits == 32 else rounded(table, bits, precision.block)
+    packing = precision.of_head if is_tied else precision.of_lookups
+    truth = packing.rounded(table) if packing else table
     found, _ = run(small.whole(), ids=ids, x=np.zeros((1, width), np.float32))
     np.testing.assert_allclose(found, truth[ids], rtol=1e-6)
     levels = [name for name, weight in small.weights.items() if weight.dtype == np.uint8]
-    assert len(levels) == (0 if bits == 32 else 1 if is_tied or precision.head == "float32" else 2)
+    assert len(levels) == (0 if packing is None else 1 if is_tied or precision.head == "float32" else 2)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gpt2"])

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from edge_client.bundles import writing
 from edge_client.bundles.fetching import LARGEST, LARGEST_MANIFEST, fetch
 from edge_client.target.outage import tell_nobody
 from edge_client.target.retry import Retry
-from edge_client.testing import ManualClock
+from edge_client.testing import ManualClock, scripted_manifest
 from shared.contents import NAMES, BundleFile, Contents
 from shared.errors import BundleError, InputError, ProtocolError, TargetRefused, TargetUnavailable
-from shared.manifest import Domain
+from shared.manifest import DRAFT_DATA, Domain
 from tests.edge_client.bundles.offers import (
+    VOCABULARY,
     Fault,
     FaultyTransport,
     Interrupted,
@@ -34,6 +36,8 @@ from tests.edge_client.bundles.offers import (
 )
 from tests.edge_client.clients import client_of
 
+FILES = [*NAMES, DRAFT_DATA, "verifier-letters.onnx"]
+
 
 def ignore(contents: Contents, done: int) -> None:
     pass
@@ -45,7 +49,8 @@ def fetched(transport: FaultyTransport, place: Path, contents: Contents, progres
 
 @pytest.fixture(scope="module")
 def offered(tmp_path_factory) -> Path:
-    return made(tmp_path_factory.mktemp("offered") / "bundle", domains=[Domain("letters")])
+    apart = replace(scripted_manifest(VOCABULARY).draft, apart=True)
+    return made(tmp_path_factory.mktemp("offered") / "bundle", domains=[Domain("letters")], draft=apart)
 
 
 faults = st.builds(
@@ -57,7 +62,7 @@ faults = st.builds(
 )
 # What an earlier program, another one or a power cut may have left of each file.
 left = st.dictionaries(
-    st.sampled_from([*NAMES, "verifier-letters.onnx"]),
+    st.sampled_from(FILES),
     st.tuples(st.integers(0, 3_000), st.booleans(), st.sampled_from([b"", b"zz"])),
     max_size=4,
 )
@@ -86,7 +91,7 @@ def test_what_is_kept_is_what_was_offered_or_nothing_is(offered, plan, remains, 
                 continue
             assert files_of(directory) == original
             assert tidy(place) == [contents.digest]
-            assert sorted(one.name for one in directory.iterdir()) == sorted([*NAMES, "verifier-letters.onnx"])
+            assert sorted(one.name for one in directory.iterdir()) == sorted(FILES)
             break
         else:
             pytest.fail("a good link did not get it")
