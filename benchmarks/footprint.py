@@ -33,6 +33,7 @@ from time import perf_counter
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from benchmarks.held import Look, look_at
 from benchmarks.local_target import run_main
 from benchmarks.prompts import EVERY
 from benchmarks.tables import markdown_table, provenance
@@ -107,20 +108,6 @@ def seconds_of_help(rounds: int) -> tuple[float, float]:
     return median(cpu[1:]), median(wall[1:])
 
 
-@dataclass(frozen=True)
-class Look:
-    """What a process holds.
-
-    Attributes:
-        resident, peak: bytes, now and the most so far.
-        descriptors: open ones.
-    """
-
-    resident: int
-    peak: int
-    descriptors: int
-
-
 class LocalServer:
     """`edge-client serve --mode local` with the embedded pair, which remembers nothing and finds nothing remembered.
 
@@ -135,17 +122,11 @@ class LocalServer:
         if found is None:
             raise TandemError(f"`edge-client serve` did not start; what it said: {said.strip() or 'nothing'}")
         self.address = found[1]
-        self._place = Path(f"/proc/{process.pid}")
+        self._pid = process.pid
 
     def look(self) -> Look:
         """What it holds now."""
-        try:
-            status = (self._place / "status").read_text(encoding="utf-8")
-            descriptors = len(os.listdir(self._place / "fd"))
-        except OSError:
-            raise TandemError("this system has no /proc to read a process's memory from; measure on Linux") from None
-        kilobytes = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB$", status, re.MULTILINE))
-        return Look(1024 * int(kilobytes["VmRSS"]), 1024 * int(kilobytes["VmHWM"]), descriptors)
+        return look_at(self._pid)
 
     def ask(self, bodies: Sequence[dict[str, object]]) -> int:
         """Have texts written one after the other, over one connection; returns their tokens together.

@@ -17,11 +17,13 @@ class TargetProcess:
 
     Attributes:
         address: host:port that it serves on.
+        pid: of the process.
     """
 
     def __init__(self, arguments: Sequence[str] = (), port: int = 0) -> None:
         command = [sys.executable, "-m", "cloud_target", "serve", "--port", str(port), *arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
         assert self._process.stdout is not None  # it is a pipe
         self._output = self._process.stdout
         lines = []

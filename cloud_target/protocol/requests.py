@@ -114,7 +114,7 @@ def parse_terms(
         codec.decode_coupling(session.coupling),
         frozenset(end_ids),
         tenant,
-        Constraint.of(session, grammars, end_ids),
+        Constraint.of(session, grammars, end_ids, tenant),
     )
 
 

@@ -18,11 +18,12 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options
+from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options, largest_message
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
+from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -42,8 +43,10 @@ log = logging.getLogger(__name__)
 _OPTIONS = [
     ("grpc.so_reuseport", 0),  # else two servers share a port, and each gets some of the calls
     # Edges ping while a text is written, to tell a slow target from a dead link, and so that middleboxes remember them;
-    # the server pings to learn of those that vanished.
-    ("grpc.http2.min_ping_interval_without_data_ms", 2000),
+    # the server pings to learn of those that vanished. No number of pings ends a connection: the library counts those
+    # that come too soon, and takes the longer for each the more of them it has counted before it comes to close, so
+    # that 3 MB of pings keep a processor busy for half a minute. An answer to each costs next to nothing.
+    ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
@@ -112,12 +115,14 @@ class TargetServer:
             session_idle,
             traces,
         )
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
         self._refused = lambda reason: observer.refused(ANYBODY, reason)
         self._health = Health(("", SERVICE), (LIVENESS,), self._refused)
-        options = channel_options(connections or ConnectionSettings(), engine)
+        settings = connections or ConnectionSettings()
+        options = channel_options(settings, engine)
         self._connections = dict(options)[CONNECTIONS_OPTION]
-        self._server = grpc.aio.server(options=[*_OPTIONS, *options])
+        refusing = Refusing(largest_message(settings, engine), self._refused)
+        self._server = grpc.aio.server(interceptors=(refusing,), options=[*_OPTIONS, *options])
         self.address = ""
 
     async def start(self) -> None:
@@ -134,7 +139,8 @@ class TargetServer:
         await self._server.start()
         self.address = f"{self._host}:{port}"
         self.observer.listens(port, self._connections)
-        self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
+        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping()
+        self._sweeping = [asyncio.create_task(sweep) for sweep in sweeps]
 
     def retire(self) -> None:
         """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and stay: for a node that is
@@ -161,10 +167,10 @@ class TargetServer:
             Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
         """
         self._health.serves = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
+        for sweep in self._sweeping:
+            sweep.cancel()
         try:
             await asyncio.wait_for(self._server.stop(_GOODBYE), _GOODBYE + _CALLS)
             await asyncio.wait_for(self._servicer.close(), _DEVICE)

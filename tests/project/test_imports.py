@@ -102,11 +102,12 @@ def imported(sources: list[Path]) -> dict[str, str]:
         ("cloud_target", TRACING, ["cloud", "train"]),
         ("cloud_target/telemetry", set(), ["cloud", "otel"]),
         # The demo needs no more than the two sides, the report what training without optimum needs; what changes or
-        # trains models needs all.
-        ("benchmarks", {"report", "peers", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
+        # trains models needs all, and what speaks HTTP/2 by hand what tests need.
+        ("benchmarks", {"report", "peers", "siege", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
         ("benchmarks/report", set(), ["edge", "export"]),
         ("benchmarks/peers", set(), ["edge", "export"]),
-        ("benchmarks", set(), ["edge", "cloud", "train"]),
+        ("benchmarks/siege", set(), ["edge", "cloud", "test"]),
+        ("benchmarks", {"siege"}, ["edge", "cloud", "train"]),
         ("deploy", set(), ["cloud"]),
         ("tests", set(), ["edge", "cloud", "train", "dev"]),
     ],

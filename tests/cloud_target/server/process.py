@@ -1,4 +1,4 @@
-"""A scripted target in a process of its own, to be signalled, besieged and killed."""
+"""A target in a process of its own, scripted or the true program, to be signalled, besieged and killed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 from tests.project.tree import ROOT
 
@@ -17,7 +17,7 @@ PATIENCE = 120.0
 
 
 class ServerProcess:
-    """A module that serves, as a process; it prints its address first.
+    """A module that serves, as a process; it prints its address first. A context manager that leaves none behind.
 
     Attributes:
         address: "host:port" that it serves on.
@@ -26,7 +26,7 @@ class ServerProcess:
 
     def __init__(self, module: str, *arguments: object, **environment: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tests.cloud_target.server.{module}", *map(str, arguments)],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -62,6 +62,13 @@ class ServerProcess:
         finally:
             os.close(again)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
@@ -87,26 +94,28 @@ class ScriptedProcess(ServerProcess):
     """`tests/cloud_target/server/scripted_server.py` with these arguments."""
 
     def __init__(self, pause: float, port: int = 0, *more: int, **environment: str) -> None:
-        super().__init__("scripted_server", port, pause, *more, **environment)
+        super().__init__("tests.cloud_target.server.scripted_server", port, pause, *more, **environment)
 
     def wait_until_it_writes(self) -> None:
         """Until it is in the middle of its first text."""
         self.wait_for_a_line()
 
 
+class TrueProcess(ServerProcess):
+    """`cloud-target serve` itself with its embedded target, on a free port."""
+
+    def __init__(self, *arguments: object) -> None:
+        # Streams with buffers, as they are by themselves, but for the line that says where it serves.
+        super().__init__("cloud_target", "serve", "--port", 0, *arguments, PYTHONUNBUFFERED="")
+        self.address = self.address.rpartition(" on ")[2]
+
+
 class BesiegedProcess(ServerProcess):
-    """`tests/cloud_target/server/besieged_server.py` with these settings; a context manager that leaves none behind."""
+    """`tests/cloud_target/server/besieged_server.py` with these settings."""
 
     def __init__(self, **settings: Any) -> None:
         # Streams with buffers, as they are by themselves: their locks are what the end could hang in.
-        super().__init__("besieged_server", json.dumps(settings), PYTHONUNBUFFERED="")
-
-    def __enter__(self) -> BesiegedProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        super().__init__("tests.cloud_target.server.besieged_server", json.dumps(settings), PYTHONUNBUFFERED="")
 
     def memory(self) -> float:
         """What of its memory is resident, MiB."""

@@ -14,11 +14,6 @@ from h2.settings import SettingCodes, Settings
 PATIENCE = 20.0
 
 
-def framed(message: bytes) -> bytes:
-    """A message as gRPC frames it."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
 class RawPeer:
     """One connection, a context manager; nothing of it is read but where it says so.
 
@@ -71,6 +66,11 @@ class RawPeer:
             self._http.end_stream(stream)
         self._flush()
         return sent
+
+    def allow(self, stream: int, count: int) -> None:
+        """Let it send so many bytes more on a stream."""
+        self._http.increment_flow_control_window(count, stream)
+        self._flush()
 
     def read(self, seconds: float = PATIENCE) -> list[Event]:
         """What comes within so long, at least one thing unless that is nothing."""

@@ -11,6 +11,7 @@ from itertools import count
 import grpc
 import pytest
 
+from benchmarks.siege.said import framed
 from cloud_target.engine.hf.engine import TargetEngine
 from cloud_target.engine.hf.model import load_target
 from cloud_target.engine.scripted import ScriptedEngine, random_script
@@ -22,7 +23,7 @@ from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.engine.checkpoints import CONTEXT, write_checkpoint
 from tests.cloud_target.protocol.reference import Cloud, alone, request
-from tests.cloud_target.server.raw_peer import RawPeer, framed
+from tests.cloud_target.server.raw_peer import RawPeer
 
 pytestmark = pytest.mark.slow
 # What edges wait for, made short; a place is kept for as long as a busy machine may keep a thread from coming back.

@@ -12,20 +12,19 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.siege.said import CHECK, DECODE, DESCRIBE, WATCH, all_at_once, framed
 from cloud_target.access.tokens import add_line, new_token
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from shared.config import Coupling, Sampling
 from shared.errors import TargetUnavailable
-from tests.cloud_target.server.flood import Flood, all_at_once
+from tests.cloud_target.server.flood import Flood
 from tests.cloud_target.server.process import BesiegedProcess
-from tests.cloud_target.server.raw_peer import RawPeer, framed
+from tests.cloud_target.server.raw_peer import RawPeer
 
 CONNECTIONS, CALLS, MOST_MIB = 128, 128, 200
 # What the process may have more when all is over: Python has come to know its ways by then.
 REST_MIB = 64
-DECODE, DESCRIBE = "/tandem.v1.TargetService/Decode", "/tandem.v1.TargetService/Describe"
-CHECK, WATCH = "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
 # Most of a message, as far as a server takes it in before it reads; and one that is whole.
 MOST = framed(health_pb2.HealthCheckRequest(service="x" * 300_000).SerializeToString())[: 1 << 14]
 WHOLE = framed(health_pb2.HealthCheckRequest(service="x" * 10_000).SerializeToString())
@@ -70,7 +69,7 @@ def server(token) -> Iterator[BesiegedProcess]:
         yield server
 
 
-def write(address: str, token: str) -> list[int]:
+def write(address: str, token: str | None) -> list[int]:
     """A text of an honest edge, which tries again until it has it."""
     end = time.monotonic() + 20
     while True:
@@ -80,7 +79,7 @@ def write(address: str, token: str) -> list[int]:
             assert time.monotonic() < end
 
 
-def _write(address: str, token: str, tokens: int = 20) -> list[int]:
+def _write(address: str, token: str | None, tokens: int = 20) -> list[int]:
     with (
         TargetClient.connect(address, credentials=Credentials(token=token)) as client,
         client.session(Sampling(0.8, seed=5), Coupling.GUMBEL, (), 2) as session,
@@ -104,6 +103,20 @@ def test_strangers_cost_little_and_leave_nothing(server, token):
     server.until(lambda: server.memory() < base + REST_MIB)
     server.until(lambda: server.descriptors() <= descriptors + 2)
     assert write(server.address, token[0]) == text
+
+
+@pytest.mark.slow
+def test_answers_that_nobody_reads_cost_little_where_nobody_is_asked_for_a_token():
+    said = all_at_once(DESCRIBE, CALLS, framed(b""), window=0, end=True)
+    with BesiegedProcess(connections={"most": 4 * CONNECTIONS, "streams": CALLS}) as server:
+        text, base = write(server.address, None), server.memory()
+        memory = Memory(server)
+        memory.start()
+        with Flood(server.address, CONNECTIONS, said):
+            assert write(server.address, None) == text
+        server.until(lambda: server.memory() < base + REST_MIB)
+        memory.stop()
+    assert memory.peak - base < MOST_MIB
 
 
 @pytest.mark.slow

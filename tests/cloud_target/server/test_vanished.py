@@ -10,12 +10,13 @@ from itertools import product
 import grpc
 import pytest
 
+from benchmarks.siege.said import framed
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import request
 from tests.cloud_target.server.process import BesiegedProcess
-from tests.cloud_target.server.raw_peer import PATIENCE, RawPeer, framed
+from tests.cloud_target.server.raw_peer import PATIENCE, RawPeer
 
 SERVICE = "/tandem.v1.TargetService"
 CALLS = [*(f"{SERVICE}/{name}" for name in ("Decode", "Describe", "Release", "FetchBundle"))]

@@ -35,18 +35,11 @@ class Page:
 
 
 class WatchedProcess(ServerProcess):
-    """`tests/cloud_target/server/watched_server.py` with these settings; a context manager that leaves none behind."""
+    """`tests/cloud_target/server/watched_server.py` with these settings."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__("watched_server", json.dumps(settings))
+        super().__init__("tests.cloud_target.server.watched_server", json.dumps(settings))
         self.address, self.metrics = self.address.split()
-
-    def __enter__(self) -> WatchedProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
 
     def page(self) -> Page:
         """What its metrics are now."""
