@@ -129,9 +129,9 @@ def make_bundle(
         raise InputError("a calibration holds for one trained verifier only; give that verifier as well")
     if target is not None:
         check_same_tokens(draft_tokenizer(draft), target.tokenizer)
-    asked = Asked(dtype or DTYPES[0], block, activations, head)
     if is_bundle(draft):
         refuse_changes(dtype=dtype, block=block, activations=activations, head=head, kind=kind, context=context)
+    asked = Asked(dtype or DTYPES[0], block, activations, head)
     scratch = _beside(out)
     try:
         scratch.mkdir()

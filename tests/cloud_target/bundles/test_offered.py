@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,11 +53,11 @@ def test_it_gives_out_its_files(bundle, directory):
 
 def test_it_gives_out_weights_that_lie_apart_and_none_that_the_manifest_does_not_know(tmp_path):
     apart = replace(scripted_manifest(VOCABULARY).draft, apart=True)
-    bundle = OfferedBundle(made(tmp_path / "apart", draft=apart))
-    assert whole(bundle, DRAFT_DATA) == (tmp_path / "apart" / DRAFT_DATA).read_bytes()
+    with closing(OfferedBundle(made(tmp_path / "apart", draft=apart))) as bundle:
+        assert whole(bundle, DRAFT_DATA) == (tmp_path / "apart" / DRAFT_DATA).read_bytes()
     (made(tmp_path / "one") / DRAFT_DATA).write_bytes(b"left by somebody")
-    bundle = OfferedBundle(tmp_path / "one")
-    assert {file.name for file in bundle.contents.files} == set(NAMES)
+    with closing(OfferedBundle(tmp_path / "one")) as bundle:
+        assert {file.name for file in bundle.contents.files} == set(NAMES)
 
 
 def test_it_gives_out_verifiers_of_domains_and_none_that_the_manifest_does_not_know(tmp_path):
