@@ -26,12 +26,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """A random Llama in bfloat16: 160 MB, 320 in float32."""
+    """A random Llama in bfloat16: 112 MB, 224 in float32."""
     config = LlamaConfig(
         vocab_size=8192,
         hidden_size=1024,
         intermediate_size=3072,
-        num_hidden_layers=5,
+        num_hidden_layers=4,
         num_attention_heads=16,
         num_key_value_heads=4,
         max_position_embeddings=64,
@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [["float32"], ["int8", "fixed"], ["int4", "fixed"]], ids=lambda given: given[0])
+@pytest.mark.parametrize("options", [["float32"], ["int4", "fixed"]], ids=lambda given: given[0])
 def test_an_export_takes_little_more_than_the_checkpoint(checkpoint, tmp_path, options):
     size = (checkpoint / "model.safetensors").stat().st_size
     command = [sys.executable, "-c", EXPORT, str(checkpoint), str(tmp_path), *options]
