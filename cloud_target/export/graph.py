@@ -71,7 +71,7 @@ def shared_buffer_graph(
     # Tied weights stay one tensor: the head multiplies by the transpose of the embedding.
     own = Weight.stacked([head.weight.detach()])
     weight = embedding(graph, model) if model.config.tie_word_embeddings else graph.weight("head", own)
-    logits = graph.add("Gemm", hidden, weight, transB=1)
+    logits = graph.add("Gemm", hidden, weight, transB=1, out=candidates.EVERY)
     candidates.summarise(graph, logits, count)
     inputs = [
         tensor("ids", np.int64, [1, "n"]),
@@ -80,5 +80,5 @@ def shared_buffer_graph(
         tensor("last", np.int32, [1]),
         tensor("mask", np.float32, [1, 1, "n", "context"]),
     ]
-    outputs = candidates.outputs(count, shape.hidden)
+    outputs = candidates.outputs(count, shape.hidden, head.out_features)
     return graph.graph([*inputs, *buffers(shape, "past")], [*outputs, *buffers(shape, "present")])
