@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud_target.export import blocks, candidates, gpt2, graph, llama, quantise
+from cloud_target.export import blocks, candidates, gpt2, graph, llama, packing, quantise, weights
 from cloud_target.export.bundle import check_place, make_bundle
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.domain import add_verifier, check_domain, check_target
@@ -137,7 +137,7 @@ def _draft(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], Non
         )
 
     key = pair.draft_key | {"dtype": dtype, "kind": kind, "context": context}
-    key |= {"code": code(blocks, candidates, gpt2, graph, llama, quantise)}
+    key |= {"code": code(blocks, candidates, gpt2, graph, llama, packing, quantise, weights)}
     return work.stage("draft", key, make)
 
 
