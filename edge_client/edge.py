@@ -306,8 +306,7 @@ class Edge:
                 lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginnings)
 
             def tell(sentence: str) -> None:
-                kind = CostWarning if account and account.is_refused else LinkWarning
-                ending.warnings.append(kind(sentence))
+                ending.told(sentence, account is not None and account.is_refused)
                 self._notify(sentence)
 
             account = self._spending.account(job.client.address, job.client.description)
@@ -322,6 +321,7 @@ class Edge:
                 job.grammar.source if job.grammar else None,
                 settings.on_outage is OnOutage.WAIT,
                 account,
+                lambda: not job.text.finished,
             )
         with bundle.models.lend(prompt, self._conversations) as models:
             cast = job.cast(models, lesson)

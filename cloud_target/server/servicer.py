@@ -23,6 +23,7 @@ from cloud_target.protocol.describe import describe
 from cloud_target.protocol.forthcoming import MOST_AHEAD
 from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
+from cloud_target.protocol.reading import reading
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
@@ -30,6 +31,7 @@ from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
 from cloud_target.server.idle import IdleSessions
 from cloud_target.server.leases import Lease, Leases
+from cloud_target.server.long_feeds import read
 from cloud_target.server.masking import Masking
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
@@ -172,11 +174,17 @@ class TargetServicer:
                 self._admission.check(caller)
                 seen = now
 
+        def progress() -> wire.DecodeResponse:
+            return reading(lease.session, request)
+
         async with self._room(request, limits.context, more) as lease:
             with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
-                    found = await submit(step)
+                    if step.needed > self._engine.chunk:
+                        found = await read(submit(step), lease, request.terms.reading, progress, context)
+                    else:
+                        found = await submit(step)
                     self._traces.passed(found)
                     step = steps.send(found)
                 while isinstance(step, wire.DecodeResponse):
