@@ -104,7 +104,7 @@ class Reading:
 
     def _left(self, now: float) -> str:
         begun, before = self._first
-        if now <= begun or self._read <= before:
+        if now <= begun or not before < self._read < self._of:
             return ""
         return f", about {about((self._of - self._read) * (now - begun) / (self._read - before))} left"
 
