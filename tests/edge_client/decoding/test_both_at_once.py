@@ -1,4 +1,4 @@
-"""A long prompt is read by both sides at once: it is on its way before the draft reads it, and no text hangs on that."""
+"""A long prompt is read by both sides at once: it is on its way before the draft reads it. No text hangs on that."""
 
 from __future__ import annotations
 

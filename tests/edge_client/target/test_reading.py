@@ -1,4 +1,4 @@
-"""A target that says how far it has read: that is progress, its reader is told, and nonsense ends it as nonsense does."""
+"""A target that says how far it has read: that is progress, its reader is told, and nonsense is refused."""
 
 from __future__ import annotations
 
