@@ -6,11 +6,13 @@ import sys
 
 from shared.interrupts import end_at_once, leave
 from shared.quiet import leave_nothing_behind
+from shared.streams import mend_streams
 
 
 def main() -> int:
     """Run the command line; returns the exit status."""
     end_at_once()
+    mend_streams()
     leave_nothing_behind()
     from cloud_target.cli import main as run
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from cloud_target.options.origins import told_of
 from shared.configuration.parser import ConfigurableParser
 from shared.errors import INTERRUPTED, InputError, TandemError
 from shared.extras import missing
 from shared.interrupts import interruptible
+from shared.streams import leave_the_pipe, unwritten
 from shared.version import add_version_option
 
 # Each adds its commands with `add_commands`; a command sets `run`, from the arguments to an exit status. None of them
@@ -79,21 +81,29 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
+    options = argparse.Namespace()
     try:
         options = parse_args(given)
         with interruptible():
-            return options.run(options)
+            status = options.run(options)
+            sys.stdout.flush()
+        return status
     except TandemError as error:
-        return _refuse(error)
+        return _refuse(error, options)
     except ImportError as error:
         what = f"cloud-target {given[0]}"
         if refusal := missing(error, what, "train" if given[0] in _TRAINING else "cloud"):
-            return _refuse(refusal)
+            return _refuse(refusal, options)
         raise
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        return leave_the_pipe()
+    except OSError as error:
+        print(unwritten("cloud-target", error), file=sys.stderr)
+        return TandemError.exit_status
 
 
-def _refuse(error: TandemError) -> int:
-    print(f"cloud-target: {error}", file=sys.stderr)
+def _refuse(error: TandemError, options: argparse.Namespace) -> int:
+    print(f"cloud-target: {told_of(error, options)}", file=sys.stderr)
     return error.exit_status

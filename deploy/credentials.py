@@ -89,7 +89,7 @@ def main(server: Path, edge: Path, host: str, *tenants: str) -> None:
         make_certificates(server, host)
         print(f"made certificates for {host}")
     put(server / "ca.pem", edge / "ca.pem")
-    known = {grant.tenant for grant, _ in parse_tokens(tokens.read_text(), tokens).values()} if tokens.exists() else ()
+    known = {grant.tenant for grant in parse_tokens(tokens.read_text(), tokens).values()} if tokens.exists() else ()
     for tenant in tenants:
         if tenant not in known or not (edge / f"{tenant}.token").exists():
             make_token(server, edge, tenant)

@@ -6,6 +6,8 @@
     │   ├── ContextLengthError  the prompt does not fit in the context
     │   └── DamagedMemory       what was remembered of earlier texts cannot be read
     ├── ProtocolError           the other side said something that the contract does not allow
+    │   ├── UnknownCall         it asked for a call that there is not
+    │   └── UnknownService      it asked about a service that there is not
     └── TargetError             the target could not be asked
         ├── TargetUnavailable   no connection, or it was cut and could not be restored
         │   ├── LinkBroken      one stream is gone or silent; another one may do
@@ -78,6 +80,18 @@ class ProtocolError(TandemError):
     """The other side said something that the contract does not allow."""
 
     reason = "PROTOCOL"
+
+
+class UnknownCall(ProtocolError):
+    """The other side asked for a call that there is not."""
+
+    reason = "UNKNOWN_CALL"
+
+
+class UnknownService(ProtocolError):
+    """The other side asked about a service that there is not."""
+
+    reason = "UNKNOWN_SERVICE"
 
 
 class TargetError(TandemError):

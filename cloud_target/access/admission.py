@@ -78,6 +78,10 @@ class Admission:
             grant = self._tokens.check(caller.grant)
             self._usage(grant.tenant, self._quota.override(grant.limits))  # other calls may have met other limits
 
+    def state(self) -> object:
+        """Something that stays the same for as long as all callers are as welcome as they were."""
+        return None if self._tokens is None else self._tokens.state()
+
     def _usage(self, tenant: str, quota: Quota) -> Usage:
         usage = self._usages.get(tenant)
         if usage is None:

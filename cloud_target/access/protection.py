@@ -10,6 +10,7 @@ from cloud_target.access.tls import TlsFiles
 from cloud_target.access.tokens import TokenFile
 from cloud_target.options.listen import try_to_listen, why_not
 from shared.addresses import is_loopback
+from shared.configuration.told import about
 from shared.errors import InputError
 
 
@@ -41,13 +42,13 @@ def read_access(settings: AccessSettings) -> Access:
         raise InputError("TLS needs both --tls-cert and --tls-key")
     tls = TlsFiles(cert, key, client_ca) if cert and key else None
     if tls is not None:
-        tls.read()
-    return Access(
-        tls,
-        TokenFile(settings.tokens) if settings.tokens else None,
-        Quota().override(settings.limits.replace(",", " ").split()),
-        settings.insecure_bind,
-    )
+        with about("tls_cert", "tls_key", *(("client_ca",) if client_ca else ())):
+            tls.read()
+    with about("tokens"):
+        tokens = TokenFile(settings.tokens) if settings.tokens else None
+    with about("limits"):
+        quota = Quota().override(settings.limits.replace(",", " ").split())
+    return Access(tls, tokens, quota, settings.insecure_bind)
 
 
 def check_address(host: str, port: int, access: Access | None = None) -> None:

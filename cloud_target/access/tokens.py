@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,6 +31,8 @@ SECRET = re.compile(r"tandem_[0-9a-f]{16}_[A-Za-z0-9_-]+")
 _HASH = re.compile(r"sha256:([0-9a-f]{16}):([0-9a-f]{64})")
 _TOKEN = re.compile(r"tandem_([0-9a-f]{16})_[A-Za-z0-9_-]{43}")
 _NO_HASH = "0" * 64
+# To whoever calls, and to whoever is in the middle of a call.
+_UNKNOWN = "the target does not know this token, or it was withdrawn; ask its operator for a new one"
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Grant:
         tenant: whose it is.
         limits: what the line says of them, see `Quota.override`.
         expires: when it ceases to be good; None for never.
+        digest: of the token.
     """
 
     token_id: str
     tenant: str
     limits: tuple[str, ...]
     expires: datetime | None = None
+    digest: str = field(default="", repr=False)
 
 
 def new_token(tenant: str, expires: datetime | None = None) -> tuple[str, str]:
@@ -81,8 +85,8 @@ def add_line(path: Path, line: str) -> None:
         raise InputError(f"cannot write {path}: {_why(error)}; give another --file") from None
 
 
-def parse_tokens(text: str, path: Path) -> dict[str, tuple[Grant, str]]:
-    """Grants and hashes by token id.
+def parse_tokens(text: str, path: Path) -> dict[str, Grant]:
+    """Grants by token id.
 
     Args:
         path: for messages.
@@ -91,7 +95,7 @@ def parse_tokens(text: str, path: Path) -> dict[str, tuple[Grant, str]]:
         InputError: a line that makes no sense, or contradicts another. No part of the line is quoted: it may be a
             token that was pasted there by mistake.
     """
-    entries: dict[str, tuple[Grant, str]] = {}
+    grants: dict[str, Grant] = {}
     limits_of: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
@@ -118,12 +122,12 @@ def parse_tokens(text: str, path: Path) -> dict[str, tuple[Grant, str]]:
             raise InputError(
                 f'{where}: only {EXPIRES}DATE and limits may follow the hash: {known}, N above 0 or "none", each once'
             ) from None
-        if found[1] in entries:
+        if found[1] in grants:
             raise InputError(f"{where}: this token is there already; remove one of the two lines")
         if limits_of.setdefault(words[0], limits) != limits:
             raise InputError(f"{where}: tenant {words[0]} has other limits further up; give all its lines the same")
-        entries[found[1]] = Grant(found[1], words[0], limits, expires), found[2]
-    return entries
+        grants[found[1]] = Grant(found[1], words[0], limits, expires, found[2])
+    return grants
 
 
 class TokenFile:
@@ -142,7 +146,7 @@ class TokenFile:
         self._look(is_news=True)
 
     @property
-    def _entries(self) -> dict[str, tuple[Grant, str]]:
+    def _grants(self) -> dict[str, Grant]:
         return self._followed.value
 
     def authenticate(self, token: str | None) -> Grant:
@@ -155,9 +159,9 @@ class TokenFile:
         if token is None:
             raise AccessDenied("this target wants a token; give the one from its operator")
         found = _TOKEN.fullmatch(token)
-        grant, expected = self._entries.get(found[1] if found else "", (None, _NO_HASH))
-        if not hmac.compare_digest(_digest(token), expected) or grant is None:
-            raise AccessDenied("the target does not know this token; ask its operator for a new one")
+        grant = self._grants.get(found[1] if found else "")
+        if not hmac.compare_digest(_digest(token), grant.digest if grant else _NO_HASH) or grant is None:
+            raise AccessDenied(_UNKNOWN)
         return self._still_good(grant)
 
     def check(self, grant: Grant) -> Grant:
@@ -167,10 +171,17 @@ class TokenFile:
             AccessDenied: the token was withdrawn, or is not good any more.
         """
         self._look(self._followed.follow())
-        found, _ = self._entries.get(grant.token_id, (None, ""))
-        if found is None or found.tenant != grant.tenant:
-            raise AccessDenied("this token was withdrawn; ask the target's operator for a new one")
+        found = self._grants.get(grant.token_id)
+        if found is None or (found.tenant, found.digest) != (grant.tenant, grant.digest):
+            raise AccessDenied(_UNKNOWN)
         return self._still_good(found)
+
+    def state(self) -> object:
+        """Something that stays the same for as long as whoever was let in may go on."""
+        self._look(self._followed.follow())
+        now = self._clock()
+        over = sum(grant.expires is not None and grant.expires <= now for grant in self._grants.values())
+        return self._grants, over
 
     def _still_good(self, grant: Grant) -> Grant:
         if grant.expires is not None and grant.expires <= self._clock():
@@ -180,7 +191,7 @@ class TokenFile:
         return grant
 
     def _look(self, is_news: bool) -> None:
-        self._expiring.look(((grant.tenant, grant.expires) for grant, _ in self._entries.values()), is_news)
+        self._expiring.look(((grant.tenant, grant.expires) for grant in self._grants.values()), is_news)
 
 
 def _expiry(words: Sequence[str]) -> tuple[datetime | None, tuple[str, ...]]:
@@ -196,7 +207,7 @@ def _expiry(words: Sequence[str]) -> tuple[datetime | None, tuple[str, ...]]:
     return (parse_date(dates[0]) if dates else None), rest
 
 
-def _read(path: Path) -> dict[str, tuple[Grant, str]]:
+def _read(path: Path) -> dict[str, Grant]:
     try:
         return parse_tokens(path.read_text(), path)
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from collections import Counter
 
 from cloud_target.options import dial
 from cloud_target.options.handed_on import flags
+from cloud_target.options.origins import told_of
 from cloud_target.server import options as serve
 from cloud_target.server.configuration import configure
 from shared.configuration.resolve import use_defaults
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     findings = []
     with of_configuration(serve.read_settings(arguments)) if target is None else of_target(target) as checks:
-        for finding in run_checks(checks):
+        for finding in run_checks(checks, lambda error: told_of(error, arguments)):
             findings.append(finding)
             if not arguments.json:
                 print(finding, flush=True)

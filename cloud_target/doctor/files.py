@@ -106,7 +106,7 @@ def tokens(path: Path) -> Iterator[Finding]:
     from cloud_target.access.expiry import AHEAD
     from cloud_target.access.tokens import parse_tokens
 
-    grants = [grant for grant, _ in parse_tokens(path.read_text(), path).values()]
+    grants = list(parse_tokens(path.read_text(), path).values())
     count, soon = len(grants), datetime.now(UTC) + AHEAD
     ending = sorted({grant.tenant for grant in grants if grant.expires is not None and grant.expires < soon})
     if not count:

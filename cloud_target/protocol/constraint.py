@@ -31,19 +31,24 @@ class Constraint:
         source: of the grammar, at most `MOST_BYTES` of UTF-8.
         begin: position of the first token that must keep to it.
         end_ids: tokens that end a text.
+        tenant: whose text it is.
 
     Attributes:
         key: equal where two texts must keep to the same.
     """
 
-    def __init__(self, grammars: GrammarEngine, source: str, begin: int, end_ids: Iterable[int]) -> None:
-        self._grammars, self._source, self._begin = grammars, source, begin
+    def __init__(
+        self, grammars: GrammarEngine, source: str, begin: int, end_ids: Iterable[int], tenant: str = ""
+    ) -> None:
+        self._grammars, self._source, self._begin, self._tenant = grammars, source, begin, tenant
         self._end_ids = sorted(end_ids)
         self.key = (source, begin, tuple(self._end_ids))
         self._cursor: Cursor | None = None
 
     @classmethod
-    def of(cls, message: wire.Session, grammars: GrammarEngine | None, end_ids: Iterable[int]) -> Constraint | None:
+    def of(
+        cls, message: wire.Session, grammars: GrammarEngine | None, end_ids: Iterable[int], tenant: str = ""
+    ) -> Constraint | None:
         """The constraint that a session asks for, if it does.
 
         Raises:
@@ -66,7 +71,7 @@ class Constraint:
             raise InputError(f"a grammar has at most {MOST_BYTES} bytes; give a smaller schema")
         if not message.sampling.end_ids:
             raise ProtocolError("a text that keeps to a grammar ends where that does; send the tokens that end a text")
-        return cls(grammars, grammar.source, grammar.begin, end_ids)
+        return cls(grammars, grammar.source, grammar.begin, end_ids, tenant)
 
     def masks(self, ids: Sequence[int], feed: Feed) -> Masks:
         """What may follow the scored tokens of a feed.
@@ -101,5 +106,5 @@ class Constraint:
 
     def _follow(self) -> Cursor:
         if self._cursor is None:
-            self._cursor = self._grammars.compile(self._source).cursor(self._end_ids)
+            self._cursor = self._grammars.compile(self._source, self._tenant).cursor(self._end_ids)
         return self._cursor

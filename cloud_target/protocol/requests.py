@@ -119,7 +119,7 @@ def parse_terms(
         codec.decode_coupling(session.coupling),
         frozenset(end_ids),
         tenant,
-        Constraint.of(session, grammars, end_ids),
+        Constraint.of(session, grammars, end_ids, tenant),
         max(session.reading_ms / 1e3, codec.LEAST_READING) if session.reading_ms else 0.0,
     )
 

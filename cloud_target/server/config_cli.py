@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from cloud_target.access.tokens import SECRET
@@ -56,7 +57,8 @@ def show(arguments: argparse.Namespace) -> int:
         InputError: a value that no server can run with.
     """
     read_settings(configure(arguments))
-    values = {key: (_without_secret(value), origin) for key, (value, origin) in values_of(arguments, COMMANDS).items()}
+    shown = values_of(arguments, COMMANDS)
+    values = {key: replace(one, value=_without_secret(one.value)) for key, one in shown.items()}
     if arguments.json:
         print(json.dumps(as_dict(CLOUD, values)))
     else:

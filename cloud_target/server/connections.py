@@ -85,6 +85,11 @@ def make_room(most: int | None) -> int:
     return connections
 
 
+def largest_message(settings: ConnectionSettings, engine: Engine) -> int:
+    """Bytes of the largest message that is taken in."""
+    return settings.request_bytes or largest_request(engine)
+
+
 def channel_options(settings: ConnectionSettings, engine: Engine) -> list[tuple[str, int]]:
     """The same in gRPC's words, for a server of this engine.
 
@@ -93,7 +98,8 @@ def channel_options(settings: ConnectionSettings, engine: Engine) -> list[tuple[
     """
     least, most = _WINDOW
     return [
-        ("grpc.max_receive_message_length", settings.request_bytes or largest_request(engine)),
+        # Twice as much as is taken, so that whoever sends a little too much can be told (`Refusing`).
+        ("grpc.max_receive_message_length", min(2 * largest_message(settings, engine), (1 << 31) - 1)),
         (CONNECTIONS_OPTION, make_room(settings.most)),
         ("grpc.max_concurrent_streams", settings.streams),
         ("grpc.max_connection_idle_ms", round(1e3 * settings.idle)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
@@ -13,6 +13,7 @@ import grpc
 from cloud_target.access.admission import Caller
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
+from cloud_target.server.telling import Answers
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import LimitReached, TargetBusy, TargetRefused, TargetUnavailable
@@ -32,7 +33,6 @@ class Fetches:
         bundle: what is offered; None where nothing is.
         most: calls at once. Where there are tenants, one alone has at most half of them.
         timeouts: how long a call may take, and how long its client may read nothing.
-        check: sees that a caller is still welcome.
         observer: hears of what is sent.
     """
 
@@ -41,13 +41,11 @@ class Fetches:
         bundle: OfferedBundle | None,
         most: int = FETCHES,
         timeouts: Timeouts | None = None,
-        check: Callable[[Caller], None] = lambda _: None,
         observer: Observer = NOBODY,
     ) -> None:
         self._bundle, self._most = bundle, most
         self._message = None if bundle is None else encode_contents(bundle.contents)
         self._timeouts = timeouts or Timeouts()
-        self._check = check
         self._observer = observer
         self._open: Counter[str] = Counter()
         self._is_stopping = False
@@ -64,31 +62,22 @@ class Fetches:
             TargetRefused: nothing is offered, or another bundle than the one that is asked for.
             ProtocolError: there is nothing of the kind in it.
             TargetBusy, LimitReached: no room now, or the tenant has had its share; another call may go on.
-            AccessDenied: the caller's token was withdrawn meanwhile.
             TargetUnavailable: the client reads nothing, the call took its time, or the target shuts down; likewise.
         """
         if self._bundle is None:
             raise TargetRefused("this target offers no bundle; give one of your own")
         self._bundle.see_that_it_can_be_sent(request)
         with self._place(caller):
-            offset, begun = request.offset, monotonic()
-            checked = begun
+            answers, offset, begun = Answers(context), request.offset, monotonic()
             while True:
                 if self._is_stopping or monotonic() - begun > self._timeouts.fetch:
                     raise TargetUnavailable("the call took its time; go on with another one")
-                if monotonic() - checked >= self._timeouts.token_check:
-                    self._check(caller)
-                    checked = monotonic()
                 caller.usage.check_bytes()
                 # In a thread: the disk may take its time, and others wait for the loop.
                 chunk = await asyncio.to_thread(self._bundle.read, request.file, offset)
                 if not chunk:
                     return
-                try:
-                    async with asyncio.timeout(self._timeouts.unread):
-                        await context.write(wire.FetchBundleResponse(data=chunk))
-                except TimeoutError:
-                    raise TargetUnavailable("nothing was read for a while; go on with another call") from None
+                await answers.tell(wire.FetchBundleResponse(data=chunk), self._timeouts.unread)
                 offset += len(chunk)
                 caller.usage.spend_bytes(len(chunk))
                 self._observer.sent(caller.tenant, len(chunk))

@@ -15,8 +15,9 @@ from grpc_health.v1 import health_pb2
 
 from cloud_target.server.endings import ending
 from cloud_target.server.first_message import first_message
+from cloud_target.server.telling import Answers
 from cloud_target.server.turnstile import RevolvingDoor, Turnstile
-from shared.errors import TargetUnavailable
+from shared.errors import UnknownService
 
 SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 # Asks whether the process answers, not whether it takes calls: for whoever would start another one.
@@ -91,21 +92,21 @@ class Health:
     async def _check(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused), self._asking.place(context.peer()):
             name = await self._question(context)
-            if name is not None:
-                await self._tell(context, self._status(name))
-        if name is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "the target knows of no service by this name")
+            if name is None:
+                raise UnknownService("the target knows of no service by this name; ask about the empty one")
+            await Answers(context).tell(Answer(status=self._status(name)), self._limits.patience)
 
     async def _watch(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused):
             with self._watching.place(context.peer()):
                 async with self._asking.place(context.peer()):
                     name = await self._question(context)
-                told = None
+                answers, told = Answers(context), None
                 while True:
                     changed = self._changed
                     if (status := self._status(name)) != told:
-                        await self._tell(context, told := status)
+                        told = status
+                        await answers.tell(Answer(status=status), self._limits.patience)
                     else:
                         await changed.wait()
 
@@ -113,13 +114,6 @@ class Health:
         """The name that is asked about, None for one that is not known, which then is not kept."""
         asked = await first_message(context, Question, self._limits.patience)
         return asked.service if asked.service in self._names else None
-
-    async def _tell(self, context: grpc.aio.ServicerContext, status: int) -> None:
-        try:
-            async with asyncio.timeout(self._limits.patience):
-                await context.write(Answer(status=status))
-        except TimeoutError:
-            raise TargetUnavailable("the answers were not read in time; connect again") from None
 
     def _status(self, name: str | None) -> int:
         if name is None:

@@ -7,14 +7,19 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import isfinite
-from time import monotonic
 
 # Looks at what is idle within the limit, and the most seconds between two.
 _LOOKS, _SELDOM = 4, 30.0
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 class IdleSessions:
-    """Knows since when sessions are idle. Runs inside one event loop.
+    """Knows since when sessions are idle: nobody asks about them, or waits to. Runs inside one event loop.
+
+    What is forgotten is what the cache holds. A place in the line for room is kept for as long as it is kept.
 
     Args:
         limit: seconds after which an idle one is forgotten; `inf` never forgets one.
@@ -28,7 +33,7 @@ class IdleSessions:
         limit: float,
         is_known: Callable[[bytes], bool],
         forget: Callable[[bytes], None],
-        clock: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = _now,
     ) -> None:
         self._limit, self._is_known, self._forget, self._clock = limit, is_known, forget, clock
         self._since: OrderedDict[bytes, float] = OrderedDict()  # idle for longest first

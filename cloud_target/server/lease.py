@@ -18,11 +18,13 @@ class Lease:
     Attributes:
         session: taken from the table.
         unwanted: someone newer wants the session, or others its room; finish no more than the present step.
+        ended: set when it has been given back.
     """
 
     def __init__(self, session: Session, timeouts: Timeouts) -> None:
         self.session = session
         self._timeouts = timeouts
+        self.ended = asyncio.Event()
         self.unwanted = self._is_taken_over = False
         self._room_for: str | None = None
         self._limit: asyncio.Timeout | None = None

@@ -7,7 +7,6 @@ room is given, and what follows from them: docs/architecture.md.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
 from cloud_target.scheduling.line import Line, Place
+from cloud_target.server.crowds import Crowds
 from cloud_target.server.lease import TAKEN_OVER, Lease
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.sessions.table import SessionTable
@@ -46,8 +46,8 @@ class Leases:
         self._table = table
         self._timeouts = timeouts or Timeouts()
         self._working: dict[bytes, Lease] = {}
+        self._crowds = Crowds()
         self._line: Line[_Waiter] = Line()
-        self._changed = asyncio.Event()
 
     @asynccontextmanager
     async def take(self, request: Request, context: int, more: int = 0) -> AsyncIterator[Lease]:
@@ -81,7 +81,7 @@ class Leases:
             self._keep(place)
         while (older := self._working.get(key)) is not None:
             older.take_over()
-            if not await self._change(deadline):
+            if not await _has_ended(older, deadline):
                 sentence = "an older request is at work on this session; try again in a moment"
                 raise TargetBusy(sentence, self._timeouts.again)
         if not len(self._line) or not self._table.grows(key, needed(self._table, request, context)):
@@ -98,14 +98,10 @@ class Leases:
         place = self._line.join(terms.key, terms.tenant, room, waiter, loop.time())
         self._serve()
         # A place that was kept has waited before.
-        ask = max(place.since + self._timeouts.fair, loop.time())
+        self._ask_at(max(place.since + self._timeouts.fair, loop.time()), place, waiter, deadline)
         try:
-            while not (await asyncio.wait((turn,), timeout=max(min(deadline, ask) - loop.time(), 0.0)))[0]:
-                if loop.time() >= deadline:
-                    raise TargetBusy(_FULL, self._timeouts.again)
-                if loop.time() >= ask:
-                    self._ask_for_room(place)
-                    ask += self._timeouts.fair
+            if not (await asyncio.wait((turn,), timeout=max(deadline - loop.time(), 0.0)))[0]:
+                raise TargetBusy(_FULL, self._timeouts.again)
             turn.result()
         except BaseException:
             if turn.done() and turn.exception() is None:
@@ -114,6 +110,16 @@ class Leases:
         finally:
             if place.waiter is waiter:
                 self._keep(place)
+
+    def _ask_at(self, when: float, place: Place[_Waiter], waiter: _Waiter, deadline: float) -> None:
+        """Ask others for room then, and again and again until the deadline, where it waits until then."""
+        if when < deadline:
+            asyncio.get_running_loop().call_at(when, self._ask, when, place, waiter, deadline)
+
+    def _ask(self, when: float, place: Place[_Waiter], waiter: _Waiter, deadline: float) -> None:
+        if place.waiter is waiter:
+            self._ask_for_room(place)
+            self._ask_at(when + self._timeouts.fair, place, waiter, deadline)
 
     def _serve(self) -> None:
         """Give room to those in the line, as far as there is some."""
@@ -135,6 +141,7 @@ class Leases:
         key = request.terms.key
         session = begin(self._table, request, context, more, aside)
         lease = self._working[key] = Lease(session, self._timeouts)
+        self._crowds.add(lease)
         if (place := self._line.at(key)) is not None:
             if needed(self._table, request, context):
                 self._line.served(place)
@@ -143,15 +150,15 @@ class Leases:
         return lease
 
     def _end(self, key: bytes) -> None:
-        del self._working[key]
+        lease = self._working.pop(key)
+        self._crowds.remove(lease)
         self._table.put_back(key)
         self._serve()
-        self._changed.set()
-        self._changed = asyncio.Event()
+        lease.ended.set()
 
     def _keep(self, place: Place[_Waiter]) -> None:
         """Keep a place for a while where nobody waits now."""
-        place.waiter = None
+        self._line.leave(place)
         if place.is_over:
             self._give_up(place)
             return
@@ -171,8 +178,10 @@ class Leases:
         """Let texts at work end, at their present step, for one that has waited for a while.
 
         For the first in the line, those whose clients read too slowly. For the first of a tenant that has nothing at
-        work, the largest one of the tenant that uses most room.
+        work, the largest one of the tenant that uses most room. For all others nothing is done: they are many.
         """
+        if self._line.first_of(place.tenant) is not place:
+            return
         self._serve()
         first, aside = self._line.next()
         if first is place:
@@ -182,31 +191,20 @@ class Leases:
 
     def _ask_slow_readers(self, missing: int) -> None:
         now = asyncio.get_running_loop().time()
-        leases = sorted(self._working.values(), key=lambda lease: lease.session.allocated, reverse=True)
-        missing -= sum(lease.session.allocated for lease in leases if lease.unwanted)
-        for lease in leases:
-            if missing > 0 and not lease.unwanted and lease.behind(now) > self._timeouts.behind:
+        missing -= sum(lease.session.allocated for lease in self._working.values() if lease.unwanted)
+        slow = [
+            lease
+            for lease in self._working.values()
+            if not lease.unwanted and lease.behind(now) > self._timeouts.behind
+        ]
+        for lease in sorted(slow, key=lambda lease: lease.session.allocated, reverse=True):
+            if missing > 0:
                 lease.give_way("this text's answers are read too slowly while others wait")
                 missing -= lease.session.allocated
 
     def _ask_the_crowd(self, tenant: str) -> None:
-        rooms: Counter[str] = Counter()
-        for lease in self._working.values():
-            rooms[lease.session.tenant] += lease.session.allocated
-        if not rooms or tenant in rooms:
-            return
-        crowd = rooms.most_common(1)[0][0]
-        theirs = [lease for lease in self._working.values() if lease.session.tenant == crowd]
-        max(theirs, key=lambda lease: lease.session.allocated).give_way("another tenant waits")
-
-    async def _change(self, deadline: float) -> bool:
-        """Wait until something ends; whether that was before the deadline."""
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+        if tenant not in self._crowds and (largest := self._crowds.largest()) is not None:
+            largest.give_way("another tenant waits")
 
     def release(self, session_id: bytes) -> None:
         """Forget a session and its place; a request at work on it ends after its present step."""
@@ -217,3 +215,13 @@ class Leases:
             place.is_over = True
             if place.waiter is None:
                 self._keep(place)
+
+
+async def _has_ended(lease: Lease, deadline: float) -> bool:
+    """Wait until a lease has been given back; whether that was before the deadline."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            await lease.ended.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-
-import grpc
+from collections.abc import Awaitable, Callable
 
 from cloud_target.engine.interface import Scores
 from cloud_target.server.lease import Lease
-from shared.wire.v1 import target_pb2 as wire
 
 # Seconds between two looks at who wants it where nobody is told.
 LOOK = 1.0
@@ -19,14 +16,13 @@ async def read(
     scores: asyncio.Future[Scores],
     lease: Lease,
     every: float,
-    progress: Callable[[], wire.DecodeResponse],
-    context: grpc.aio.ServicerContext,
+    tell: Callable[[], Awaitable[None]],
 ) -> Scores:
     """The scores of a feed that takes many passes; whoever gives up leaves what was read to the next try.
 
     Args:
         every: seconds between two words to the edge; 0 for one that does not know them.
-        progress: what it is told.
+        tell: sends one.
 
     Raises:
         TargetRefused: another stream has the session now, which waits for this to end.
@@ -36,7 +32,7 @@ async def read(
         while not (await asyncio.wait((scores,), timeout=every or LOOK))[0]:
             lease.check_session()
             if every:
-                await lease.write(context.write(progress()))
+                await lease.write(tell())
         return scores.result()
     finally:
         scores.cancel()

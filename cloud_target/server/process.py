@@ -25,8 +25,10 @@ from cloud_target.server.vanished import vanished_untold
 from cloud_target.server.watchdog import watching
 from cloud_target.telemetry import exporting as offered
 from cloud_target.telemetry.logs import event, logging_to, write_the_rest
+from shared.configuration.told import about
 from shared.errors import INTERRUPTED
 from shared.sizes import show_size
+from shared.streams import abandon_output
 
 log = logging.getLogger(__name__)
 # Seconds that calls may still take where nothing that hangs will answer them.
@@ -48,11 +50,14 @@ def serve_until_signal(settings: ServeSettings) -> int:
         offered.check(settings.telemetry)
         make_room(settings.connections.most)
         directory = settings.bundle.directory
-        bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
+        with about("bundle"):
+            bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
-        engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
+        with about("target"):
+            engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
         if bundle is not None:
-            bundle.check(engine.description)
+            with about("bundle"):
+                bundle.check(engine.description)
 
         async def main() -> int:
             with offered.telemetry(settings.telemetry, engine) as (observer, traces, metrics):
@@ -160,12 +165,17 @@ def _ready(engine: Engine, address: str, metrics: str | None, bundle: OfferedBun
         f"{show_count(who.parameters)} parameters, {who.dtype} on {who.device}, texts of {engine.context} tokens, "
         f"{engine.capacity} in {show_size(engine.capacity * engine.token_bytes)}"
     )
-    print(f"cloud-target: serving {who.name} ({about}) on {address}", flush=True)
+    lines = [f"cloud-target: serving {who.name} ({about}) on {address}"]
     seen: dict[str, Any] = {"metrics": metrics} if metrics else {}
     if bundle is not None:
         what = bundle.contents
-        print(f"cloud-target: edges may fetch {what.name} ({what.digest[:12]}, {show_size(what.size)})", flush=True)
+        lines.append(f"cloud-target: edges may fetch {what.name} ({what.digest[:12]}, {show_size(what.size)})")
         seen["bundle"] = what.digest
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError:  # edges need not go without it because nobody reads who is served
+        abandon_output()
+        event(log, "standard output cannot be written", logging.WARNING, address=address)
     event(log, "started", target=who.name, fingerprint=who.fingerprint, dtype=who.dtype, address=address, **seen)
 
 

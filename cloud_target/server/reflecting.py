@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from cloud_target.server.endings import ending
+from cloud_target.server.telling import Answers
 from cloud_target.server.turnstile import Turnstile
 from shared.errors import ProtocolError, TargetUnavailable
 
@@ -61,10 +62,11 @@ class Reflection(reflection.aio.ReflectionServicer):
     async def _info(self, _: Any, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused):
             with self._asking.place(context.peer()):
+                told = Answers(context)
                 while (question := await self._question(context)) is not None:
                     answers = self.ServerReflectionInfo(_only(question), context)
                     async for answer in answers:  # type: ignore[attr-defined]  # declared as if it were a coroutine
-                        await self._tell(context, answer)
+                        await told.tell(answer, self._limits.patience)
 
     async def _question(self, context: grpc.aio.ServicerContext) -> Question | None:
         """The next one, None at the end."""
@@ -76,13 +78,6 @@ class Reflection(reflection.aio.ReflectionServicer):
         except DecodeError:
             raise ProtocolError("this is no question about services; ask as gRPC's reflection does") from None
         return question if isinstance(question, Question) else None
-
-    async def _tell(self, context: grpc.aio.ServicerContext, answer: reflection_pb2.ServerReflectionResponse) -> None:
-        try:
-            async with asyncio.timeout(self._limits.patience):
-                await context.write(answer)
-        except TimeoutError:
-            raise TargetUnavailable("the answers were not read in time; connect again") from None
 
 
 async def _only(question: Question) -> AsyncIterator[Question]:

@@ -18,11 +18,12 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options
+from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options, largest_message
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
+from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -114,12 +115,14 @@ class TargetServer:
             session_idle,
             traces,
         )
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeping: list[asyncio.Task[None]] = []
         self._refused = lambda reason: observer.refused(ANYBODY, reason)
         self._health = Health(("", SERVICE), (LIVENESS,), self._refused)
-        options = channel_options(connections or ConnectionSettings(), engine)
+        settings = connections or ConnectionSettings()
+        options = channel_options(settings, engine)
         self._connections = dict(options)[CONNECTIONS_OPTION]
-        self._server = grpc.aio.server(options=[*_OPTIONS, *options])
+        refusing = Refusing(largest_message(settings, engine), self._refused)
+        self._server = grpc.aio.server(interceptors=(refusing,), options=[*_OPTIONS, *options])
         self.address = ""
 
     async def start(self) -> None:
@@ -136,7 +139,8 @@ class TargetServer:
         await self._server.start()
         self.address = f"{self._host}:{port}"
         self.observer.listens(port, self._connections)
-        self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
+        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping()
+        self._sweeping = [asyncio.create_task(sweep) for sweep in sweeps]
 
     def retire(self) -> None:
         """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and stay: for a node that is
@@ -163,10 +167,10 @@ class TargetServer:
             Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
         """
         self._health.serves = False
-        if self._sweeping is not None:
-            self._sweeping.cancel()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._servicer.drain(), drain_seconds)
+        for sweep in self._sweeping:
+            sweep.cancel()
         try:
             await asyncio.wait_for(self._server.stop(_GOODBYE), _GOODBYE + _CALLS)
             await asyncio.wait_for(self._servicer.close(), _DEVICE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from time import monotonic
 from typing import Any
@@ -35,14 +35,19 @@ from cloud_target.server.long_feeds import read
 from cloud_target.server.masking import Masking
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
+from cloud_target.server.telling import Answers
 from cloud_target.server.timeouts import Timeouts
+from cloud_target.server.turnstile import RevolvingDoor
+from cloud_target.server.withdrawals import Withdrawals
 from cloud_target.sessions.session import session_key
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import NOBODY, Observer
 from cloud_target.telemetry.traces import NO_TRACES, Traces
-from shared.errors import AccessDenied, TargetUnavailable
+from shared.errors import TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
+# Calls with one answer at once, in all and of one connection: there is an answer in memory of each until it is read.
+_SHORT = 256, 16
 SERVICE = wire.DESCRIPTOR.services_by_name["TargetService"].full_name
 Requests = AsyncIterable[Any]
 
@@ -83,42 +88,46 @@ class TargetServicer:
         self._timeouts = timeouts or Timeouts()
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
-        self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._leases.release)
+        self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._table.release)
         self._admission = Admission(tokens, quota or Quota(), self._leases.release)
         self._grammars = grammars_of(engine)
         self._masking = Masking()
-        self._fetches = Fetches(bundle, fetches, self._timeouts, self._admission.welcome, observer)
+        self._fetches = Fetches(bundle, fetches, self._timeouts, observer)
+        self.withdrawals = Withdrawals(self._admission, self._timeouts.token_check)
+        self._short = RevolvingDoor(*_SHORT)
         self._streams: set[RequestStream] = set()
         self._refusal: str | None = None
 
     def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server needs to know of it: all calls are streams of requests here, as `first_message` explains."""
-        one, many = grpc.stream_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        """What a server needs to know of it: all calls are streams here, as `first_message` explains, and so are their
+        answers, which are to be read in time; on the wire it is the same."""
+        many = grpc.stream_stream_rpc_method_handler
         calls: dict[str, grpc.RpcMethodHandler] = {
-            "Describe": one(self._describe, wire.DescribeRequest.FromString, wire.DescribeResponse.SerializeToString),
+            "Describe": many(self._describe, wire.DescribeRequest.FromString, wire.DescribeResponse.SerializeToString),
             "Decode": many(self._decode, wire.DecodeRequest.FromString, wire.DecodeResponse.SerializeToString),
-            "Release": one(self._release, wire.ReleaseRequest.FromString, wire.ReleaseResponse.SerializeToString),
+            "Release": many(self._release, wire.ReleaseRequest.FromString, wire.ReleaseResponse.SerializeToString),
             "FetchBundle": many(
                 self._fetch_bundle, wire.FetchBundleRequest.FromString, wire.FetchBundleResponse.SerializeToString
             ),
         }
         return grpc.method_handlers_generic_handler(SERVICE, calls)
 
-    async def _describe(self, _: Requests, context: grpc.aio.ServicerContext) -> wire.DescribeResponse | None:
-        async with self._call(context) as caller:
+    async def _describe(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
+        async with self._short_call(context) as caller:
             await first_message(context, wire.DescribeRequest, self._timeouts.request)
-            return describe(self._engine, self._limits(caller), self._fetches.offered)
+            answer = describe(self._engine, self._limits(caller), self._fetches.offered)
+            await Answers(context).tell(answer, self._timeouts.unread)
 
-    async def _release(self, _: Requests, context: grpc.aio.ServicerContext) -> wire.ReleaseResponse | None:
-        async with self._call(context) as caller:
+    async def _release(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
+        async with self._short_call(context) as caller:
             request = await first_message(context, wire.ReleaseRequest, self._timeouts.request)
             session_id = parse_session_id(request.session_id)
             self._leases.release(session_key(caller.tenant, session_id))
             caller.usage.released(session_id)
-            return wire.ReleaseResponse()
+            await Answers(context).tell(wire.ReleaseResponse(), self._timeouts.unread)
 
     async def _fetch_bundle(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
-        async with self._call(context) as caller:
+        async with self._call(context) as caller, self.withdrawals.watch(caller):
             request = await first_message(context, wire.FetchBundleRequest, self._timeouts.request)
             await self._fetches.send(request, caller, context)
 
@@ -127,6 +136,7 @@ class TargetServicer:
         async with self._call(context) as caller:
             reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
+            answers = Answers(context)
             prospects = Prospects(reader.guesses, reader.patience, stream.waiting)
             async with self._open(stream, requests, caller, context), AsyncExitStack() as session:
                 while (arrival := await stream.next()) is not None:
@@ -137,7 +147,7 @@ class TargetServicer:
                     self._admission.check(caller)
                     tally = Tally(request, caller.usage, self._observer, arrival.time, not has_verdict)
                     with self._traces.question(arrival.time), tally:
-                        await self._answer(request, prospects, stream, tally, caller, context)
+                        await self._answer(request, prospects, stream, tally, caller, answers)
                         self._traces.answered(tally.kind, tally.written)
                     has_verdict = has_verdict or tally.has_verdict
 
@@ -148,12 +158,11 @@ class TargetServicer:
         stream: RequestStream,
         tally: Tally,
         caller: Caller,
-        context: grpc.aio.ServicerContext,
+        answers: Answers,
     ) -> None:
         """Drive the protocol: the verdict is always reached, what follows it only while nothing newer is wanted."""
-        left = context.time_remaining()
+        left = answers.time_remaining()
         deadline = None if left is None else monotonic() + left
-        seen = monotonic()
         limits, patience = self._limits(caller), prospects.patience
         more = MOST_AHEAD if prospects.waiting() else 0
 
@@ -167,22 +176,15 @@ class TargetServicer:
             await self._masking.submit(request.terms.tenant, masks.prepare)
             return await self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
 
-        def check() -> None:
-            nonlocal seen
-            tally.check()
-            if (now := monotonic()) - seen >= self._timeouts.token_check:
-                self._admission.check(caller)
-                seen = now
-
-        def progress() -> wire.DecodeResponse:
-            return reading(lease.session, request)
+        def progress() -> Awaitable[None]:
+            return answers.write(reading(lease.session, request))
 
         async with self._room(request, limits.context, more) as lease:
-            with self.idle.use(request.terms.key), closing(answer(lease.session, request, limits, prospects)) as steps:
+            with closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
                     if step.needed > self._engine.chunk:
-                        found = await read(submit(step), lease, request.terms.reading, progress, context)
+                        found = await read(submit(step), lease, request.terms.reading, progress)
                     else:
                         found = await submit(step)
                     self._traces.passed(found)
@@ -193,11 +195,11 @@ class TargetServicer:
                     feed = next(steps, None)
                     if isinstance(feed, Feed) and not (stream.pending or lease.unwanted):
                         # The device need not wait until the answer is on its way. What forbids to go on is told after.
-                        with suppress(TargetUnavailable, AccessDenied):
-                            check()
+                        with suppress(TargetUnavailable):
+                            tally.check()
                             scores = submit(feed)
                     try:
-                        await lease.write(context.write(step))
+                        await lease.write(answers.write(step))
                         if isinstance(feed, Pause):
                             await stream.until(lambda: patience.answered, feed.seconds)
                             feed = next(steps)
@@ -206,7 +208,7 @@ class TargetServicer:
                                 if stream.pending or lease.unwanted:
                                     lease.check()
                                     return
-                                check()
+                                tally.check()
                                 scores = submit(feed)
                             found = await scores
                             self._traces.passed(found)
@@ -223,6 +225,7 @@ class TargetServicer:
         since = monotonic()
         self._observer.room_wanted()
         async with AsyncExitStack() as taken:
+            taken.enter_context(self.idle.use(request.terms.key))  # while it waits, too
             try:
                 with self._traces.room():
                     lease = await taken.enter_async_context(self._leases.take(request, context, more))
@@ -249,6 +252,12 @@ class TargetServicer:
                 yield caller
 
     @asynccontextmanager
+    async def _short_call(self, context: grpc.aio.ServicerContext) -> AsyncIterator[Caller]:
+        """One call with one answer: no connection has many, and when there are too many the oldest gives way."""
+        async with self._call(context) as caller, self.withdrawals.watch(caller), self._short.place(context.peer()):
+            yield caller
+
+    @asynccontextmanager
     async def _open(
         self, stream: RequestStream, requests: Requests, caller: Caller, context: grpc.aio.ServicerContext
     ) -> AsyncIterator[None]:
@@ -257,7 +266,7 @@ class TargetServicer:
         self._observer.streams(caller.tenant, 1)
         try:
             with self._traces.stream(context.invocation_metadata() or (), caller.tenant):
-                async with stream.reading(requests):
+                async with self.withdrawals.watch(caller), stream.reading(requests):
                     yield
         finally:
             self._streams.discard(stream)

@@ -61,7 +61,9 @@ class ServeSettings:
             InputError: with the option's name.
         """
         if self.port and self.port == self.telemetry.metrics_port:
-            raise InputError(f"--port and --metrics-port are both {self.port}; give them different ones")
+            raise InputError(
+                f"texts and metrics have the same port, {self.port}; give another --port or --metrics-port"
+            )
         if not 0 <= self.drain_seconds <= _LONGEST_DRAIN:
             sentence = f"--drain-seconds must be between 0 and {_LONGEST_DRAIN:g}, not {self.drain_seconds:g}"
             raise InputError(sentence)

@@ -16,6 +16,8 @@ STATUSES: dict[type[errors.TandemError], grpc.StatusCode] = {
     errors.ContextLengthError: grpc.StatusCode.OUT_OF_RANGE,
     errors.DamagedMemory: grpc.StatusCode.INVALID_ARGUMENT,
     errors.ProtocolError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnknownCall: grpc.StatusCode.UNIMPLEMENTED,
+    errors.UnknownService: grpc.StatusCode.NOT_FOUND,
     errors.TargetError: grpc.StatusCode.INTERNAL,
     errors.TargetUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.TargetRefused: grpc.StatusCode.FAILED_PRECONDITION,

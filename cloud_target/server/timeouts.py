@@ -22,7 +22,7 @@ class Timeouts:
             stream.
         request: that the message of a call which has only one may take to come.
         fetch: that one call may send the bundle; its edge goes on with another.
-        token_check: after which a text that the target writes on is held against the tokens again.
+        token_check: between two looks at whether those who are in a call may still call.
     """
 
     patience: float = 5.0

@@ -7,7 +7,7 @@ answered with a resync, and the edge sends the text again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import count, islice
 
 from cloud_target.engine.interface import Engine
@@ -42,9 +42,11 @@ class SessionTable:
         prefix_caching: bool = True,
     ) -> None:
         self._engine, self._do, self._observer, self._prefix_caching = engine, do, observer, prefix_caching
-        self._sessions: OrderedDict[bytes, Session] = OrderedDict()  # the most recently used last
+        self._sessions: dict[bytes, Session] = {}
         self._in_use: dict[bytes, Session] = {}
-        self._tenants: dict[str, OrderedDict[bytes, Session]] = {}  # the same sessions, by tenant
+        self._idle: OrderedDict[bytes, Session] = OrderedDict()  # those not in use; idle for longest first
+        self._idle_room = 0  # tokens that these are allocated
+        self._tenants: dict[str, OrderedDict[bytes, Session]] = {}  # the same sessions, the most recently used last
         self._slots = count()
         self.used = 0
 
@@ -64,7 +66,7 @@ class SessionTable:
         """How much room, tokens, sessions in use keep from one that is idle and wants so many; 0 or less where none."""
         known = self._sessions.get(session_id)
         wanted = max(self._blocks(tokens), known.allocated if known else 0)
-        return wanted + sum(session.allocated for session in self._in_use.values()) - self._engine.capacity
+        return wanted + self.used - self._idle_room - self._engine.capacity
 
     def make_free(self, session_id: bytes, tokens: int) -> None:
         """Evict idle sessions for one that waits for room for so many tokens, as far as there are any."""
@@ -85,9 +87,8 @@ class SessionTable:
         if session_id in self._in_use:
             raise ValueError("the session is taken already")
         session = self._sessions.get(session_id) or Session(next(self._slots), tenant)
-        self._allocate(session, tokens, aside)
+        self._allocate(session_id, session, tokens, aside)
         self._sessions[session_id] = self._in_use[session_id] = session
-        self._sessions.move_to_end(session_id)
         recent = self._tenants.setdefault(tenant, OrderedDict())
         recent[session_id] = session
         recent.move_to_end(session_id)
@@ -120,6 +121,8 @@ class SessionTable:
             self._drop(session_id)
         else:
             self._resize(session, session.held)
+            self._idle[session_id] = session
+            self._idle_room += session.allocated
         self._observe()
 
     def release(self, session_id: bytes) -> None:
@@ -144,19 +147,21 @@ class SessionTable:
         del recent[session_id]
         if not recent:
             del self._tenants[session.tenant]
+        self._leave_idle(session_id)
         if session_id not in self._in_use:
             self._resize(session, 0)
 
-    def _allocate(self, session: Session, tokens: int, aside: int) -> None:
-        """Grow what a session is allocated, at the cost of those that are idle for longest."""
+    def _leave_idle(self, session_id: bytes) -> None:
+        session = self._idle.pop(session_id, None)
+        self._idle_room -= session.allocated if session else 0
+
+    def _allocate(self, session_id: bytes, session: Session, tokens: int, aside: int) -> None:
+        """Take a session out of the idle ones, and grow what it is allocated at the cost of those idle for longest."""
         lacking = self._lacking(session, tokens)
-        rest = lacking + self._blocks(aside)
-        for _, other in self._idle(session):
-            if rest <= 0:
-                break
-            rest -= other.allocated
-        if rest > 0 and self._blocks(tokens) > session.allocated:
+        others = self._idle_room - (session.allocated if session_id in self._idle else 0)
+        if lacking + self._blocks(aside) > others and self._blocks(tokens) > session.allocated:
             raise TargetBusy("the target's memory is full of texts that are being worked on; try again in a moment")
+        self._leave_idle(session_id)
         if lacking > 0:
             self._evict(lacking, session)
         self._resize(session, max(tokens, session.allocated))
@@ -169,21 +174,16 @@ class SessionTable:
     def _evict(self, tokens: int, besides: Session | None) -> None:
         """Evict those that are idle for longest until they have left so much room, or none is left."""
         idle = []
-        for session_id, other in self._idle(besides):
+        for session_id, other in self._idle.items():
             if tokens <= 0:
                 break
-            idle.append(session_id)
-            tokens -= other.allocated
+            if other is not besides:
+                idle.append(session_id)
+                tokens -= other.allocated
         for session_id in idle:
             self._drop(session_id)
         if idle:
             self._observer.evicted(len(idle))
-
-    def _idle(self, besides: Session | None) -> Iterator[tuple[bytes, Session]]:
-        """The sessions that nobody works on, the one idle for longest first."""
-        for session_id, session in self._sessions.items():
-            if session_id not in self._in_use and session is not besides:
-                yield session_id, session
 
     def _resize(self, session: Session, tokens: int) -> None:
         allocated = self._blocks(tokens)
@@ -208,8 +208,12 @@ class SessionTable:
         if len({session.slot for session in held.values()}) != len(held):
             raise AssertionError("two sessions share a slot")
         by_tenant = {key: session for recent in self._tenants.values() for key, session in recent.items()}
-        if by_tenant != dict(self._sessions):
+        if by_tenant != self._sessions:
             raise AssertionError("the sessions by tenant are not the sessions")
+        if dict(self._idle) != {key: session for key, session in self._sessions.items() if key not in self._in_use}:
+            raise AssertionError("the idle sessions are not those that nobody works on")
+        if self._idle_room != sum(session.allocated for session in self._idle.values()):
+            raise AssertionError(f"{self._idle_room} tokens counted of what is idle")
         for session in held.values():
             session.check_integrity()
             if session.held > session.allocated:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.server import ThreadingHTTPServer
 from socketserver import TCPServer
 from threading import Thread
@@ -15,7 +16,10 @@ from time import monotonic
 from typing import Any
 
 from prometheus_client import CollectorRegistry, MetricsHandler
+from prometheus_client.exposition import choose_encoder
 
+# Where they are; nothing else is there.
+PATH = "/metrics"
 # Seconds between two looks at which connections have had their time.
 _LOOK = 0.1
 
@@ -35,6 +39,41 @@ class PortLimits:
     seconds: float = 10.0
 
 
+class _Handler(MetricsHandler):
+    """Answers `GET /metrics`; everything else it refuses."""
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != PATH:
+            self._refuse(HTTPStatus.NOT_FOUND, f"there is nothing here but {PATH}")
+        elif not _is_understood(self.headers.get("Accept", "")):
+            self._refuse(HTTPStatus.NOT_ACCEPTABLE, "the Accept header makes no sense")
+        else:
+            super().do_GET()
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("do_"):  # where the library looks for a method
+            raise AttributeError(name)
+        return lambda: self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, f"metrics are there to be read: GET {PATH}")
+
+    def _refuse(self, status: HTTPStatus, sentence: str) -> None:
+        said = f"{sentence}\n".encode()
+        self.send_response(status)
+        self.send_header("Allow", "GET")
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said)
+
+
+def _is_understood(accept: str) -> bool:
+    try:
+        choose_encoder(accept)
+    except (TypeError, ValueError):  # by the library, of a version that is no number
+        return False
+    return True
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -42,7 +81,7 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         self._limits = limits
         self._until: dict[Any, float] = {}  # by connection; changed by its thread, one step at a time
-        super().__init__((host, port), MetricsHandler.factory(registry))
+        super().__init__((host, port), _Handler.factory(registry))
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer would look this machine's name up, too

@@ -24,7 +24,7 @@ from shared.errors import TandemError
 # Passes of one question that have spans; later ones, as of a long text that the target writes, are counted only.
 MOST_PASSES = 32
 _PARENT = TraceContextTextMapPropagator()
-_NO_REASON = "CANCELLED"  # no error: the caller has left
+_NO_REASON = "CANCELLED"  # no error of its own: the caller has left, or the reason is that of the stream
 
 
 @dataclass

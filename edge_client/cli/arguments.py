@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 from edge_client.cli.bundle_arguments import fill_kept_parser
 from edge_client.cli.config_arguments import read_config_command
@@ -20,6 +21,8 @@ from edge_client.settings import LOCAL_ONLY, Settings, is_local_only
 from shared.config import Coupling, Mode
 from shared.configuration.origin import DEFAULT, Origin, Source
 from shared.configuration.resolve import Commands, resolve
+from shared.configuration.told import told
+from shared.errors import InputError
 from shared.paths import typed_path
 from shared.version import add_version_option
 
@@ -144,22 +147,26 @@ def _read(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, argparse.N
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> argparse.Namespace:
     """The options, of which none is without the others that it needs; a standing wish that does not apply gives way."""
     origins = options.origins
+
+    def refuse(sentence: str) -> NoReturn:
+        parser.error(told(InputError(sentence), origins))
+
     if is_local_only() and origins["mode"].is_standing:
         options.mode, origins["mode"] = Mode.LOCAL.value, Origin(Source.ENVIRONMENT, LOCAL_ONLY)
     if options.learn and options.no_memory and origins["learn"].is_standing and not origins["no_memory"].is_standing:
         options.learn, origins["learn"] = False, DEFAULT
     if options.learn and options.no_memory:
-        parser.error("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
+        refuse("--learn keeps what it learns from run to run, and --no-memory forbids that; give one of them")
     if options.learn and (options.mode not in (Mode.SPRINT, Mode.AUTO) or options.budget == 0):
         if not origins["learn"].is_standing:
-            parser.error("--learn teaches the verifier, which only --mode sprint and auto use, with a --budget above 0")
+            refuse("--learn teaches the verifier, which only --mode sprint and auto use, with a --budget above 0")
         options.learn, origins["learn"] = False, DEFAULT
     if options.mode != Mode.AUTO:
         for name in ("prefer", "explain"):
             if getattr(options, name, None) != parser.get_default(name) and not origins[name].is_standing:
-                parser.error(f"--{name} is about the choice that only --mode auto makes; give both")
+                refuse(f"--{name} is about the choice that only --mode auto makes; give both")
     elif options.coupling == Coupling.RESIDUAL:
-        parser.error("--mode auto goes from mode to mode, which needs --coupling gumbel")
+        refuse("--mode auto goes from mode to mode, which needs --coupling gumbel")
     return options
 
 

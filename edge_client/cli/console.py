@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from edge_client.decoding.text import Event, Origin, Token
 from edge_client.usage.notes import verifier_note
 from shared.config import Criterion, Mode
+from shared.configuration.told import told
 from shared.errors import TandemError
 from shared.stopping import FinishReason
 
@@ -227,10 +228,5 @@ def with_options(error: TandemError, origins: Mapping[str, ValueOrigin] | None =
     Args:
         origins: where values come from: of what stands in a file or in the environment, that place is told.
     """
-    known = origins or {}
-    flags = []
-    for option in error.options:
-        origin = known.get(option)
-        flags.append(str(origin) if origin and origin.is_standing else f"--{option.replace('_', '-')}")
     known_as = f"; the target's log knows it as {error.request_id}" if error.request_id else ""
-    return str(error) + (f" ({', '.join(flags)})" if flags else "") + known_as
+    return told(error, origins or {}) + known_as

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from edge_client.cli.arguments import parse_args
-from edge_client.cli.process import exit_status_of, leave_the_pipe, open_closed_streams, signals_end_it
+from edge_client.cli.process import exit_status_of, signals_end_it
 from shared.errors import TandemError
 from shared.extras import missing
 from shared.interrupts import interruptible
+from shared.streams import leave_the_pipe, unwritten
 
 # Where each command is run: imported when it is needed, for `--help` must not wait for onnxruntime and grpc.
 _COMMANDS = {
@@ -35,7 +36,6 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    open_closed_streams()
     options = argparse.Namespace()
     try:
         options = parse_args(sys.argv[1:] if arguments is None else arguments)
@@ -52,8 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return leave_the_pipe()
     except OSError as error:
-        why = f"{error.strerror or error}{f', {error.filename}' if error.filename else ''}"
-        print(f"edge-client: {why}; check the disk, or whatever the text is written to", file=sys.stderr)
+        print(unwritten("edge-client", error), file=sys.stderr)
         return TandemError.exit_status
 
 

@@ -59,8 +59,8 @@ def add_writing(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--window",
         type=whole,
         metavar="N",
-        help=f"sprint: accepted tokens in a row after which they are audited (default: {SPRINT_WINDOW}); exact: tokens "
-        f"guessed ahead (default: {EXACT_WINDOW}, with the residual coupling {RESIDUAL_WINDOW})",
+        help="accepted tokens in a row after which sprint has them audited, or tokens that exact guesses ahead "
+        f"(default: {SPRINT_WINDOW}; in exact {EXACT_WINDOW}, with the residual coupling {RESIDUAL_WINDOW})",
     )
     group.add_argument(
         "--no-memory",

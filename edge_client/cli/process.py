@@ -1,19 +1,13 @@
-"""The process around a command: signals that end it in good order, closed streams, and exit statuses."""
+"""The process around a command: signals that end it in good order, and exit statuses."""
 
 from __future__ import annotations
 
-import errno
-import io
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import IO
-
-BROKEN_PIPE = 141  # as shells report SIGPIPE; other signals are reported in the same way
 
 
 class _Ended(KeyboardInterrupt):
@@ -21,27 +15,6 @@ class _Ended(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         self.number = number
-
-
-class _Closed(io.TextIOBase):
-    """A standard output that was closed: a text that cannot be written is an error, as on a full disk.
-
-    Args:
-        place: keeps the descriptor from being given to another file, which would then get the text.
-    """
-
-    def __init__(self, place: IO[str]) -> None:
-        self._place = place
-
-    def close(self) -> None:
-        self._place.close()
-        super().close()
-
-    def fileno(self) -> int:
-        return self._place.fileno()
-
-    def write(self, text: str) -> int:
-        raise OSError(errno.EBADF, "standard output is closed")
 
 
 def exit_status_of(end: KeyboardInterrupt) -> int:
@@ -122,17 +95,3 @@ def signals_are_heeded() -> Iterator[None]:
         os.close(theirs)
         thread.join()
         os.close(ours)
-
-
-def open_closed_streams() -> None:
-    """Whoever starts a program may have closed its streams (`<&-`): nothing to read, or no place for a text."""
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            nothing = open(os.devnull, mode)  # noqa: SIM115 - for the process's life
-            setattr(sys, name, _Closed(nothing) if name == "stdout" else nothing)
-
-
-def leave_the_pipe() -> int:
-    """Whoever read the text has gone; the interpreter's last flush must not complain of it either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return BROKEN_PIPE

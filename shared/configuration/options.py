@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable
 
 # What one call asks for, and no standing wish can be.
 ON_THE_COMMAND_LINE_ONLY = frozenset({"chat", "help", "json", "version", "verbatim"})
+# Said of an option that nobody gave a value, where that means nothing more.
+NOT_SET = "not set"
 # How a switch is spelled where all is text.
 _ON, _OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
@@ -35,6 +38,22 @@ def takes_several(action: argparse.Action) -> bool:
     if isinstance(action, argparse._AppendAction):
         return action.nargs is None or isinstance(action, argparse._ExtendAction)
     return isinstance(action, argparse._StoreAction) and action.nargs in ("+", "*")
+
+
+def check_given(action: argparse.Action, text: str) -> None:
+    """Refuse an empty text for an option that cannot be empty: it can where that is what it is by default.
+
+    Raises:
+        argparse.ArgumentError: it is empty.
+    """
+    if not text and key_of(action) and action.default != "":
+        raise argparse.ArgumentError(action, "must not be empty; give a value, or leave it out")
+
+
+def usual(action: argparse.Action) -> str:
+    """What an option is that nobody gave a value, where that is found out later: in the words of its help."""
+    words = re.search(r"\(default: (.*)\)$", action.help or "")
+    return words[1] if words and words[1] not in ("none", "nothing") else NOT_SET
 
 
 def from_text(parser: argparse.ArgumentParser, action: argparse.Action, text: str) -> object:

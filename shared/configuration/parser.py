@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from shared.configuration.options import is_switch, key_of, switched, takes_several
+from shared.configuration.options import check_given, is_switch, key_of, switched, takes_several
 
 # In the place of a value that no flag has given.
 _UNSAID = object()
@@ -43,6 +43,12 @@ class ConfigurableParser(argparse.ArgumentParser):
             else:
                 options.said[action.dest] = _flag(action, value)
         return options, rest
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        """See `argparse`; what stands in a file or in the environment comes here, too."""
+        if self.is_configurable:
+            check_given(action, arg_string)
+        return super()._get_value(action, arg_string)
 
     def _add_opposite(self, action: argparse.Action) -> None:
         opposite = _opposite(action)

@@ -6,28 +6,52 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.configuration.options import key_of
-from shared.configuration.origin import Origin, Source
+from shared.configuration.options import NOT_SET, key_of, usual
+from shared.configuration.origin import DEFAULT, Origin, Source
 from shared.configuration.program import Program
 from shared.configuration.resolve import Commands
 from shared.errors import InputError
 
+
+@dataclass(frozen=True)
+class Shown:
+    """One value.
+
+    Attributes:
+        value: None where it is found later.
+        origin: where it comes from.
+        words: what it will be then; "" where it is known.
+    """
+
+    value: object
+    origin: Origin
+    words: str = ""
+
+
 # By key.
-Values = Mapping[str, tuple[object, Origin]]
+Values = Mapping[str, Shown]
 
 
 def values_of(options: argparse.Namespace, commands: Commands) -> Values:
     """The values of all options of a command that may be configured, as `resolve` found them."""
-    keys = {key: action.dest for action in commands.parsers[options.command]()._actions if (key := key_of(action))}
-    return {key: (getattr(options, name), options.origins[name]) for key, name in keys.items()}
+    found = {}
+    for action in commands.parsers[options.command]()._actions:
+        if key := key_of(action):
+            value = getattr(options, action.dest)
+            found[key] = Shown(value, options.origins[action.dest], usual(action) if value in (None, "", []) else "")
+    return found
 
 
 def as_lines(program: Program, values: Values) -> list[str]:
-    """Where the file is, and then a line an option: its name, its value as in a file, and where that comes from."""
-    cells = [(key, _as_text(value), str(origin)) for key, (value, origin) in values.items()]
+    """Where the file is, and then a line an option: its name, its value as in a file, and where that comes from.
+
+    Of a value that is found later, or that there is none of, it is told in words what it will be.
+    """
+    cells = [(key, *_as_text(shown)) for key, shown in values.items()]
     widths = [max(len(cell[column]) for cell in cells) for column in range(2)]
     lines = [f"{key:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for key, value, origin in cells]
     return [_file(program), *lines]
@@ -39,8 +63,10 @@ def as_dict(program: Program, values: Values) -> dict[str, Any]:
     return {
         "file": {"path": found and str(found), "exists": found is not None and found.exists()},
         "options": {
-            key: {"value": _plain(value)} | _origin(program.variable_of(key), origin)
-            for key, (value, origin) in values.items()
+            key: {"value": _plain(shown.value)}
+            | _origin(program.variable_of(key), shown.origin)
+            | ({"words": shown.words} if shown.words else {})
+            for key, shown in values.items()
         },
     }
 
@@ -67,8 +93,10 @@ def _file(program: Program) -> str:
     return f"file: {found}{'' if found.exists() else ' (not there)'}"
 
 
-def _as_text(value: object) -> str:
-    return "-" if value is None else json.dumps(_plain(value), ensure_ascii=False)
+def _as_text(shown: Shown) -> tuple[str, str]:
+    if shown.words and shown.origin == DEFAULT:
+        return "-", shown.words if shown.words == NOT_SET else f"{DEFAULT}: {shown.words}"
+    return json.dumps(_plain(shown.value), ensure_ascii=False), str(shown.origin)
 
 
 def _origin(variable: str, origin: Origin) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
@@ -13,11 +12,13 @@ from tokenizers import Tokenizer
 from shared.errors import InputError, first_line
 from shared.grammar.cursor import Cursor
 from shared.grammar.library import llguidance
+from shared.grammar.shelf import Shelf
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
 
-# Compiled grammars that are kept; one takes memory by its size, and by what was met while it was followed.
+# Compiled grammars that are kept, of all tenants together; one takes memory by its size, and by what was met while it
+# was followed.
 MOST_KEPT = 32
 # A grammar may come from a stranger. States of its lexer, at 1 to 2 kB each, and symbols: far more than schemas have.
 # What one step may cost is llguidance's own limit, some 20 ms.
@@ -60,21 +61,22 @@ class GrammarEngine:
     def __init__(self, tokenizer: Tokenizer, vocabulary: int) -> None:
         self._tokenizer, self._vocabulary = tokenizer, vocabulary
         self._tokens: tuple[LLTokenizer, int] | None = None
-        self._kept: OrderedDict[str, Grammar] = OrderedDict()
+        self._kept: Shelf[Grammar] = Shelf(MOST_KEPT)
         self._lock = Lock()
 
-    def compile(self, source: str) -> Grammar:
+    def compile(self, source: str, tenant: str = "") -> Grammar:
         """Compile a grammar, or find it compiled. Takes a millisecond for most, and a second for some.
 
         Args:
             source: as `shared.grammar.source` makes it.
+            tenant: for whom: of others' grammars none is found, and where each has its share of those that are kept,
+                none is lost to them.
 
         Raises:
             InputError: llguidance is not installed, cannot read the tokenizer, or does not take the grammar.
         """
         with self._lock:
-            if (found := self._kept.get(source)) is not None:
-                self._kept.move_to_end(source)
+            if (found := self._kept.get(tenant, source)) is not None:
                 return found
             if self._tokens is None:
                 self._tokens = self._read_tokens()
@@ -88,9 +90,7 @@ class GrammarEngine:
             raise InputError(f"no text can be kept to this schema or grammar: {_sentence(error)}")
         made = Grammar(source, matcher, self._vocabulary, end)
         with self._lock:
-            self._kept[source] = made
-            while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+            self._kept.put(tenant, source, made)
         return made
 
     def _read_tokens(self) -> tuple[LLTokenizer, int]:

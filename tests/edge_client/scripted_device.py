@@ -27,6 +27,7 @@ from shared.chat.pocket import SPECIAL_TOKENS
 from shared.interrupts import end_at_once
 from shared.manifest import Manifest
 from shared.sampling import Draw
+from shared.streams import mend_streams
 
 CONTEXT = 512
 CANDIDATES = 32
@@ -101,6 +102,7 @@ def fake_cloud() -> InProcessTarget:
 
 
 if __name__ == "__main__":
-    end_at_once()  # as edge_client/__main__.py does
+    end_at_once()  # as edge_client/__main__.py does, and the next line
+    mend_streams()
     Bundle.load = lambda *_: fake_bundle(float(os.environ.get("TANDEM_TEST_PAUSE", "0")))
     sys.exit(main())

@@ -27,6 +27,12 @@ def test_no_file_is_long() -> None:
     assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
 
 
+def test_no_merge_left_its_marks() -> None:
+    marks = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    found = [path.relative_to(ROOT) for path in files(*SOURCES, "", ".txt", ".json") if marks.search(read(path))]
+    assert found == []
+
+
 def test_no_path_of_one_machine() -> None:
     found = []
     for path in files(*SOURCES, "", ".txt", ".json", ".Dockerfile"):
@@ -42,6 +48,11 @@ def test_a_path_of_one_machine_is_seen(parts: tuple[str, ...]) -> None:
     assert MACHINE.search(f'path = "{path}"')
     assert MACHINE.search(f"see {path}")
     assert not MACHINE.search(f"https://example.org{path}")
+
+
+def test_no_merge_is_left_half_done() -> None:
+    marks = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
+    assert [str(path.relative_to(ROOT)) for path in files(*SOURCES, "", ".txt") if marks.search(read(path))] == []
 
 
 def test_generators_are_seeded_where_results_must_repeat() -> None:

@@ -31,12 +31,21 @@ def test_tenants_take_turns_however_many_places_any_has():
 
 def test_a_place_that_was_left_is_found_where_it_was():
     line = a_line(("a", "x"), ("b", "x"), ("c", "y"))
-    line.at(b"a").waiter = None
+    line.leave(line.at(b"a"))
     first, aside = line.next()
     assert (first.key, aside) == (b"c", 10)
     again = line.join(b"a", "x", 30, "somebody", 9.0)
     assert (again.since, again.tokens) == (0.0, 30)
     assert order(line) == "acb"
+
+
+def test_of_tenants_whose_first_are_away_the_one_whose_turn_is_next_comes_first():
+    line = a_line(("a", "x"), ("b", "x"), ("c", "y"), ("d", "y"))
+    for key in (b"a", b"c"):
+        line.leave(line.at(key))
+    first, aside = line.next()
+    assert (first.key, aside) == (b"b", 20)
+    line.check_integrity()
 
 
 def test_a_place_that_is_given_up_at_the_head_was_its_tenants_turn():
@@ -53,7 +62,7 @@ def test_a_place_that_is_given_up_further_back_costs_its_tenant_no_turn():
 
 def test_the_first_of_a_tenant_is_the_first_where_somebody_waits():
     line = a_line(("a", "x"), ("b", "y"), ("c", "y"))
-    line.at(b"b").waiter = None
+    line.leave(line.at(b"b"))
     assert line.first_of("y").key == b"c"
     assert line.first_of("z") is None
 
@@ -70,7 +79,7 @@ def test_whatever_happens_nobody_is_gone_past_by_a_later_one_of_its_tenant(event
             line.join(key, tenant, 1, number, float(number))
             came += [session] if place is None else []
         elif event == "leave" and place is not None:
-            place.waiter = None
+            line.leave(place)
         elif event == "lapse" and place is not None:
             line.give_up(place)
             came.remove(session)

@@ -32,3 +32,43 @@ def test_tenants_take_turns(tenants, data):
             before = [tenants[i] for i in order[: order.index(own[-1])]]
             counts = [before.count(other) for other in "abc" if other != tenant]
             assert max(counts) <= len(own)
+
+
+class Counted:
+    """Counts how often any of its kind is compared."""
+
+    compared = 0
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __hash__(self) -> int:
+        return hash(self.number)
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return self is other
+
+
+def test_one_that_leaves_is_found_without_a_look_at_the_others():
+    queue: RoundRobin[Counted] = RoundRobin()
+    items = [Counted(number) for number in range(1000)]
+    for item in items:
+        queue.add("a", item)
+    for item in (items[999], items[500], items[1]):
+        assert queue.discard("a", item)
+        assert not queue.discard("a", item)
+    queue.take_out("a", items[998])
+    assert queue.last("a") is items[997]
+    assert queue.take() is items[0]
+    assert Counted.compared < 10
+    assert len(queue) == 995
+    queue.check_integrity()
+
+
+def test_what_comes_first_again_is_taken_before_the_others_of_its_tenant():
+    queue: RoundRobin[str] = RoundRobin()
+    for item in ("a1", "a2", "b1"):
+        queue.add(item[0], item)
+    queue.add_first("a", queue.take())
+    assert [queue.take() for _ in range(3)] == ["b1", "a1", "a2"]

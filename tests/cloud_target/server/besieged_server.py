@@ -2,8 +2,9 @@
 
 The JSON object may have `pause` (seconds a pass takes), `holds` (its first pass waits for a line on standard input,
 prints another one, and then keeps Python's own lock for ever), `tokens` (the file of those who may call),
-`drain_seconds`, `pass_seconds`, and `connections`, the fields of `ConnectionSettings`. It prints its address when it
-serves, and another line when it is in its first pass.
+`drain_seconds`, `pass_seconds`, `slots` (so many texts of full length have room), and `connections` and `timeouts`, the
+fields of `ConnectionSettings` and `Timeouts`. It prints its address when it serves, and another line when it is in its
+first pass.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from cloud_target.server.connections import ConnectionSettings
 from cloud_target.server.last_resort import last_resort
 from cloud_target.server.process import serve
 from cloud_target.server.server import TargetServer
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.logs import logging_to
 
 VOCABULARY, CONTEXT, SLOTS = 8, 4096, 64
@@ -34,8 +36,8 @@ SCRIPT = random_script(VOCABULARY)
 class SlowEngine(ScriptedEngine):
     """Takes its time for each pass."""
 
-    def __init__(self, pause: float, holds: bool) -> None:
-        super().__init__(SCRIPT, VOCABULARY, SLOTS, CONTEXT)
+    def __init__(self, pause: float, holds: bool, slots: int) -> None:
+        super().__init__(SCRIPT, VOCABULARY, slots, CONTEXT)
         self._pause, self._holds = pause, holds
 
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
@@ -53,12 +55,15 @@ async def main(
     pause: float = 0.0,
     holds: bool = False,
     tokens: str | None = None,
+    slots: int = SLOTS,
     connections: dict[str, Any] | None = None,
+    timeouts: dict[str, float] | None = None,
     **limits: float,
 ) -> int:
     access = Access(tokens=TokenFile(Path(tokens)) if tokens else None)
     settings = ConnectionSettings(**connections or {})
-    server = TargetServer(SlowEngine(pause, holds), port=0, access=access, connections=settings)
+    engine = SlowEngine(pause, holds, slots)
+    server = TargetServer(engine, port=0, access=access, connections=settings, timeouts=Timeouts(**timeouts or {}))
     with last_resort() as resort:
         return await serve(server, lambda address: print(address, flush=True), resort, **limits)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -32,6 +33,9 @@ class Named:
 
     def check(self, grant: Grant) -> Grant:
         return grant
+
+    def state(self) -> object:
+        return None
 
 
 class _InlineScheduler(Scheduler):
@@ -75,6 +79,9 @@ class Context:
     def done(self) -> bool:
         return False
 
+    async def send_initial_metadata(self, metadata: tuple[()]) -> None:
+        pass
+
     async def write(self, answer: wire.DecodeResponse) -> None:
         if self._reading:
             await asyncio.sleep(self._reading)
@@ -89,20 +96,35 @@ class Context:
 class Service:
     """A service in this event loop, for tenants that say their names.
 
+    Args:
+        session_idle: seconds after which an idle session is forgotten.
+
     Attributes:
         leases: who works on what.
         capacity: tokens that its cache holds.
     """
 
-    def __init__(self, engine: Engine, observer: Observer = NOBODY) -> None:
+    def __init__(self, engine: Engine, observer: Observer = NOBODY, session_idle: float = math.inf) -> None:
         self.scheduler = _InlineScheduler(engine)
-        self._servicer = TargetServicer(engine, self.scheduler, Named(), observer=observer)  # type: ignore[arg-type]
+        self._servicer = TargetServicer(
+            engine,
+            self.scheduler,
+            Named(),  # type: ignore[arg-type]
+            observer=observer,
+            session_idle=session_idle,
+        )
+        self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
         self.leases, self.capacity = self._servicer._leases, engine.capacity
         handlers, prefix = self._servicer.handlers(), f"/{SERVICE}/"
         self.decode = handlers.service(SimpleNamespace(method=f"{prefix}Decode", invocation_metadata=())).stream_stream
 
+    def sessions(self) -> int:
+        """How many it has something of in its cache."""
+        return len(self._servicer._table)
+
     async def close(self) -> None:
         """End it, which also looks whether all fits together."""
+        self._sweeping.cancel()
         await self._servicer.close()
         self.scheduler.check_integrity()
 

@@ -67,6 +67,11 @@ class RawPeer:
         self._flush()
         return sent
 
+    def allow(self, stream: int, count: int) -> None:
+        """Let it send so many bytes more on a stream."""
+        self._http.increment_flow_control_window(count, stream)
+        self._flush()
+
     def read(self, seconds: float = PATIENCE) -> list[Event]:
         """What comes within so long, at least one thing unless that is nothing."""
         self._socket.settimeout(seconds)

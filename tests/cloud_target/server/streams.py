@@ -14,9 +14,9 @@ from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 class Stream:
     """One Decode call that is fed by hand."""
 
-    def __init__(self, stub: TargetServiceStub) -> None:
+    def __init__(self, stub: TargetServiceStub, *metadata: tuple[str, str]) -> None:
         self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
-        self.call = stub.Decode(iter(self._requests.get, None), timeout=20)
+        self.call = stub.Decode(iter(self._requests.get, None), timeout=60, metadata=metadata)
 
     def send(self, message: wire.DecodeRequest, request_id: int = 1) -> None:
         message.request_id = request_id

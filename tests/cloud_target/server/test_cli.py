@@ -183,7 +183,11 @@ def test_bfloat16_survives_on_any_processor(checkpoint):
         (["serve", "--target", "/no/such/directory"], 2, "there is no directory"),
         (["serve", "--target", "no-such/model"], 2, "neither a directory here nor"),
         (["serve", "--host", "0.0.0.0"], 2, "refusing to listen"),
-        (["serve", "--port", "9464", "--metrics-port", "9464"], 2, "are both 9464; give them different ones"),
+        (
+            ["serve", "--port", "9464", "--metrics-port", "9464"],
+            2,
+            "have the same port, 9464; give another --port or --metrics-port",
+        ),
         (["serve", "--port", "0", "--threads", "100000"], 2, "100000 threads are far too many"),
         (["serve", "--port", "0", "--kv-memory", "1000TiB"], 2, "on this machine; give less"),
     ],

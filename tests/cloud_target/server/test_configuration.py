@@ -165,6 +165,8 @@ def test_what_is_shown(config, monkeypatch, capsys):
     assert rows["port"] == ["7", "--port"]
     assert rows["kv-memory"] == ["2097152", f"kv-memory in {config}, line 1"]
     assert rows["host"] == ['"127.0.0.1"', "default"]
+    assert rows["context"] == ["-", "default: the model's own, at most 4096"]
+    assert rows["bundle"] == rows["limits"] == ["-", "not set"]
     assert secret not in "".join(lines)
     assert cli.main(["config", "show", "--json"]) == 0
     text = capsys.readouterr().out
@@ -179,6 +181,7 @@ def test_what_is_shown(config, monkeypatch, capsys):
         "variable": "TANDEM_SERVE_KV_MEMORY",
     }
     assert options["tokens"]["source"] == "environment"
+    assert (options["context"]["value"], options["context"]["words"]) == (None, "the model's own, at most 4096")
 
 
 def test_the_file_that_the_page_shows_can_be_used(config):
@@ -194,7 +197,7 @@ def test_the_file_that_the_page_shows_can_be_used(config):
 def test_what_no_server_could_run_with_is_not_shown(config, capsys):
     config.write_text("drain-seconds = -1\n")
     assert cli.main(["config", "show"]) == 2
-    assert "--drain-seconds must be between 0 and 86400" in capsys.readouterr().err
+    assert f"drain-seconds in {config}, line 1: must be between 0 and 86400" in capsys.readouterr().err
 
 
 def test_where_the_file_is(config, capsys):

@@ -77,7 +77,9 @@ def test_the_largest_request_fits(context, vocabulary):
 def test_a_message_may_be_larger_where_an_operator_says_so():
     engine = ScriptedEngine(random_script(8), 8)
     options = dict(channel_options(ConnectionSettings(request_bytes=5 << 20), engine))
-    assert options["grpc.max_receive_message_length"] == 5 << 20
+    assert options["grpc.max_receive_message_length"] == 10 << 20, "what is a little too large is told so by ourselves"
+    options = dict(channel_options(ConnectionSettings(request_bytes=(1 << 31) - 1), engine))
+    assert options["grpc.max_receive_message_length"] == (1 << 31) - 1
 
 
 @pytest.mark.parametrize("method", ["Describe", "Release", "FetchBundle"])

@@ -96,10 +96,10 @@ def test_who_brings_many_slow_grammars_keeps_no_other_tenant_waiting(tmp_path, m
     may_end, handed_in, begun = threading.Semaphore(0), [], []
     compiled, submit = GrammarEngine.compile, Masking.submit
 
-    def slow(self: GrammarEngine, source: str) -> object:
+    def slow(self: GrammarEngine, source: str, tenant: str) -> object:
         begun.append(source)
         assert may_end.acquire(timeout=20)
-        return compiled(self, source)
+        return compiled(self, source, tenant)
 
     async def counted(self: Masking, tenant: str, work: Callable[[], None]) -> None:
         handed_in.append(tenant)

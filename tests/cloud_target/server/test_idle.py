@@ -16,6 +16,8 @@ from cloud_target.server.server import TargetServer
 from shared.config import Sampling
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import request
+from tests.cloud_target.server.devices import Device, Service
+from tests.cloud_target.server.fake_time import run_in_fake_time
 
 LIMIT = 10
 PATIENCE = 20.0
@@ -95,3 +97,37 @@ def test_a_server_forgets_an_idle_text_and_takes_it_again():
             await server.stop(1.0)
 
     asyncio.run(main())
+
+
+def test_a_session_that_waits_or_just_left_keeps_its_place_in_the_line():
+    """One comes again to a full target, waits for longer than sessions may be idle, is refused, and is away for longer
+    than that, too; another one came later."""
+
+    async def test() -> None:
+        engine = ScriptedEngine(random_script(6), 6, slots=1, context=128)
+        service = Service(engine, session_idle=0.5)
+        await Device(1, [1, 2], 12).write(service)
+        slow, again, later = Device(2, [3, 4], 110, reading=0.09), Device(1, [1, 2], 100), Device(3, [5, 1], 100)
+        writing = []
+        for device in (slow, again, later):
+            writing.append(asyncio.create_task(device.write(service)))
+            await asyncio.sleep(0.2)
+        await asyncio.gather(*writing)
+        assert again.refusals
+        assert again.ended < later.began
+        await service.close()
+
+    run_in_fake_time(test(), 0.01)
+
+
+def test_what_is_idle_is_forgotten_in_the_service():
+    async def test() -> None:
+        service = Service(ScriptedEngine(random_script(6), 6, slots=1, context=128), session_idle=2.0)
+        first = Device(1, [1, 2], 12)
+        await first.write(service)
+        assert service.sessions() == 1
+        await asyncio.sleep(3.0)
+        assert service.sessions() == 0
+        await service.close()
+
+    run_in_fake_time(test(), 0.01)

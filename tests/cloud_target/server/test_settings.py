@@ -60,7 +60,7 @@ def test_a_session_may_be_idle_for_some_time(seconds):
 
 
 def test_two_ports_are_two():
-    with pytest.raises(InputError, match="--port and --metrics-port are both 9464; give them different ones"):
+    with pytest.raises(InputError, match="have the same port, 9464; give another --port or --metrics-port"):
         read("--port", "9464", "--metrics-port", "9464")
     assert read("--port", "0", "--metrics-port", "0").telemetry.metrics_port == 0
 

@@ -69,7 +69,7 @@ def server(token) -> Iterator[BesiegedProcess]:
         yield server
 
 
-def write(address: str, token: str) -> list[int]:
+def write(address: str, token: str | None) -> list[int]:
     """A text of an honest edge, which tries again until it has it."""
     end = time.monotonic() + 20
     while True:
@@ -79,7 +79,7 @@ def write(address: str, token: str) -> list[int]:
             assert time.monotonic() < end
 
 
-def _write(address: str, token: str, tokens: int = 20) -> list[int]:
+def _write(address: str, token: str | None, tokens: int = 20) -> list[int]:
     with (
         TargetClient.connect(address, credentials=Credentials(token=token)) as client,
         client.session(Sampling(0.8, seed=5), Coupling.GUMBEL, (), 2) as session,
@@ -103,6 +103,20 @@ def test_strangers_cost_little_and_leave_nothing(server, token):
     server.until(lambda: server.memory() < base + REST_MIB)
     server.until(lambda: server.descriptors() <= descriptors + 2)
     assert write(server.address, token[0]) == text
+
+
+@pytest.mark.slow
+def test_answers_that_nobody_reads_cost_little_where_nobody_is_asked_for_a_token():
+    said = all_at_once(DESCRIBE, CALLS, framed(b""), window=0, end=True)
+    with BesiegedProcess(connections={"most": 4 * CONNECTIONS, "streams": CALLS}) as server:
+        text, base = write(server.address, None), server.memory()
+        memory = Memory(server)
+        memory.start()
+        with Flood(server.address, CONNECTIONS, said):
+            assert write(server.address, None) == text
+        server.until(lambda: server.memory() < base + REST_MIB)
+        memory.stop()
+    assert memory.peak - base < MOST_MIB
 
 
 @pytest.mark.slow

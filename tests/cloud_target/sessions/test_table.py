@@ -106,12 +106,31 @@ def test_the_session_idle_for_longest_goes_first():
     assert seen.kept_last == (2, 128, 128)
 
 
+def test_idle_is_who_was_given_back_long_ago_and_not_who_was_taken_long_ago():
+    table = SessionTable(make_engine(3))
+    for name in NAMES[:2]:
+        table.take(name, 4).rewrite(0, [1] * 4, cached=4)
+    for name in (NAMES[1], NAMES[0]):
+        table.put_back(name)
+    write(table, NAMES[2], 8)
+    assert [table.get(name) is None for name in NAMES[:2]] == [False, True]
+
+
 def test_short_texts_take_little_room():
     table = SessionTable(make_engine(5))
     for name in NAMES:
         write(table, name, 2)
     assert len(table) == len(NAMES)
     assert table.used == 20
+
+
+def test_what_a_session_has_itself_makes_no_room_for_it():
+    table = SessionTable(make_engine(3))
+    write(table, NAMES[0], 4)
+    table.take(NAMES[1], 8)
+    with pytest.raises(TargetBusy):
+        table.take(NAMES[0], 8)
+    table.check_integrity()
 
 
 def test_nobody_is_evicted_for_what_cannot_be_had():

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -62,6 +63,65 @@ def test_it_is_offered_over_http_and_then_no_more(registry, host):
         assert {family.name for family in text_string_to_metric_families(page(address))} == {"asked", "asked_created"}
     with pytest.raises(urllib.error.URLError):
         page(address)
+
+
+def answered(address: str, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str, str]:
+    """Status, what is allowed, and what was said."""
+    connection = HTTPConnection(address, timeout=PATIENCE)
+    try:
+        connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Allow", ""), answer.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/metrics?name[]=asked_total", "/metrics?", "/metrics?x=%zz&[", "//metrics"]
+)
+def test_where_metrics_are(address, path):
+    status, _, said = answered(address, "GET", path)
+    assert status == 200
+    assert "asked_total 3.0" in said
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/metrics/", "/Metrics", "/metricsx", "/x?/metrics", "*", "metrics", "http://[", "/../metrics", "/<b>"],
+)
+def test_where_nothing_is(address, path, caplog):
+    assert answered(address, "GET", path)[::2] == (404, "there is nothing here but /metrics\n")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PATCH", "get", "__class__"]
+)
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+def test_metrics_are_read_and_nothing_else(address, method, path, caplog):
+    status, allowed, said = answered(address, method, path, b"asked 4\n" if method == "POST" else None)
+    assert (status, allowed, "asked_total" in said) == (405, "GET", False)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/openmetrics-text;version=1.0.0", 200),
+        ("*/*", 200),
+        ("application/openmetrics-text;version=x", 406),
+    ],
+)
+def test_in_which_form(address, accept, status, caplog):
+    assert answered(address, "GET", "/metrics", Accept=accept)[0] == status
+    assert not caplog.messages
+
+
+def test_who_asks_for_the_head_alone_gets_no_body(address):
+    assert answered(address, "HEAD", "/metrics") == (405, "GET", "")
 
 
 def test_a_connection_that_asks_nothing_is_closed_and_nothing_is_said_of_it(address, capfd):

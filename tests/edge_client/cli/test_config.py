@@ -36,7 +36,8 @@ def test_every_value_has_its_origin(config, monkeypatch, tmp_path):
     assert lines["mode"].split()[1:] == ['"auto"', "--mode"]
     assert lines["tls"].split()[1:] == ["false", "--no-tls"]
     assert lines["temperature"].split()[1:] == ["0.7", "default"]
-    assert lines["window"].split()[1:] == ["-", "default"]
+    assert lines["window"].split(maxsplit=2)[1:2] == ["-"]
+    assert lines["window"].endswith("  default: 32; in exact 64, with the residual coupling 8")
     assert f"TANDEM_CONFIG={tmp_path}/tandem.toml: " in out
 
 

@@ -212,12 +212,39 @@ def test_a_reader_that_leaves_is_no_error(start, served):
     assert len(servicer.transport.released) == 1
 
 
-@pytest.mark.skipif(os.name == "nt", reason="streams are closed by a shell")
-def test_a_closed_standard_output_is_an_error():
-    command = f'"{sys.executable}" -m {DEVICE} Tom --mode local >&-'
-    run = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def run_in_a_shell(words: str) -> subprocess.CompletedProcess[str]:
+    """The device with redirections."""
+    command = f'exec "{sys.executable}" -m {DEVICE} {words}'
+    return subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+@pytest.mark.parametrize(
+    ("words", "to", "why"),
+    [
+        ("Tom --mode local", ">&-", "standard output is closed"),
+        ("Tom --mode local", ">/dev/full", "No space left on device"),
+        ("serve --mode local --port 0", ">/dev/full", "No space left on device"),
+    ],
+)
+def test_a_standard_output_that_takes_nothing_is_an_error(words, to, why):
+    run = run_in_a_shell(f"{words} {to}")
     assert run.returncode == 1
-    assert run.stderr == "edge-client: standard output is closed; check the disk, or whatever the text is written to\n"
+    assert run.stderr == f"edge-client: {why}; check the disk, or whatever the text is written to\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+def test_where_messages_are_lost_the_text_is_written():
+    run = run_in_a_shell("Tom --mode local --max-tokens 9 2>/dev/full")
+    assert run.returncode == 0
+    assert run.stdout
+    assert run_in_a_shell("Tom --mode local --max-tokens 9 >/dev/full 2>&-").returncode == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed by a shell")
+def test_where_there_is_nothing_to_read_there_is_no_prompt():
+    run = run_in_a_shell("--mode local <&-")
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
 
 
 def test_a_text_over_grpc_is_the_one_without(start, edge, served):

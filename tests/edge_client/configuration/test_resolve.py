@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -265,3 +266,30 @@ def test_commands_about_a_bundle_take_over_what_texts_have(config):
         assert parse_args(["usage"]).target is None, "an option of the same name that means something else"
     with config('[chat]\nbundle = "mine"\n', TANDEM_BUNDLE="theirs"):
         assert parse_args(["info"]).bundle == Path("theirs")
+
+
+TEXTS = [(command, action) for command, action in OPTIONS if not is_switch(action)]
+
+
+@pytest.mark.parametrize(("command", "action"), TEXTS, ids=[f"{c} --{key_of(a)}" for c, a in TEXTS])
+def test_an_empty_value_is_refused_where_it_cannot_be_empty(config, command, action):
+    key = str(key_of(action))
+    forgiving = command == "doctor"  # which tells of it instead
+    with config(f'\n[{command}]\n{key} = ""\n'):
+        if action.default == "" or forgiving:
+            assert getattr(parse_args([command]), action.dest) == action.default
+        else:
+            with pytest.raises(InputError, match=rf"^{command}\.{key} in .*tandem\.toml, line 3: must "):
+                parse_args([command])
+    with config(""), pytest.raises(SystemExit) if action.default != "" else nullcontext():
+        parse_args([command, f"--{key}", ""])
+
+
+def test_what_does_not_go_together_is_told_with_where_it_stands(config, capsys):
+    with config("no-memory = true\n[generate]\nlearn = true\n"), pytest.raises(SystemExit):
+        parse_args(["Tom"])
+    assert re.search(
+        r"generate\.learn in .*tandem\.toml, line 3: keeps .*, and no-memory forbids that; .*"
+        r"\(no-memory in .*tandem\.toml, line 1\); see",
+        capsys.readouterr().err,
+    )

@@ -51,6 +51,15 @@ def test_the_ones_that_were_not_used_for_longest_are_forgotten(engine):
     assert engine.compile(first) is not kept
 
 
+def test_a_tenants_grammars_are_its_own_and_no_other_pushes_them_out(engine):
+    first = of_regex("first")
+    kept = engine.compile(first, "lone")
+    assert engine.compile(first, "crowd") is not kept
+    for number in range(2 * module.MOST_KEPT):
+        engine.compile(of_regex(f"other {number}"), "crowd")
+    assert engine.compile(first, "lone") is kept
+
+
 @pytest.mark.parametrize(
     ("limit", "most", "why"),
     [("_MOST_SYMBOLS", 10, "no text can be kept to this"), ("_MOST_STATES", 10, "cannot be followed any further")],

@@ -1,0 +1,78 @@
+"""Calls of those who may not call any more, as a token was withdrawn or is over: they end soon, whatever they do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from cloud_target.access.admission import Admission, Caller
+from shared.errors import AccessDenied
+
+
+@dataclass(eq=False)
+class _Call:
+    """One that was let in, what ends it, and why that was done."""
+
+    caller: Caller
+    limit: asyncio.Timeout
+    error: AccessDenied | None = None
+
+
+class Withdrawals:
+    """Ends calls whose callers may not call any more. Runs inside one event loop.
+
+    As long as the tokens stay as they are it looks at no call, so thousands that are open cost nothing.
+
+    Args:
+        admission: says who may call.
+        seconds: between two looks.
+    """
+
+    def __init__(self, admission: Admission, seconds: float) -> None:
+        self._admission, self._seconds = admission, seconds
+        self._state = admission.state()
+        self._calls: set[_Call] = set()
+
+    @asynccontextmanager
+    async def watch(self, caller: Caller) -> AsyncIterator[None]:
+        """One call, for as long as the block lasts. The block is cancelled where its caller may not call any more: a
+        message that is on its way by then comes whole, and is the last.
+
+        Raises:
+            AccessDenied: that was so.
+        """
+        async with asyncio.timeout(None) as limit:
+            call = _Call(caller, limit)
+            self._calls.add(call)
+            try:
+                yield
+            except asyncio.CancelledError:
+                if call.error is not None:
+                    raise call.error from None
+                raise
+            finally:
+                self._calls.discard(call)
+
+    def sweep(self) -> int:
+        """End the calls of those who may not call any more; how many those were."""
+        state = self._admission.state()
+        if state == self._state:
+            return 0
+        self._state = state
+        over = 0
+        for call in tuple(self._calls):
+            try:
+                self._admission.welcome(call.caller)
+            except AccessDenied as error:
+                call.error, over = error, over + 1
+                self._calls.discard(call)
+                call.limit.reschedule(asyncio.get_running_loop().time())
+        return over
+
+    async def keep_sweeping(self) -> None:
+        """Sweep now and then for as long as nobody cancels it."""
+        while True:
+            await asyncio.sleep(self._seconds)
+            self.sweep()
