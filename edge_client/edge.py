@@ -73,9 +73,9 @@ class Edge:
             environment (`TANDEM_PRICE_IN`, `TANDEM_CAP_MONEY`, ...).
         ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
             object only; None, where `memory` says, but where there is a cap never in this object only.
-        notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
-            answers again, or that it has another bundle now; by the thread that waits for it, and while a bundle is
-            fetched beside texts also by another one.
+        notify: is told at once, in a sentence, when the target does not answer for more than a moment, when it answers
+            again, how far it has read a long prompt, or that it has another bundle now; by the thread that waits for it,
+            and while a bundle is fetched beside texts also by another one.
         progress: is told, again and again, what is there of a bundle that is waited for: its contents, and bytes.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
             environment has `TANDEM_LOCAL_ONLY`.
