@@ -74,8 +74,8 @@ class Edge:
         ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
             object only; None, where `memory` says, but where there is a cap never in this object only.
         notify: is told at once, in a sentence, when the target does not answer for more than a moment, when it answers
-            again, how far it has read a long prompt, or that it has another bundle now; by the thread that waits for it,
-            and while a bundle is fetched beside texts also by another one.
+            again, how far it has read a long prompt, or that it has another bundle now; by the thread that waits for
+            it, and while a bundle is fetched beside texts also by another one.
         progress: is told, again and again, what is there of a bundle that is waited for: its contents, and bytes.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
             environment has `TANDEM_LOCAL_ONLY`.

@@ -120,7 +120,7 @@ def parse_terms(
         frozenset(end_ids),
         tenant,
         Constraint.of(session, grammars, end_ids, tenant),
-        max(session.reading_ms / 1e3, codec.LEAST_READING) if session.reading_ms else 0.0,
+        codec.decode_reading(session.reading_ms),
     )
 
 

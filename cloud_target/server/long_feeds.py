@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from cloud_target.engine.interface import Scores
 from cloud_target.server.lease import Lease
-
-# Seconds between two looks at who wants it where nobody is told.
-LOOK = 1.0
+from shared.wire.codec import MOST_READING
 
 
 async def read(
@@ -29,7 +27,7 @@ async def read(
         TargetUnavailable: the client reads nothing.
     """
     try:
-        while not (await asyncio.wait((scores,), timeout=every or LOOK))[0]:
+        while not (await asyncio.wait((scores,), timeout=every or MOST_READING))[0]:
             lease.check_session()
             if every:
                 await lease.write(tell())

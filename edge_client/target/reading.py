@@ -13,9 +13,7 @@ from shared.wire.v1 import target_pb2 as wire
 # Seconds. What is read in less is nobody's business; of what takes longer one is told now and then.
 TOLD_AFTER = 2.0
 TOLD_EVERY = 10.0
-# The target says how far it is so often, seconds, or oftener where the patience is short.
-EVERY = 1.0
-# So many times within the patience of an attempt, lest one word that comes late be the end of it.
+# The target says how far it is so many times within the patience of an attempt: a word that comes late is not its end.
 WITHIN = 4
 # Requests that may be told of at a time; edges have fewer under way.
 MOST_UNDER_WAY = 256
@@ -31,7 +29,7 @@ class GivenUp(BaseException):
 
 def interval(retry: Retry) -> float:
     """Seconds between two words of the target about what it reads, for an edge of such patience."""
-    return max(min(EVERY, retry.attempt / WITHIN, retry.total / WITHIN), codec.LEAST_READING)
+    return max(min(codec.MOST_READING, retry.attempt / WITHIN, retry.total / WITHIN), codec.LEAST_READING)
 
 
 class Reading:
