@@ -22,6 +22,7 @@ from edge_client.testing import (
     random_script,
     scripted_bundle,
 )
+from edge_client.testing.bundle import confident
 from edge_client.testing.scripts import blurred
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.late import LateTransport
@@ -103,7 +104,7 @@ def test_who_wants_it_cheap_has_nothing_read_that_may_never_be_asked_about():
 
 def written(plan: list[bool], words: list[int], troubles: list[Trouble], **options: object) -> Completion:
     clock = ManualClock()
-    bundle = scripted_bundle(DRAFT)
+    bundle = scripted_bundle(DRAFT, options.pop("doubt", confident))
     lossy = LossyTransport(ScriptedTarget.of(bundle.manifest, SCRIPT), troubles, clock)
     transport = LateTransport(ReadingTransport(lossy, words), plan)
     given = {"bundle": bundle, "memory": False, "clock": clock, "max_tokens": 24, "on_outage": "wait", "seed": 4}
@@ -129,6 +130,16 @@ def test_no_schedule_changes_the_text_or_what_its_audits_say(plan, words, troubl
         assert found.usage.audit == expected.usage.audit
     elif "coupling" not in options:
         assert found.token_ids == written([], [], [], mode="cloud").token_ids
+
+
+@pytest.mark.parametrize("options", MODES[2:4])
+@pytest.mark.parametrize("trouble", [Trouble.LOST_ANSWER, Trouble.RESTART, Trouble.EVICTED])
+def test_a_link_that_breaks_meanwhile_is_mended_once(options, trouble):
+    """What was asked behind the prompt is asked again, and nobody waits for an answer that cannot come any more."""
+    plan = [Trouble.NONE, Trouble.NONE, trouble]
+    found = written([], [], plan, doubt=lambda step, draw: 1.0, **options)
+    assert found.token_ids == written([], [], [], **options, doubt=lambda step, draw: 1.0).token_ids
+    assert found.usage.reconnects == (trouble is not Trouble.EVICTED)
 
 
 @pytest.mark.parametrize("options", MODES[1:4])
