@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge_client.target.client import TargetClient, TargetSession
 from edge_client.target.reading import TOLD_AFTER, TOLD_EVERY, GivenUp, Reading, ReadingNote, about, interval
 from edge_client.target.retry import Retry
+from edge_client.target.verdict import Question
 from edge_client.testing import LoopbackTransport, LossyTransport, ManualClock, ScriptedTarget, Trouble, random_script
 from shared.config import Coupling
 from shared.errors import ProtocolError, TargetAway
@@ -109,6 +110,20 @@ def test_a_target_that_reads_no_further_is_no_progress():
         session_on(transport := Slow(180.0, clock, gets_on=False), clock, []).judge(PROMPT_OF_MINUTES, LENGTH)
     assert RETRY.total - 2.0 <= clock.now() <= RETRY.total + 1.0
     assert transport.opened <= 3, "but it is alive, so its place in the line is kept"
+
+
+def test_a_question_that_waits_for_the_text_to_be_read_tells_nothing_of_the_link():
+    clock = ManualClock()
+    session = session_on(Slow(0.0, clock), clock, [])
+    session.read_ahead(PROMPT_OF_MINUTES)
+    session.post(Question(PROMPT_OF_MINUTES, LENGTH, LENGTH))
+    _, verdict = session.collect(True)
+    assert not session.meter.trips
+    text = [*PROMPT_OF_MINUTES, verdict.own.token]
+    session.post(Question(text, len(text), len(text)))
+    assert session.collect(True) is not None
+    assert len(session.meter.trips) == 1
+    assert session.meter.calls == 3
 
 
 def test_what_takes_a_moment_is_told_to_nobody():
