@@ -64,7 +64,7 @@ def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candi
     hidden = candidates.take_rows(graph, body, "hidden")
     # Tied weights stay one tensor: the head multiplies by the transpose of the embedding.
     weight = embedding(graph, model) if model.config.tie_word_embeddings else graph.weight("head", array(head.weight))
-    logits = graph.add("Gemm", hidden, weight, transB=1)
+    logits = graph.add("Gemm", hidden, weight, transB=1, out=candidates.EVERY)
     candidates.summarise(graph, logits, count)
     inputs = [
         tensor("ids", np.int64, [1, "n"]),
@@ -73,5 +73,5 @@ def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candi
         tensor("last", np.int32, [1]),
         tensor("mask", np.float32, [1, 1, "n", "context"]),
     ]
-    outputs = candidates.outputs(count, shape.hidden)
+    outputs = candidates.outputs(count, shape.hidden, head.out_features)
     return graph.model([*inputs, *buffers(shape, "past")], [*outputs, *buffers(shape, "present")])

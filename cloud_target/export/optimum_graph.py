@@ -83,7 +83,8 @@ def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> 
     _derive_inputs(builder, caches[0], sizes)
     split = len(builder.nodes)
     candidates.take_rows(builder, "last_hidden_state", "hidden")
-    logits = candidates.take_rows(builder, "logits", "wanted_logits")
+    of_all_rows = _renamed(graph, "logits")
+    logits = candidates.take_rows(builder, of_all_rows, candidates.EVERY)
     head = model.get_output_embeddings()
     count = min(count, head.out_features)
     candidates.summarise(builder, logits, count)
@@ -95,12 +96,21 @@ def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> 
         for name in caches
     ]
     inputs = [tensor("ids", np.int64, [1, "n"]), tensor("rows", np.int64, ["r"]), *past]
-    outputs = [*candidates.outputs(count, head.in_features), *present]
+    outputs = [*candidates.outputs(count, head.in_features, head.out_features), *present]
     return _rebuild(exported, nodes, builder.weights, inputs, outputs)
 
 
 def _past(name: str) -> str:
     return name.replace("past_key_values.", "past.")
+
+
+def _renamed(graph: onnx.GraphProto, name: str) -> str:
+    """Give a value of the exported graph another name, as ours has this one."""
+    other = f"exported_{name}"
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [other if used == name else used for used in names]
+    return other
 
 
 def _derive_inputs(builder: GraphBuilder, cache: str, sizes: dict[str, list[int]]) -> None:

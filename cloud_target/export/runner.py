@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from cloud_target.export.candidates import OUTPUTS
+from cloud_target.export.candidates import EVERY, OUTPUTS
 
 
 class Runner:
@@ -27,6 +27,7 @@ class Runner:
         self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
         names = {node.name: node.shape for node in self._session.get_inputs()}
         self._shared = "last" in names
+        self._gives_every = any(node.name == EVERY for node in self._session.get_outputs())
         self._context = context
         self._past = {
             name: np.zeros((1, shape[1], context if self._shared else 0, shape[3]), np.float32)
@@ -35,8 +36,12 @@ class Runner:
         }
         self.length = 0
 
-    def feed(self, ids: Sequence[int] | np.ndarray, rows: Sequence[int] | None = None) -> dict[str, np.ndarray]:
-        """Append tokens; returns the outputs of the wanted rows (default: all), see `candidates.py`."""
+    def feed(
+        self, ids: Sequence[int] | np.ndarray, rows: Sequence[int] | None = None, every: bool = False
+    ) -> dict[str, np.ndarray]:
+        """Append tokens; returns the outputs of the wanted rows (default: all), see `candidates.py`; with `every`, all
+        logits too, if the graph gives them."""
+        outputs = (*OUTPUTS, EVERY) if every and self._gives_every else OUTPUTS
         count = len(ids)
         inputs = {
             "ids": np.asarray(ids, np.int64)[None],
@@ -51,7 +56,7 @@ class Runner:
         binding = self._session.io_binding()
         for name, array in (inputs | self._past).items():
             binding.bind_cpu_input(name, array)
-        for name in OUTPUTS:
+        for name in outputs:
             binding.bind_output(name)
         for name, array in self._past.items():
             present = name.replace("past", "present")
@@ -62,9 +67,9 @@ class Runner:
         self._session.run_with_iobinding(binding)
         results = binding.copy_outputs_to_cpu()
         if not self._shared:
-            self._past = dict(zip(self._past, results[len(OUTPUTS) :], strict=True))
+            self._past = dict(zip(self._past, results[len(outputs) :], strict=True))
         self.length += count
-        return dict(zip(OUTPUTS, results, strict=False))
+        return dict(zip(outputs, results, strict=False))
 
     def rewind(self, length: int) -> None:
         """Forget everything from position `length` on."""
