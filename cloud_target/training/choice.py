@@ -74,7 +74,7 @@ def choose(heads: Mapping[str, Head], held: Sequence[Rows]) -> tuple[Head, list[
                 shares += [ask_rate(doubt, off, budget) for budget in BUDGETS]
             asks[name] = round(float(np.mean(shares)), _DIGITS) if shares else 0.0
         name = min(asks, key=asks.__getitem__)
-        documents = np.unique(np.concatenate([rows.document for rows in held])) if held else []
+        documents = {number for rows in held for number in rows.document.tolist()}
         chosen[criterion] = Choice(criterion, name, asks, sum(map(len, held)), len(documents))
     choices = [chosen[criterion] for criterion in DOUBT_COLUMNS]
     return _joined([heads[choice.name] for choice in choices]), choices
