@@ -26,8 +26,9 @@ from edge_client.edge import Edge
 from edge_client.inference.draft import Step
 from edge_client.settings import Settings
 from shared.config import Coupling, Sampling
+from shared.draw import Draw
 from shared.features import SCALARS
-from shared.sampling import Draw, Sampler
+from shared.sampling import Sampler
 from shared.stopping import Stopper
 from shared.tokenizer import StreamDecoder
 

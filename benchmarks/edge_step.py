@@ -120,7 +120,7 @@ def write_timed(
         begin = perf_counter_ns()
         step = draft.feed([token])
         fed = perf_counter_ns()
-        draw = sampler.draw(step.ids, step.logits, draft.length)
+        draw = sampler.draw(step.ids, step.logits, draft.length, step.log_normaliser, step.every)
         drawn = perf_counter_ns()
         verifier.doubt(step, draw, sampling.temperature, 0)
         doubted = perf_counter_ns()

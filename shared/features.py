@@ -5,9 +5,11 @@ Everything here is free on the edge, and unlike the paper's head it includes the
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from shared.sampling import MARGIN_LIMIT, Draw
+from shared.draw import MARGIN_LIMIT, Draw
 
 LARGEST = 4
 NAMES = (
@@ -17,14 +19,15 @@ NAMES = (
     "entropy",  # of the draft at temperature 1, nats
     "margin",  # between the two largest log-probabilities
     "rank",  # ln(1 + rank of x)
-    "log_survivors",  # ln of how many candidates survived truncation
+    "log_survivors",  # ln of how many tokens survived truncation
     "noisy_margin",  # how close the draft's own choice was
-    "rival_gap",  # the same, where a candidate that truncation left out may come second too
+    "rival_gap",  # the same, where a token that truncation left out may come second too
     "rival_log_probability",  # ln of the draft's probability of that second token at temperature 1
     "temperature",
 )
 SCALARS = len(NAMES)
-_LOG_COUNT = np.log(np.arange(1, 4097, dtype=np.float64)).tolist()  # as many candidates as a bundle may have
+_COUNTS = 4096
+_LOG_COUNT = np.log(np.arange(1, _COUNTS + 1, dtype=np.float64)).tolist()
 
 
 def write_features(
@@ -44,22 +47,22 @@ def write_features(
         logits: raw logits of the candidates, descending, ``float32 [K]``, K at least `LARGEST`.
         log_normaliser: log-sum-exp of all raw logits, nats.
         entropy: of the draft's whole distribution at temperature 1, nats.
-        draw: the token drawn from the candidates.
+        draw: the token drawn.
         temperature: in use.
     """
     largest = [logit - log_normaliser for logit in logits[:LARGEST].tolist()]
     # One write of all scalars: each small write costs about as much as all of them.
     out[:SCALARS] = (
-        logits.item(draw.index) - log_normaliser,
+        draw.logit - log_normaliser,
         draw.log_q,
         *largest,
         entropy,
         min(largest[0] - largest[1], MARGIN_LIMIT),
-        _LOG_COUNT[draw.index],
-        _LOG_COUNT[draw.survivors - 1],
+        _LOG_COUNT[draw.index] if draw.index < _COUNTS else math.log1p(draw.index),
+        _LOG_COUNT[draw.survivors - 1] if draw.survivors <= _COUNTS else math.log(draw.survivors),
         draw.noisy_margin,
         draw.rival_gap,
-        logits.item(draw.rival) - log_normaliser,
+        draw.rival_logit - log_normaliser,
         temperature,
     )
     out[SCALARS:] = hidden

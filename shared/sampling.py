@@ -1,106 +1,120 @@
-"""Drawing a token from the draft's best candidates, with the noise that the target uses too.
+"""Drawing a token from what the draft gives of its distribution, with the noise that the target uses too.
 
-The draft's graph already keeps only its `K` likeliest tokens, best first, so `q` lives on a handful of them: every
-list here has at most `K` entries. Survivors of top-k and top-p are a prefix of that order.
+The draft's graph gives its `K` likeliest tokens, best first, and what all weigh together. Survivors of top-k and top-p
+are a prefix of that order, and mostly end among these candidates: then nothing else is looked at. Where they do not,
+`shared/vocabulary.py` draws from all logits. A graph from before does not give those; then the candidates stand for the
+whole vocabulary, here and where its verifier was calibrated.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
 from shared import noise
 from shared.config import Sampling
+from shared.draw import MARGIN_LIMIT, OUTSIDERS, Draw
+from shared.mass import ROUNDING, at_one, bounds
+from shared.vocabulary import Vocabulary
 
-# Stands for "no second survivor": the draft's choice could not have been closer.
-MARGIN_LIMIT = 10.0
-# Of the candidates that did not survive top-p or top-k, so many may be the rival: the target may think otherwise.
-OUTSIDERS = 3
 _FEW = 16
 _CERTAIN = [0.0]  # ln q where one token survives
 
 
-@dataclass(slots=True)
-class Draw:
-    """One draw from q, and what it tells about how sure the draft was.
-
-    Attributes:
-        token: the drawn id, x.
-        index: its rank among the candidates, 0 for the likeliest.
-        survivors: how many candidates survived top-k and top-p.
-        log_q: ln q(x), after temperature and truncation, nats.
-        noisy_margin: gap between the best and the second best of log q + g among the survivors, at most `MARGIN_LIMIT`.
-        rival: rank of the token with the largest log q + g that was not drawn, outsiders among them; `index` where
-            there is no other candidate.
-        third: rank of the token with the next largest; `rival` where there is none.
-        rival_gap: how far the rival lies below x in log q + g, at most `MARGIN_LIMIT`; below 0 for an outsider that
-            only truncation kept from being drawn.
-        distribution: ids and probabilities of q, ``int64 [survivors]`` and ``float64 [survivors]``.
-    """
-
-    token: int
-    index: int
-    survivors: int
-    log_q: float
-    noisy_margin: float
-    rival: int
-    third: int
-    rival_gap: float
-    _ids: np.ndarray
-    _log_q: list[float]
-
-    @property
-    def distribution(self) -> tuple[np.ndarray, np.ndarray]:
-        # The candidates are a view of memory that the next step overwrites.
-        return self._ids[: self.survivors].copy(), np.exp(self._log_q)
-
-
 class Sampler:
-    """Draws x = argmax log q + g from candidates (coupled sampling: Daliri, Musco, Suresh, arXiv 2408.07978)."""
+    """Draws x = argmax log q + g (coupled sampling: Daliri, Musco, Suresh, arXiv 2408.07978)."""
 
     def __init__(self, sampling: Sampling) -> None:
         self.sampling = sampling
         self._inverse = 1.0 / sampling.temperature if sampling.temperature else 0.0
         # At temperatures up to 1 the likeliest token's share only grows, so above this ln p it survives alone.
         self._certain = math.log(sampling.top_p) + 1e-6 if sampling.temperature <= 1 else math.inf
+        self._most = sampling.top_k or None
+        self._vocabulary: Vocabulary | None = None
 
-    def draw(self, ids: np.ndarray, logits: np.ndarray, position: int, log_normaliser: float = math.inf) -> Draw:
+    def draw(
+        self,
+        ids: np.ndarray,
+        logits: np.ndarray,
+        position: int,
+        log_normaliser: float = math.inf,
+        every: np.ndarray | None = None,
+    ) -> Draw:
         """Draw the token for `position`.
 
         Args:
             ids: candidates, best first, ``int64 [K]``.
             logits: their raw logits, descending, ``float32 [K]``.
             position: of the token to be drawn, in the whole sequence.
-            log_normaliser: log-sum-exp of all raw logits, if known; it changes nothing but the time this takes.
+            log_normaliser: log-sum-exp of all raw logits, if known. By itself it changes only the time this takes.
+            every: all raw logits, ``float32 [V]``; with them and their normaliser the draw is one from the whole
+                vocabulary. None where the candidates stand for it.
         """
         first = logits.item(0)
         if not self._inverse:
-            rival = min(1, len(logits) - 1)
-            gap = min(first - logits.item(rival), MARGIN_LIMIT) if rival else MARGIN_LIMIT
-            third = min(2, len(logits) - 1)
-            return Draw(int(ids[0]), 0, 1, 0.0, gap, rival, third, gap, ids, _CERTAIN)
+            return _greedy(ids, logits)
         # Plain floats, not arrays: after a model has run, its weights have pushed NumPy's code out of the cache, and a
         # dozen small calls cost more than these loops.
         if first - log_normaliser > self._certain:
             scaled = [(logit - first) * self._inverse for logit in logits[: 1 + OUTSIDERS].tolist()]
-            return self._drawn(ids, scaled, _CERTAIN, position)
+            return self._drawn(ids, logits, scaled, _CERTAIN, position)
         scaled = [(logit - first) * self._inverse for logit in logits.tolist()]
-        survivors = min(self.sampling.top_k or len(scaled), len(scaled))
-        weights = [math.exp(value) for value in scaled[:survivors]]
-        mass = sum(weights)
-        if self.sampling.top_p < 1.0:
-            enough, mass, survivors = self.sampling.top_p * mass, 0.0, 0
-            for weight in weights:
-                mass += weight
-                survivors += 1
-                if mass >= enough:
-                    break
+        weights = [math.exp(value) for value in scaled[: self._most]]
+        # Where there is nothing beyond the candidates, or nothing that is a number, they are all there is.
+        if every is None or len(every) <= len(scaled) or not math.isfinite(log_normaliser):
+            survivors, mass = self._of_candidates(weights)
+        else:
+            found = self._settled(weights, scaled[-1], log_normaliser - first)
+            if found is None:
+                if self._vocabulary is None:
+                    self._vocabulary = Vocabulary(self.sampling, len(every))
+                found = self._counted(weights, log_normaliser - first, every, self._vocabulary)
+                if found[0] > len(scaled):
+                    return self._vocabulary.draw(every, ids, scaled, position, *found)
+            survivors, mass = found
         log_mass = math.log(mass)
-        return self._drawn(ids, scaled, [value - log_mass for value in scaled[:survivors]], position)
+        return self._drawn(ids, logits, scaled, [value - log_mass for value in scaled[:survivors]], position)
 
-    def _drawn(self, ids: np.ndarray, scaled: list[float], log_q: list[float], position: int) -> Draw:
+    def _of_candidates(self, weights: list[float]) -> tuple[int, float]:
+        """How many survive of candidates of these weights where no other token counts, and what they weigh."""
+        mass, top_p = sum(weights), self.sampling.top_p
+        found = _prefix(weights, top_p * mass, top_p * mass) if top_p < 1.0 else None
+        return found or (len(weights), mass)
+
+    def _settled(self, weights: list[float], last: float, log_mass: float) -> tuple[int, float] | None:
+        """The same in the whole vocabulary; None if the candidates do not say, or do not suffice.
+
+        Args:
+            weights: of the candidates, as many as top-k lets survive.
+            last: the last candidate's logit, from the first one's, by the temperature.
+            log_mass: ln of what all tokens weigh at temperature 1.
+        """
+        top_k, top_p = self.sampling.top_k, self.sampling.top_p
+        if top_k == len(weights):
+            return self._of_candidates(weights)
+        if top_p == 1.0:
+            return None
+        least, most = bounds(weights, last, self.sampling.temperature, log_mass)
+        if top_k:  # of which the candidates are some
+            least = min(least, sum(weights))
+        return _prefix(weights, top_p * least, top_p * most)
+
+    def _counted(
+        self, weights: list[float], log_mass: float, every: np.ndarray, vocabulary: Vocabulary
+    ) -> tuple[int, float]:
+        """The same where the candidates do not say."""
+        mass = at_one(log_mass) if self.sampling.temperature == 1.0 else vocabulary.mass(every)
+        found = None
+        if self.sampling.top_p < 1.0 and not self.sampling.top_k:
+            enough = self.sampling.top_p * mass
+            found = _prefix(weights, enough * (1 - ROUNDING), enough * (1 + ROUNDING))
+        return found or vocabulary.survivors(every, mass)
+
+    def _drawn(
+        self, ids: np.ndarray, logits: np.ndarray, scaled: list[float], log_q: list[float], position: int
+    ) -> Draw:
         """The draw among the first `len(log_q)` candidates, of logits `scaled` by the temperature."""
         survivors = len(log_q)
         running = min(survivors + OUTSIDERS, len(scaled))
@@ -123,4 +137,37 @@ class Sampler:
         if running > 2:
             score[rival] = -math.inf
             third = score.index(max(score))
-        return Draw(int(ids[best]), best, survivors, log_q[best], margin, rival, third, gap, ids, log_q)
+        return Draw(
+            ids.item(best),
+            logits.item(best),
+            best,
+            survivors,
+            log_q[best],
+            margin,
+            ids.item(rival),
+            logits.item(rival),
+            ids.item(third),
+            gap,
+            ids,
+            log_q,
+        )
+
+
+def _greedy(ids: np.ndarray, logits: np.ndarray) -> Draw:
+    first, last = logits.item(0), len(logits) - 1
+    rival = min(1, last)
+    second = logits.item(rival)
+    gap = min(first - second, MARGIN_LIMIT) if rival else MARGIN_LIMIT
+    third = ids.item(min(2, last))
+    return Draw(ids.item(0), first, 0, 1, 0.0, gap, ids.item(rival), second, third, gap, ids, _CERTAIN)
+
+
+def _prefix(weights: Sequence[float], enough: float, certainly: float) -> tuple[int, float] | None:
+    """The fewest of the first tokens that weigh enough, and what they weigh; None where they might, and might not, as
+    what is certainly enough is more, and where all of these do not."""
+    held = 0.0
+    for count, weight in enumerate(weights, 1):
+        held += weight
+        if held >= enough:
+            return (count, held) if held >= certainly else None
+    return None

@@ -13,8 +13,8 @@ from edge_client.bundles.bundle import Bundle
 from edge_client.inference.draft import Step
 from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.pool import ModelPool, Models
+from shared.draw import Draw
 from shared.manifest import read_manifest
-from shared.sampling import Draw
 from shared.tokenizer import load_tokenizer
 
 # Under this budget everything up to the surest doubt may be shown, whatever the audits say, so nothing is steered.

@@ -25,7 +25,8 @@ from optimum.exporters.tasks import TasksManager
 from transformers import PreTrainedModel
 
 from cloud_target.export import candidates
-from cloud_target.export.builder import OPSET, GraphBuilder, refill, tensor
+from cloud_target.export.builder import OPSET, Graph, GraphBuilder, refill, tensor
+from cloud_target.export.weights import Weight
 from shared.errors import InputError, first_line
 
 _TASK = "text-generation-with-past"
@@ -60,7 +61,7 @@ def optimum_graph(model: PreTrainedModel) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> onnx.ModelProto:
+def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> Graph:
     """The same with the edge's inputs and outputs, float32.
 
     Args:
@@ -83,7 +84,8 @@ def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> 
     _derive_inputs(builder, caches[0], sizes)
     split = len(builder.nodes)
     candidates.take_rows(builder, "last_hidden_state", "hidden")
-    logits = candidates.take_rows(builder, "logits", "wanted_logits")
+    of_all_rows = _renamed(graph, "logits")
+    logits = candidates.take_rows(builder, of_all_rows, candidates.EVERY)
     head = model.get_output_embeddings()
     count = min(count, head.out_features)
     candidates.summarise(builder, logits, count)
@@ -95,12 +97,21 @@ def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> 
         for name in caches
     ]
     inputs = [tensor("ids", np.int64, [1, "n"]), tensor("rows", np.int64, ["r"]), *past]
-    outputs = [*candidates.outputs(count, head.in_features), *present]
+    outputs = [*candidates.outputs(count, head.in_features, head.out_features), *present]
     return _rebuild(exported, nodes, builder.weights, inputs, outputs)
 
 
 def _past(name: str) -> str:
     return name.replace("past_key_values.", "past.")
+
+
+def _renamed(graph: onnx.GraphProto, name: str) -> str:
+    """Give a value of the exported graph another name, as ours has this one."""
+    other = f"exported_{name}"
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [other if used == name else used for used in names]
+    return other
 
 
 def _derive_inputs(builder: GraphBuilder, cache: str, sizes: dict[str, list[int]]) -> None:
@@ -123,20 +134,18 @@ def _derive_inputs(builder: GraphBuilder, cache: str, sizes: dict[str, list[int]
 def _rebuild(
     model: onnx.ModelProto,
     nodes: list[onnx.NodeProto],
-    weights: list[onnx.TensorProto],
+    weights: dict[str, Weight],
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
-) -> onnx.ModelProto:
+) -> Graph:
     """`model` with other nodes, further weights, and other inputs and outputs."""
-    rebuilt = onnx.ModelProto()
-    rebuilt.CopyFrom(model)
-    graph = rebuilt.graph
+    rebuilt = Graph.of(model)
+    graph = rebuilt.model.graph
     refill(graph.node, nodes)
     refill(graph.input, inputs)
     refill(graph.output, outputs)
     del graph.value_info[:]  # their symbolic lengths have other names now
-    graph.initializer.extend(weights)
-    return rebuilt
+    return Graph(rebuilt.model, rebuilt.weights | weights)
 
 
 @contextmanager

@@ -15,13 +15,13 @@ from cloud_target.export import head
 from cloud_target.prepare.labels import read_rows
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import choice, doubts, scalar, verifier
 from cloud_target.training.choice import choose, hold_documents
 from cloud_target.training.doubts import FREE, fit_comparison_heads
 from cloud_target.training.label import Rows
 from cloud_target.training.scalar import scalar_head
 from cloud_target.training.verifier import FitSettings, fit
+from cloud_target.training.work import Stage, Work, code
 from shared.features import NAMES
 
 VERIFIER = "verifier.onnx"

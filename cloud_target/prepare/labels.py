@@ -9,24 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from cloud_target.engine.scoring import score
+from cloud_target.engine.scoring import score, uncut
 from cloud_target.prepare.documents import read_split
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import label as label_module
 from cloud_target.training import models, steps
 from cloud_target.training.corpus import reading
 from cloud_target.training.label import Rows, label
 from cloud_target.training.own_text import OwnText
 from cloud_target.training.steps import GraphSteps
-from shared import criteria, features, noise, repetition, sampling
+from cloud_target.training.work import Stage, Work, code
+from shared import criteria, draw, features, mass, noise, repetition, sampling, vocabulary
 from shared.config import Sampling
 from shared.manifest import read_manifest
 
 # What the rows follow from besides models, text and settings: the two serving sides' own functions.
-_CODE = code(sys.modules[__name__], label_module, steps, models, features, sampling, noise, score, criteria, repetition)
+_DRAWS = (noise, sampling, mass, vocabulary, draw, score, uncut)
+_CODE = code(sys.modules[__name__], label_module, steps, models, features, *_DRAWS, criteria, repetition)
 # The ways of sampling that training text is labelled with besides its own: the verifier meets them all.
 MIXED = tuple(
     Sampling(temperature=t, top_k=k, top_p=p)

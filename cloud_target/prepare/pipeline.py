@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud_target.export import blocks, candidates, gpt2, graph, llama, quantise
+from cloud_target.export import blocks, candidates, gpt2, graph, llama, packing, quantise, weights
 from cloud_target.export.bundle import check_place, make_bundle
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.domain import add_verifier, check_domain, check_target
@@ -24,9 +24,9 @@ from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text, write_texts
 from cloud_target.prepare.words import chosen
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
+from cloud_target.training.work import Stage, Work, code
 from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording
 from shared.errors import InputError
 from shared.identity import file_digest
@@ -139,7 +139,7 @@ def _draft(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], Non
         )
 
     key = pair.draft_key | {"dtype": dtype, "kind": kind, "context": context}
-    key |= {"code": code(blocks, candidates, gpt2, graph, llama, quantise)}
+    key |= {"code": code(blocks, candidates, gpt2, graph, llama, packing, quantise, weights)}
     return work.stage("draft", key, make)
 
 

@@ -96,11 +96,11 @@ class TargetServicer:
         self._streams: set[RequestStream] = set()
         self._refusal: str | None = None
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server needs to know of it: all calls are streams here, as `first_message` explains, and so are their
-        answers, which are to be read in time; on the wire it is the same."""
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """What a server needs to know of it, by name: all calls are streams here, as `first_message` explains, and so
+        are their answers, which are to be read in time; on the wire it is the same."""
         many = grpc.stream_stream_rpc_method_handler
-        calls: dict[str, grpc.RpcMethodHandler] = {
+        return {
             "Describe": many(self._describe, wire.DescribeRequest.FromString, wire.DescribeResponse.SerializeToString),
             "Decode": many(self._decode, wire.DecodeRequest.FromString, wire.DecodeResponse.SerializeToString),
             "Release": many(self._release, wire.ReleaseRequest.FromString, wire.ReleaseResponse.SerializeToString),
@@ -108,7 +108,6 @@ class TargetServicer:
                 self._fetch_bundle, wire.FetchBundleRequest.FromString, wire.FetchBundleResponse.SerializeToString
             ),
         }
-        return grpc.method_handlers_generic_handler(SERVICE, calls)
 
     async def _describe(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
         async with self._short_call(context) as caller:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from cloud_target.engine.scoring.score import Row, score
+from cloud_target.export.candidates import EVERY
 from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps
@@ -153,15 +154,16 @@ def _label_document(
     """
     ids, values, hidden = outputs["top_ids"], outputs["top_logits"], outputs["hidden"]
     normaliser, entropy = outputs["log_normaliser"].tolist(), outputs["entropy"].tolist()
-    count = len(ids)
+    count, every = len(ids), outputs.get(EVERY)
     features = np.empty((count, SCALARS + hidden.shape[1]), np.float32)
     sampler = Sampler(sampling)
     questions, repeating = [], np.empty(count, bool)
     second, third = np.empty((2, count), np.int32)
     for i in range(count):
-        draw = sampler.draw(ids[i], values[i], first_position + i)
+        logits = None if every is None else every[i]
+        draw = sampler.draw(ids[i], values[i], first_position + i, normaliser[i], logits)
         repeating[i] = repeats(text, draw.token, first_position + i)
-        second[i], third[i] = ids[i][draw.rival], ids[i][draw.third]
+        second[i], third[i] = draw.rival, draw.third
         write_features(features[i], hidden[i], values[i], normaliser[i], entropy[i], draw, sampling.temperature)
         questions.append(Row(position=first_position + i, sampling=sampling, given=draw.token))
     scores = score(target_logits, questions)

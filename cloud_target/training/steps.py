@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnx
 import torch
 from transformers import PreTrainedModel
 
-from cloud_target.export.candidates import CANDIDATES
+from cloud_target.export.candidates import CANDIDATES, EVERY
 from cloud_target.export.runner import Runner
 from cloud_target.training.models import load_model, run
 from shared.errors import InputError
@@ -29,7 +28,8 @@ class Steps(Protocol):
     context: int
 
     def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The five outputs that `cloud_target/export/candidates.py` defines, a row for each of the n tokens of a text.
+        """The outputs that `cloud_target/export/candidates.py` defines, a row for each token of a text of n; without
+        all logits where a graph does not give them.
 
         Args:
             ids: of the whole text, ``int64 [n]``.
@@ -50,7 +50,8 @@ class CheckpointSteps:
         normaliser = logits.logsumexp(1)
         entropy = torch.special.entr((logits - normaliser[:, None]).exp()).sum(1)
         named = {"top_ids": top_ids, "top_logits": top_logits, "log_normaliser": normaliser}
-        return {name: part.cpu().numpy() for name, part in (named | {"entropy": entropy, "hidden": hidden}).items()}
+        named |= {"entropy": entropy, "hidden": hidden, EVERY: logits}
+        return {name: part.cpu().numpy() for name, part in named.items()}
 
 
 class GraphSteps:
@@ -58,11 +59,11 @@ class GraphSteps:
 
     def __init__(self, path: str | Path, context: int) -> None:
         self.context = context
-        self._runner = Runner(onnx.load(path), context)
+        self._runner = Runner(Path(path), context)
 
     def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         self._runner.rewind(0)
-        return self._runner.feed(ids)
+        return self._runner.feed(ids, every=True)
 
 
 def open_steps(path: str | Path, context: int) -> Steps:

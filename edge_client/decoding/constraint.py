@@ -35,12 +35,14 @@ class Narrowed:
         is_blind: of the draft's candidates none is allowed, so all that can be done is to ask; the candidates are some
             that are allowed, and are no draw from q.
         is_structure: see `shared.grammar.cursor.Allowed`.
+        is_free: the grammar forbids nothing here, so tokens beyond the candidates may be drawn, too.
     """
 
     step: Step
     is_forced: bool = False
     is_blind: bool = False
     is_structure: bool = False
+    is_free: bool = False
 
 
 class Constraint:
@@ -66,7 +68,7 @@ class Constraint:
         """
         allowed = self._cursor.allowed(text[self._begin :])
         if allowed is None:
-            return Narrowed(step)
+            return Narrowed(step, is_free=True)
         if allowed.count == 1:
             return Narrowed(_made_up(step, allowed.ids()), is_forced=True)
         kept = allowed.has(step.ids)

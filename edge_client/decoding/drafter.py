@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge_client.inference.draft import Draft, Leaf, Step
     from edge_client.inference.verifier import Head
     from edge_client.promise.feedback import Feedback
+    from shared.draw import Draw
 
 
 @dataclass(slots=True)
@@ -120,12 +121,14 @@ class Drafter:
 
     def guess(self, sequence: list[int]) -> int:
         """The same token, of which nobody is told."""
-        step, position = self._read(sequence), len(sequence)
+        step = self._read(sequence)
         self.drafted += 1
         begin = perf_counter_ns()
+        is_free = True
         if self._constraint is not None:
-            step = self._constraint.narrow(step, sequence).step
-        token = self._sampler.draw(step.ids, step.logits[: len(step.ids)], position, step.log_normaliser).token
+            narrowed = self._constraint.narrow(step, sequence)
+            step, is_free = narrowed.step, narrowed.is_free
+        token = self._draw(step, step.logits[: len(step.ids)], len(sequence), is_free).token
         self.draft_ns += perf_counter_ns() - begin
         return token
 
@@ -174,22 +177,30 @@ class Drafter:
 
     def _propose(self, step: Step, sequence: list[int]) -> Proposal:
         if self._constraint is None:
-            return self._drawn(step, step.logits, sequence, False)
+            return self._drawn(step, step.logits, sequence)
         begin = perf_counter_ns()
         narrowed = self._constraint.narrow(step, sequence)
         self.draft_ns += perf_counter_ns() - begin
         if narrowed.is_forced or narrowed.is_blind:
             return self._made_up(narrowed, step.entropy)
         left, is_strict = narrowed.step, narrowed.is_structure and self._strictly is not None
-        proposal = self._drawn(left, left.logits[: len(left.ids)], sequence, is_strict)
+        proposal = self._drawn(left, left.logits[: len(left.ids)], sequence, is_strict, narrowed.is_free)
         proposal.entropy, proposal.is_structure = step.entropy, narrowed.is_structure
         return proposal
 
-    def _drawn(self, step: Step, logits: np.ndarray, sequence: list[int], is_strict: bool) -> Proposal:
-        """A token drawn from the step's candidates, which have these logits, and the doubt about it, by `strict`
-        whatever the criterion where it `is_strict`."""
+    def _draw(self, step: Step, logits: np.ndarray, position: int, is_free: bool) -> Draw:
+        """A draw from a step whose candidates have these logits, and from the whole vocabulary where it `is_free`."""
+        # What is told of q has to be what was drawn from, and a whole vocabulary is too much to tell.
+        every = step.every if is_free and not self._keeps_q else None
+        return self._sampler.draw(step.ids, logits, position, step.log_normaliser, every)
+
+    def _drawn(
+        self, step: Step, logits: np.ndarray, sequence: list[int], is_strict: bool = False, is_free: bool = True
+    ) -> Proposal:
+        """A token drawn as `_draw` does, and the doubt about it, by `strict` whatever the criterion where it
+        `is_strict`."""
         begin, position = perf_counter_ns(), len(sequence)
-        draw = self._sampler.draw(step.ids, logits, position, step.log_normaliser)
+        draw = self._draw(step, logits, position, is_free)
         drafted = perf_counter_ns()
         doubt, shipped, falls, inputs = 0.0, 0.0, 0.0, None
         if self._verifier is not None:
@@ -204,8 +215,7 @@ class Drafter:
         self.draft_ns += drafted - begin
         self.drafted += 1
         q = draw.distribution if self._keeps_q else None
-        rivals = step.ids.item(draw.rival), step.ids.item(draw.third)
-        return Proposal(draw.token, rivals, doubt, shipped, falls, step.entropy, inputs, q)
+        return Proposal(draw.token, (draw.rival, draw.third), doubt, shipped, falls, step.entropy, inputs, q)
 
     def _made_up(self, narrowed: Narrowed, entropy: float) -> Proposal:
         """What is proposed without the draft: the verifier has nothing to say of it, and learns nothing from it."""

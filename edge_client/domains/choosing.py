@@ -23,7 +23,7 @@ from edge_client.inference.draft import Step
 from edge_client.promise import standing
 from edge_client.promise.feedback import Corrector, Drafted, Feedback, Gate
 from shared.config import Criterion
-from shared.sampling import Draw
+from shared.draw import Draw
 
 
 class Panel:

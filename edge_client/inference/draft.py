@@ -23,6 +23,8 @@ from shared.manifest import DraftGraph
 _CHUNK = 128
 # What is added to the score of a place that a token does not see: e to this power is 0 in every arithmetic.
 _HIDDEN = -1e9
+# The output with all logits.
+_EVERY = "logits"
 
 
 class Leaf(NamedTuple):
@@ -47,6 +49,7 @@ class Step:
         log_normaliser: log-sum-exp of all raw logits, nats.
         entropy: of the whole distribution at temperature 1, nats.
         hidden: hidden state after the final norm, ``float32 [hidden]``.
+        every: all raw logits, ``float32 [V]``; None where the graph, as those from before, does not give them.
     """
 
     ids: np.ndarray
@@ -54,6 +57,7 @@ class Step:
     log_normaliser: float
     entropy: float
     hidden: np.ndarray
+    every: np.ndarray | None = None
 
 
 class Draft(ABC):
@@ -186,6 +190,7 @@ class SharedBufferDraft(Draft):
         self._run = session.run_with_iobinding
         self._new_binding = session.io_binding
         self._graph = graph
+        self._every = _width_of_every(session)
         self._last = np.zeros(1, np.int32)
         self._cache = [
             np.zeros((1, graph.kv_heads, context, graph.head_size), np.float32) for _ in range(2 * graph.layers)
@@ -199,7 +204,7 @@ class SharedBufferDraft(Draft):
         self._trees: dict[int, _Bound] = {}
         # A text sees all that stands before it.
         self._everything = np.zeros(_CHUNK * context, np.float32)
-        self._last_row = _Outputs(1, graph)
+        self._last_row = _Outputs(1, graph, self._every)
         # What the nodes see of each other, a row a node, and how far each is behind the text.
         self._seen = np.zeros((0, 0), np.float32)
         self._depths: list[int] = []
@@ -226,7 +231,9 @@ class SharedBufferDraft(Draft):
         bound = self._trees.get(count)
         if bound is None:
             mask = np.zeros((1, 1, count, self.context), np.float32)
-            bound = self._trees[count] = self._bind(count, range(count), mask, _Outputs(count, self._graph))
+            bound = self._trees[count] = self._bind(
+                count, range(count), mask, _Outputs(count, self._graph, self._every)
+            )
         seen = np.full((nodes, nodes), _HIDDEN, np.float32)
         seen[: self.nodes, : self.nodes] = self._seen[: self.nodes, : self.nodes]
         depths = self._depths[: self.nodes]
@@ -267,11 +274,14 @@ class SharedBufferDraft(Draft):
 class _Outputs:
     """The memory that a run writes what it found into, for some rows.
 
+    Args:
+        every: V, where the graph gives all logits; else 0.
+
     Attributes:
         values: as onnxruntime sees it, by name.
     """
 
-    def __init__(self, rows: int, graph: DraftGraph) -> None:
+    def __init__(self, rows: int, graph: DraftGraph, every: int) -> None:
         ids, logits = (np.zeros((rows, graph.candidates), dtype) for dtype in (np.int64, np.float32))
         hidden = np.zeros((rows, graph.hidden), np.float32)
         self._normaliser, self._entropy = np.zeros(rows, np.float32), np.zeros(rows, np.float32)
@@ -283,6 +293,11 @@ class _Outputs:
             "entropy": _value(self._entropy),
             "hidden": _value(hidden),
         }
+        if every:
+            logits = np.zeros((rows, every), np.float32)
+            self.values[_EVERY] = _value(logits)
+            for step, row in zip(self._steps, logits, strict=True):
+                step.every = row
 
     def step(self, row: int) -> Step:
         """What was found in one row."""
@@ -311,7 +326,8 @@ class ConcatDraft(Draft):
         super().__init__(vocabulary, context)
         self._run = session.run
         parts = [f"{layer}.{kind}" for layer in range(graph.layers) for kind in ("key", "value")]
-        self._names = [*self._HEADS, *(f"present.{part}" for part in parts)]
+        every = [_EVERY] if _width_of_every(session) else []
+        self._names = [*self._HEADS, *(f"present.{part}" for part in parts), *every]
         empty = np.zeros((1, graph.kv_heads, 0, graph.head_size), np.float32)
         self._past = {f"past.{part}": empty for part in parts}
         self._held = 0
@@ -340,14 +356,21 @@ class ConcatDraft(Draft):
         count = len(ids)
         # Plain arrays are as fast here as bound memory, for every step makes new caches anyway.
         inputs = {"ids": np.array([ids], np.int64), "rows": np.array([count - 1])}
-        top_ids, logits, normaliser, entropy, hidden, *past = self._run(self._names, inputs | self._past)
-        self._past = dict(zip(self._past, past, strict=True))
+        top_ids, logits, normaliser, entropy, hidden, *rest = self._run(self._names, inputs | self._past)
+        every = rest[len(self._past) :]  # not copied: it is onnxruntime's memory, as all that is returned
+        self._past = dict(zip(self._past, rest, strict=False))
         self._held = length + count
         step = self._step
         step.ids, step.logits, step.hidden = top_ids[0], logits[0], hidden[0]
         step.log_normaliser = normaliser.item()
         step.entropy = entropy.item()
+        step.every = every[0][0] if every else None
         return step
+
+
+def _width_of_every(session: onnxruntime.InferenceSession) -> int:
+    """How many logits a graph gives beside its candidates; 0 where it gives none."""
+    return next((int(node.shape[-1]) for node in session.get_outputs() if node.name == _EVERY), 0)
 
 
 def _value(array: np.ndarray) -> OrtValue:

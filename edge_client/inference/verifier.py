@@ -17,9 +17,9 @@ from edge_client.inference.runtime import open_session
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.domains import GENERAL, verifier_file
+from shared.draw import Draw
 from shared.errors import BundleError
 from shared.features import NAMES, SCALARS, write_features
-from shared.sampling import Draw
 
 _STRICT = DOUBT_COLUMNS.index(Criterion.STRICT)
 _TEMPERATURE = NAMES.index("temperature")

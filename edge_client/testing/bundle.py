@@ -16,8 +16,8 @@ from edge_client.testing.scripts import Script, probabilities
 from edge_client.testing.target import SCRIPTED
 from edge_client.testing.tokenizer import END_IDS, byte_tokenizer
 from shared.chat.pocket import POCKET_CHAT
+from shared.draw import Draw
 from shared.manifest import DraftGraph, Manifest, Probe
-from shared.sampling import Draw
 
 _HIDDEN = 8
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from edge_client.inference.draft import Draft, Leaf, Step
+from shared.draw import Draw
 from shared.features import NAMES, SCALARS
-from shared.sampling import Draw
 
 _SMALLEST = 1e-30
 _CANDIDATES = 64

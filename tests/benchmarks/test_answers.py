@@ -11,8 +11,9 @@ from cloud_target.training.errands import errands
 from cloud_target.training.verifier import Head
 from edge_client.inference.draft import Step
 from shared.config import Sampling
+from shared.draw import Draw
 from shared.features import SCALARS
-from shared.sampling import Draw, Sampler
+from shared.sampling import Sampler
 
 HIDDEN = 8
 

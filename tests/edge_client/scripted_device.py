@@ -24,9 +24,9 @@ from edge_client.edge import Edge
 from edge_client.inference.draft import Step
 from edge_client.testing import LoopbackTransport, ManualClock, scripted_bundle, scripted_manifest
 from shared.chat.pocket import SPECIAL_TOKENS
+from shared.draw import Draw
 from shared.interrupts import end_at_once
 from shared.manifest import Manifest
-from shared.sampling import Draw
 from shared.streams import mend_streams
 
 CONTEXT = 512

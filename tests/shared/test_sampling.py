@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from shared import noise
 from shared import sampling as sampling_module
 from shared.config import COLDEST, Sampling
-from shared.sampling import MARGIN_LIMIT, OUTSIDERS, Sampler
+from shared.draw import MARGIN_LIMIT, OUTSIDERS
+from shared.sampling import Sampler
 
 LOGITS = st.lists(st.floats(-12, 12, width=32), min_size=2, max_size=16).map(
     lambda values: np.sort(np.array(values, np.float32))[::-1].copy()
@@ -88,7 +89,7 @@ def test_the_rival_is_the_best_of_the_rest(logits, sampling, position):
     if sampling.temperature:
         running = min(draw.survivors + OUTSIDERS, running)
         score = score / sampling.temperature + noise.gumbel(noise.key(sampling.seed, position), ids)
-    gaps = {rank: score[draw.index] - score[rank] for rank in range(running) if rank != draw.index}
+    gaps = {7 * rank: score[draw.index] - score[rank] for rank in range(running) if rank != draw.index}
     assert np.isclose(draw.rival_gap, min(MARGIN_LIMIT, *gaps.values()), atol=1e-6)
     assert np.isclose(draw.rival_gap, min(MARGIN_LIMIT, gaps[draw.rival]), atol=1e-6)
     if draw.survivors > 1:
@@ -98,7 +99,7 @@ def test_the_rival_is_the_best_of_the_rest(logits, sampling, position):
 @given(SAMPLINGS, st.integers(0, 5000))
 def test_one_candidate_has_no_rival(sampling, position):
     draw = Sampler(sampling).draw(np.array([7]), np.array([1.5], np.float32), position)
-    assert (draw.token, draw.rival, draw.rival_gap, draw.noisy_margin) == (7, 0, MARGIN_LIMIT, MARGIN_LIMIT)
+    assert (draw.token, draw.rival, draw.rival_gap, draw.noisy_margin) == (7, 7, MARGIN_LIMIT, MARGIN_LIMIT)
 
 
 def test_draws_are_distributed_as_q():

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from cloud_target.engine.scoring import noise
 from cloud_target.engine.scoring.sampling import FAR, best, widths
+from cloud_target.engine.scoring.uncut import contenders
 from shared.config import Sampling
 
 
@@ -53,9 +54,9 @@ def _uncut(
     logits: torch.Tensor, own: torch.Tensor, keys: torch.Tensor, inverse: torch.Tensor, slack: float
 ) -> torch.Tensor:
     """The rows in which every token survives."""
-    score = logits.double() * inverse + noise.gumbel(keys[:, None], torch.arange(logits.shape[1], device=logits.device))
-    rivals = score >= score.gather(1, own[:, None]) - 2 * slack * inverse
-    return rivals.sum(1) > 1
+    found = contenders(logits, inverse, keys, 2 * slack * inverse)
+    is_another = found.ids != own[found.rows]
+    return torch.bincount(found.rows[is_another], minlength=len(own)) > 0
 
 
 def _cut(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from cloud_target.engine.scoring import noise
+from cloud_target.engine.scoring.uncut import Uncut
 from shared.config import Sampling
 
 # How many of the likeliest tokens are tried; after the last of these, all.
@@ -49,6 +50,10 @@ class Support:
         sure, reach = (None if part is None else part[which] for part in (self.sure, self.reach))
         return Support(self.rows[which], self.ids[which], self.log_p[which], sure, reach)
 
+    def distribution(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids and their p in one of the rows, ``int64 [C]`` and ``float64 [C]``."""
+        return self.ids[place], self.log_p[place].exp()
+
     def draw(self, keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """y = argmax log p + g for these rows, ``int64 [n]``, under the noise keys of all rows, ``int64 [N]``; and
         whether it may be another one within the slack, ``bool [n]``."""
@@ -60,7 +65,9 @@ class Support:
         return y, ((score >= best - self.reach).sum(1) > 1) | ~self.sure
 
 
-def supports(logits: torch.Tensor, samplings: Sequence[Sampling], slack: float | None = None) -> Iterator[Support]:
+def supports(
+    logits: torch.Tensor, samplings: Sequence[Sampling], slack: float | None = None
+) -> Iterator[Support | Uncut]:
     """The distributions of all rows, in groups that need the same work.
 
     Args:
@@ -87,10 +94,7 @@ def supports(logits: torch.Tensor, samplings: Sequence[Sampling], slack: float |
     if whole:
         rows = torch.tensor(whole, device=device)
         inverse = torch.tensor([1 / samplings[row].temperature for row in whole], dtype=torch.float64, device=device)
-        log_p = torch.log_softmax(logits[rows].double() * inverse[:, None], 1)
-        every = torch.arange(vocabulary, device=device).expand_as(log_p)
-        sure = None if slack is None else torch.ones_like(rows, dtype=torch.bool)
-        yield Support(rows, every, log_p, sure, 2 * (slack or 0.0) * inverse[:, None])
+        yield Uncut(rows, logits if len(whole) == len(logits) else logits[rows], inverse[:, None], slack)
     if cut:
         rows = torch.tensor(cut, device=device)
         by_row = [samplings[row] for row in cut]

@@ -99,9 +99,7 @@ def score(
         if any(row.q is not None for row in rows):
             for place, index in enumerate(support.rows.tolist()):
                 if (q := rows[index].q) is not None:
-                    own[index] = _judge_residual(
-                        support.ids[place], support.log_p[place].exp(), rows[index], q, logits.shape[1]
-                    )
+                    own[index] = _judge_residual(*support.distribution(place), rows[index], q, logits.shape[1])
     if slack is not None:
         # What the paper's rule draws is the target's in distribution only, so nobody compares it.
         is_close &= torch.tensor([row.q is None for row in rows], device=device)

@@ -13,10 +13,10 @@ import pytest
 from cloud_target.prepare.heads import TRAINED, VERIFIER, ExportedHead, fit_heads, read_heads
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import TEXTS
-from cloud_target.prepare.work import Stage, Work
 from cloud_target.training.choice import hold_documents
 from cloud_target.training.doubts import FREE, ask_rate, off_target
 from cloud_target.training.label import Rows
+from cloud_target.training.work import Stage, Work
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.features import NAMES, SCALARS

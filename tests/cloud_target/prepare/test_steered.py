@@ -17,7 +17,7 @@ from edge_client.settings import SPRINT_WINDOW
 from edge_client.testing import LoopbackTransport, ScriptedTarget, scripted_bundle, scripted_edge
 from shared.calibration import Doubts
 from shared.config import Criterion
-from shared.sampling import Draw
+from shared.draw import Draw
 from shared.steering.recalibration import chance
 from shared.steering.usual import Usual
 

@@ -17,9 +17,9 @@ from cloud_target.training.models import load_model_tokenizer, run
 from cloud_target.training.steps import CheckpointSteps, open_steps
 from shared import noise
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Sampling
+from shared.draw import OUTSIDERS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS
-from shared.sampling import OUTSIDERS
 from tests.cloud_target.training.conftest import CONTEXT, assert_damage_is_told
 from tests.cloud_target.training.test_distil import random_documents
 from tests.shared.test_repetition import plain_repeats
@@ -33,9 +33,9 @@ SAMPLINGS = [
 STARTS = [1, 4, 2, 3]
 
 
-def truncated(logits: np.ndarray, sampling: Sampling, most: int) -> np.ndarray:
+def truncated(logits: np.ndarray, sampling: Sampling) -> np.ndarray:
     """The distribution after truncation, over the whole vocabulary, the slow and plain way."""
-    order = np.lexsort((np.arange(len(logits)), -logits))[:most]
+    order = np.lexsort((np.arange(len(logits)), -logits))
     if sampling.temperature == 0:
         order, scaled = order[:1], np.zeros(1)
     else:
@@ -66,15 +66,15 @@ def test_rows_equal_brute_force(draft: LlamaForCausalLM, target: LlamaForCausalL
         q_logits, p_logits = (run(model, ids)[1][0].numpy() for model in (draft, target))
         seed = 3 * 1_000_003 + (10 + index) * 16
         for row, position in enumerate(own.position.tolist()):
-            x = choose(truncated(q_logits[position - 1], sampling, 64), seed, position)
-            y = choose(truncated(p_logits[position - 1], sampling, 10_000), seed, position)
+            x = choose(truncated(q_logits[position - 1], sampling), seed, position)
+            y = choose(truncated(p_logits[position - 1], sampling), seed, position)
             log_p1 = torch.from_numpy(p_logits[position - 1]).double().log_softmax(0).numpy()
             entropy = -(np.exp(log_p1) * log_p1).sum()
             assert own.off_strict[row] == (x != y)
             assert own.token[row] == x
             if sampling.temperature:
-                survivors = int((truncated(q_logits[position - 1], sampling, 64) > 0).sum())
-                order = np.argsort(-q_logits[position - 1], kind="stable")[: min(survivors + OUTSIDERS, 64)]
+                survivors = int((truncated(q_logits[position - 1], sampling) > 0).sum())
+                order = np.argsort(-q_logits[position - 1], kind="stable")[: survivors + OUTSIDERS]
                 running = np.zeros(len(log_p1))
                 running[order] = np.exp(q_logits[position - 1][order].astype(float) / sampling.temperature)
                 running[x] = 0
@@ -104,7 +104,7 @@ def test_a_draft_that_is_the_target_is_never_off_target(target: LlamaForCausalLM
 def test_graph_and_checkpoint_give_the_same_rows(
     draft: LlamaForCausalLM, target: LlamaForCausalLM, tmp_path: Path
 ) -> None:
-    onnx.save(shared_buffer_graph(draft, CONTEXT), tmp_path / "draft.onnx")
+    onnx.save(shared_buffer_graph(draft, CONTEXT).whole(), tmp_path / "draft.onnx")
     graph = open_steps(tmp_path / "draft.onnx", CONTEXT)
     documents = random_documents(5)
     first, second = (label(steps, target, documents, [[Sampling()]] * 5) for steps in (graph, CheckpointSteps(draft)))

@@ -14,9 +14,9 @@ from edge_client.inference.draft import Step
 from edge_client.target.client import TargetClient
 from edge_client.testing import ManualClock, scripted_bundle
 from edge_client.testing.scripts import Script
+from shared.draw import Draw
 from shared.errors import TargetAway
 from shared.manifest import glance
-from shared.sampling import Draw
 from tests.edge_client.bundles.offers import SCRIPT, FaultyTransport, loaded, target_of
 
 ADDRESS = "gpu.example:50051"

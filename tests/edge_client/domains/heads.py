@@ -25,9 +25,9 @@ from edge_client.testing import (
     scripted_manifest,
 )
 from shared.domains import GENERAL
+from shared.draw import Draw
 from shared.features import SCALARS, write_features
 from shared.manifest import Domain
-from shared.sampling import Draw
 from tests.edge_client.late import LateTransport
 
 HIDDEN = 8

@@ -51,6 +51,7 @@ def assert_is_step_after(step, model, text):
     assert step.log_normaliser == pytest.approx(normaliser, abs=1e-3)
     assert step.entropy == pytest.approx(-(p * (logits - normaliser)).sum(), abs=1e-3)
     np.testing.assert_allclose(step.hidden, hidden, atol=1e-3)
+    np.testing.assert_allclose(step.every, logits, atol=1e-3)
 
 
 @pytest.mark.slow

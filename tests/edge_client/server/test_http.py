@@ -18,8 +18,8 @@ from edge_client.inference.draft import Step
 from edge_client.server.models import Models
 from edge_client.server.settings import ServerSettings
 from edge_client.testing import scripted_bundle, scripted_edge
+from shared.draw import Draw
 from shared.errors import InputError
-from shared.sampling import Draw
 from tests.edge_client.server.serving import Served, served
 
 KEY = "a-key-of-16-signs"

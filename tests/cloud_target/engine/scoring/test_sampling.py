@@ -31,9 +31,9 @@ def draw_all(logits: torch.Tensor, rows: list[Sampling], positions: list[int]) -
         drawn, _ = support.draw(keys)
         for place, row in enumerate(support.rows.tolist()):
             tokens[row] = int(drawn[place])
-            alive = support.log_p[place].isfinite()
-            ids, p = support.ids[place][alive].tolist(), support.log_p[place][alive].exp().tolist()
-            distributions[row] = dict(zip(ids, p, strict=True))
+            ids, p = support.distribution(place)
+            alive = p > 0
+            distributions[row] = dict(zip(ids[alive].tolist(), p[alive].tolist(), strict=True))
     return tokens, distributions
 
 
