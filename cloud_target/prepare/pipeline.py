@@ -23,6 +23,7 @@ from cloud_target.prepare.page import page
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text, write_texts
+from cloud_target.prepare.words import chosen
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
 from cloud_target.training.work import Stage, Work, code
@@ -75,8 +76,9 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         read = labeller.training_documents(documents), labeller.reported_documents(documents)
 
         work.begin("the verifier")
-        trained = [read[0], *(stage for text, stage in rows.items() if text.split == "train")]
-        heads = fit_heads(work, trained, settings)
+        heads = fit_heads(work, read[0], {t: stage for t, stage in rows.items() if t.split == "train"}, settings)
+        for choice in read_heads(heads)[2]["chosen"]:
+            tell(f"  {chosen(choice)}")
 
         work.begin("calibration, report and bundle")
         cells, spread, seen = _calibrate(read_heads(heads)[0], rows)
@@ -202,6 +204,7 @@ def _report(
         "documents": counts,
         "rows": fitted["rows"],
         "loss": round(fitted["loss"], 5),
+        "chosen": fitted["chosen"],
         "agreement": [*documents["agreement"], *(entry["agreement"] for entry in measured)],
         "doubts": [entry["doubts"] for entry in measured],
         "doubts on documents": documents["doubts"],
