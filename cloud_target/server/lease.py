@@ -62,9 +62,17 @@ class Lease:
             TargetBusy: others need the room.
             TargetRefused: another stream has the session now.
         """
+        self.check_session()
+        self._check_room()
+
+    def check_session(self) -> None:
+        """See that this stream still has the session.
+
+        Raises:
+            TargetRefused: another one has it now.
+        """
         if self._is_taken_over:
             raise TargetRefused(TAKEN_OVER)
-        self._check_room()
 
     def _check_room(self) -> None:
         if self._room_for is not None:
