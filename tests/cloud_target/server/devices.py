@@ -75,9 +75,6 @@ class Context:
     def time_remaining(self) -> None:
         return None
 
-    def done(self) -> bool:
-        return False
-
     async def send_initial_metadata(self, metadata: tuple[()]) -> None:
         pass
 
