@@ -7,7 +7,7 @@ import logging
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from cloud_target.access.admission import ANYBODY
 from cloud_target.access.protection import Access, check_address
@@ -177,8 +177,7 @@ class TargetServer:
             Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
         """
         self._health.serves = False
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._servicer.drain(), drain_seconds)
+        await self._servicer.drain(drain_seconds)
         for sweep in self._sweeping:
             sweep.cancel()
         try:

@@ -274,11 +274,15 @@ class TargetServicer:
     def _limits(self, caller: Caller) -> Limits:
         return Limits.of(self._engine, caller.usage.quota.context)
 
-    async def drain(self) -> None:
-        """Refuse new calls for good, and wait for the verdicts of those under way, as `retire` has it."""
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls for good, wait for the verdicts of those under way, as `retire` has it, and end what is left
+        then or after so long."""
         self.retire(STOPPING)
-        while self._streams:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._streams:
+                    await asyncio.sleep(0.01)
+        self.withdrawals.end_all(STOPPING)
 
     def retire(self, why: str) -> None:
         """Refuse new calls, and let those under way end with the verdicts of what they have asked; their edges are told
