@@ -20,12 +20,13 @@ _MOST_DRAFTED = 16
 def step_seconds(models: list[PreTrainedModel], context: int) -> list[float]:
     """The time of a step of one token with its text in a cache, for each model: the shortest of some in turns, as
     whatever else the machine does makes them longer only."""
-    before = min(_BEFORE, context - _WARM - _STEPS)
+    steps = min(_WARM + _STEPS, context - 1)
+    before = min(_BEFORE, context - steps)
     texts: list[dict[str, Any]] = [{str(cache_argument(model)): DynamicCache(), "use_cache": True} for model in models]
     for model, kept in zip(models, texts, strict=True):
         model(input_ids=torch.ones((1, before), dtype=torch.int64, device=model.device), **kept)
     times: list[list[float]] = [[] for _ in models]
-    for _ in range(_WARM + _STEPS):
+    for _ in range(steps):
         for model, kept, found in zip(models, texts, times, strict=True):
             token = torch.ones((1, 1), dtype=torch.int64, device=model.device)
             started = time.perf_counter()
