@@ -15,6 +15,8 @@ WORTH_WAITING = 1.0
 # What to wait for a call or a session of one's own to end, seconds.
 SOON = 0.5
 HOUR = 3600.0
+# The longest number of a limit, which can be reckoned with as a float, too; and what is shown of a word that is none.
+_DIGITS, _SHOWN = 15, 40
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,21 @@ class Quota:
         changes: dict[str, int | None] = {}
         for word in words:
             name, _, value = word.partition("=")
-            if name not in NAMES or name in changes or not (value == "none" or (value.isdecimal() and int(value) > 0)):
-                known = ", ".join(f"{name}=N" for name in NAMES)
-                raise InputError(f'{word!r} is not a limit; write {known}, N above 0 or "none", each at most once')
+            is_number = value.isdecimal() and len(value) <= _DIGITS and int(value) > 0
+            if name not in NAMES or name in changes or not (value == "none" or is_number):
+                what = word if len(word) <= _SHOWN else f"{word[:_SHOWN]}..."
+                raise InputError(f"{what!r} is not a limit; write {limits_in_words()}, each at most once")
             changes[name] = None if value == "none" else int(value)
         return replace(self, **{name.replace("-", "_"): value for name, value in changes.items()})
 
 
 NAMES = tuple(field.name.replace("_", "-") for field in fields(Quota))
+
+
+def limits_in_words() -> str:
+    """What may be written, for messages."""
+    known = ", ".join(f"{name}=N" for name in NAMES)
+    return f'{known}, N above 0 with at most {_DIGITS} digits or "none"'
 
 
 class Bucket:

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 
 from cloud_target.access.followed import Followed
+from cloud_target.access.regular import read_regular
 from shared.errors import InputError
 
 _REPLACED = "the certificates are being replaced at this moment; try again"
@@ -59,8 +60,8 @@ class TlsFiles:
 
     def _bytes(self) -> tuple[bytes, bytes, bytes | None]:
         try:
-            client_ca = self.client_ca.read_bytes() if self.client_ca else None
-            return self.cert.read_bytes(), self.key.read_bytes(), client_ca
+            client_ca = read_regular(self.client_ca) if self.client_ca else None
+            return read_regular(self.cert), read_regular(self.key), client_ca
         except OSError as error:
             raise InputError(f"cannot read {error.filename}: {(error.strerror or 'no such file').lower()}") from None
 

@@ -15,14 +15,16 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cloud_target.access.expiry import EXPIRES, Clock, Expiring, now, parse_date, show_date
 from cloud_target.access.followed import Followed
-from cloud_target.access.quotas import NAMES, Quota
+from cloud_target.access.quotas import Quota, limits_in_words
+from cloud_target.access.regular import read_regular
 from shared.errors import AccessDenied, InputError
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -77,7 +79,7 @@ def add_line(path: Path, line: str) -> None:
         InputError: it cannot be written, or what is there is no file of tokens.
     """
     try:
-        text = path.read_text() if path.exists() else ""
+        text = read_regular(path).decode() if path.exists() else ""
         parse_tokens(text, path)
         with open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "a") as file:
             file.write(("\n" if text and not text.endswith("\n") else "") + line + "\n")
@@ -118,9 +120,8 @@ def parse_tokens(text: str, path: Path) -> dict[str, Grant]:
         try:
             Quota().override(limits)
         except InputError:
-            known = ", ".join(f"{name}=N" for name in NAMES)
             raise InputError(
-                f'{where}: only {EXPIRES}DATE and limits may follow the hash: {known}, N above 0 or "none", each once'
+                f"{where}: only {EXPIRES}DATE and limits may follow the hash: {limits_in_words()}, each once"
             ) from None
         if found[1] in grants:
             raise InputError(f"{where}: this token is there already; remove one of the two lines")
@@ -131,17 +132,19 @@ def parse_tokens(text: str, path: Path) -> dict[str, Grant]:
 
 
 class TokenFile:
-    """A file of tokens that is read again when it changes. A file that cannot be used leaves the last good one in use.
+    """A file of tokens that is read again when it changes. A file that cannot be used leaves the last good one in use,
+    and a token that is missing in it is good until a later look finds it missing, too.
 
     Args:
         clock: tells the time.
+        seconds: tells how far two looks are apart.
 
     Raises:
         InputError: it cannot be read, or makes no sense.
     """
 
-    def __init__(self, path: Path, clock: Clock = now) -> None:
-        self._followed = Followed("the tokens", [path], lambda: _read(path))
+    def __init__(self, path: Path, clock: Clock = now, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._followed = Followed("the tokens", [path], lambda: _read(path), seconds, _keep)
         self._clock, self._expiring = clock, Expiring(clock)
         self._look(is_news=True)
 
@@ -209,10 +212,15 @@ def _expiry(words: Sequence[str]) -> tuple[datetime | None, tuple[str, ...]]:
 
 def _read(path: Path) -> dict[str, Grant]:
     try:
-        return parse_tokens(path.read_text(), path)
+        return parse_tokens(read_regular(path).decode(), path)
     except (OSError, UnicodeDecodeError) as error:
         shown = SECRET.sub("(a token, not shown)", str(path))
         raise InputError(f"cannot read {shown}: {_why(error)}; give a file of tokens") from None
+
+
+def _keep(old: dict[str, Grant], new: dict[str, Grant]) -> dict[str, Grant] | None:
+    """The new ones and those that are missing among them; None where none is."""
+    return {**old, **new} if old.keys() - new.keys() else None
 
 
 def _check_tenant(tenant: str) -> None:

@@ -26,8 +26,8 @@ takes new calls), and without --tokens reflection too. On SIGTERM or Ctrl-C it f
 second signal ends it at once. SIGUSR1 takes it out of service, SIGUSR2 back into it. docs/operations.md has more, and
 docs/security.md says how to make certificates and tokens.
 
-exit status: 0 after SIGTERM; 130 after Ctrl-C; 2 a value cannot be used; 1 the engine fails at every pass and 3 a pass
-does not end, where another one is to be started.
+exit status: 0 after SIGTERM; 130 after Ctrl-C; 2 a value cannot be used; where another one is to be started, 1 as the
+engine fails at every pass, or Python does not come to run, and 3 as a pass does not end.
 """
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import isfinite
 
+from cloud_target.server.sweeping import keep_sweeping
+
 # Looks at what is idle within the limit, and the most seconds between two.
 _LOOKS, _SELDOM = 4, 30.0
 
@@ -69,6 +71,5 @@ class IdleSessions:
 
     async def keep_sweeping(self) -> None:
         """Sweep now and then for as long as nobody cancels it."""
-        while isfinite(self._limit):
-            await asyncio.sleep(min(self._limit / _LOOKS, _SELDOM))
-            self.sweep()
+        if isfinite(self._limit):
+            await keep_sweeping("idle sessions", self.sweep, min(self._limit / _LOOKS, _SELDOM))

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
-from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cloud_target.server.watchdog import stacks
 from cloud_target.telemetry.logs import write_the_rest
 
 log = logging.getLogger(__name__)
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class LastResort:
@@ -22,13 +19,15 @@ class LastResort:
 
     def __init__(self) -> None:
         self._timer: threading.Timer | None = None
+        self._arming = threading.Lock()
 
     def arm(self, seconds: float, status: int) -> None:
-        """End the process with this status after so long, unless it was armed before."""
-        if self._timer is None:
-            self._timer = threading.Timer(seconds, self._end, (status,))
-            self._timer.daemon = True
-            self._timer.start()
+        """End the process with this status after so long, unless it was armed before. From any thread."""
+        with self._arming:
+            if self._timer is None:
+                self._timer = threading.Timer(seconds, self._end, (status,))
+                self._timer.daemon = True
+                self._timer.start()
 
     def disarm(self) -> None:
         """The process ends by itself."""
@@ -49,34 +48,3 @@ def last_resort() -> Iterator[LastResort]:
         yield resort
     finally:
         resort.disarm()
-
-
-@contextmanager
-def hearing(loop: AbstractEventLoop, heard: Callable[[signal.Signals], None]) -> Iterator[None]:
-    """Tell of the first signal; a second one ends the process at once, whatever hangs in it.
-
-    Args:
-        heard: called in the event loop.
-    """
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-
-    def hear(first: signal.Signals) -> None:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-            # The system itself ends the process then: not even Python's own lock is waited for. Only the first process
-            # of a container it does not end so.
-            signal.signal(number, _at_once if os.getpid() == 1 else signal.SIG_DFL)
-        heard(first)
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, hear, number)
-    try:
-        yield
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before[number])
-
-
-def _at_once(number: int, _: object) -> None:
-    os._exit(128 + number)

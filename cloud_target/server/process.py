@@ -16,8 +16,10 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.engine.interface import Engine
 from cloud_target.engine.load import load_engine
 from cloud_target.server.connections import make_room
-from cloud_target.server.last_resort import LastResort, hearing, last_resort
-from cloud_target.server.retiring import service_by_signals
+from cloud_target.server.hearing import hearing
+from cloud_target.server.heartbeat import heartbeat
+from cloud_target.server.last_resort import LastResort, last_resort
+from cloud_target.server.retiring import BACK, OUT
 from cloud_target.server.server import SURELY_ENDED, TargetServer
 from cloud_target.server.settings import DEAD, DRAIN_SECONDS, HANGS, PASS_SECONDS, ServeSettings
 from cloud_target.server.spare_memory import give_back
@@ -110,14 +112,19 @@ async def serve(
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[tuple[int, float]] = loop.create_future()
 
-    def end(status: int, drain: float) -> None:
-        resort.arm(drain + SURELY_ENDED, status)
+    def end(status: int, seconds: float) -> None:
+        resort.arm(seconds + SURELY_ENDED, status)
         if not ended.done():
-            ended.set_result((status, drain))
+            ended.set_result((status, seconds))
 
-    def heard(number: signal.Signals) -> None:
+    def heard(number: signal.Signals) -> None:  # from the thread that hears, and so also where the event loop hangs
+        status = INTERRUPTED if number == signal.SIGINT else 0
+        resort.arm(drain_seconds + SURELY_ENDED, status)
+        loop.call_soon_threadsafe(drain, number, status)
+
+    def drain(number: signal.Signals, status: int) -> None:
         event(log, "draining", signal=number.name, at_most_seconds=drain_seconds)
-        end(INTERRUPTED if number == signal.SIGINT else 0, drain_seconds)
+        end(status, drain_seconds)
 
     def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
         resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
@@ -139,18 +146,22 @@ async def serve(
             event(log, "in service again", logging.WARNING)
 
     server.observer.watched(pass_seconds)
-    with hearing(loop, heard), service_by_signals(loop, out, back), vanished_untold():
+    service = {OUT: lambda: loop.call_soon_threadsafe(out), BACK: lambda: loop.call_soon_threadsafe(back)}
+    with hearing(heard, service), vanished_untold():
         await server.start()
         beside = asyncio.create_task(notice()), asyncio.create_task(give_back())
-        status, drain = DEAD, drain_seconds
+        status, seconds = DEAD, drain_seconds
         try:
-            with watching(lambda: server.under_way, pass_seconds, hangs):
+            with (
+                heartbeat(pass_seconds) as beat,
+                watching(lambda: server.under_way, pass_seconds, hangs, beat=beat),
+            ):
                 ready(server.address)
-                status, drain = await ended
+                status, seconds = await ended
         finally:
             for task in beside:
                 task.cancel()
-            if not await server.stop(drain):
+            if not await server.stop(seconds):
                 log.warning("a forward pass still runs; the process ends without waiting for it")
                 write_the_rest()
                 os._exit(status)

@@ -7,12 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # command lines are read without it
-    from asyncio import AbstractEventLoop
 
 # Each does the same however often it comes.
 OUT, BACK = signal.SIGUSR1, signal.SIGUSR2
@@ -30,24 +26,6 @@ def not_yet() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def service_by_signals(loop: AbstractEventLoop, out: Callable[[], None], back: Callable[[], None]) -> Iterator[None]:
-    """Hear both for as long as the block lasts.
-
-    Args:
-        out, back: called in the event loop.
-    """
-    before = {number: signal.getsignal(number) for number in (OUT, BACK)}
-    loop.add_signal_handler(OUT, out)
-    loop.add_signal_handler(BACK, back)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            loop.remove_signal_handler(number)
             signal.signal(number, handler)
 
 

@@ -34,7 +34,11 @@ class Looks:
 
 @contextmanager
 def watching(
-    under_way: Callable[[], object | None], limit: float, hangs: Callable[[], None], look: float = 1.0
+    under_way: Callable[[], object | None],
+    limit: float,
+    hangs: Callable[[], None],
+    look: float = 1.0,
+    beat: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Look at what runs, in a thread of its own, for as long as the block lasts.
 
@@ -46,12 +50,14 @@ def watching(
         limit: seconds that one may take.
         hangs: called once, from that thread, when one has taken longer. Where it hangs is in the log by then.
         look: seconds between two looks, at most.
+        beat: called at each, as a sign that Python still runs.
     """
     over, every = threading.Event(), min(look, limit / 4)
     looks = Looks(math.ceil(limit / every)) if math.isfinite(limit) else None
 
     def watch() -> None:
         while looks is not None and not over.wait(every):
+            beat()
             if looks.look(under_way()):
                 log.error("a forward pass has not ended within %g seconds; where all threads are:\n%s", limit, stacks())
                 hangs()

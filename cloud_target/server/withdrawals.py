@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from cloud_target.access.admission import Admission, Caller
+from cloud_target.server.sweeping import keep_sweeping
 from shared.errors import AccessDenied, TandemError, TargetUnavailable
 
 
@@ -61,14 +62,18 @@ class Withdrawals:
         state = self._admission.state()
         if state == self._state:
             return 0
-        self._state = state
-        over = 0
+        over, failed = 0, None
         for call in tuple(self._calls):
             try:
                 self._admission.welcome(call.caller)
             except AccessDenied as error:
                 self._end(call, error)
                 over += 1
+            except Exception as error:  # of one call, and the others are looked at all the same
+                failed = error
+        if failed is not None:
+            raise failed
+        self._state = state  # only now, so that what has failed is tried again
         return over
 
     def end_all(self, why: str) -> None:
@@ -87,6 +92,4 @@ class Withdrawals:
 
     async def keep_sweeping(self) -> None:
         """Sweep now and then for as long as nobody cancels it."""
-        while True:
-            await asyncio.sleep(self._seconds)
-            self.sweep()
+        await keep_sweeping("those who may not call any more", self.sweep, self._seconds)

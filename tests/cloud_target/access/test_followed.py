@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_target.access.followed import RETRY, Followed
+from cloud_target.access.followed import AGAIN, DOUBTED, RETRY, Followed
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from shared.errors import AccessDenied, InputError
 
@@ -102,7 +102,8 @@ def test_a_withdrawn_token_whose_file_could_not_be_opened_once(tmp_path):
     path = tmp_path / "tokens"
     token, line = new_token("acme")
     add_line(path, line)
-    file = TokenFile(path)
+    seconds = Seconds()
+    file = TokenFile(path, seconds=seconds)
     path.write_text("# nobody any more\n")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
@@ -110,6 +111,88 @@ def test_a_withdrawn_token_whose_file_could_not_be_opened_once(tmp_path):
         assert file.authenticate(token).tenant == "acme"  # what is known by then
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    file._followed._tried_at -= RETRY
+    seconds.now += RETRY
+    assert file.authenticate(token).tenant == "acme"  # the first look that finds it missing
+    seconds.now += AGAIN
     with pytest.raises(AccessDenied):
         file.authenticate(token)
+
+
+class Seconds:
+    """Stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+NAMES = "abc"
+CHANGES = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), st.sets(st.sampled_from(NAMES)), st.booleans()),
+        st.tuples(st.just("wait"), st.sampled_from([AGAIN / 4, AGAIN, RETRY])),
+        st.just(("break",)),
+    ),
+    max_size=30,
+)
+
+
+@given(CHANGES)
+def test_what_is_new_counts_at_once_and_a_loss_when_it_is_seen_again(tmp_path_factory, changes):
+    """Looked at after each change. A loss is believed where all looks over a while have seen it, and only then."""
+    path, seconds, there = tmp_path_factory.mktemp("followed") / "file", Seconds(), frozenset(NAMES)
+
+    def write(number: int) -> None:
+        path.write_text("".join(sorted(there)) + "\n" + "#" * number)
+
+    def read() -> frozenset[str]:
+        if is_broken:
+            raise InputError("for a test")
+        return frozenset(path.read_text().partition("\n")[0])
+
+    is_broken = False
+    write(0)
+    followed = Followed("names", [path], read, seconds, lambda old, new: old | new if old - new else None)
+    missing: dict[str, float] = {}  # since which look
+    for number, (what, *more) in enumerate(changes, 1):
+        is_broken = what == "break"
+        match what:
+            case "write":
+                there = frozenset(more[0])
+                write(number)
+            case "wait":
+                seconds.now += more[0]
+            case "break":
+                write(number)
+        before = followed.value
+        followed.follow()
+        if is_broken:
+            assert followed.value == before
+            continue
+        missing = {name: missing.get(name, seconds.now) for name in NAMES if name not in there}
+        assert there <= followed.value
+        assert all(seconds.now - missing[name] >= AGAIN for name in before - followed.value)
+    is_broken = False
+    for _ in range(2):
+        seconds.now += RETRY
+        followed.follow()
+    assert followed.value == there
+
+
+def test_a_loss_is_believed_although_the_files_are_never_twice_the_same(tmp_path):
+    path, seconds = tmp_path / "file", Seconds()
+    path.write_text("ab\n")
+    followed = Followed(
+        "names",
+        [path],
+        lambda: frozenset(path.read_text().partition("\n")[0]),
+        seconds,
+        lambda old, new: old | new if old - new else None,
+    )
+    for number in range(1, 100):
+        path.write_text("a\n" + "#" * number)
+        followed.follow()
+        assert (followed.value == frozenset("a")) == (seconds.now >= DOUBTED)
+        seconds.now += RETRY / 2

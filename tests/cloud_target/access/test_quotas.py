@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud_target.access.quotas import WORTH_WAITING, Bucket, Quota, Usage
+from cloud_target.access.quotas import NAMES, WORTH_WAITING, Bucket, Quota, Usage
 from cloud_target.server.statuses import metadata_of
 from shared.errors import InputError, LimitReached
 
@@ -28,11 +28,31 @@ def test_limits_in_words():
 
 
 @pytest.mark.parametrize(
-    "words", [["x=1"], ["calls"], ["calls=0"], ["calls=-1"], ["calls=1.5"], ["calls=1", "calls=1"]]
+    "words",
+    [
+        ["x=1"],
+        ["calls"],
+        ["calls=0"],
+        ["calls=-1"],
+        ["calls=1.5"],
+        ["calls=1", "calls=1"],
+        ["calls=" + "9" * 16],
+        ["calls=" + "9" * 5000],  # more digits than Python reads
+    ],
 )
 def test_words_that_are_no_limits(words):
-    with pytest.raises(InputError, match="is not a limit; write sessions=N, tokens-per-minute=N"):
+    with pytest.raises(InputError, match="is not a limit; write sessions=N, tokens-per-minute=N") as caught:
         Quota().override(words)
+    assert len(str(caught.value)) < 250
+
+
+def test_the_largest_limit_can_be_reckoned_with():
+    usage = Usage("acme", Quota().override([f"{name}={'9' * 15}" for name in NAMES]))
+    with usage.call(), usage.session(b"a"):
+        usage.spend(10**6)
+        usage.spend_bytes(1 << 30)
+        usage.check()
+        usage.check_bytes()
 
 
 @given(st.integers(1, 10_000), st.lists(st.tuples(st.floats(0, 100), st.integers(1, 5_000)), min_size=1, max_size=40))

@@ -168,13 +168,16 @@ def test_certificates_are_replaced_without_a_restart(authority, stranger, tmp_pa
         assert "does not know" in refusal(address, Credentials(ca=authority.cert))
 
 
-@pytest.mark.parametrize("spoil", ["missing", "garbage", "another key", "no authority"])
+@pytest.mark.parametrize("spoil", ["missing", "pipe", "garbage", "another key", "no authority"])
 def test_files_that_cannot_be_used(authority, tmp_path, spoil):
     good, other = authority.issue("good"), authority.issue("other")
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("certainly no certificate")
+    pipe = tmp_path / "pipe.pem"
+    os.mkfifo(pipe)
     files, sentence = {
         "missing": (TlsFiles(tmp_path / "nowhere.pem", good.key), "cannot read .*nowhere.pem: no such file"),
+        "pipe": (TlsFiles(pipe, good.key), "cannot read .*pipe.pem: it is no regular file"),
         "garbage": (TlsFiles(garbage, good.key), "cannot be used as a certificate and its key"),
         "another key": (TlsFiles(good.cert, other.key), "cannot be used as a certificate and its key"),
         "no authority": (TlsFiles(good.cert, good.key, garbage), "holds no certificates"),
@@ -214,6 +217,7 @@ def test_beyond_loopback_only_with_everything(authority, tmp_path, capsys):
         (["--tls-cert", str(pair.cert)], "needs both"),
         (["--client-ca", str(authority.cert)], "needs both"),
         (["--limits", "sessions=0"], "is not a limit"),
+        (["--limits", "calls=" + "9" * 5000], "is not a limit"),
         (["--drain-seconds", "-1"], "between 0 and 86400"),
         (["--tokens", str(tmp_path / "nowhere")], "cannot read"),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import stat
 from pathlib import Path
 
@@ -11,15 +12,18 @@ import pytest
 
 from cloud_target import cli
 from cloud_target.access.admission import Admission
+from cloud_target.access.followed import AGAIN, RETRY
 from cloud_target.access.protection import Access as ServerAccess
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile, add_line, new_token, parse_tokens
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server.server import running
+from cloud_target.server.timeouts import Timeouts
 from edge_client.target.client import TargetClient
 from edge_client.target.credentials import Credentials
 from shared.config import Coupling, Sampling
 from shared.errors import AccessDenied, InputError
+from tests.cloud_target.access.test_followed import Seconds
 
 PROMPT = [1, 2]
 HASH = "sha256:0123456789abcdef:" + "0" * 64
@@ -71,6 +75,8 @@ def test_what_is_not_known(path):
         (f"acme {HASH} calls=0", "and limits may follow the hash: sessions=N"),
         (f"acme {HASH} tandem_secret", "and limits may follow the hash"),
         (f"acme {HASH} calls=1 calls=2", "and limits may follow the hash"),
+        (f"acme {HASH} calls={'9' * 16}", "N above 0 with at most 15 digits"),
+        (f"acme {HASH} calls={'9' * 5000}", "and limits may follow the hash"),
         (f"acme {HASH}\nother {HASH}", "line 2: this token is there already"),
         (f"acme {HASH} calls=1\nacme {HASH.replace('f', 'e')} calls=2", "other limits further up"),
     ],
@@ -89,11 +95,21 @@ def test_files_that_cannot_be_read(path, tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="it is not text"):
         TokenFile(path)
+    path.unlink()
+    os.mkfifo(path)
+    for use in (lambda: TokenFile(path), lambda: add_line(path, "")):  # neither waits for the other end
+        with pytest.raises(InputError, match="no regular file"):
+            use()
+    descriptors = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(InputError, match="no regular file"):
+        TokenFile(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def test_the_file_is_followed(path, caplog):
     first = add(path, "acme")
-    file = TokenFile(path)
+    seconds = Seconds()
+    file = TokenFile(path, seconds=seconds)
     grant = file.authenticate(first)
     second = add(path, "other")
     assert file.authenticate(second).tenant == "other"
@@ -106,10 +122,33 @@ def test_the_file_is_followed(path, caplog):
         assert caplog.text.count("stay in use") == 2  # said once for each change
         path.write_text(good.splitlines()[1] + " calls=2\n")
         assert file.authenticate(second).limits == ("calls=2",)
+    assert file.check(grant) == grant  # the file may be half written
+    seconds.now += AGAIN
     with pytest.raises(AccessDenied, match="does not know"):
         file.authenticate(first)
     with pytest.raises(AccessDenied, match="withdrawn"):
         file.check(grant)
+
+
+def test_a_file_that_is_empty_for_a_moment_ends_no_call(path):
+    """As one is that is written in place: those who look meanwhile find nobody in it."""
+    token = add(path, "acme")
+    good, seconds = path.read_text(), Seconds()
+    file = TokenFile(path, seconds=seconds)
+    engine, access = ScriptedEngine(random_script(8), 8), ServerAccess(tokens=file)
+    with (
+        running(engine, access=access, timeouts=Timeouts(token_check=0.01)) as address,
+        TargetClient.connect(address, credentials=Credentials(token=token)) as client,
+        client.session(Sampling(), Coupling.GUMBEL, (), len(PROMPT)) as session,
+    ):
+        text = [*PROMPT, session.judge(PROMPT, 2).own.token]
+        for half in ("", "# acme\n"):
+            path.write_text(half)
+            TargetClient.connect(address, credentials=Credentials(token=token)).close()
+            path.write_text(good)
+            TargetClient.connect(address, credentials=Credentials(token=token)).close()
+            seconds.now += RETRY
+            text.append(session.judge(text, len(text)).own.token)
 
 
 def test_the_command_that_makes_tokens(path, capsys):
@@ -144,7 +183,8 @@ def refusal(address: str, token: str | None) -> str:
 def test_a_server_lets_only_its_tenants_in(path):
     token = add(path, "acme")
     engine = ScriptedEngine(random_script(8), 8)
-    with running(engine, access=ServerAccess(tokens=TokenFile(path))) as address:
+    seconds = Seconds()
+    with running(engine, access=ServerAccess(tokens=TokenFile(path, seconds=seconds))) as address:
         assert "this target wants a token; give the one from its operator" in refusal(address, None)
         unknown = new_token("acme")[0]
         sentence = refusal(address, unknown)
@@ -156,6 +196,8 @@ def test_a_server_lets_only_its_tenants_in(path):
         ):
             text = [*PROMPT, session.judge(PROMPT, 2).own.token]
             path.write_text("# nobody any more\n")
+            TargetClient.connect(address, credentials=Credentials(token=token)).close()
+            seconds.now += AGAIN
             with pytest.raises(AccessDenied, match="withdrawn"):  # in the middle of a stream too
                 session.judge(text, 3)
         later = add(path, "acme")

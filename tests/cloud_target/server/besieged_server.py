@@ -1,10 +1,11 @@
 """A scripted target as a process that tests besiege: `python -m tests.cloud_target.server.besieged_server JSON`.
 
 The JSON object may have `pause` (seconds a pass takes), `holds` (its first pass waits for a line on standard input,
-prints another one, and then keeps Python's own lock for ever), `tokens` (the file of those who may call),
-`drain_seconds`, `pass_seconds`, `slots` (so many texts of full length have room), and `connections` and `timeouts`, the
-fields of `ConnectionSettings` and `Timeouts`. It prints its address when it serves, and another line when it is in its
-first pass.
+prints another one, and then keeps Python's own lock for ever), `sticks` (after a line on standard input its event loop
+waits for ever and is not even woken by signals, as in a file system that hangs; it prints another one before), `tokens`
+(the file of those who may call), `drain_seconds`, `pass_seconds`, `slots` (so many texts of full length have room), and
+`connections` and `timeouts`, the fields of `ConnectionSettings` and `Timeouts`. It prints its address when it serves,
+and another line when it is in its first pass.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -51,9 +53,18 @@ class SlowEngine(ScriptedEngine):
         return super().forward(feeds)
 
 
+def stick() -> None:
+    """Wait in this thread, which signals leave alone."""
+    sys.stdin.readline()
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    print("sticking", flush=True)
+    time.sleep(3600)
+
+
 async def main(
     pause: float = 0.0,
     holds: bool = False,
+    sticks: bool = False,
     tokens: str | None = None,
     slots: int = SLOTS,
     connections: dict[str, Any] | None = None,
@@ -64,6 +75,8 @@ async def main(
     settings = ConnectionSettings(**connections or {})
     engine = SlowEngine(pause, holds, slots)
     server = TargetServer(engine, port=0, access=access, connections=settings, timeouts=Timeouts(**timeouts or {}))
+    if sticks:
+        asyncio.get_running_loop().add_reader(sys.stdin, stick)
     with last_resort() as resort:
         return await serve(server, lambda address: print(address, flush=True), resort, **limits)
 

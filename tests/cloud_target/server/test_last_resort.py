@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import signal
 import threading
 
 import pytest
 
-from cloud_target.server.last_resort import SIGNALS, hearing, last_resort
+from cloud_target.server.last_resort import last_resort
 from cloud_target.telemetry.logs import logging_to, write_the_rest
 from tests.cloud_target.telemetry.unread import Unread
 
@@ -74,31 +72,3 @@ def test_a_process_that_ended_is_left_alone(exits):
     assert len(waiting) == 1
     assert not waiting[0].is_alive()
     assert exits == []
-
-
-@pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("is_first_of_a_container", [False, True])
-def test_the_second_signal_is_left_to_the_system_where_that_ends_processes(
-    monkeypatch, number, is_first_of_a_container
-):
-    """Which it does not with the first process of a container, unless that handles the signal itself."""
-    before, this = [signal.getsignal(one) for one in SIGNALS], os.getpid()
-    if is_first_of_a_container:
-        monkeypatch.setattr(os, "getpid", lambda: 1)
-
-    async def main() -> None:
-        loop, heard = asyncio.get_running_loop(), asyncio.Event()
-        with hearing(loop, lambda one: heard.set() if one == number else None):
-            os.kill(this, number)
-            await asyncio.wait_for(heard.wait(), PATIENCE)
-            for one in SIGNALS:
-                assert (signal.getsignal(one) == signal.SIG_DFL) is not is_first_of_a_container
-            if is_first_of_a_container:
-                monkeypatch.setattr(os, "_exit", ended.append)
-                os.kill(this, signal.SIGTERM)
-                await asyncio.sleep(0)
-
-    ended: list[int] = []
-    asyncio.run(main())
-    assert ended == [128 + signal.SIGTERM] * is_first_of_a_container
-    assert [signal.getsignal(one) for one in SIGNALS] == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ from grpc_health.v1 import health_pb2
 
 from benchmarks.siege.said import CHECK, DECODE, WATCH, framed
 from cloud_target.access.tokens import add_line, new_token
-from cloud_target.server.server import SURELY_ENDED
+from cloud_target.server.heartbeat import GRACE
+from cloud_target.server.server import SERVICE, SURELY_ENDED
 from cloud_target.server.settings import HANGS
 from shared.config import Sampling
 from tests.cloud_target.protocol.reference import request
@@ -24,6 +26,7 @@ DRAIN = 1.0
 # What a machine that is busy with other things may add to what the server promises: it is no test of speed.
 SLACK = 6.0
 SAMPLING = Sampling(0.8, seed=5)
+DESCRIBE = f"/{SERVICE}/Describe"
 # Tokens that whoever reads nothing asks for: more than go on their way unread, and fewer than any context has.
 MANY = 900
 
@@ -198,6 +201,64 @@ def test_a_second_signal_ends_it_at_once_whatever_hangs(holds, besieged):
         siege.server.wait_for_a_line()
     status, log = siege.server.end(signal.SIGTERM, SLACK)
     assert status == -signal.SIGTERM, log
+
+
+def a_loop_that_sticks(besieged: Besieged) -> None:
+    besieged.server.type_a_line()
+    besieged.server.wait_for_a_line()
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_it_at_once_where_its_loop_has_not_heard_the_first(besieged):
+    siege = besieged(lambda tokens: BesiegedProcess(sticks=True, drain_seconds=3600, tokens=str(tokens)))
+    a_loop_that_sticks(siege)
+    siege.server.signal(signal.SIGTERM)
+    status, log = siege.server.end(signal.SIGINT, SLACK)
+    assert status in (128 + signal.SIGTERM, 128 + signal.SIGINT), log  # whichever the system told first
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_in_time_where_its_loop_has_not_heard_it(besieged):
+    siege = besieged(lambda tokens: BesiegedProcess(sticks=True, drain_seconds=DRAIN, tokens=str(tokens)))
+    a_loop_that_sticks(siege)
+    status, log = siege.server.end(signal.SIGTERM, DRAIN + SURELY_ENDED + SLACK)
+    assert status == 0, log
+    assert "did not end in time" in log
+    assert "in stick" in log  # where it hangs
+
+
+@pytest.mark.slow
+def test_a_file_of_tokens_that_becomes_a_pipe_changes_nothing(besieged):
+    siege = besieged(lambda tokens: TrueProcess("--tokens", tokens, "--drain-seconds", DRAIN, "--threads", 1))
+    siege.tokens.unlink()
+    os.mkfifo(siege.tokens)
+    for _ in range(2):
+        peer = siege.peer()
+        stream = ask(peer, DESCRIBE, framed(b""), siege.token, end=True)
+        peer.read_until(lambda peer=peer, stream=stream: stream in peer.statuses)
+        assert peer.statuses[stream] == "0"
+    status, log = siege.server.end(signal.SIGTERM, DRAIN + SURELY_ENDED + SLACK)
+    assert status == 0, log
+    assert log.count("it is no regular file") == 1
+    assert "did not end in time" not in log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_pass_that_keeps_python_from_running_ends_it(is_read, besieged):
+    """No thread of Python notices, no signal is heard, and it ends all the same."""
+    siege = besieged(lambda tokens: BesiegedProcess(holds=True, pass_seconds=1.0, tokens=str(tokens)))
+    if not is_read:
+        siege.server.fill_standard_error()
+    a_pass_that_hangs(siege)
+    siege.server.type_a_line()
+    siege.server.wait_for_a_line()
+    status = siege.server.status(1.0 + GRACE + SLACK)
+    assert status == 1
+    if is_read:
+        _, log = siege.server.ended()
+        assert "Timeout" in log
+        assert "in forward" in log  # where it hangs
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks.siege.said import framed
 from cloud_target.access.admission import Admission, Caller
+from cloud_target.access.followed import AGAIN
 from cloud_target.access.protection import Access
 from cloud_target.access.quotas import Quota
 from cloud_target.access.tokens import TokenFile, new_token
@@ -31,6 +32,7 @@ from shared.wire.metadata import AUTHORIZATION
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.access.test_expiry import NOON, Clock
+from tests.cloud_target.access.test_followed import Seconds
 from tests.cloud_target.protocol.reference import alone, request
 from tests.cloud_target.server.besieged_server import SCRIPT
 from tests.cloud_target.server.process import BesiegedProcess
@@ -82,8 +84,8 @@ STEPS = st.lists(
 def test_a_call_ends_when_a_new_one_would_be_refused_and_in_the_same_words(tmp_path_factory, steps):
     """Two tokens of one tenant, one of which has a date, and one of another."""
     tokens = Tokens(tmp_path_factory.mktemp("tokens") / "file", "acme", "acme", "other", hours=(0, 1))
-    clock, good, spoilt = Clock(), set(range(TOKENS)), None
-    admission = Admission(TokenFile(tokens.path, clock), Quota(), lambda _: None)
+    clock, seconds, good, spoilt = Clock(), Seconds(), set(range(TOKENS)), None
+    admission = Admission(TokenFile(tokens.path, clock, seconds), Quota(), lambda _: None)
     withdrawals = Withdrawals(admission, 1.0)
 
     def admitted(number: int) -> Caller | str:
@@ -116,6 +118,8 @@ def test_a_call_ends_when_a_new_one_would_be_refused_and_in_the_same_words(tmp_p
                     (good.add if what in ("restore", "renew") else good.discard)(number)
                     spoilt = number if what == "spoil" else None
                     tokens.write(*good, spoilt=spoilt)
+                    admission.state()
+                    seconds.now += AGAIN  # what is missing in the file is missing still
             refused = [call for call in calls if isinstance(admitted(call[0]), str)]
             assert withdrawals.sweep() == len(refused)
             for _ in range(4):
@@ -133,7 +137,7 @@ def test_a_call_ends_when_a_new_one_would_be_refused_and_in_the_same_words(tmp_p
 
 
 def test_thousands_of_calls_cost_nothing_as_long_as_nothing_changes(tmp_path):
-    clock, looks = Clock(), []
+    clock, seconds, looks = Clock(), Seconds(), []
     tokens = Tokens(tmp_path / "file", "acme", "other", hours=(3,))
 
     class Counting(Admission):
@@ -142,7 +146,7 @@ def test_thousands_of_calls_cost_nothing_as_long_as_nothing_changes(tmp_path):
             super().welcome(caller)
 
     async def main() -> None:
-        admission = Counting(TokenFile(tokens.path, clock), Quota(), lambda _: None)
+        admission = Counting(TokenFile(tokens.path, clock, seconds), Quota(), lambda _: None)
         withdrawals, opened = Withdrawals(admission, 1.0), []
         for number in range(1000):
             opened.append(withdrawals.watch(admission.admit([tokens.bearer(number % 2)])))
@@ -157,14 +161,18 @@ def test_thousands_of_calls_cost_nothing_as_long_as_nothing_changes(tmp_path):
         for one in opened:
             await one.__aexit__(None, None, None)
         tokens.write()
-        assert withdrawals.sweep() == 0, "and who has left is forgotten"
+        for _ in range(2):
+            assert withdrawals.sweep() == 0, "and who has left is forgotten"
+            seconds.now += AGAIN
+        assert looks == []
 
     asyncio.run(main())
 
 
 def test_one_that_takes_its_time_to_end_is_ended_once(tmp_path):
     tokens = Tokens(tmp_path / "file", "acme", "other")
-    admission = Admission(TokenFile(tokens.path), Quota(), lambda _: None)
+    seconds = Seconds()
+    admission = Admission(TokenFile(tokens.path, seconds=seconds), Quota(), lambda _: None)
     withdrawals = Withdrawals(admission, 1.0)
 
     async def stay(over: asyncio.Event) -> None:
@@ -179,13 +187,54 @@ def test_one_that_takes_its_time_to_end_is_ended_once(tmp_path):
         call = asyncio.create_task(stay(over))
         await asyncio.sleep(0)
         tokens.write(1)
+        assert withdrawals.sweep() == 0
+        seconds.now += AGAIN
         assert withdrawals.sweep() == 1
         await asyncio.sleep(0.01)
         tokens.write()
-        assert withdrawals.sweep() == 0
+        for _ in range(2):
+            assert withdrawals.sweep() == 0
+            seconds.now += AGAIN
         over.set()
         with pytest.raises(AccessDenied, match="withdrawn"):
             await call
+
+    asyncio.run(main())
+
+
+def test_a_look_that_fails_for_one_call_ends_the_others_and_is_tried_again(tmp_path):
+    tokens, seconds, fails = Tokens(tmp_path / "file", "acme", "other", "third"), Seconds(), {"acme"}
+
+    class Failing(Admission):
+        def welcome(self, caller: Caller) -> None:
+            if caller.tenant in fails:
+                raise ZeroDivisionError("for a test")
+            super().welcome(caller)
+
+    admission = Failing(TokenFile(tokens.path, seconds=seconds), Quota(), lambda _: None)
+    withdrawals = Withdrawals(admission, 1.0)
+
+    async def stay(number: int) -> None:
+        async with withdrawals.watch(admission.admit([tokens.bearer(number)])):
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        calls = [asyncio.create_task(stay(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        tokens.write(2)
+        admission.state()
+        seconds.now += AGAIN
+        with pytest.raises(ZeroDivisionError):
+            withdrawals.sweep()
+        with pytest.raises(AccessDenied, match="withdrawn"):
+            await calls[1]
+        assert not calls[0].done()
+        fails.clear()
+        assert withdrawals.sweep() == 1
+        with pytest.raises(AccessDenied, match="withdrawn"):
+            await calls[0]
+        assert not calls[2].done()
+        calls[2].cancel()
 
     asyncio.run(main())
 
