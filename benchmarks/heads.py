@@ -22,10 +22,10 @@ from benchmarks.local_target import run_main
 from benchmarks.tables import markdown_table, percent, provenance
 from cloud_target.options.values import count
 from cloud_target.prepare.labels import read_rows
-from cloud_target.prepare.work import Stage
 from cloud_target.training.doubts import BUDGETS, ask_rate, doubt_of, free_doubts, off_target
 from cloud_target.training.label import Rows
 from cloud_target.training.verifier import FitSettings, fit
+from cloud_target.training.work import Stage
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion
 from shared.errors import InputError

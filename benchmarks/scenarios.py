@@ -95,19 +95,21 @@ def coarse_bundle(source: Path, out: Path, bits: int) -> None:
     import onnx
     from onnx import numpy_helper
 
+    from cloud_target.export.builder import Graph
     from cloud_target.export.check import make_probe
-    from cloud_target.export.quantise import BITS, quantise
+    from cloud_target.export.precision import Precision
+    from cloud_target.export.quantise import quantise
     from cloud_target.export.runner import Runner
 
     manifest = read_manifest(source)
     graph = onnx.load(source / "draft.onnx")
     if manifest.draft.dtype != "int8":
-        graph = quantise(graph)
-    step, middle = 1 << (BITS - bits), 1 << (BITS - 1)
+        graph = quantise(Graph.of(graph), Precision(block=64)).whole()
+    step, middle = 1 << (8 - bits), 128
     for weight in graph.graph.initializer:
         if weight.name.endswith(".int8"):
             levels = np.rint((numpy_helper.to_array(weight).astype(np.float32) - middle) / step)
-            rounded = np.clip(levels * step + middle, 0, (1 << BITS) - 1).astype(np.uint8)
+            rounded = np.clip(levels * step + middle, 0, 255).astype(np.uint8)
             weight.CopyFrom(numpy_helper.from_array(rounded, weight.name))
     out.mkdir()
     for name in FILES:
@@ -116,5 +118,5 @@ def coarse_bundle(source: Path, out: Path, bits: int) -> None:
     probe = make_probe(Runner(graph, manifest.context), manifest.probe.ids, 1.0, "int8")
     probe = replace(probe, tolerance=max(manifest.probe.tolerance, probe.tolerance))
     calibrated = manifest.calibrated_draft or manifest.digests["draft.onnx"]
-    draft = replace(manifest.draft, dtype="int8")
+    draft = replace(manifest.draft, dtype="int8", apart=False)
     write_manifest(out, replace(manifest, draft=draft, probe=probe, calibrated_draft=calibrated))

@@ -25,11 +25,12 @@ COMMANDS = (
     "cloud_target.doctor.cli",
     "cloud_target.bench.cli",
     "cloud_target.prepare.cli",
+    "cloud_target.distil.cli",
     "cloud_target.training.cli",
     "cloud_target.export.cli",
 )
 # Those that need the extra "train"; the others do with "cloud".
-_TRAINING = ("evaluate", "export", "prepare", "train")
+_TRAINING = ("distil", "evaluate", "export", "prepare", "train")
 
 _EXAMPLES = """
 examples:
@@ -41,6 +42,7 @@ examples:
   cloud-target doctor                                     is this machine fit to serve?
   cloud-target bench --sessions 32                        how much can it carry?
   cloud-target prepare --help                             train a verifier for your pair, and make its bundle
+  cloud-target distil --help                              make a draft for your target
   cloud-target train --help                               make a target and a draft
   cloud-target export --help                              make a bundle without a trained verifier
 

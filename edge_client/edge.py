@@ -73,9 +73,9 @@ class Edge:
             environment (`TANDEM_PRICE_IN`, `TANDEM_CAP_MONEY`, ...).
         ledger: where what was spent is kept: True, in the user's state directory; a directory, there; False, in this
             object only; None, where `memory` says, but where there is a cap never in this object only.
-        notify: is told at once, in a sentence, when the target does not answer for more than a moment, and when it
-            answers again, or that it has another bundle now; by the thread that waits for it, and while a bundle is
-            fetched beside texts also by another one.
+        notify: is told at once, in a sentence, when the target does not answer for more than a moment, when it answers
+            again, how far it has read a long prompt, or that it has another bundle now; by the thread that waits for
+            it, and while a bundle is fetched beside texts also by another one.
         progress: is told, again and again, what is there of a bundle that is waited for: its contents, and bytes.
         options: defaults of all texts, by the names of `Settings`; the mode is `local` where there is no target, or the
             environment has `TANDEM_LOCAL_ONLY`.
@@ -306,8 +306,7 @@ class Edge:
                 lesson = memory.begin(Promise.of(settings, job.client.description.fingerprint), beginnings)
 
             def tell(sentence: str) -> None:
-                kind = CostWarning if account and account.is_refused else LinkWarning
-                ending.warnings.append(kind(sentence))
+                ending.told(sentence, account is not None and account.is_refused)
                 self._notify(sentence)
 
             account = self._spending.account(job.client.address, job.client.description)
@@ -322,6 +321,7 @@ class Edge:
                 job.grammar.source if job.grammar else None,
                 settings.on_outage is OnOutage.WAIT,
                 account,
+                lambda: not job.text.finished,
             )
         with bundle.models.lend(prompt, self._conversations) as models:
             cast = job.cast(models, lesson)

@@ -9,6 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 from weakref import WeakMethod
 
 from edge_client.decoding.text import Event, Origin, Text
+from edge_client.target.reading import ReadingNote
 from edge_client.usage.audit_counts import AuditReport
 from edge_client.usage.cost import Cost
 from edge_client.usage.summary import Summary
@@ -29,6 +30,10 @@ class CostWarning(str):
 
 class LinkWarning(str):
     """A warning that the target did not answer for a while: whoever gave `notify` was told of it at once."""
+
+
+class ReadingWarning(LinkWarning):
+    """How far the target has read a long text: told while one waits, of which the last word is kept."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,13 @@ class Ending:
     warnings: list[str] = field(default_factory=list)
     completion: Completion | None = None
     so_far: WeakMethod[Callable[[], Summary]] | None = None
+
+    def told(self, sentence: str, is_capped: bool) -> None:
+        """Its reader was told of the link, or of a cap."""
+        kind = ReadingWarning if isinstance(sentence, ReadingNote) else CostWarning if is_capped else LinkWarning
+        if kind is ReadingWarning and self.warnings and isinstance(self.warnings[-1], ReadingWarning):
+            self.warnings.pop()
+        self.warnings.append(kind(sentence))
 
 
 class Stream(Generic[Shown_co]):

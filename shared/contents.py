@@ -11,27 +11,31 @@ from pathlib import Path
 from shared.domains import MOST_DOMAINS, is_verifier_file
 from shared.errors import BundleError
 from shared.identity import file_digest
-from shared.manifest import FILES, Manifest
+from shared.manifest import DRAFT_DATA, FILES, Manifest
 
 MANIFEST = "manifest.json"
-# The files of every bundle. Beside them only verifiers of domains ever travel, and no other name is taken from a peer.
+# The files of every bundle. Beside them only a draft's weights that lie apart and verifiers of domains ever travel, and
+# no other name is taken from a peer.
 NAMES = (MANIFEST, *FILES)
 
 
 def are_of_a_bundle(names: Iterable[str]) -> bool:
-    """Whether there may be a bundle with just these files: each of `NAMES`, and some verifiers of domains, once."""
+    """Whether there may be a bundle with just these files, each once: all of `NAMES`, and perhaps `DRAFT_DATA` and some
+    verifiers of domains."""
     more = sorted(names)
     for name in NAMES:
         if name not in more:
             return False
         more.remove(name)
+    if DRAFT_DATA in more:
+        more.remove(DRAFT_DATA)
     return len(set(more)) == len(more) <= MOST_DOMAINS and all(map(is_verifier_file, more))
 
 
 def present(directory: Path) -> list[str]:
     """Of the files in a directory, those that may be a bundle's, whatever its manifest says."""
     more = sorted(path.name for path in directory.glob("verifier-*.onnx") if is_verifier_file(path.name))
-    return [name for name in (*NAMES, *more) if (directory / name).is_file()]
+    return [name for name in (*NAMES, DRAFT_DATA, *more) if (directory / name).is_file()]
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class BundleFile:
     """One file.
 
     Attributes:
-        name: one of `NAMES`, or that of a domain's verifier.
+        name: one of `NAMES`, `DRAFT_DATA`, or that of a domain's verifier.
         size: bytes.
         sha256: of what is in it, lower-case hex.
     """

@@ -1,6 +1,7 @@
 """A bundle: the directory that an edge device needs.
 
 draft.onnx          the draft's graph
+draft.onnx.data     its weights, where one file cannot hold both; the graph has its SHA-256, so none fits another
 verifier.onnx       the accept/ask head: features float32 [1, SCALARS + hidden] -> doubt float32 [1, 2]
 verifier-NAME.onnx  another one for each domain, a kind of text that has a verifier of its own; may take several rows
 tokenizer.json
@@ -25,6 +26,7 @@ from shared.identity import file_digest
 FORMAT = 1
 MOST_CANDIDATES = 4096
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json")
+DRAFT_DATA = "draft.onnx.data"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class DraftGraph:
         kind: "shared-buffer" (GroupQueryAttention, past and present in one buffer) or "concat" (past grows).
         layers, kv_heads, head_size, hidden: of the draft.
         candidates: K, how many of the likeliest tokens the graph returns.
-        dtype: of the weights, "float32" or "int8".
+        dtype: of the weights, "float32", "int8" or "int4".
+        apart: whether they lie in a file of their own, `DRAFT_DATA`.
     """
 
     kind: str
@@ -45,6 +48,7 @@ class DraftGraph:
     hidden: int
     candidates: int
     dtype: str
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,8 @@ class Manifest:
     @property
     def files(self) -> tuple[str, ...]:
         """All but the manifest."""
-        return (*FILES, *(verifier_file(domain.name) for domain in self.domains))
+        data = (DRAFT_DATA,) if self.draft.apart else ()
+        return (*FILES, *data, *(verifier_file(domain.name) for domain in self.domains))
 
     def seen_by(self, verifier: str) -> Manifest:
         """The manifest with the tables of one of its verifiers in the place of the general one's."""
@@ -145,8 +150,11 @@ def write_manifest(directory: str | Path, manifest: Manifest) -> None:
     """Write `manifest.json`; the digests are taken from the files that are there now."""
     directory = Path(directory)
     data = asdict(manifest) | {"digests": {name: file_digest(directory / name) for name in manifest.files}}
-    if not manifest.domains:  # so what has none can still be read where nobody knows of them
+    # What a bundle has not is not named, so that it can still be read where nobody knows of it.
+    if not manifest.domains:
         del data["domains"]
+    if not manifest.draft.apart:
+        del data["draft"]["apart"]
     text = json.dumps({"format": FORMAT} | data, indent=1, ensure_ascii=False) + "\n"
     scratch = directory / "manifest.json.tmp"
     scratch.write_text(text, encoding="utf-8")
@@ -248,6 +256,8 @@ def _check(manifest: Manifest) -> None:
         check_text(name, getattr(manifest, name))
     for name in ("kind", "dtype"):
         check_text(f"draft.{name}", getattr(draft, name))
+    if not isinstance(draft.apart, bool):
+        raise ValueError(f"`draft.apart` must be true or false, not {shown(draft.apart)}")
     if not isinstance(manifest.digests, dict):
         raise ValueError(f"`digests` must be an object, not {shown(manifest.digests)}")
     for name in ("vocabulary", "context"):

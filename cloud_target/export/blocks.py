@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import torch
 from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.typed import token_embeddings
 from cloud_target.export.builder import MICROSOFT, GraphBuilder, tensor
+from cloud_target.export.weights import Weight
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,13 @@ def shape_of(model: PreTrainedModel, context: int) -> Shape:
     )
 
 
-def array(weight: torch.Tensor) -> np.ndarray:
-    """A weight as float32."""
-    return weight.detach().float().numpy()
-
-
 def embedding(graph: GraphBuilder, model: PreTrainedModel) -> str:
     """The table of token embeddings ``[vocabulary, hidden]``, without the rows that stand for no token."""
     vocabulary = model.get_output_embeddings().weight.shape[0]
-    return graph.weight("embedding", array(token_embeddings(model)[:vocabulary]))
+    return graph.weight("embedding", Weight.stacked([token_embeddings(model)[:vocabulary].detach()]))
 
 
-def linear(graph: GraphBuilder, x: str, name: str, weight: np.ndarray, bias: np.ndarray | None = None) -> str:
+def linear(graph: GraphBuilder, x: str, name: str, weight: Weight, bias: Weight | None = None) -> str:
     """``x · weight + bias`` for a weight ``[inputs, outputs]``."""
     product = graph.add("MatMul", x, graph.weight(name, weight))
     return product if bias is None else graph.add("Add", product, graph.weight(f"{name}.bias", bias))

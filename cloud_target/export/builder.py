@@ -1,23 +1,20 @@
-"""A thin layer over onnx.helper: nodes and weights in the order in which they are added, then a model."""
+"""A thin layer over onnx.helper: nodes and weights in the order in which they are added, then a graph."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, MutableSequence, Sequence
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from shared.errors import InputError
+from cloud_target.export.weights import Weight
 
 OPSET = 20
 IR_VERSION = 10
 MICROSOFT = "com.microsoft"  # onnxruntime's own operators
-# An ONNX file is one protobuf message, and a message cannot be larger; the edge's bundle has no place for side files.
-LARGEST_MODEL = 2**31 - 1
 
 Message = TypeVar("Message", onnx.NodeProto, onnx.TensorProto, onnx.ValueInfoProto)
 
@@ -27,22 +24,52 @@ def tensor(name: str, dtype: type | np.dtype | str, shape: Sequence[int | str]) 
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape))
 
 
+@dataclass(frozen=True)
+class Graph:
+    """A graph whose constants are read when it is written; until then it is some kilobytes, whatever its model.
+
+    Attributes:
+        model: everything but the constants.
+        weights: these, by name.
+    """
+
+    model: onnx.ModelProto
+    weights: dict[str, Weight]
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto) -> Graph:
+        """One that is in memory."""
+        weights = {one.name: Weight.of(numpy_helper.to_array(one)) for one in model.graph.initializer}
+        bare = onnx.ModelProto()
+        bare.CopyFrom(model)
+        del bare.graph.initializer[:]
+        return cls(bare, weights)
+
+    @property
+    def nbytes(self) -> int:
+        """Of all constants."""
+        return sum(weight.nbytes for weight in self.weights.values())
+
+    def whole(self) -> onnx.ModelProto:
+        """All of it in memory, for what is small."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        constants = (numpy_helper.from_array(weight.array(), name) for name, weight in self.weights.items())
+        model.graph.initializer.extend(constants)
+        return model
+
+
 class GraphBuilder:
     """Collects a graph; every method that adds something returns its name, to be given to the next node."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
-        self._weights: dict[str, onnx.TensorProto] = {}
+        self.weights: dict[str, Weight] = {}
 
-    @property
-    def weights(self) -> list[onnx.TensorProto]:
-        """The constants added so far."""
-        return list(self._weights.values())
-
-    def weight(self, name: str, array: np.ndarray) -> str:
-        """Add a constant; the same name again means the same constant."""
-        if name not in self._weights:
-            self._weights[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
+    def weight(self, name: str, value: Weight | Any) -> str:
+        """Add a constant, an array or one that is read later; the same name again means the same constant."""
+        if name not in self.weights:
+            self.weights[name] = value if isinstance(value, Weight) else Weight.of(value)
         return name
 
     def add(self, op: str, *inputs: str, out: str | None = None, domain: str = "", **attributes: object) -> str:
@@ -59,34 +86,19 @@ class GraphBuilder:
         self.nodes.append(node)
         return out
 
-    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
-        """The model made of everything added so far."""
-        graph = helper.make_graph(self.nodes, "tandem", list(inputs), list(outputs), self.weights)
+    def graph(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> Graph:
+        """The graph made of everything added so far."""
+        graph = helper.make_graph(self.nodes, "tandem", list(inputs), list(outputs))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="tandem")
+        return Graph(model, self.weights)
+
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]) -> onnx.ModelProto:
+        """The same, all of it in memory."""
+        return self.graph(inputs, outputs).whole()
 
 
 def refill(field: MutableSequence[Message], messages: Iterable[Message]) -> None:
     """Put other messages into a repeated field of a model, in place of those that are there."""
     del field[:]  # protobuf has no assignment to slices
     field.extend(messages)
-
-
-def write_model(model: onnx.ModelProto, path: str | Path) -> None:
-    """Write a model so that a reader sees either the whole file or none.
-
-    Raises:
-        InputError: it is too large for one file.
-    """
-    if model.ByteSize() > LARGEST_MODEL:
-        raise InputError(
-            f"{path} would have {model.ByteSize() / 1e9:.1f} GB, and an ONNX file cannot have more than 2; "
-            "take a smaller draft, or --dtype int8"
-        )
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        scratch.write_bytes(model.SerializeToString())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)

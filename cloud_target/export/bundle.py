@@ -14,15 +14,16 @@ from tokenizers import Tokenizer
 
 from cloud_target.engine.files import POCKET, find_directory, target_fingerprint
 from cloud_target.engine.tokens import read_tokens
-from cloud_target.export.builder import write_model
+from cloud_target.export.agreement import Agreement
 from cloud_target.export.chat import usable_chat
 from cloud_target.export.check import Differences
 from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint_tokens, tell_reading
 from cloud_target.export.choices import DTYPES, KINDS
-from cloud_target.export.draft import LEAST_AGREEMENT, export_draft, is_bundle, take_draft
+from cloud_target.export.draft import export_draft, is_bundle, take_draft
 from cloud_target.export.endings import declared_ends, united_ends
 from cloud_target.export.head import baseline_head, read_head
-from cloud_target.export.quantise import Agreement
+from cloud_target.export.precision import Asked, Precision
+from cloud_target.export.writing import write_model
 from shared.calibration import Calibration, Doubts, Familiar, Wording
 from shared.chat.template import ChatTemplate
 from shared.errors import InputError
@@ -56,13 +57,15 @@ class BundleReport:
     Attributes:
         manifest: as written.
         differences: of the float32 graph from torch; None for a draft that was kept.
-        agreement: of the 8-bit graph with the float32 one; None for float32, or for a draft that was kept.
+        precision: how the draft's weights are stored; None for float32, or for a draft that was kept.
+        agreement: of a draft with fewer bits with the float32 one; None for float32, or for a draft that was kept.
         trained: whether a trained verifier is in it, or the baseline that needs no training.
         megabytes: size of the draft's graph.
     """
 
     manifest: Manifest
     differences: Differences | None
+    precision: Precision | None
     agreement: Agreement | None
     trained: bool
     megabytes: float
@@ -81,12 +84,14 @@ def make_bundle(
     wording: Wording | None = None,
     end_ids: Sequence[int] | None = None,
     dtype: str | None = None,
+    block: int | None = None,
+    activations: str | None = None,
+    head: str | None = None,
     kind: str | None = None,
     context: int | None = None,
     name: str | None = None,
     pages: Mapping[str, str] = MappingProxyType({}),
     tell: Callable[[str], None] = lambda _: None,
-    least_agreement: float = LEAST_AGREEMENT,
     trial: Callable[[Path, Sequence[int], int], None] = lambda *_: None,
 ) -> BundleReport:
     """Put everything that a device needs into one directory.
@@ -104,13 +109,14 @@ def make_bundle(
         familiar: how the calibration's text looks to the draft.
         wording: how its documents are worded.
         end_ids: tokens that end a text; None for those that the draft or the target names.
-        dtype: of the draft's weights, "float32" (default) or "int8".
+        dtype: of the draft's weights: "float32" (default), "int8" or "int4", or "auto" for the better of the last two
+            here.
+        block, activations, head: as in `Precision`; what is left open is chosen by measuring.
         kind: "shared-buffer", "concat", or "auto" (default) for the first where it can be.
         context: longest sequence in tokens; None for the checkpoint's, at most 4096.
         name: of the bundle; None for the draft's.
         pages: further text files for people, by name.
         tell: is told what is being done, a line at a time.
-        least_agreement: an 8-bit draft must draw the same token as the float32 one in this share of positions.
         trial: is given the bundle, a prompt and the context before it is put in its place; see `try_on_device`.
 
     Raises:
@@ -124,55 +130,60 @@ def make_bundle(
     if target is not None:
         check_same_tokens(draft_tokenizer(draft), target.tokenizer)
     if is_bundle(draft):
-        refuse_changes(dtype, kind, context)
-        made = take_draft(draft)
-    else:
-        made = export_draft(draft, dtype or DTYPES[0], kind or KINDS[0], context, tell, least_agreement)
-    head = baseline_head(made.graph.hidden) if verifier is None else read_head(verifier, made.graph.hidden)
-    chat = target.chat if target and target.chat else made.chat
-    tokenizer = made.tokenizer
-    ends = list(made.end_ids if end_ids is None else end_ids)
-    if target is not None:
-        tokenizer = target.tokenizer
-        tell_reading(made.tokenizer, tokenizer, tell)
-        if end_ids is None:
-            ends = united_ends(made.end_ids, target.end_ids, tokenizer, tell)
-    if chat is None:
-        tell("no chat template: the bundle takes plain prompts only")
-    manifest = Manifest(
-        name=name or made.name,
-        target_name=target.name if target else "no target in particular",
-        target_fingerprint=target.fingerprint if target else "",
-        tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
-        vocabulary=made.vocabulary,
-        context=made.context,
-        end_ids=ends,
-        draft=made.graph,
-        probe=made.probe,
-        calibration=list(calibration),
-        calibrated_draft=calibrated_draft,
-        doubts=list(doubts),
-        familiar=list(familiar),
-        wording=wording,
-        chat=chat,
-    )
-    scratch = out.with_name(f".{out.name}.{os.getpid()}.new")
+        refuse_changes(dtype=dtype, block=block, activations=activations, head=head, kind=kind, context=context)
+    asked = Asked(dtype or DTYPES[0], block, activations, head)
+    scratch = _beside(out)
     try:
-        scratch.mkdir(parents=True)
-        made.write(scratch)
+        scratch.mkdir()
+        if is_bundle(draft):
+            made = take_draft(draft, scratch)
+        else:
+            made = export_draft(draft, scratch, asked, kind or KINDS[0], context, tell)
+        hidden = made.graph.hidden
+        doubter = baseline_head(hidden) if verifier is None else read_head(verifier, hidden)
+        chat = target.chat if target and target.chat else made.chat
+        tokenizer = made.tokenizer
+        ends = list(made.end_ids if end_ids is None else end_ids)
+        if target is not None:
+            tokenizer = target.tokenizer
+            tell_reading(made.tokenizer, tokenizer, tell)
+            if end_ids is None:
+                ends = united_ends(made.end_ids, target.end_ids, tokenizer, tell)
+        if chat is None:
+            tell("no chat template: the bundle takes plain prompts only")
+        manifest = Manifest(
+            name=name or made.name,
+            target_name=target.name if target else "no target in particular",
+            target_fingerprint=target.fingerprint if target else "",
+            tokenizer_fingerprint=tokenizer_fingerprint(tokenizer),
+            vocabulary=made.vocabulary,
+            context=made.context,
+            end_ids=ends,
+            draft=made.graph,
+            probe=made.probe,
+            calibration=list(calibration),
+            calibrated_draft=calibrated_draft,
+            doubts=list(doubts),
+            familiar=list(familiar),
+            wording=wording,
+            chat=chat,
+        )
         if target is not None:
             tokenizer.save(str(scratch / "tokenizer.json"))
-        write_model(head, scratch / "verifier.onnx")
+        write_model(doubter, scratch / "verifier.onnx")
         for page, text in pages.items():
             (scratch / page).write_text(text, encoding="utf-8")
         write_manifest(scratch, manifest)
         trial(scratch, made.probe.ids, made.context)
+        out.parent.mkdir(parents=True, exist_ok=True)
         publish(scratch, out)
     except OSError as error:
         raise InputError(f"cannot write the bundle {out} ({error}); what was there is as it was") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return BundleReport(manifest, made.differences, made.agreement, verifier is not None, made.megabytes)
+    return BundleReport(
+        manifest, made.differences, made.precision, made.agreement, verifier is not None, made.megabytes
+    )
 
 
 def draft_tokenizer(draft: str | Path) -> Tokenizer:
@@ -186,18 +197,21 @@ def draft_tokenizer(draft: str | Path) -> Tokenizer:
     return load_checkpoint_tokens(draft).tokenizer
 
 
-def refuse_changes(dtype: str | None, kind: str | None, context: int | None) -> None:
+def refuse_changes(**asked: str | int | None) -> None:
     """A bundle's draft is what it is.
+
+    Args:
+        asked: options of `make_bundle` about the draft, by name.
 
     Raises:
         InputError: one of these was asked for.
     """
-    asked = [name for name, value in (("dtype", dtype), ("kind", kind), ("context", context)) if value is not None]
-    if asked:
-        raise InputError(
-            f"a bundle's draft is kept as it is, so --{asked[0]} cannot be given with one; leave it out, or give the "
-            "draft's checkpoint"
-        )
+    for name, value in asked.items():
+        if value is not None:
+            raise InputError(
+                f"a bundle's draft is kept as it is, so --{name} cannot be given with one; leave it out, or give the "
+                "draft's checkpoint"
+            )
 
 
 def identify_target(source: str) -> Target:
@@ -238,6 +252,12 @@ def check_place(out: Path) -> None:
         raise InputError(f"{out} holds something that is not a bundle; give a new directory")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; give a directory for the bundle")
+
+
+def _beside(out: Path) -> Path:
+    """Where a bundle is made: on the same disk, in a directory that there is."""
+    there = next(parent for parent in out.absolute().parents if parent.is_dir())
+    return there / f".{out.name}.{os.getpid()}.new"
 
 
 def publish(scratch: Path, out: Path) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.switches import bearable_length
 from cloud_target.engine.hf.trial import trial_text
 from cloud_target.engine.hf.typed import only_logits
+from cloud_target.export.arithmetic import in_float32
+from cloud_target.export.builder import Graph
+from cloud_target.export.precision import Precision
 from cloud_target.export.runner import Runner
 from shared.errors import BundleError
 from shared.manifest import Probe
@@ -24,9 +27,11 @@ _REWINDS = 4
 # Of a long text: tokens read at once, rows that are compared, and tokens at its end that are read one by one.
 _CHUNK, _ROWS, _ALONE = 128, 64, 16
 _PROBE_LENGTH = 48
+# Of a short text: tokens at its end that are read one by one.
+_LAST = 2
 _PROBE_CANDIDATES = 8
 # Another processor rounds otherwise. A wrong rotary base or a damaged weight moves logits by whole deviations.
-_PROBE_TOLERANCE = {"float32": 0.02, "int8": 0.2}
+_PROBE_TOLERANCE = {"float32": 0.02, "int8": 0.2, "int4": 0.2}
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,12 @@ class Differences:
         return Differences(*(max(getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__))
 
 
-def compare(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
+def compare(graph: Path | Graph, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
     """Feed `ids` whole, in chunks of several sizes, and after going back to several places, against torch.
 
     Args:
         graph: a float32 draft graph of either kind.
-        model: the checkpoint it was made from, its head cut to the vocabulary.
+        model: the checkpoint it was made from, its head cut to the vocabulary, in whatever dtype.
         context: of the graph, at least as long as `ids`.
     """
     truth = reference(model, ids)
@@ -75,7 +80,7 @@ def compare(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: S
     return worst
 
 
-def compare_far(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
+def compare_far(graph: Path | Graph, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
     """Read a long text in large chunks, and its end token by token, as a device does; some of its rows against torch.
 
     Args:
@@ -96,7 +101,38 @@ def compare_far(graph: onnx.ModelProto, model: PreTrainedModel, context: int, id
     return worst
 
 
-def check(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
+def compare_stored(
+    graph: Path, model: PreTrainedModel, context: int, ids: Sequence[int], stored: Precision | None
+) -> Differences:
+    """Read `ids`, the last of them one by one, against torch with the very weights that the graph has.
+
+    Args:
+        graph: in float32, or with weights as `stored` has them and activations in float32.
+    """
+    truth = reference(model, ids, stored=stored)
+    runner = Runner(graph, context)
+    alone = max(len(ids) - _LAST, 1)
+    worst = _difference(runner.feed(ids[:alone]), truth, 0)
+    for first in range(alone, len(ids)):
+        worst = worst.worst(_difference(runner.feed(ids[first : first + 1]), truth, first))
+    return refuse_other(worst)
+
+
+def refuse_other(differences: Differences) -> Differences:
+    """Let pass what differs by rounding only.
+
+    Raises:
+        BundleError: it differs by more.
+    """
+    if not differences.largest <= ALLOWED:  # also true of NaN
+        raise BundleError(
+            f"the exported graph does not compute what the checkpoint computes: {differences}, at most {ALLOWED} is "
+            "allowed; try the other --kind, and report this model"
+        )
+    return differences
+
+
+def check(graph: Path | Graph, model: PreTrainedModel, context: int, ids: Sequence[int]) -> Differences:
     """As `compare`, and over the whole context, or as much of it as can be borne; a graph that differs is refused.
 
     Raises:
@@ -107,24 +143,24 @@ def check(graph: onnx.ModelProto, model: PreTrainedModel, context: int, ids: Seq
     if most > len(ids):
         vocabulary = model.get_output_embeddings().weight.shape[0]
         differences = differences.worst(compare_far(graph, model, context, trial_text(most, vocabulary)))
-    if not differences.largest <= ALLOWED:  # also true of NaN
-        raise BundleError(
-            f"the exported graph does not compute what the checkpoint computes: {differences}, at most {ALLOWED} is "
-            "allowed; try the other --kind, and report this model"
-        )
-    return differences
+    return refuse_other(differences)
 
 
 @torch.inference_mode()
 def reference(
-    model: PreTrainedModel, ids: Sequence[int], rows: np.ndarray | None = None
+    model: PreTrainedModel, ids: Sequence[int], rows: np.ndarray | None = None, stored: Precision | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Torch's logits ``[n, vocabulary]`` and the input of its head ``[n, hidden]``, float32, of some rows or all."""
+    """Torch's logits ``[n, vocabulary]`` and the input of its head ``[n, hidden]``, in float32, of some rows or all.
+
+    Args:
+        stored: as in `in_float32`.
+    """
     kept = {} if rows is None else only_logits(model, torch.from_numpy(rows))
     hidden: list[torch.Tensor] = []
     hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
     try:
-        logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False, **kept).logits
+        with in_float32(model, stored):
+            logits = model(input_ids=torch.tensor([list(ids)]), use_cache=False, **kept).logits
     finally:
         hook.remove()
     found = logits[0].float().numpy(), hidden[-1][0].float().numpy()
@@ -144,7 +180,7 @@ def make_probe(runner: Runner, ids: Sequence[int], spread: float, dtype: str) ->
         runner: of the finished graph.
         ids: the prompt.
         spread: standard deviation of the logits.
-        dtype: of the graph's weights, "float32" or "int8".
+        dtype: of the graph's weights, "float32", "int8" or "int4".
     """
     runner.rewind(0)
     step = runner.feed(ids, [len(ids) - 1])

@@ -1,8 +1,8 @@
-"""Reading a checkpoint for export: the model in float32, its tokenizer, and what the two must agree on."""
+"""Reading a checkpoint for export: the model, its tokenizer, and what the two must agree on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from cloud_target.engine import hub
-from cloud_target.engine.files import refuse_adapter, vocabulary_size
+from cloud_target.engine.files import find_directory, read_config, refuse_adapter, vocabulary_size
 from cloud_target.engine.hf.reading import read_model
 from cloud_target.engine.settings import POCKET
 from cloud_target.engine.tokens import Tokens, read_tokens
 from cloud_target.export.endings import end_ids
+from cloud_target.export.stored import weights_dtype
 from shared.errors import InputError, first_line
 from shared.reading import difference
 
@@ -27,7 +28,8 @@ class Checkpoint:
 
     Attributes:
         name: the last part of the directory or of the hub id.
-        model: float32 on the CPU, in evaluation mode; its head has one row for each id of the tokenizer.
+        model: on the CPU, in evaluation mode, float32 or as its files have it; its head has one row for each id of the
+            tokenizer.
         tokens: its tokenizer, which is that of the target it is paired with too, and its chat template.
         end_ids: tokens that end a text.
     """
@@ -48,8 +50,12 @@ class Checkpoint:
         return vocabulary_size(self.tokenizer)
 
 
-def load_checkpoint(source: str | Path) -> Checkpoint:
+def load_checkpoint(source: str | Path, *, narrow: Collection[str] = ()) -> Checkpoint:
     """Load a directory or a Hugging Face hub id.
+
+    Args:
+        narrow: kinds of models whose weights stay in the dtype of their files, if all have the same; else they become
+            float32.
 
     Raises:
         InputError: it cannot be read, is no causal language model, or has no tokenizer of its own.
@@ -57,7 +63,8 @@ def load_checkpoint(source: str | Path) -> Checkpoint:
     tokens = load_checkpoint_tokens(source)
     source = Path(source).expanduser() if Path(source).expanduser().is_dir() else str(source)
     # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
-    model = read_model(source, torch.float32, "eager")
+    is_narrow = narrow and read_config(find_directory(str(source))).get("model_type") in narrow
+    model = read_model(source, weights_dtype(source) if is_narrow else torch.float32, "eager")
     cut_vocabulary(model, vocabulary_size(tokens.tokenizer))
     return Checkpoint(
         name=Path(source).resolve().name,
@@ -119,9 +126,9 @@ def cut_vocabulary(model: PreTrainedModel, vocabulary: int) -> None:
         )
     if rows > vocabulary:
         cut = nn.Linear(head.in_features, vocabulary, bias=head.bias is not None)
-        cut.weight = nn.Parameter(head.weight[:vocabulary].detach().clone())
+        cut.weight = nn.Parameter(head.weight[:vocabulary].detach())
         if head.bias is not None:
-            cut.bias = nn.Parameter(head.bias[:vocabulary].detach().clone())
+            cut.bias = nn.Parameter(head.bias[:vocabulary].detach())
         model.set_output_embeddings(cut)
 
 

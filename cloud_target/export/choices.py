@@ -2,4 +2,7 @@
 is the default."""
 
 KINDS = ("auto", "shared-buffer", "concat")
-DTYPES = ("float32", "int8")
+DTYPES = ("float32", "auto", "int8", "int4")
+BLOCKS = (32, 64, 128)
+ACTIVATIONS = ("int8", "float32")
+HEADS = ("int8", "float32", "int4")

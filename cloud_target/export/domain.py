@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from cloud_target.export.builder import write_model
 from cloud_target.export.bundle import Target, check_place, publish
 from cloud_target.export.draft import is_bundle
 from cloud_target.export.head import read_head, take_several
+from cloud_target.export.writing import write_model
 from shared.domains import MOST_DOMAINS, NAMING, is_domain, verifier_file
 from shared.errors import InputError
 from shared.manifest import Domain, Manifest, read_manifest, write_manifest

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import torch
 from transformers import PreTrainedModel
 
 from cloud_target.export.blocks import Shape, attention, embedding, linear
 from cloud_target.export.builder import MICROSOFT, GraphBuilder
+from cloud_target.export.weights import Weight
 
 # How each activation is written as one node over the sum of a product and its bias.
 _ACTIVATIONS = {
@@ -29,15 +30,16 @@ def obstacle(model: PreTrainedModel, context: int) -> str | None:
     return None
 
 
-def body(graph: GraphBuilder, model: PreTrainedModel, state: dict[str, np.ndarray], shape: Shape) -> str:
+def body(graph: GraphBuilder, model: PreTrainedModel, state: dict[str, torch.Tensor], shape: Shape) -> str:
     """Add everything from `ids` to the hidden state after the final norm, ``[1, n, hidden]``; returns its name."""
     config = model.config
     activation, domain = _ACTIVATIONS[config.activation_function]
 
-    def weights(module: str) -> tuple[np.ndarray, np.ndarray]:
-        return state[f"transformer.{module}.weight"], state[f"transformer.{module}.bias"]
+    def weights(module: str) -> tuple[Weight, Weight]:
+        weight, bias = (Weight.stacked([state[f"transformer.{module}.{part}"]]) for part in ("weight", "bias"))
+        return weight, bias
 
-    def add_and_norm(residual: str, x: str, bias: np.ndarray | None, norm: str) -> tuple[str, str]:
+    def add_and_norm(residual: str, x: str, bias: Weight | None, norm: str) -> tuple[str, str]:
         gamma, beta = weights(norm)
         normed, _, _, total = graph.add_many(
             "SkipLayerNormalization",
@@ -54,7 +56,9 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: dict[str, np.ndarra
 
     # Learned positions are added like one more layer's output, so the first norm is fused with the sum as well.
     tokens = graph.add("Gather", embedding(graph, model), "ids")
-    positions = graph.add("Gather", graph.weight("position_embedding", state["transformer.wpe.weight"]), "positions")
+    positions = graph.add(
+        "Gather", graph.weight("position_embedding", Weight.stacked([state["transformer.wpe.weight"]])), "positions"
+    )
     x, residual = add_and_norm(tokens, positions, None, "h.0.ln_1")
     for layer in range(shape.layers):
         scale = shape.head_size**-0.5 if config.scale_attn_weights else 1.0

@@ -17,36 +17,41 @@ them in the graph costs two per cent of a small draft's step.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
-import onnx
 from transformers import PreTrainedModel
 
 from cloud_target.export import candidates, gpt2, llama
-from cloud_target.export.blocks import array, buffers, embedding, shape_of
-from cloud_target.export.builder import GraphBuilder, tensor
+from cloud_target.export.blocks import buffers, embedding, shape_of
+from cloud_target.export.builder import Graph, GraphBuilder, tensor
+from cloud_target.export.weights import Weight
 from shared.errors import InputError
 
-_ARCHITECTURES = {"llama": llama, "qwen2": llama, "gpt2": gpt2}
+ARCHITECTURES = {"llama": llama, "qwen2": llama, "gpt2": gpt2}
 
 
 def obstacle(model: PreTrainedModel, context: int) -> str | None:
     """Why the fast path cannot take this model, or None if it can."""
-    architecture = _ARCHITECTURES.get(model.config.model_type)
+    architecture = ARCHITECTURES.get(model.config.model_type)
     if architecture is None:
-        return f"it is a {model.config.model_type}, and the fast path knows {', '.join(_ARCHITECTURES)}"
+        return f"it is a {model.config.model_type}, and the fast path knows {', '.join(ARCHITECTURES)}"
     head_size = shape_of(model, context).head_size
     if head_size % 16:
         return f"its attention heads have {head_size} dimensions, and onnxruntime's operator wants a multiple of 16"
     return architecture.obstacle(model, context)
 
 
-def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candidates.CANDIDATES) -> onnx.ModelProto:
-    """Build the graph, float32.
+def shared_buffer_graph(
+    model: PreTrainedModel, context: int, count: int = candidates.CANDIDATES, layers: int | None = None
+) -> Graph:
+    """Build the graph, float32. Its weights are read from the model, whatever their dtype, when it is written.
 
     Args:
         model: a Llama, Qwen2 or GPT-2, its head cut to the tokenizer's vocabulary.
         context: length of the buffers in tokens.
         count: how many candidates to return; fewer if the vocabulary is smaller.
+        layers: of the first so many only, as a smaller model of the same kind; None for all.
 
     Raises:
         InputError: the fast path cannot take this model; the message says why.
@@ -57,13 +62,15 @@ def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candi
     head = model.get_output_embeddings()
     count = min(count, head.out_features)
     shape = shape_of(model, context)
-    state = {name: array(weight) for name, weight in model.state_dict().items()}
+    shape = replace(shape, layers=layers or shape.layers)
+    state = model.state_dict()
 
     graph = GraphBuilder()
-    body = _ARCHITECTURES[model.config.model_type].body(graph, model, state, shape)
+    body = ARCHITECTURES[model.config.model_type].body(graph, model, state, shape)
     hidden = candidates.take_rows(graph, body, "hidden")
     # Tied weights stay one tensor: the head multiplies by the transpose of the embedding.
-    weight = embedding(graph, model) if model.config.tie_word_embeddings else graph.weight("head", array(head.weight))
+    own = Weight.stacked([head.weight.detach()])
+    weight = embedding(graph, model) if model.config.tie_word_embeddings else graph.weight("head", own)
     logits = graph.add("Gemm", hidden, weight, transB=1, out=candidates.EVERY)
     candidates.summarise(graph, logits, count)
     inputs = [
@@ -74,4 +81,4 @@ def shared_buffer_graph(model: PreTrainedModel, context: int, count: int = candi
         tensor("mask", np.float32, [1, 1, "n", "context"]),
     ]
     outputs = candidates.outputs(count, shape.hidden, head.out_features)
-    return graph.model([*inputs, *buffers(shape, "past")], [*outputs, *buffers(shape, "present")])
+    return graph.graph([*inputs, *buffers(shape, "past")], [*outputs, *buffers(shape, "present")])

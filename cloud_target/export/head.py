@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 
-from cloud_target.export.builder import GraphBuilder, tensor, write_model
+from cloud_target.export.builder import GraphBuilder, tensor
+from cloud_target.export.writing import write_model
 from shared.calibration import DOUBT_COLUMNS
 from shared.errors import InputError
 from shared.features import NAMES, SCALARS

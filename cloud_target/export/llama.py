@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from cloud_target.export.blocks import Shape, attention, embedding, linear
 from cloud_target.export.builder import MICROSOFT, GraphBuilder
+from cloud_target.export.weights import Weight
 
-State = dict[str, np.ndarray]
+State = dict[str, torch.Tensor]
 
 
 def obstacle(model: PreTrainedModel, context: int) -> str | None:
@@ -33,7 +33,7 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: State, shape: Shape
     x = graph.add(
         "SimplifiedLayerNormalization",
         residual,
-        graph.weight("layer.0.norm", state["model.layers.0.input_layernorm.weight"]),
+        graph.weight("layer.0.norm", Weight.stacked([state["model.layers.0.input_layernorm.weight"]])),
         axis=-1,
         epsilon=epsilon,
     )
@@ -45,7 +45,7 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: State, shape: Shape
                 "SkipSimplifiedLayerNormalization",
                 residual,
                 x,
-                graph.weight(f"{name}{part}.norm", state[gamma]),
+                graph.weight(f"{name}{part}.norm", Weight.stacked([state[gamma]])),
                 out=[f"{name}{part}.normed", "", "", f"{name}{part}.residual"],
                 domain=MICROSOFT,
                 epsilon=epsilon,
@@ -66,11 +66,11 @@ def body(graph: GraphBuilder, model: PreTrainedModel, state: State, shape: Shape
     return x
 
 
-def _packed(state: State, modules: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+def _packed(state: State, modules: list[str]) -> tuple[Weight, Weight | None]:
     """The weights ``[inputs, outputs]`` of several layers over one input, side by side, and their biases if any."""
-    weight = np.concatenate([state[f"{module}.weight"] for module in modules]).T
+    weight = Weight.stacked([state[f"{module}.weight"] for module in modules]).T
     biases = [state[f"{module}.bias"] for module in modules if f"{module}.bias" in state]
-    return weight, np.concatenate(biases) if biases else None
+    return weight, Weight.stacked(biases) if biases else None
 
 
 def _rotary_tables(graph: GraphBuilder, model: PreTrainedModel, shape: Shape) -> tuple[str, str]:

@@ -25,7 +25,8 @@ from optimum.exporters.tasks import TasksManager
 from transformers import PreTrainedModel
 
 from cloud_target.export import candidates
-from cloud_target.export.builder import OPSET, GraphBuilder, refill, tensor
+from cloud_target.export.builder import OPSET, Graph, GraphBuilder, refill, tensor
+from cloud_target.export.weights import Weight
 from shared.errors import InputError, first_line
 
 _TASK = "text-generation-with-past"
@@ -60,7 +61,7 @@ def optimum_graph(model: PreTrainedModel) -> onnx.ModelProto:
         return onnx.load(path)
 
 
-def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> onnx.ModelProto:
+def concat_graph(model: PreTrainedModel, count: int = candidates.CANDIDATES) -> Graph:
     """The same with the edge's inputs and outputs, float32.
 
     Args:
@@ -133,20 +134,18 @@ def _derive_inputs(builder: GraphBuilder, cache: str, sizes: dict[str, list[int]
 def _rebuild(
     model: onnx.ModelProto,
     nodes: list[onnx.NodeProto],
-    weights: list[onnx.TensorProto],
+    weights: dict[str, Weight],
     inputs: list[onnx.ValueInfoProto],
     outputs: list[onnx.ValueInfoProto],
-) -> onnx.ModelProto:
+) -> Graph:
     """`model` with other nodes, further weights, and other inputs and outputs."""
-    rebuilt = onnx.ModelProto()
-    rebuilt.CopyFrom(model)
-    graph = rebuilt.graph
+    rebuilt = Graph.of(model)
+    graph = rebuilt.model.graph
     refill(graph.node, nodes)
     refill(graph.input, inputs)
     refill(graph.output, outputs)
     del graph.value_info[:]  # their symbolic lengths have other names now
-    graph.initializer.extend(weights)
-    return rebuilt
+    return Graph(rebuilt.model, rebuilt.weights | weights)
 
 
 @contextmanager

@@ -1,171 +1,180 @@
-"""8-bit weights for a draft graph, and whether it still writes the same text.
+"""A draft graph with weights in 8 or 4 bits: the same graph, with other operators and packed constants.
 
-Every product with a constant matrix, the output head included, becomes onnxruntime's MatMulNBits: weights in 8 bits
-with a scale for each 64 of them, activations in 8 bits as they come; token embeddings are stored in the same way.
-Measured: it takes less than half of float32's time, as onnxruntime's dynamic quantisation does, but leaves a third of
-that one's error. Blocks of 32 take 7 % longer, blocks of 128 save 2 %; 4 bits save nothing at the size of a draft.
+Every product with a constant matrix, the output head included, becomes onnxruntime's MatMulNBits: a scale for each
+block of weights, activations in 8 bits as they come, or in float32. Token embeddings are stored in the same way; where
+they are the head's weights, too, there is one table for both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
-from cloud_target.export.builder import MICROSOFT, refill
-from cloud_target.export.runner import Runner
-from shared.config import Sampling
-from shared.sampling import Sampler
+from cloud_target.export.builder import MICROSOFT, Graph, refill
+from cloud_target.export.packing import Packing
+from cloud_target.export.precision import Precision
+from cloud_target.export.weights import Weight
+from cloud_target.export.writing import Stored, write_model
 
-# Of a weight.
-BITS = 8
-# Weights that share a scale.
-BLOCK = 64
-_MIDDLE = 1 << (BITS - 1)
-_INT8_ACTIVATIONS = 4  # the operator's name for them: "accuracy level"
+# The operator's name for what weights are multiplied with: its "accuracy level".
+_LEVELS = {"float32": 1, "int8": 4}
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How often two drafts write the same token after the same text.
-
-    Attributes:
-        greedy: share of positions with the same likeliest token.
-        sampled: share of positions with the same drawn token, under the noise that both sides share.
-        tokens: how many positions the two rest on.
-    """
-
-    greedy: float
-    sampled: float
-    tokens: int
+def quantise(graph: Graph, precision: Precision) -> Graph:
+    """A draft graph of either kind with fewer bits. Its constants are packed when they are read."""
+    return _Quantised(graph, precision).graph()
 
 
-def quantise(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a draft graph of either kind with 8-bit weights."""
-    weights = {weight.name: weight for weight in model.graph.initializer if len(weight.dims) == 2}
-    packed: dict[str, onnx.TensorProto] = {}
-    nodes = [_quantised(node, weights, packed) for node in model.graph.node]
-    used = {name for node in nodes for name in node.input}
-    kept = [weight for weight in model.graph.initializer if weight.name in used]
-
-    quantised = onnx.ModelProto()
-    quantised.CopyFrom(model)
-    refill(quantised.graph.node, nodes)
-    refill(quantised.graph.initializer, [*kept, *packed.values()])
-    if not any(opset.domain == MICROSOFT for opset in quantised.opset_import):
-        quantised.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
-    return quantised
+def with_activations(model: onnx.ModelProto, activations: str) -> onnx.ModelProto:
+    """The model with other activations in all its products, "int8" or "float32"; the weights are what they were."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for node in changed.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "accuracy_level":
+                attribute.i = _LEVELS[activations]
+    return changed
 
 
-def agreement(reference: Runner, candidate: Runner, texts: Sequence[Sequence[int]], sampling: Sampling) -> Agreement:
-    """Compare two draft graphs on every position of `texts` (token ids)."""
-    sampler = Sampler(sampling)
-    greedy = sampled = tokens = 0
-    for text in texts:
-        steps = []
-        for runner in (reference, candidate):
-            runner.rewind(0)
-            steps.append(runner.feed(text))
-        ids, logits = ([step[name] for step in steps] for name in ("top_ids", "top_logits"))
-        for row in range(len(text)):
-            a, b = (sampler.draw(ids[i][row], logits[i][row], position=row + 1).token for i in (0, 1))
-            sampled += a == b
-            greedy += int(ids[0][row, 0] == ids[1][row, 0])
-            tokens += 1
-    return Agreement(greedy / tokens, sampled / tokens, tokens)
+def beside(stored: Stored, activations: str) -> Path:
+    """A graph over the same file of constants, with other activations in all products that have packed weights."""
+    path = stored.path.with_name(f"{activations}.onnx")
+    write_model(with_activations(onnx.load(stored.path, load_external_data=False), activations), path)
+    return path
 
 
-def write_texts(runner: Runner, start: Sequence[int], count: int, length: int) -> list[list[int]]:
-    """`count` texts of `length` tokens that a draft writes by itself after `start`, at temperature 1."""
-    texts = []
-    for seed in range(count):
-        sampler = Sampler(Sampling(temperature=1.0, top_p=1.0, seed=seed))
-        text = list(start)
-        runner.rewind(0)
-        step = runner.feed(text, [len(text) - 1])
-        while len(text) < length:
-            text.append(sampler.draw(step["top_ids"][0], step["top_logits"][0], position=len(text)).token)
-            step = runner.feed(text[-1:])
-        texts.append(text)
-    return texts
+class _Quantised:
+    """A graph that is being rewritten."""
+
+    def __init__(self, graph: Graph, precision: Precision) -> None:
+        self._graph, self._precision = graph, precision
+        self._matrices = {
+            name for name, weight in graph.weights.items() if len(weight.shape) == 2 and weight.dtype == np.float32
+        }
+        products = [name for node in graph.model.graph.node if (name := self._factor(node))]
+        self._products = set(products)
+        self._head = products[-1] if products else None  # nothing is multiplied behind the head
+        self._new: dict[str, Weight] = {}
+
+    def graph(self) -> Graph:
+        old = self._graph
+        nodes = [new for node in old.model.graph.node for new in self._rewritten(node)]
+        used = {name for node in nodes for name in node.input}
+        model = onnx.ModelProto()
+        model.CopyFrom(old.model)
+        refill(model.graph.node, nodes)
+        if not any(opset.domain == MICROSOFT for opset in model.opset_import):
+            model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
+        kept = {name: weight for name, weight in old.weights.items() if name in used}
+        return Graph(model, kept | self._new)
+
+    def _rewritten(self, node: onnx.NodeProto) -> Iterable[onnx.NodeProto]:
+        if (name := self._factor(node)) and (packing := self._packing(name)):
+            return [self._product(node, name, packing)]
+        if node.op_type == "Gather" and not _attributes(node).get("axis", 0) and node.input[0] in self._matrices:
+            packing = self._packing(node.input[0])
+            return self._lookup(node, packing) if packing else [node]
+        return [node]
+
+    def _factor(self, node: onnx.NodeProto) -> str | None:
+        """The constant matrix that a node multiplies by, if it does nothing else."""
+        if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in self._matrices:
+            return None
+        given = _attributes(node)
+        is_plain = given.get("alpha", 1.0) == given.get("beta", 1.0) == 1.0 and not given.get("transA", 0)
+        return node.input[1] if is_plain else None
+
+    def _packing(self, name: str) -> Packing | None:
+        if name == self._head:
+            return self._precision.of_head
+        return self._precision.of_body if name in self._products else self._precision.of_lookups
+
+    def _product(self, node: onnx.NodeProto, name: str, packing: Packing) -> onnx.NodeProto:
+        """MatMul or Gemm, with its bias if it has one, as MatMulNBits."""
+        is_turned = not _attributes(node).get("transB", 0)
+        outputs, inputs = self._graph.weights[name].shape[:: -1 if is_turned else 1]
+        packed, bias = self._pack(name, is_turned, packing), list(node.input[2:])
+        zeros = packed[2:] or [""]
+        return helper.make_node(
+            "MatMulNBits",
+            [node.input[0], *packed[:2], *([*zeros, "", *bias] if any(bias) else packed[2:])],
+            list(node.output),
+            name=node.name,
+            domain=MICROSOFT,
+            K=inputs,
+            N=outputs,
+            bits=packing.bits,
+            block_size=packing.block,
+            accuracy_level=_LEVELS[self._precision.activations],
+        )
+
+    def _lookup(self, node: onnx.NodeProto, packing: Packing) -> Iterator[onnx.NodeProto]:
+        """Gather of rows as GatherBlockQuantized, over the very table of the product where there is one."""
+        name, out = node.input[0], node.output[0]
+        rows, size = self._graph.weights[name].shape
+        block, count = packing.block, packing.blocks(size)
+        data, flat = self._pack(name, False, packing)
+        is_shared = name in self._products
+        # The product wants its table by blocks: then they are looked up as they lie, and put together behind that.
+        found = f"{out}.blocks" if is_shared else out if count * block == size else f"{out}.padded"
+        column = flat
+        if is_shared:
+            column = f"{out}.scales"
+            yield self._reshaped(flat, column, [rows, count, 1])
+        yield helper.make_node(
+            "GatherBlockQuantized",
+            [data, node.input[1], column],
+            [found],
+            name=node.name,
+            domain=MICROSOFT,
+            bits=packing.bits,
+            block_size=block,
+            gather_axis=0,
+            quantize_axis=2 if is_shared else 1,
+        )
+        if is_shared:
+            whole = out if count * block == size else f"{out}.padded"
+            yield self._reshaped(found, whole, [0, 0, count * block])
+            found = whole
+        if found != out:
+            ends = {f"{out}.start": 0, f"{out}.end": size, f"{out}.axis": -1}
+            self._new |= {key: Weight.of(np.array([value], np.int64)) for key, value in ends.items()}
+            yield helper.make_node("Slice", [found, *ends], [out], name=f"{node.name}.cut")
+
+    def _reshaped(self, x: str, out: str, shape: list[int]) -> onnx.NodeProto:
+        self._new[f"{out}.shape"] = Weight.of(np.array(shape, np.int64))
+        return helper.make_node("Reshape", [x, f"{out}.shape"], [out], name=f"{out}.reshape")
+
+    def _pack(self, name: str, is_turned: bool, packing: Packing) -> list[str]:
+        """The names of a matrix's levels and scales, and of its zeros if it has some, packed by rows of its outputs."""
+        kind = "product" if name in self._products else "lookup"
+        names = [f"{name}.{kind}.{part}" for part in (f"int{packing.bits}", "scales", "zeros")]
+        names = names[: 3 if packing.has_zeros else 2]
+        if names[0] not in self._new:
+            weight = self._graph.weights[name]
+            matrix = weight.T if is_turned else weight
+            rows, count = matrix.shape[0], packing.blocks(matrix.shape[1])
+            wide = packing.block * packing.bits // 8
+            found = (
+                ((rows, count, wide) if kind == "product" else (rows, count * wide), np.uint8, packing.pack),
+                ((rows, count), np.float32, packing.scales),
+                ((rows, -(-count * packing.bits // 8)), np.uint8, packing.zeros),
+            )
+            for part, (shape, dtype, make) in zip(names, found, strict=False):
+                self._new[part] = Weight(shape, np.dtype(dtype), partial(_made, make, matrix, shape[1:]))
+        return names
 
 
-def _quantised(
-    node: onnx.NodeProto, weights: dict[str, onnx.TensorProto], packed: dict[str, onnx.TensorProto]
-) -> onnx.NodeProto:
-    """The node over 8-bit weights, which are added to `packed`; or the node itself where that cannot be."""
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    if node.op_type == "MatMul" and node.input[1] in weights:
-        return _product(node, weights[node.input[1]], True, packed)
-    if node.op_type == "Gemm" and node.input[1] in weights:
-        plain = attributes.get("alpha", 1.0) == attributes.get("beta", 1.0) == 1.0 and not attributes.get("transA", 0)
-        return _product(node, weights[node.input[1]], not attributes.get("transB", 0), packed) if plain else node
-    if node.op_type == "Gather" and node.input[0] in weights and not attributes.get("axis", 0):
-        table = weights[node.input[0]]
-        is_embedding = table.data_type == onnx.TensorProto.FLOAT and table.dims[1] % BLOCK == 0
-        return _lookup(node, table, packed) if is_embedding else node
-    return node
+def _made(
+    make: Callable[[np.ndarray], np.ndarray], matrix: Weight, shape: tuple[int, ...], first: int, last: int
+) -> np.ndarray:
+    return make(matrix.rows(first, last)).reshape(last - first, *shape)
 
 
-def _product(
-    node: onnx.NodeProto, weight: onnx.TensorProto, transpose: bool, packed: dict[str, onnx.TensorProto]
-) -> onnx.NodeProto:
-    """MatMul or Gemm, with its bias if it has one, as MatMulNBits."""
-    inputs, outputs = weight.dims if transpose else reversed(weight.dims)
-    names = _pack(weight, transpose, f"{weight.name}.product", packed)
-    bias = list(node.input[2:])
-    return helper.make_node(
-        "MatMulNBits",
-        [node.input[0], *names, *(["", "", *bias] if any(bias) else [])],
-        list(node.output),
-        name=node.name,
-        domain=MICROSOFT,
-        K=inputs,
-        N=outputs,
-        bits=BITS,
-        block_size=BLOCK,
-        accuracy_level=_INT8_ACTIVATIONS,
-    )
-
-
-def _lookup(node: onnx.NodeProto, table: onnx.TensorProto, packed: dict[str, onnx.TensorProto]) -> onnx.NodeProto:
-    """Gather of rows as GatherBlockQuantized."""
-    data, scales = _pack(table, False, f"{table.name}.lookup", packed)
-    rows, size = table.dims
-    shapes = {data: [rows, size], scales: [rows, size // BLOCK]}
-    for name, shape in shapes.items():
-        packed[name].dims[:] = shape
-    middle = f"{table.name}.middle"
-    packed[middle] = numpy_helper.from_array(np.full(shapes[scales], _MIDDLE, np.uint8), middle)
-    return helper.make_node(
-        "GatherBlockQuantized",
-        [data, node.input[1], scales, middle],
-        list(node.output),
-        name=node.name,
-        domain=MICROSOFT,
-        bits=BITS,
-        block_size=BLOCK,
-        gather_axis=0,
-        quantize_axis=1,
-    )
-
-
-def _pack(weight: onnx.TensorProto, transpose: bool, name: str, packed: dict[str, onnx.TensorProto]) -> tuple[str, str]:
-    """Store a matrix as uint8 ``[outputs, blocks, BLOCK]`` and scales ``[outputs * blocks]``; returns their names."""
-    names = f"{name}.int8", f"{name}.scales"
-    if names[0] not in packed:
-        matrix = numpy_helper.to_array(weight).astype(np.float32)
-        matrix = matrix.T if transpose else matrix
-        outputs, inputs = matrix.shape
-        blocks = -(-inputs // BLOCK)
-        padded = np.zeros((outputs, blocks * BLOCK), np.float32)
-        padded[:, :inputs] = matrix
-        padded = padded.reshape(outputs, blocks, BLOCK)
-        scales = np.abs(padded).max(axis=2) / (_MIDDLE - 1)
-        steps = np.rint(padded / np.where(scales > 0, scales, 1)[..., None]) + _MIDDLE
-        packed[names[0]] = numpy_helper.from_array(steps.astype(np.uint8), names[0])
-        packed[names[1]] = numpy_helper.from_array(scales.reshape(-1), names[1])
-    return names
+def _attributes(node: onnx.NodeProto) -> dict[str, object]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 
+from cloud_target.export.builder import Graph
 from cloud_target.export.candidates import EVERY, OUTPUTS
 
 
@@ -15,16 +17,19 @@ class Runner:
     """A draft graph with its key-value cache.
 
     Args:
-        graph: of either kind.
+        graph: of either kind; in a file, which takes least memory, or in memory.
         context: longest sequence in tokens.
     """
 
-    def __init__(self, graph: onnx.ModelProto, context: int) -> None:
+    def __init__(self, graph: Path | Graph | onnx.ModelProto, context: int) -> None:
+        if isinstance(graph, Graph):
+            graph = graph.whole()
+        source = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it refuses, it says in its error too
         providers = ["CPUExecutionProvider"]
-        self._session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=providers)
+        self._session = onnxruntime.InferenceSession(source, options, providers=providers)
         names = {node.name: node.shape for node in self._session.get_inputs()}
         self._shared = "last" in names
         self._gives_every = any(node.name == EVERY for node in self._session.get_outputs())

@@ -13,6 +13,17 @@ def count(text: str) -> int:
     return _whole(text, 1, None)
 
 
+def above_zero(text: str) -> float:
+    """A number above 0, such as minutes."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
+    return value
+
+
 def port(text: str) -> int:
     """A port to listen on; 0 picks a free one."""
     return _whole(text, 0, (1 << 16) - 1)

@@ -84,7 +84,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--dtype",
         choices=DTYPES,
-        help="of the draft's weights; int8 is refused where it would write other tokens (default: float32)",
+        help="of the draft's weights, see `export --help` (default: float32)",
     )
     parser.add_argument("--kind", choices=KINDS, help="of the draft's graph, see `export --help` (default: auto)")
     parser.add_argument(

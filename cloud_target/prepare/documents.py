@@ -15,10 +15,10 @@ import numpy as np
 
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import corpus
 from cloud_target.training.corpus import UNSEEN, encode_shuffled, hold_out, read_corpus, reading
 from cloud_target.training.own_text import SHORTEST_OPENING
+from cloud_target.training.work import Stage, Work, code
 from shared.errors import InputError
 from shared.identity import file_digest
 

@@ -1,9 +1,10 @@
-"""The verifier and the heads it is compared with, fitted, exported, and read back as the edge runs them."""
+"""The verifier and the heads it is compared with: fitted, chosen, exported, and read back as the edge runs them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,18 @@ import onnxruntime
 from cloud_target.export import head
 from cloud_target.prepare.labels import read_rows
 from cloud_target.prepare.settings import Settings
-from cloud_target.prepare.work import Stage, Work, code
-from cloud_target.training import doubts, verifier
-from cloud_target.training.doubts import fit_comparison_heads
+from cloud_target.prepare.texts import Text
+from cloud_target.training import choice, doubts, scalar, verifier
+from cloud_target.training.choice import choose, hold_documents
+from cloud_target.training.doubts import FREE, fit_comparison_heads
 from cloud_target.training.label import Rows
+from cloud_target.training.scalar import scalar_head
 from cloud_target.training.verifier import FitSettings, fit
+from cloud_target.training.work import Stage, Work, code
+from shared.features import NAMES
 
 VERIFIER = "verifier.onnx"
+TRAINED = "the trained head"
 
 
 class ExportedHead:
@@ -42,21 +48,50 @@ class ExportedHead:
         return self._session.run(None, {"features": features})[0]
 
 
-def fit_heads(work: Work, rows: Sequence[Stage], settings: Settings) -> Stage:
-    """Fit on all rows; leaves `verifier.onnx`, the heads it is compared with, and `heads.json`."""
+def fit_heads(work: Work, documents: Stage, own: Mapping[Text, Stage], settings: Settings) -> Stage:
+    """Fit all heads, and choose which doubt to ship, by documents held back from that.
+
+    Args:
+        work: where the stage is kept.
+        documents: rows of corpus documents to train on.
+        own: rows of the target's own text to train on; those that are drawn as the text was are chosen by.
+        settings: of the run.
+
+    Returns:
+        The stage, with `verifier.onnx`, the heads it is compared with, and `heads.json`.
+    """
 
     def make(directory: Path) -> None:
-        joined = Rows.join([read_rows(stage) for stage in rows])
-        fitted, loss = fit(joined, FitSettings(seed=settings.seed))
-        fitted.export(directory / VERIFIER)
-        others = {}
-        for number, (name, other) in enumerate(fit_comparison_heads(joined, settings.seed).items()):
-            others[name] = f"other-{number}.onnx"
-            other.export(directory / others[name])
-        found = {"rows": len(joined), "loss": loss, "others": others}
+        texts = {text: read_rows(stage) for text, stage in own.items()}
+        joined = Rows.join([read_rows(documents), *texts.values()])
+        held = hold_documents(joined, settings.seed)
+        joined = joined.where(~np.isin(joined.document, held))
+        trained, loss = fit(joined, FitSettings(seed=settings.seed))
+        others = fit_comparison_heads(joined, settings.seed)
+        free = {
+            name: scalar_head(joined, NAMES.index(feature), sign, trained) for name, (feature, sign) in FREE.items()
+        }
+        alike = [drawn_alike(rows.where(np.isin(rows.document, held)), text) for text, rows in texts.items()]
+        shipped, choices = choose({TRAINED: trained} | others | free, alike)
+        shipped.export(directory / VERIFIER)
+        if shipped is not trained:
+            others[TRAINED] = trained
+        files = {name: f"other-{number}.onnx" for number, name in enumerate(others)}
+        for name, file in files.items():
+            others[name].export(directory / file)
+        found = {"rows": len(joined), "loss": loss, "others": files, "chosen": [asdict(choice) for choice in choices]}
         (directory / "heads.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
-    return work.stage("heads", {"seed": settings.seed, "code": code(verifier, doubts, head)}, make, rows)
+    key = {"seed": settings.seed, "code": code(verifier, doubts, scalar, choice, head)}
+    return work.stage("heads", key, make, [documents, *own.values()])
+
+
+def drawn_alike(rows: Rows, text: Text) -> Rows:
+    """Those of the rows that are drawn in the way in which the target wrote their text."""
+    sampling = text.sampling
+    return rows.where(
+        (rows.temperature == np.float32(sampling.temperature)) & (rows.top_p == np.float32(sampling.top_p))
+    )
 
 
 def read_heads(stage: Stage) -> tuple[ExportedHead, dict[str, ExportedHead], dict]:

@@ -14,13 +14,13 @@ from cloud_target.prepare.documents import read_split
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import label as label_module
 from cloud_target.training import models, steps
 from cloud_target.training.corpus import reading
 from cloud_target.training.label import Rows, label
 from cloud_target.training.own_text import OwnText
 from cloud_target.training.steps import GraphSteps
+from cloud_target.training.work import Stage, Work, code
 from shared import criteria, draw, features, mass, noise, repetition, sampling, vocabulary
 from shared.config import Sampling
 from shared.manifest import read_manifest

@@ -9,8 +9,15 @@ from typing import Any
 from cloud_target.prepare.charts import Pens, reliability_chart, renamed, roc_chart, runs_chart, trade_chart
 from cloud_target.prepare.measure import HEAD, find
 from cloud_target.prepare.style import STYLE
-from cloud_target.prepare.tables import agreement_table, budget_table, comparison_table, provenance, steered_table
-from cloud_target.prepare.words import headline, lasting, measured, promise
+from cloud_target.prepare.tables import (
+    agreement_table,
+    budget_table,
+    choice_table,
+    comparison_table,
+    provenance,
+    steered_table,
+)
+from cloud_target.prepare.words import chosen, headline, lasting, measured, promise
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
 
@@ -50,6 +57,10 @@ roots, which stretch what is near zero, where most doubts are. <b>Run length</b>
 without audits, at each budget of the table; runs that the end of a text cuts short are left out.</p>"""
 
 
+_CHOSEN = """\
+<p class="note">For each criterion the bundle ships the doubt that asks least there; where several ask about as few, the
+trained head. What was chosen stands out. It is <b>our head</b> in all else on this page.</p>"""
+
 _COMPARED = """\
 <p class="note">Each doubt with the threshold that is best for it on these very tokens, which is the fairest comparison.
 Best free: of the doubts that need no training, the one that asks least in that row, chosen with hindsight. Budgets
@@ -69,6 +80,7 @@ def page(report: dict[str, Any]) -> str:
         _AUDITS,
         *_tables(report),
         "<h2>Whom to ask</h2>",
+        *_choice(report),
         *_charts(report),
         *_comparisons(report),
         "<h2>How well draft and target agree</h2>",
@@ -112,6 +124,11 @@ def _pair(report: dict[str, Any], sampling: Sampling, table: Callable[..., str])
     """A table for each criterion, side by side where there is room."""
     tables = "".join(f"<div>{table(report, sampling, criterion)}</div>" for criterion in DOUBT_COLUMNS)
     return f'<div class="pair">{tables}</div>'
+
+
+def _choice(report: dict[str, Any]) -> Iterator[str]:
+    yield f"<p>{_unbroken(' '.join(map(chosen, report['chosen'])))}</p>"
+    yield f"<details><summary>how that was chosen</summary>{_CHOSEN}{choice_table(report)}</details>"
 
 
 def _charts(report: dict[str, Any]) -> Iterator[str]:

@@ -42,7 +42,7 @@ class Pair:
         self._device = _device(settings.device)
         self.draft_is_bundle = is_bundle(settings.draft)
         if self.draft_is_bundle:
-            refuse_changes(settings.dtype, settings.kind, settings.context)
+            refuse_changes(dtype=settings.dtype, kind=settings.kind, context=settings.context)
         self._target = str(POCKET_DIRECTORY) if settings.target == POCKET else settings.target
         self.tokenizer: Tokenizer = load_checkpoint_tokens(self._target).tokenizer
         check_same_tokens(draft_tokenizer(settings.draft), self.tokenizer)

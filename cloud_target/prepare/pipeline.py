@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cloud_target.export import blocks, candidates, gpt2, graph, llama, quantise
+from cloud_target.export import blocks, candidates, gpt2, graph, llama, packing, quantise, weights
 from cloud_target.export.bundle import check_place, make_bundle
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.domain import add_verifier, check_domain, check_target
@@ -23,9 +23,10 @@ from cloud_target.prepare.page import page
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text, write_texts
-from cloud_target.prepare.work import Stage, Work, code
+from cloud_target.prepare.words import chosen
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
+from cloud_target.training.work import Stage, Work, code
 from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wording
 from shared.errors import InputError
 from shared.identity import file_digest
@@ -75,8 +76,9 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         read = labeller.training_documents(documents), labeller.reported_documents(documents)
 
         work.begin("the verifier")
-        trained = [read[0], *(stage for text, stage in rows.items() if text.split == "train")]
-        heads = fit_heads(work, trained, settings)
+        heads = fit_heads(work, read[0], {t: stage for t, stage in rows.items() if t.split == "train"}, settings)
+        for choice in read_heads(heads)[2]["chosen"]:
+            tell(f"  {chosen(choice)}")
 
         work.begin("calibration, report and bundle")
         cells, spread, seen = _calibrate(read_heads(heads)[0], rows)
@@ -137,7 +139,7 @@ def _draft(work: Work, pair: Pair, settings: Settings, tell: Callable[[str], Non
         )
 
     key = pair.draft_key | {"dtype": dtype, "kind": kind, "context": context}
-    key |= {"code": code(blocks, candidates, gpt2, graph, llama, quantise)}
+    key |= {"code": code(blocks, candidates, gpt2, graph, llama, packing, quantise, weights)}
     return work.stage("draft", key, make)
 
 
@@ -202,6 +204,7 @@ def _report(
         "documents": counts,
         "rows": fitted["rows"],
         "loss": round(fitted["loss"], 5),
+        "chosen": fitted["chosen"],
         "agreement": [*documents["agreement"], *(entry["agreement"] for entry in measured)],
         "doubts": [entry["doubts"] for entry in measured],
         "doubts on documents": documents["doubts"],

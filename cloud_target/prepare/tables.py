@@ -86,6 +86,21 @@ def comparison_table(report: dict[str, Any], entries: Sequence[dict[str, Any]], 
     return html_table(head, rows, caption)
 
 
+def choice_table(report: dict[str, Any]) -> str:
+    """What each doubt asks in the mean, by which the one to ship was chosen; that stands out."""
+    rows, marks = [], []
+    for choice in report["chosen"]:
+        for name, asks in sorted(choice["asks"].items(), key=lambda item: item[1]):
+            rows.append((choice["criterion"], name, percent(asks)))
+            marks.append(name == choice["name"])
+    first = report["chosen"][0]
+    caption = (
+        f"Share of tokens to ask at equal divergence, the mean over the budgets and ways of sampling, of "
+        f"{first['tokens']:,} tokens from {first['documents']:,} documents that were held back from training."
+    )
+    return html_table(("criterion", "doubt", "asks"), rows, caption, marks)
+
+
 def agreement_table(report: dict[str, Any]) -> str:
     """How often the draft writes what the target would."""
     head = (
@@ -130,7 +145,7 @@ def provenance(report: dict[str, Any]) -> str:
         *((name.replace("_", " "), value) for name, value in report["settings"].items()),
         ("documents", documents),
         ("rows trained on", f"{report['rows']:,}"),
-        ("held-out loss of the verifier", f"{report['loss']:.4f} nats, summed over both criteria"),
+        ("held-out loss of the trained head", f"{report['loss']:.4f} nats, summed over both criteria"),
     ]
     files = [(entry["role"], entry["file"], entry["sha256"]) for entry in report["corpora"]]
     return "\n".join(

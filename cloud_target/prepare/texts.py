@@ -8,9 +8,9 @@ from pathlib import Path
 from cloud_target.prepare.documents import read_split
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
-from cloud_target.prepare.work import Stage, Work, code
 from cloud_target.training import own_text
 from cloud_target.training.own_text import LONGEST_OPENING, write_own_text
+from cloud_target.training.work import Stage, Work, code
 from shared.config import Sampling
 
 RUN_LENGTH = 128

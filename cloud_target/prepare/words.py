@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cloud_target.prepare.heads import TRAINED
 from cloud_target.prepare.measure import HEAD, best_free, find
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
@@ -72,6 +73,19 @@ def measured(report: dict[str, Any]) -> str:
             f"{_of_tokens(ours)}, and the best doubt that needs no training ({name}) about {_of_tokens(asks[name])}."
         )
     return " ".join(sentences)
+
+
+def chosen(choice: dict[str, Any]) -> str:
+    """Which doubt the verifier is by one criterion (see `choice.Choice`), and by what figures."""
+    asks = dict(choice["asks"])
+    ours, rival = asks.pop(choice["name"]), TRAINED
+    if choice["name"] == TRAINED:
+        rival = min(asks, key=asks.__getitem__)
+    return (
+        f"By the {choice['criterion']} criterion the verifier doubts by {choice['name']}: of {choice['tokens']:,} "
+        f"tokens that were held back from training, {percent(ours)} are asked in the mean over the budgets; by "
+        f"{rival}, {percent(asks[rival])}."
+    )
 
 
 def summary(report: dict[str, Any], out: Path, page: str = "report") -> str:

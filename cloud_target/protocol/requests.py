@@ -44,7 +44,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Terms:
-    """What the first request of a stream settles for all of them."""
+    """What the first request of a stream settles for all of them.
+
+    Attributes:
+        reading: seconds between two words to the edge about how far a long text is read; 0 for none.
+    """
 
     session_id: bytes
     sampling: Sampling
@@ -52,6 +56,7 @@ class Terms:
     end_ids: frozenset[int]
     tenant: str = ""
     constraint: Constraint | None = field(default=None, compare=False)
+    reading: float = field(default=0.0, compare=False)
 
     @property
     def key(self) -> bytes:
@@ -115,6 +120,7 @@ def parse_terms(
         frozenset(end_ids),
         tenant,
         Constraint.of(session, grammars, end_ids, tenant),
+        codec.decode_reading(session.reading_ms),
     )
 
 

@@ -38,8 +38,6 @@ async def ending(context: grpc.aio.ServicerContext, refused: Callable[[str], Non
     except grpc.aio.InternalError:
         raise  # so says the library where the edge is gone, and knows what to do
     except Exception as error:
-        if context.done():
-            return  # the edge is gone, so nobody is left to be told
         frames = "".join(traceback.format_tb(error.__traceback__))
         log.error("a request failed with %s\n%s", type(error).__name__, frames.rstrip())
         refused("INTERNAL")

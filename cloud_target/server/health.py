@@ -78,16 +78,13 @@ class Health:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server needs to know of it."""
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """What a server needs to know of it, by name."""
         coding = Question.FromString, Answer.SerializeToString
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                "Check": grpc.stream_stream_rpc_method_handler(self._check, *coding),  # on the wire it is the same
-                "Watch": grpc.stream_stream_rpc_method_handler(self._watch, *coding),
-            },
-        )
+        return {
+            "Check": grpc.stream_stream_rpc_method_handler(self._check, *coding),  # on the wire it is the same
+            "Watch": grpc.stream_stream_rpc_method_handler(self._watch, *coding),
+        }
 
     async def _check(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused), self._asking.place(context.peer()):

@@ -13,18 +13,18 @@ TAKEN_OVER = "another stream goes on with this text now; go on with that one, or
 
 
 class Lease:
-    """One request's hold on a session while it is at work.
+    """One request's hold on a session while it is at work, in the running event loop.
 
     Attributes:
         session: taken from the table.
         unwanted: someone newer wants the session, or others its room; finish no more than the present step.
-        ended: set when it has been given back.
+        ended: done when it has been given back.
     """
 
     def __init__(self, session: Session, timeouts: Timeouts) -> None:
         self.session = session
         self._timeouts = timeouts
-        self.ended = asyncio.Event()
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.unwanted = self._is_taken_over = False
         self._room_for: str | None = None
         self._limit: asyncio.Timeout | None = None
@@ -62,9 +62,17 @@ class Lease:
             TargetBusy: others need the room.
             TargetRefused: another stream has the session now.
         """
+        self.check_session()
+        self._check_room()
+
+    def check_session(self) -> None:
+        """See that this stream still has the session.
+
+        Raises:
+            TargetRefused: another one has it now.
+        """
         if self._is_taken_over:
             raise TargetRefused(TAKEN_OVER)
-        self._check_room()
 
     def _check_room(self) -> None:
         if self._room_for is not None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from cloud_target.protocol.begin import begin, needed
 from cloud_target.protocol.requests import Request
@@ -27,7 +28,7 @@ _FULL = (
 
 @dataclass(frozen=True, eq=False)
 class _Waiter:
-    """A request in the line, and where its lease will be."""
+    """A request that waits, and where its lease will be; cancelled where another one of its session has come."""
 
     request: Request
     context: int
@@ -48,6 +49,7 @@ class Leases:
         self._working: dict[bytes, Lease] = {}
         self._crowds = Crowds()
         self._line: Line[_Waiter] = Line()
+        self._newest: dict[bytes, _Waiter] = {}  # of each session for which somebody waits
 
     @asynccontextmanager
     async def take(self, request: Request, context: int, more: int = 0) -> AsyncIterator[Lease]:
@@ -74,22 +76,33 @@ class Leases:
             self._end(key)
 
     async def _begin(self, request: Request, context: int, more: int) -> None:
-        key, deadline = request.terms.key, asyncio.get_running_loop().time() + self._timeouts.patience
-        place = self._line.at(key)
-        if place is not None and place.waiter is not None:
-            place.waiter.turn.set_exception(TargetRefused(TAKEN_OVER))
-            self._keep(place)
-        while (older := self._working.get(key)) is not None:
-            older.take_over()
-            if not await _has_ended(older, deadline):
-                sentence = "an older request is at work on this session; try again in a moment"
-                raise TargetBusy(sentence, self._timeouts.again)
-        if not len(self._line) or not self._table.grows(key, needed(self._table, request, context)):
-            with suppress(TargetBusy):
-                self._lease(request, context, 0 if len(self._line) else more)
-                return
-        turn: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        await self._wait(_Waiter(request, context, more, turn), deadline)
+        key, loop = request.terms.key, asyncio.get_running_loop()
+        deadline = loop.time() + self._timeouts.patience
+        waiter = _Waiter(request, context, more, loop.create_future())
+        if (older := self._newest.get(key)) is not None:
+            older.turn.cancel()  # which does nothing where it has its lease
+        self._newest[key] = waiter
+        try:
+            await self._until_free(waiter, deadline)
+            if not len(self._line) or not self._table.grows(key, needed(self._table, request, context)):
+                with suppress(TargetBusy):
+                    self._lease(request, context, 0 if len(self._line) else more)
+                    return
+            await self._wait(waiter, deadline)
+        finally:
+            if self._newest.get(key) is waiter:
+                del self._newest[key]
+
+    async def _until_free(self, waiter: _Waiter, deadline: float) -> None:
+        """Let an older request of the session end, and wait for that."""
+        if (older := self._working.get(waiter.request.terms.key)) is None:
+            return
+        older.take_over()
+        await _first_of(deadline, waiter.turn, older.ended)
+        _check_newest(waiter)
+        if not older.ended.done():
+            sentence = "an older request is at work on this session; try again in a moment"
+            raise TargetBusy(sentence, self._timeouts.again)
 
     async def _wait(self, waiter: _Waiter, deadline: float) -> None:
         """Wait in the line for a lease."""
@@ -100,11 +113,12 @@ class Leases:
         # A place that was kept has waited before.
         self._ask_at(max(place.since + self._timeouts.fair, loop.time()), place, waiter, deadline)
         try:
-            if not (await asyncio.wait((turn,), timeout=max(deadline - loop.time(), 0.0)))[0]:
+            await _first_of(deadline, turn)
+            _check_newest(waiter)
+            if not turn.done():
                 raise TargetBusy(_FULL, self._timeouts.again)
-            turn.result()
         except BaseException:
-            if turn.done() and turn.exception() is None:
+            if turn.done() and not turn.cancelled():
                 self._end(terms.key)  # it came in the very moment in which nobody waited any more
             raise
         finally:
@@ -154,7 +168,7 @@ class Leases:
         self._crowds.remove(lease)
         self._table.put_back(key)
         self._serve()
-        lease.ended.set()
+        lease.ended.set_result(None)
 
     def _keep(self, place: Place[_Waiter]) -> None:
         """Keep a place for a while where nobody waits now."""
@@ -217,11 +231,17 @@ class Leases:
                 self._keep(place)
 
 
-async def _has_ended(lease: Lease, deadline: float) -> bool:
-    """Wait until a lease has been given back; whether that was before the deadline."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            await lease.ended.wait()
-    except TimeoutError:
-        return False
-    return True
+async def _first_of(deadline: float, *futures: asyncio.Future[Any]) -> None:
+    """Wait until one of them is done, and until the deadline at the longest."""
+    left = max(deadline - asyncio.get_running_loop().time(), 0.0)
+    await asyncio.wait(futures, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _check_newest(waiter: _Waiter) -> None:
+    """See that no other request of the session has come.
+
+    Raises:
+        TargetRefused: one has.
+    """
+    if waiter.turn.cancelled():
+        raise TargetRefused(TAKEN_OVER)

@@ -53,11 +53,10 @@ class Reflection(reflection.aio.ReflectionServicer):
         self._refused, self._limits = refused, limits or ReflectionLimits()
         self._asking = Turnstile(*self._limits.asking)
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server needs to know of it."""
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """What a server needs to know of it, by name."""
         answer = reflection_pb2.ServerReflectionResponse.SerializeToString
-        call = grpc.stream_stream_rpc_method_handler(self._info, Question.FromString, answer)
-        return grpc.method_handlers_generic_handler(SERVICE, {"ServerReflectionInfo": call})
+        return {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(self._info, Question.FromString, answer)}
 
     async def _info(self, _: Any, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused):

@@ -7,9 +7,7 @@ import logging
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-
-import grpc
+from contextlib import contextmanager
 
 from cloud_target.access.admission import ANYBODY
 from cloud_target.access.protection import Access, check_address
@@ -18,6 +16,7 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.server.accepting import accepts, open_server
 from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options, largest_message
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
@@ -34,6 +33,8 @@ from cloud_target.telemetry.traces import NO_TRACES, Traces
 _GOODBYE = 0.5
 _CALLS = 0.25
 _DEVICE = 0.5
+# Seconds between two looks at whether calls are accepted.
+_LOOK = 1.0
 # What is said to those who call while it is out of service.
 _RETIRED = "the target takes no calls at the moment; connect again, to another one if there is one"
 # So long after its drain a server has ended, or never will.
@@ -122,15 +123,16 @@ class TargetServer:
         options = channel_options(settings, engine)
         self._connections = dict(options)[CONNECTIONS_OPTION]
         refusing = Refusing(largest_message(settings, engine), self._refused)
-        self._server = grpc.aio.server(interceptors=(refusing,), options=[*_OPTIONS, *options])
+        self._server = open_server((refusing,), (*_OPTIONS, *options))
         self.address = ""
 
     async def start(self) -> None:
         """Listen, and report SERVING."""
-        self._server.add_generic_rpc_handlers((self._servicer.handlers(), self._health.handlers()))
+        self._server.add_registered_method_handlers(SERVICE, self._servicer.handlers())
+        self._server.add_registered_method_handlers(HEALTH, self._health.handlers())
         if self._access.tokens is None:  # it asks nobody who they are
             told = Reflection((SERVICE, HEALTH, REFLECTION), self._refused)
-            self._server.add_generic_rpc_handlers((told.handlers(),))
+            self._server.add_registered_method_handlers(REFLECTION, told.handlers())
         address = f"{self._host}:{self._port}"
         if self._credentials is None:
             port = self._server.add_insecure_port(address)
@@ -139,8 +141,16 @@ class TargetServer:
         await self._server.start()
         self.address = f"{self._host}:{port}"
         self.observer.listens(port, self._connections)
-        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping()
+        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping(), self._keep_looking()
         self._sweeping = [asyncio.create_task(sweep) for sweep in sweeps]
+
+    async def _keep_looking(self) -> None:
+        """Give up where the library has stopped accepting calls: nobody else would notice."""
+        while accepts(self._server):
+            await asyncio.sleep(_LOOK)
+        log.critical("the gRPC library has stopped accepting calls; this process ends, so that another one can serve")
+        self._health.serves = False
+        self.dead.set()
 
     def retire(self) -> None:
         """Report NOT_SERVING, refuse new calls, let those under way reach their verdicts, and stay: for a node that is
@@ -167,8 +177,7 @@ class TargetServer:
             Whether all has ended. What has not never will, as a pass that hangs, or it takes longer than anybody waits.
         """
         self._health.serves = False
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._servicer.drain(), drain_seconds)
+        await self._servicer.drain(drain_seconds)
         for sweep in self._sweeping:
             sweep.cancel()
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from time import monotonic
 from typing import Any
@@ -23,6 +23,7 @@ from cloud_target.protocol.describe import describe
 from cloud_target.protocol.forthcoming import MOST_AHEAD
 from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
+from cloud_target.protocol.reading import reading
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
 from cloud_target.scheduling.interface import STOPPING, FeedScheduler
 from cloud_target.server.endings import ending
@@ -30,6 +31,7 @@ from cloud_target.server.fetches import Fetches
 from cloud_target.server.first_message import first_message
 from cloud_target.server.idle import IdleSessions
 from cloud_target.server.leases import Lease, Leases
+from cloud_target.server.long_feeds import read
 from cloud_target.server.masking import Masking
 from cloud_target.server.request_stream import RequestStream
 from cloud_target.server.tally import Tally
@@ -96,11 +98,11 @@ class TargetServicer:
         self._streams: set[RequestStream] = set()
         self._refusal: str | None = None
 
-    def handlers(self) -> grpc.GenericRpcHandler:
-        """What a server needs to know of it: all calls are streams here, as `first_message` explains, and so are their
-        answers, which are to be read in time; on the wire it is the same."""
+    def handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+        """What a server needs to know of it, by name: all calls are streams here, as `first_message` explains, and so
+        are their answers, which are to be read in time; on the wire it is the same."""
         many = grpc.stream_stream_rpc_method_handler
-        calls: dict[str, grpc.RpcMethodHandler] = {
+        return {
             "Describe": many(self._describe, wire.DescribeRequest.FromString, wire.DescribeResponse.SerializeToString),
             "Decode": many(self._decode, wire.DecodeRequest.FromString, wire.DecodeResponse.SerializeToString),
             "Release": many(self._release, wire.ReleaseRequest.FromString, wire.ReleaseResponse.SerializeToString),
@@ -108,7 +110,6 @@ class TargetServicer:
                 self._fetch_bundle, wire.FetchBundleRequest.FromString, wire.FetchBundleResponse.SerializeToString
             ),
         }
-        return grpc.method_handlers_generic_handler(SERVICE, calls)
 
     async def _describe(self, _: Requests, context: grpc.aio.ServicerContext) -> None:
         async with self._short_call(context) as caller:
@@ -174,11 +175,17 @@ class TargetServicer:
             await self._masking.submit(request.terms.tenant, masks.prepare)
             return await self._scheduler.submit(feed, request.terms.tenant, deadline, lambda: tally.begun(feed))
 
+        def progress() -> Awaitable[None]:
+            return answers.write(reading(lease.session, request))
+
         async with self._room(request, limits.context, more) as lease:
             with closing(answer(lease.session, request, limits, prospects)) as steps:
                 step: Step | None = next(steps)
                 while isinstance(step, Feed):
-                    found = await submit(step)
+                    if step.needed > self._engine.chunk:
+                        found = await read(submit(step), lease, request.terms.reading, progress)
+                    else:
+                        found = await submit(step)
                     self._traces.passed(found)
                     step = steps.send(found)
                 while isinstance(step, wire.DecodeResponse):
@@ -267,11 +274,15 @@ class TargetServicer:
     def _limits(self, caller: Caller) -> Limits:
         return Limits.of(self._engine, caller.usage.quota.context)
 
-    async def drain(self) -> None:
-        """Refuse new calls for good, and wait for the verdicts of those under way, as `retire` has it."""
+    async def drain(self, seconds: float) -> None:
+        """Refuse new calls for good, wait for the verdicts of those under way, as `retire` has it, and end what is left
+        then or after so long."""
         self.retire(STOPPING)
-        while self._streams:
-            await asyncio.sleep(0.01)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._streams:
+                    await asyncio.sleep(0.01)
+        self.withdrawals.end_all(STOPPING)
 
     def retire(self, why: str) -> None:
         """Refuse new calls, and let those under way end with the verdicts of what they have asked; their edges are told

@@ -1,4 +1,7 @@
-"""Clients that vanish during a call, which is nothing to tell: gRPC logs each as an error with a traceback."""
+"""Clients that vanish during a call, which is nothing to tell: gRPC logs some as errors with tracebacks.
+
+It does so where it could not send something, and hears only then that the client is gone.
+"""
 
 from __future__ import annotations
 

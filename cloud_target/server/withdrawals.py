@@ -1,4 +1,5 @@
-"""Calls of those who may not call any more, as a token was withdrawn or is over: they end soon, whatever they do."""
+"""Calls that end whatever they do: of those who may not call any more, as a token was withdrawn or is over, and at a
+server's end."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from cloud_target.access.admission import Admission, Caller
 from cloud_target.server.sweeping import keep_sweeping
-from shared.errors import AccessDenied
+from shared.errors import AccessDenied, TandemError, TargetUnavailable
 
 
 @dataclass(eq=False)
@@ -18,7 +19,7 @@ class _Call:
 
     caller: Caller
     limit: asyncio.Timeout
-    error: AccessDenied | None = None
+    error: TandemError | None = None
 
 
 class Withdrawals:
@@ -38,11 +39,11 @@ class Withdrawals:
 
     @asynccontextmanager
     async def watch(self, caller: Caller) -> AsyncIterator[None]:
-        """One call, for as long as the block lasts. The block is cancelled where its caller may not call any more: a
-        message that is on its way by then comes whole, and is the last.
+        """One call, for as long as the block lasts. The block is cancelled where its caller may not call any more, or
+        the server ends: a message that is on its way by then comes whole, and is the last.
 
         Raises:
-            AccessDenied: that was so.
+            AccessDenied, TargetUnavailable: that was so.
         """
         async with asyncio.timeout(None) as limit:
             call = _Call(caller, limit)
@@ -66,15 +67,28 @@ class Withdrawals:
             try:
                 self._admission.welcome(call.caller)
             except AccessDenied as error:
-                call.error, over = error, over + 1
-                self._calls.discard(call)
-                call.limit.reschedule(asyncio.get_running_loop().time())
+                self._end(call, error)
+                over += 1
             except Exception as error:  # of one call, and the others are looked at all the same
                 failed = error
         if failed is not None:
             raise failed
         self._state = state  # only now, so that what has failed is tried again
         return over
+
+    def end_all(self, why: str) -> None:
+        """End every call.
+
+        Args:
+            why: a sentence for those who made them.
+        """
+        for call in tuple(self._calls):
+            self._end(call, TargetUnavailable(why))
+
+    def _end(self, call: _Call, error: TandemError) -> None:
+        call.error = error
+        self._calls.discard(call)
+        call.limit.reschedule(asyncio.get_running_loop().time())
 
     async def keep_sweeping(self) -> None:
         """Sweep now and then for as long as nobody cancels it."""

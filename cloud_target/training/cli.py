@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from cloud_target.options.values import count, seed
+from cloud_target.options.values import above_zero, count, seed
 from cloud_target.training.settings import (
     CardSettings,
     DraftSettings,
@@ -103,13 +103,15 @@ def _common(parser: argparse.ArgumentParser, device: bool = True) -> None:
 
 def _length(parser: argparse.ArgumentParser, tokens: int) -> None:
     parser.add_argument("--tokens", type=count, default=tokens, help="stop after so many (default %(default)s)")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="or after so many minutes (default: no limit)")
+    parser.add_argument(
+        "--minutes", type=above_zero, default=math.inf, help="or after so many minutes (default: no limit)"
+    )
 
 
 def _training(parser: argparse.ArgumentParser, tokens: int, batch_tokens: int) -> None:
     _length(parser, tokens)
     parser.add_argument("--batch-tokens", type=count, default=batch_tokens, help="a step (default %(default)s)")
-    parser.add_argument("--peak", type=float, default=3e-3, help="largest learning rate (default %(default)s)")
+    parser.add_argument("--peak", type=above_zero, default=3e-3, help="largest learning rate (default %(default)s)")
     for name, text in (("hidden", "width"), ("layers", "number of layers"), ("feed-forward", "feed-forward width")):
         parser.add_argument(f"--{name}", type=count, help=f"{text} (default: the pocket model's)")
     parser.add_argument("--kv-heads", type=count, help="key-value heads of 64 dimensions (default: the pocket model's)")

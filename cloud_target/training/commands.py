@@ -19,7 +19,7 @@ from cloud_target.training.distil import distil
 from cloud_target.training.errands import dialogues
 from cloud_target.training.evaluate import agreement, as_table, bits_per_byte, label_dev
 from cloud_target.training.models import load_model, load_model_tokenizer
-from cloud_target.training.own_text import OwnText, write_own_text
+from cloud_target.training.own_text import OWN_SAMPLINGS, OwnText, write_own_text
 from cloud_target.training.pretrain import POCKET_DRAFT, POCKET_TARGET, Shape, pretrain
 from cloud_target.training.settings import (
     CardSettings,
@@ -34,14 +34,7 @@ from cloud_target.training.settings import (
 from cloud_target.training.steps import CheckpointSteps, open_steps
 from cloud_target.training.teacher import ask_teacher
 from cloud_target.training.tokenizer import save_tokenizer, train_tokenizer
-from shared.config import Sampling
 from shared.errors import InputError
-
-# Mostly the two ways in which people sample; a little greedy, where texts of small models run in circles.
-OWN_SAMPLINGS = tuple(
-    Sampling(temperature=t, top_p=p)
-    for t, p in ((0.7, 0.9), (1.0, 1.0), (0.7, 0.9), (1.0, 1.0), (0.7, 0.9), (0.0, 1.0), (1.0, 1.0))
-)
 
 
 def train_tokenizer_command(settings: TokenizerSettings) -> None:

@@ -14,22 +14,20 @@ from shared.criteria import doubt_columns
 from shared.features import NAMES, SCALARS
 
 BUDGETS = (0.01, 0.02, 0.05, 0.10)
+# Doubts that need no training: a feature, and whether the doubt grows with it or against it.
+FREE = {
+    "log q(x)": ("log_q", -1),
+    "log-probability of x": ("log_probability", -1),
+    "noisy margin": ("noisy_margin", -1),
+    "largest probability": ("largest_0", -1),
+    "entropy": ("entropy", 1),
+}
 
 
 def free_doubts(rows: Rows, seed: int = 0) -> dict[str, np.ndarray]:
-    """Scores without training, higher is more doubtful, ``[N]`` each."""
-
-    def feature(name: str) -> np.ndarray:
-        return rows.features[:, NAMES.index(name)]
-
-    return {
-        "log q(x)": -feature("log_q"),
-        "log-probability of x": -feature("log_probability"),
-        "noisy margin": -feature("noisy_margin"),
-        "largest probability": -feature("largest_0"),
-        "entropy": feature("entropy"),
-        "random": np.random.default_rng(seed).random(len(rows)),
-    }
+    """Scores without training, higher is more doubtful, ``[N]`` each; those of `FREE`, and one by chance."""
+    scores = {name: sign * rows.features[:, NAMES.index(feature)] for name, (feature, sign) in FREE.items()}
+    return scores | {"random": np.random.default_rng(seed).random(len(rows))}
 
 
 def fit_comparison_heads(rows: Rows, seed: int = 0) -> dict[str, Head]:

@@ -28,6 +28,11 @@ from shared.errors import InputError
 SHORTEST_OPENING = 2
 # And at most this long.
 LONGEST_OPENING = 160
+# Mostly the two ways in which people sample; a little greedy, where texts of small models run in circles.
+OWN_SAMPLINGS = tuple(
+    Sampling(temperature=t, top_p=p)
+    for t, p in ((0.7, 0.9), (1.0, 1.0), (0.7, 0.9), (1.0, 1.0), (0.7, 0.9), (0.0, 1.0), (1.0, 1.0))
+)
 
 
 @dataclass(frozen=True)

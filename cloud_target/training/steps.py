@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnx
 import torch
 from transformers import PreTrainedModel
 
@@ -60,7 +59,7 @@ class GraphSteps:
 
     def __init__(self, path: str | Path, context: int) -> None:
         self.context = context
-        self._runner = Runner(onnx.load(path), context)
+        self._runner = Runner(Path(path), context)
 
     def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         self._runner.rewind(0)

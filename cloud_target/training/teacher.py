@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
-from cloud_target.training.corpus import id_type, padded_batches
+from cloud_target.training.corpus import id_type, padded_batches, reading
 from cloud_target.training.models import run
+
+# Bytes of the logits of one pass: a few copies of them are held. On a CPU more are no faster.
+_LOGITS = {"cpu": 1 << 27}
+_MORE_LOGITS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,33 @@ class SoftTargets:
     top_ids: np.ndarray
     top_log_p: np.ndarray
 
+    def save(self, path: str | Path) -> None:
+        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> SoftTargets:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        with reading(path, "what the target expects") as file, np.load(file) as arrays:
+            return cls(*(arrays[field.name] for field in fields(cls)))
+
+    @classmethod
+    def join(cls, parts: Sequence[SoftTargets]) -> SoftTargets:
+        """All documents of `parts`, in order."""
+        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
     @property
     def starts(self) -> np.ndarray:
         """Where each document begins, ``int64 [documents]``."""
         return self.lengths.cumsum() - self.lengths
+
+
+def bearable_tokens(vocabulary: int, device: str) -> int:
+    """How many tokens may be run at once so that their logits stay small beside the models, at least one."""
+    return max(1, _LOGITS.get(device, _MORE_LOGITS) // (4 * vocabulary))
 
 
 @torch.inference_mode()
@@ -50,6 +78,7 @@ def ask_teacher(
 
     If `minutes` are over first, the documents of the batches that are done are what is returned.
     """
+    batch_tokens = min(batch_tokens, bearable_tokens(target.config.get_text_config().vocab_size, target.device.type))
     context = target.config.max_position_embeddings
     top, kind = min(top, target.config.vocab_size), id_type(target.config.vocab_size)
     batches = list(padded_batches(documents, batch_tokens, context))

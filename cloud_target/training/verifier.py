@@ -18,6 +18,8 @@ from cloud_target.training.label import Rows
 from shared.errors import InputError
 
 UNITS = 64
+# Log-odds beyond which onnxruntime takes a sigmoid for flat, and so a device does.
+_FARTHEST = 18.0
 
 
 class Doubter(Protocol):
@@ -50,7 +52,8 @@ class Head:
         x = (features - self.mean) / self.std
         if self.w1 is not None:
             x = np.maximum(x @ self.w1.T + self.b1, 0)
-        return (1 / (1 + np.exp(-(x @ self.w2.T + self.b2)))).astype(np.float32)
+        log_odds = np.clip(x @ self.w2.T + self.b2, -_FARTHEST, _FARTHEST)
+        return (1 / (1 + np.exp(-log_odds))).astype(np.float32)
 
     def export(self, path: str | Path) -> None:
         """Write the head as an ONNX graph."""

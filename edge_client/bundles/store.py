@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -153,9 +154,8 @@ class Store:
 
         def fill(partial: Path) -> None:
             for file in contents.files:
-                data = (directory / file.name).read_bytes()
-                with open(partial / file.name, "wb") as out:
-                    out.write(data)
+                with open(directory / file.name, "rb") as data, open(partial / file.name, "wb") as out:
+                    shutil.copyfileobj(data, out)
                     out.flush()
                     os.fsync(out.fileno())
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 
 from edge_client.cli.console import CONTROLS
-from shared.manifest import read_manifest
+from shared.manifest import DRAFT_DATA, read_manifest
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,13 +21,14 @@ def run(options: argparse.Namespace) -> int:
         print(json.dumps(asdict(manifest)))
         return 0
     draft = manifest.draft
+    graph = [options.bundle / name for name in ("draft.onnx", DRAFT_DATA)[: 1 + draft.apart]]
     facts = {
         "bundle": f"{manifest.name} ({options.bundle})",
         "made for": f"{manifest.target_name} ({manifest.target_fingerprint})",
         "tokenizer": f"{manifest.vocabulary} tokens ({manifest.tokenizer_fingerprint})",
         "context": f"{manifest.context} tokens",
         "draft": f"{draft.layers} layer{'s' * (draft.layers != 1)}, hidden size {draft.hidden}, {draft.dtype}, "
-        f"{draft.kind}, {(options.bundle / 'draft.onnx').stat().st_size / 1e6:.1f} MB",
+        f"{draft.kind}, {sum(file.stat().st_size for file in graph) / 1e6:.1f} MB",
         "verifiers": ", ".join(manifest.verifiers),
         "chat": "by the template of its checkpoint" if manifest.chat else "none: it takes plain prompts only",
     }

@@ -20,7 +20,8 @@ from edge_client.decoding.tree import Tree
 from edge_client.decoding.windows import guess_and_judge
 from edge_client.inference.pool import Models
 from edge_client.promise.feedback import Feedback
-from edge_client.settings import OnOutage, Settings
+from edge_client.settings import OnOutage, Prefer, Settings
+from edge_client.target.reading import GivenUp
 from edge_client.target.session import TargetSession
 from edge_client.target.verdict import Audit
 from edge_client.usage.audit_counts import AuditCounts
@@ -120,7 +121,7 @@ class Generation:
         listeners: Sequence[Listener] = (record, feedback) if feedback else (record,)
         times = None
         try:
-            events = self._events(listeners)
+            events = self._written(listeners)
             for event in events:  # until the first settled one, whose time is told apart; the others cost nothing here
                 if isinstance(event, Token):
                     self._first = perf_counter() - begin
@@ -160,6 +161,14 @@ class Generation:
         """What the audits say of what the promise is about: all but the tokens written while the target was away."""
         return self._record.counts(self.text, but=Origin.ALONE)
 
+    def _written(self, listeners: Sequence[Listener]) -> Iterator[Event]:
+        """What the loop of the mode writes; of a text that is given up, up to there."""
+        try:
+            yield from self._events(listeners)
+        except GivenUp:
+            if self._preview is not None:
+                yield from self._preview.take_back()
+
     def _events(self, listeners: Sequence[Listener]) -> Iterator[Event]:
         """The loop of the mode."""
         settings, text, drafter, session = self._settings, self.text, self.drafter, self._session
@@ -172,6 +181,7 @@ class Generation:
             case Mode.CLOUD:
                 return self._led(session, lambda: let_the_target_write(text, session, listeners))
             case Mode.EXACT if settings.coupling is Coupling.RESIDUAL:
+                session.read_ahead(text.sequence)
                 return self._led(session, lambda: guess_and_judge(text, drafter, session, window, listeners, preview))
             case Mode.EXACT:
                 guesses = self._guesses(session)
@@ -241,6 +251,9 @@ class Generation:
         bets = settings.coupling is Coupling.GUMBEL
         accepts = Sprint(self._feedback.gate).accepts
         tree = Tree(self.drafter, accepts, window, self._end_ids, self._foresight, bets)
+        # Its tail is audited at the latest, so the target reads it anyway; without that, only where time counts.
+        if settings.audit or settings.prefer is not Prefer.COST:
+            session.read_ahead(text.sequence)
         while not text.finished and stays():
             questions = self._questions = Questions(session, text.shown, window)
             try:

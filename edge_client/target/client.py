@@ -16,6 +16,7 @@ from edge_client.target.description import Description
 from edge_client.target.fetching import chunks
 from edge_client.target.kept_sessions import Kept, KeptSessions
 from edge_client.target.outage import Outage, Presence, tell_nobody
+from edge_client.target.reading import interval
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Clock, Patience, Retry, SystemClock
 from edge_client.target.session import TargetSession
@@ -189,6 +190,7 @@ class TargetClient:
         grammar: str | None = None,
         holds_on: bool = True,
         account: Account | None = None,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> TargetSession:
         """The conversation about one text. Sends nothing yet.
 
@@ -202,6 +204,7 @@ class TargetClient:
                 see to that is asked before, of its `description`.
             holds_on: wait all of that time for a link that broke; otherwise only for the `grace` of `retry`.
             account: what the text may spend; None lets it spend what it wants.
+            is_wanted: looked at while the target reads; where nobody wants the text any more, `GivenUp` is raised.
         """
         kept_to = None
         if grammar is not None:
@@ -209,13 +212,18 @@ class TargetClient:
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
         found = self._kept.take(prompt) if self._kept else None
         kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
-        header = codec.encode_session(kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to)
+        limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
+        header = codec.encode_session(
+            kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to, interval(retry)
+        )
 
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify, self._presence)
             is_known = found is not None
             pays = account or Account()
-            return ReliableLink(self._transport, header, prompt_length, meter, self._clock, outage, pays, is_known)
+            return ReliableLink(
+                self._transport, header, prompt_length, meter, self._clock, outage, pays, is_known, is_wanted
+            )
 
         def keep(ids: Sequence[int]) -> bool:
             if self._kept is not None:
@@ -229,7 +237,6 @@ class TargetClient:
                 retry = replace(retry, total=min(retry.total, retry.grace))
             return self._patience(retry, tells, retry.grace)
 
-        limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
         # Whether or not others have waited before: what becomes of a text that goes on waiting is its own business.
         absence = partial(self._patience, retry)
         return TargetSession(make_link, reader, limit, prompt_length, retry, patience, kept.ids, keep, absence)

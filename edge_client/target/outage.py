@@ -79,6 +79,11 @@ class Outage:
             f"the target at {patience.address} has not answered for a while; waiting {_for_how_long(patience)}"
         )
 
+    def tell(self, note: str | None) -> None:
+        """Tell of what is no outage, if there is anything to tell."""
+        if note is not None:
+            self._notify(note)
+
     def answered(self, patience: Patience) -> bool:
         """An answer came; returns whether that ended an outage."""
         was_out = self._since is not None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge_client.target.outage import Outage
+from edge_client.target.reading import GivenUp, Reading
 from edge_client.target.retry import PASSING, Clock, Patience
 from edge_client.target.transport import Link, Transport
 from edge_client.target.verdict import nonsense
@@ -22,6 +25,7 @@ class ReliableLink:
         outage: told of failures, and of their end.
         account: of the text; asked before a request goes out.
         is_known: the target has the session already.
+        is_wanted: whether anybody still wants the text; looked at while the target reads.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class ReliableLink:
         outage: Outage,
         account: Account,
         is_known: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._transport = transport
         self._header = header
@@ -41,6 +46,8 @@ class ReliableLink:
         self._meter = meter
         self._clock = clock
         self._outage = outage
+        self._reading = Reading(clock)
+        self._is_wanted = is_wanted
         self._account = account
         self._end_ids = frozenset(header.sampling.end_ids)
         self._link: Link | None = None
@@ -60,6 +67,7 @@ class ReliableLink:
             TargetRefused: the target refuses the request.
             ProtocolError: the answer belongs to no request.
             CapReached: it may not be sent.
+            GivenUp: nobody wants the text any more.
         """
         begin = self._clock.now()
         try:
@@ -163,30 +171,52 @@ class ReliableLink:
             self._meter.sent(wire.ReleaseRequest(session_id=self._header.session_id).ByteSize())
         self._request_id += 1
         request.request_id = self._request_id
+        if not request.HasField("guesses"):
+            self._reading.asks(self._request_id, request.position + len(request.tokens))
         prompt = request.tokens[: max(0, self._prompt_length - request.position)]
         self._meter.sent(request.ByteSize(), prompt)
         link.send(request)
 
     def _receive(self, patience: Patience, number: int | None = None) -> wire.DecodeResponse:
         """Wait for the answer to a request, by default the last."""
-        begin, timeout = self._clock.now(), patience.attempt()
+        number = self._request_id if number is None else number
+        asked = begin = self._clock.now()
+        timeout = patience.attempt()
         while True:
             left = begin + timeout - self._clock.now()
             until_news = self._outage.silence_is_news(begin, patience)
-            answer = self._next(min(left, until_news), self._request_id if number is None else number)
+            answer = self._next(min(left, until_news), number)
             if answer is not None:
                 self.answered(patience)
-                return answer
-            if until_news >= left:
-                raise LinkBroken(f"no answer within {timeout:.1f} seconds")
-            self._outage.silent(patience)
+                if not answer.HasField("reading"):
+                    return answer
+                self._reads(answer, asked, patience)
+                begin, timeout = self._clock.now(), patience.attempt()
+            elif until_news >= left:
+                heard = "" if begin == asked else ", and no progress with reading the text"
+                raise LinkBroken(f"no answer within {timeout:.1f} seconds{heard}")
+            else:
+                self._outage.silent(patience)
+
+    def _reads(self, word: wire.DecodeResponse, asked: float, patience: Patience) -> None:
+        """The target, asked at a time, is at it: this is an attempt that goes on, and progress where it gets on."""
+        gets_on = self._reading.hears(word.request_id, word.reading)
+        if not patience.tells:
+            return
+        if not self._is_wanted():
+            raise GivenUp
+        if gets_on:
+            patience.renew()
+        self._outage.tell(self._reading.news(asked, patience.address))
 
     def _arrived(self, number: int) -> wire.DecodeResponse | None:
         """The answer to a request, if it is there."""
-        return self._next(0.0, number)
+        while (answer := self._next(0.0, number)) is not None and answer.HasField("reading"):
+            self._reading.hears(answer.request_id, answer.reading)
+        return answer
 
     def _next(self, timeout: float, number: int) -> wire.DecodeResponse | None:
-        """The answer to a request, if it comes within `timeout` seconds."""
+        """The answer to a request, or a word about it, if one comes within `timeout` seconds."""
         end = self._clock.now() + timeout
         while True:
             if self._link is None:
@@ -197,6 +227,8 @@ class ReliableLink:
             self._meter.received(answer.ByteSize())
             self._account.answered(answer, self._end_ids)
             if answer.request_id == number:
+                if not answer.HasField("reading"):
+                    self._outage.tell(self._reading.ends())
                 return answer
             # Lower numbers are what is left of an answer that nobody reads any more.
             if answer.request_id > number or not answer.request_id:

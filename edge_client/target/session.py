@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from time import perf_counter
 
 from edge_client.target.absence import Absence
 from edge_client.target.known_prefix import Known
-from edge_client.target.posted import Distribution, Posted
+from edge_client.target.posted import Distribution, Posted, part_of, request_of, seconds_of
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Patience, Retry
 from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
 from shared import prefix_hash
-from shared.errors import CapReached, InputError, TargetAway, TargetError, TargetUnavailable
-from shared.wire import codec
+from shared.errors import CapReached, TargetAway, TargetError, TargetUnavailable
 from shared.wire.guesses import GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
+# So many tokens take long enough for both sides to read them at once; for fewer, one more request is not worth it.
+WORTH_READING_AHEAD = 256
 
-class TargetSession:
+
+class TargetSession(AbstractContextManager["TargetSession"]):
     """Asks the target about one text. Evictions, restarts and broken links are mended here, unseen.
 
     The session remembers what the target knows and what is audited, so that only new tokens travel and no position
@@ -69,6 +71,7 @@ class TargetSession:
         self._posted: deque[Posted] = deque()
         self._trouble: TargetUnavailable | None = None
         self._answered = 0  # number of the request that was answered last
+        self._read_at = 0.0  # when what was to be read ahead was read, seconds
         self.drops = 0
 
     def post(
@@ -93,12 +96,21 @@ class TargetSession:
         number = None
         if self._trouble is None and len(question.ids) - position <= self._limit:
             try:
-                number = self._link.post(self._request(question, position, hash_, q))
+                number = self._link.post(request_of(question, position, hash_, q))
             except CapReached:
                 pass  # who comes to wait for the answer hears of it; those under way come before
             except PASSING as error:
                 self._trouble = error
         self._posted.append(Posted(number, question, position, hash_, q, is_wanted, perf_counter()))
+
+    def read_ahead(self, ids: Sequence[int]) -> None:
+        """Have a text read before anything is asked of it, if that is long. Never waits, and may come to nothing."""
+        if self._posted or not WORTH_READING_AHEAD <= len(ids) - len(self._known) <= self._limit:
+            return
+        self.post(Question(tuple(ids), len(ids), len(ids), audit_only=True))
+        posted = self._posted.pop()
+        if posted.number is not None:
+            self._posted.append(replace(posted, is_ahead=True))
 
     def collect(self, wait: bool) -> tuple[Question, Verdict] | None:
         """The next answer, in the order of the questions, of those whose guesses were right.
@@ -133,7 +145,9 @@ class TargetSession:
                     return None
                 if self._trouble is not None:
                     self._link.mend(self._trouble, patience)
-                return self._ask_again(posted, patience)
+                if again := self._ask_again(posted, patience):
+                    return again
+                continue
             try:
                 answer = self._link.collect(posted.number, patience)
             except PASSING as error:
@@ -142,13 +156,22 @@ class TargetSession:
             if answer is None:
                 return None
             if is_due and answer.WhichOneof("answer") != "verdict":
-                return self._ask_again(posted, patience or self._patience(self._retry, True))
+                if again := self._ask_again(posted, patience or self._patience(self._retry, True)):
+                    return again
+                continue
             self._posted.popleft()
             if is_due:
-                self._answered = posted.number
-                away = perf_counter() - posted.time - _seconds(answer.verdict.timing)
-                self.meter.travelled(max(away, 0.0))
-                return posted.question, self._read(answer.verdict, posted.question)
+                verdict, now, self._answered = (
+                    self._read(answer.verdict, posted.question),
+                    perf_counter(),
+                    posted.number,
+                )
+                if posted.is_ahead:
+                    self._read_at = now
+                    continue
+                if posted.time > self._read_at:  # others have waited for the text to be read
+                    self.meter.travelled(max(now - posted.time - seconds_of(answer.verdict.timing), 0.0))
+                return posted.question, verdict
         return None
 
     def drop(self) -> None:
@@ -169,8 +192,11 @@ class TargetSession:
             TargetError: the target cannot be reached in time, or refuses.
             ProtocolError: it answers nonsense.
         """
+        patience = self._patience(self._retry, True)
+        if self._posted and self._posted[0].is_ahead:
+            self._collect(patience)
         self._align(ids[:judge_from])
-        return self._exchange(Question(ids, self._audited, judge_from), self._patience(self._retry, True), q)
+        return self._exchange(Question(ids, self._audited, judge_from), patience, q)
 
     def write_on(
         self, ids: Sequence[int], count: int, waits: Callable[[], bool] = lambda: True
@@ -259,7 +285,7 @@ class TargetSession:
         # No tokens but what it may hold already; or the first, where it holds none, for a request is about some text.
         held = max(len(self._known), 1)
         at = len(self._known)
-        request = self._request(Question(ids[:held], held, held, audit_only=True), at, self._known.hash, ())
+        request = request_of(Question(ids[:held], held, held, audit_only=True), at, self._known.hash)
         until = " until it answers again" if away.may_return else ""
         self._link.leave_off(f"{away.clause}: {then}{until}")
         return Absence(self._link, request, self._patience_with_absence(), away.may_return)
@@ -269,18 +295,12 @@ class TargetSession:
         self._is_finished = True
 
     def close(self) -> None:
-        """Nothing more is asked: the target may forget the text, unless it is kept. Never raises, never blocks.
-
-        Twice is once.
-        """
+        """Nothing more is asked: the target may forget the text, unless it is kept. Never raises, never blocks."""
         if self._is_finished and len(self._known) and self._keep(self._known.ids):
             self._is_finished = False
             self._link.leave()
         else:
             self._link.close()
-
-    def __enter__(self) -> TargetSession:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -299,9 +319,9 @@ class TargetSession:
         missed = False
         while True:
             position = len(self._known)
-            part = self._part(question, position)
+            part = part_of(replace(question, audit_from=max(question.audit_from, self._audited)), position, self._limit)
             last = len(part.ids) == len(question.ids)
-            answer = self._link.ask(self._request(part, position, self._known.hash, q if last else ()), patience)
+            answer = self._link.ask(request_of(part, position, self._known.hash, q if last else ()), patience)
             match answer.WhichOneof("answer"):
                 case "verdict":
                     verdict = self._read(answer.verdict, part)
@@ -322,46 +342,31 @@ class TargetSession:
                 case kind:
                     raise nonsense(f"{f'a {kind}' if kind else 'an empty answer'} where a verdict was due")
 
-    def _ask_again(self, posted: Posted, patience: Patience) -> tuple[Question, Verdict]:
-        """Ask the oldest question by itself; those behind it are given up, for nobody knows what became of them."""
-        self.drop()
+    def _ask_again(self, posted: Posted, patience: Patience) -> tuple[Question, Verdict] | None:
+        """Ask the oldest question by itself; those behind it are given up, for nobody knows what became of them.
+
+        None where it was a text that is to be read ahead: what is asked of it is then still to be asked.
+        """
+        if posted.is_ahead:
+            self._posted = deque(replace(one, number=None) for one in self._posted if one is not posted)
+            self._trouble = None
+        else:
+            self.drop()
         verdict = self._exchange(posted.question, patience, posted.q)
         self._answered = self._link.number
-        return posted.question, verdict
+        self._read_at = perf_counter()
+        return None if posted.is_ahead else (posted.question, verdict)
 
     def _read(self, message: wire.Verdict, question: Question) -> Verdict:
         """A verdict, of which all has been taken note."""
         verdict = self._reader.verdict(message, question)
-        seconds = _seconds(message.timing)
+        seconds = seconds_of(message.timing)
         # An answer that took the target no time was read by an earlier pass.
         self.meter.passed(seconds, is_step=self.meter.calls > 0 and seconds > 0)
         self.meter.calls += 1
         stands = question.ids[: question.judge_from + verdict.stands]
         self._learn(stands if verdict.own is None else [*stands, verdict.own.token])
         return verdict
-
-    def _part(self, question: Question, position: int) -> Question:
-        """The question itself, or, if it is too long, as many of its first tokens as one request holds."""
-        audit_from = max(question.audit_from, self._audited)
-        if len(question.ids) - position <= self._limit:
-            return replace(question, audit_from=audit_from)
-        end = min(position + self._limit, question.judge_from)
-        if end == position:
-            sentence = f"the target judges at most {self._limit} tokens a request; use a smaller window"
-            raise InputError(sentence, options=("window",))
-        return Question(question.ids[:end], min(audit_from, end), end, audit_only=True)
-
-    def _request(self, question: Question, position: int, hash_: int, q: Sequence[Distribution]) -> wire.DecodeRequest:
-        return wire.DecodeRequest(
-            position=position,
-            prefix_hash=hash_,
-            tokens=question.ids[position:],
-            audit_from=question.audit_from - position,
-            judge_from=question.judge_from - position,
-            write_on=question.write_on,
-            audit_only=question.audit_only,
-            q=[codec.encode_distribution(*distribution) for distribution in q],
-        )
 
     def _continuation(self, text: list[int], end: int, waits: Callable[[], bool]) -> Iterator[Own | None]:
         """The tokens that the target writes on, up to where it ends or the link breaks; `text` grows by them."""
@@ -381,7 +386,7 @@ class TargetSession:
             if answer.WhichOneof("answer") != "continuation":
                 raise nonsense("another kind of answer in the middle of a continuation")
             message = answer.continuation
-            self.meter.passed(_seconds(message.timing), is_step=bool(message.tokens))
+            self.meter.passed(seconds_of(message.timing), is_step=bool(message.tokens))
             self.meter.calls += bool(message.tokens)
             done = message.done
             for own in list(self._reader.continuation(message, len(text), end - len(text))):
@@ -393,8 +398,3 @@ class TargetSession:
         """The target knows `ids` now, and has audited them or written them itself."""
         self._known.extend(ids[len(self._known) :])
         self._audited = max(self._audited, len(ids))
-
-
-def _seconds(timing: wire.Timing) -> float:
-    """That the target queued and computed."""
-    return (timing.queue_us + timing.forward_us) / 1e6

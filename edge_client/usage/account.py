@@ -123,6 +123,8 @@ class Account:
         if (one := self._open.get(answer.request_id)) is None:
             return
         kind = answer.WhichOneof("answer")
+        if kind == "reading":  # it is not answered yet
+            return
         if kind == "verdict":
             verdict, timing, one.is_read = answer.verdict, answer.verdict.timing, True
             own = [verdict.token] if verdict.HasField("token") else []

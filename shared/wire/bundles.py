@@ -5,6 +5,7 @@ from __future__ import annotations
 from shared.contents import NAMES, BundleFile, Contents, are_of_a_bundle
 from shared.domains import MOST_DOMAINS
 from shared.errors import ProtocolError
+from shared.manifest import DRAFT_DATA
 from shared.wire.v1 import target_pb2 as wire
 
 # Of the contract in proto/: most bytes of a file in one message.
@@ -30,7 +31,7 @@ def decode_contents(message: wire.OfferedBundle) -> Contents:
     """
     files = tuple(BundleFile(file.name, file.size, file.sha256.hex()) for file in message.files)
     if not are_of_a_bundle(file.name for file in files):
-        usual = f"{', '.join(NAMES)} and up to {MOST_DOMAINS} verifiers of domains"
+        usual = f"{', '.join(NAMES)}, perhaps {DRAFT_DATA}, and up to {MOST_DOMAINS} verifiers of domains"
         raise ProtocolError(f"the target offers a bundle with other files than {usual}; {_ASK}")
     if not all(file.size and len(file.sha256) == 2 * DIGEST_BYTES for file in files):
         raise ProtocolError(f"the target offers a bundle with a file that has no size or no SHA-256; {_ASK}")

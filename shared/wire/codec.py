@@ -20,6 +20,8 @@ from shared.wire.v1 import target_pb2 as wire
 REVISION = 3
 SESSION_ID_BYTES = 16
 MAX_END_IDS = 64
+# Seconds between two words about how far a text is read, at least and at most.
+LEAST_READING, MOST_READING = 0.05, 1.0
 MASS_TOLERANCE = 1e-3
 _NLL_SCALE = 64.0
 # The least top-p that travels: a float32 holds nothing much smaller, and with either only the likeliest token survives.
@@ -119,8 +121,9 @@ def encode_session(
     coupling: Coupling,
     end_ids: Sequence[int] = (),
     grammar: wire.Grammar | None = None,
+    reading: float = 0.0,
 ) -> wire.Session:
-    """What the first request of a stream carries."""
+    """What the first request of a stream carries; `reading` in seconds, see `Session.reading_ms`."""
     return wire.Session(
         session_id=session_id,
         sampling=wire.Sampling(
@@ -132,7 +135,13 @@ def encode_session(
         ),
         coupling=_COUPLINGS[coupling],
         grammar=grammar,
+        reading_ms=round(1e3 * reading),
     )
+
+
+def decode_reading(milliseconds: int) -> float:
+    """Seconds between two words about how far a text is read; 0 for none."""
+    return min(max(milliseconds / 1e3, LEAST_READING), MOST_READING) if milliseconds else 0.0
 
 
 def decode_sampling(message: wire.Sampling) -> Sampling:

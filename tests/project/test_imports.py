@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from tests.project.tree import PACKAGES, ROOT, modules, pyproject
 
 # The parts of cloud_target that need the extra `train`.
-TRAINING = {"export", "prepare", "training"}
+TRAINING = {"distil", "export", "prepare", "training"}
 # And those that need `otel`.
 TRACING = {"spans.py", "otlp.py"}
 

@@ -14,7 +14,7 @@ from shared.calibration import SPREAD, Wording
 from shared.chat.template import ChatTemplate
 from shared.config import CRITERIA_REVISION
 from shared.errors import BundleError
-from shared.manifest import FILES, Domain, Manifest, read_manifest, write_manifest
+from shared.manifest import DRAFT_DATA, FILES, Domain, Manifest, read_manifest, write_manifest
 from tests.edge_client.made_bundles import made_bundle
 
 # What a field is changed to, and what is then said about it.
@@ -61,6 +61,34 @@ def test_without_domains_a_manifest_is_written_as_it_ever_was(tmp_path):
     assert b"domains" not in before
     write_manifest(tmp_path / "pocket", read_manifest(tmp_path / "pocket"))
     assert (tmp_path / "pocket" / "manifest.json").read_bytes() == before
+
+
+def test_weights_that_lie_apart_are_one_of_the_files(tmp_path):
+    made_bundle(tmp_path)
+    whole = read_manifest(tmp_path)
+    assert b"apart" not in (tmp_path / "manifest.json").read_bytes()
+    (tmp_path / DRAFT_DATA).write_bytes(b"weights")
+    assert read_manifest(tmp_path).files == FILES
+    write_manifest(tmp_path, replace(whole, draft=replace(whole.draft, apart=True)))
+    apart = read_manifest(tmp_path)
+    assert apart.files == (*FILES, DRAFT_DATA)
+    assert apart.identity != whole.identity
+    (tmp_path / DRAFT_DATA).write_bytes(b"others.")
+    with pytest.raises(BundleError, match=r"draft\.onnx\.data is not the file that the manifest describes"):
+        read_manifest(tmp_path)
+    (tmp_path / DRAFT_DATA).unlink()
+    with pytest.raises(BundleError, match=r"lacks draft\.onnx\.data; copy it again, whole"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("value", [1, "yes", None, []])
+def test_whether_weights_lie_apart_is_true_or_false(tmp_path, value):
+    path = Path(made_bundle(tmp_path)) / "manifest.json"
+    data = json.loads(path.read_text())
+    data["draft"]["apart"] = value
+    path.write_text(json.dumps(data))
+    with pytest.raises(BundleError, match=r"`draft\.apart` must be true or false, not .*; make the bundle again"):
+        read_manifest(tmp_path)
 
 
 def with_domains(directory: Path, *names: str) -> Manifest:

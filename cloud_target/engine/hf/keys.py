@@ -17,12 +17,12 @@ from transformers import GenerationConfig, PretrainedConfig
 
 # Whole names, from checkpoints of this world: a pattern would let pass what nobody has thought of.
 _FILES = """
-_name_or_path name_or_path _commit_hash _attn_implementation _attn_implementation_autoset _attn_implementation_internal
-_experts_implementation _flash_attn_2_enabled _num_labels architectures attn_implementation auto_map base_model
-base_model_name_or_path description dtype gguf_file is_llama_config language languages library_name license
-mindspore_version _mindspore_version model_name model_type name name_or_id tags tokenizer tokenizer_class tokenizer_file
-tokenizer_name tokenizer_type torch_dtype transformers.js_config transformers_version unsloth_fixed unsloth_version
-vocab_file
+_name_or_path name_or_path _model_name_or_path _commit_hash _attn_implementation _attn_implementation_autoset
+_attn_implementation_internal _experts_implementation _flash_attn_2_enabled _num_labels architectures
+attn_implementation auto_map base_model base_model_name_or_path description dtype gguf_file
+is_llama_config language languages library_name license mindspore_version _mindspore_version model_name
+model_type name name_or_id tags tokenizer tokenizer_class tokenizer_file tokenizer_name
+tokenizer_type torch_dtype transformers.js_config transformers_version unsloth_fixed unsloth_version vocab_file
 """
 _TRAINING = """
 activation_dropout attention_dropout attention_dropout_prob attention_probs_dropout_prob attn_dropout attn_dropout_prob

@@ -87,16 +87,18 @@ class FetchBundleResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_id", "sampling", "coupling", "grammar")
+    __slots__ = ("session_id", "sampling", "coupling", "grammar", "reading_ms")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     COUPLING_FIELD_NUMBER: _ClassVar[int]
     GRAMMAR_FIELD_NUMBER: _ClassVar[int]
+    READING_MS_FIELD_NUMBER: _ClassVar[int]
     session_id: bytes
     sampling: Sampling
     coupling: Coupling
     grammar: Grammar
-    def __init__(self, session_id: _Optional[bytes] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., coupling: _Optional[_Union[Coupling, str]] = ..., grammar: _Optional[_Union[Grammar, _Mapping]] = ...) -> None: ...
+    reading_ms: int
+    def __init__(self, session_id: _Optional[bytes] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., coupling: _Optional[_Union[Coupling, str]] = ..., grammar: _Optional[_Union[Grammar, _Mapping]] = ..., reading_ms: _Optional[int] = ...) -> None: ...
 
 class Grammar(_message.Message):
     __slots__ = ("source", "begin", "engine")
@@ -173,18 +175,20 @@ class SparseDistribution(_message.Message):
     def __init__(self, ids: _Optional[_Iterable[int]] = ..., probabilities: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class DecodeResponse(_message.Message):
-    __slots__ = ("request_id", "verdict", "continuation", "stale", "resync")
+    __slots__ = ("request_id", "verdict", "continuation", "stale", "resync", "reading")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     VERDICT_FIELD_NUMBER: _ClassVar[int]
     CONTINUATION_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
     RESYNC_FIELD_NUMBER: _ClassVar[int]
+    READING_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     verdict: Verdict
     continuation: Continuation
     stale: Stale
     resync: Resync
-    def __init__(self, request_id: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., continuation: _Optional[_Union[Continuation, _Mapping]] = ..., stale: _Optional[_Union[Stale, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ...) -> None: ...
+    reading: Reading
+    def __init__(self, request_id: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., continuation: _Optional[_Union[Continuation, _Mapping]] = ..., stale: _Optional[_Union[Stale, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., reading: _Optional[_Union[Reading, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
     __slots__ = ("audit", "stands", "token", "token_nll", "timing", "token_unlikely", "fallen_unlikely")
@@ -229,6 +233,14 @@ class Resync(_message.Message):
     HELD_FIELD_NUMBER: _ClassVar[int]
     held: int
     def __init__(self, held: _Optional[int] = ...) -> None: ...
+
+class Reading(_message.Message):
+    __slots__ = ("read", "of")
+    READ_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    read: int
+    of: int
+    def __init__(self, read: _Optional[int] = ..., of: _Optional[int] = ...) -> None: ...
 
 class Audit(_message.Message):
     __slots__ = ("off_strict", "unlikely", "nll")

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 
 from cloud_target.bundles.offered import SENT_BYTES, OfferedBundle
 from cloud_target.engine.interface import Description
+from edge_client.testing import scripted_manifest
 from shared.contents import NAMES
 from shared.errors import BundleError, ProtocolError, TargetRefused
-from shared.manifest import Domain
+from shared.manifest import DRAFT_DATA, Domain
 from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.bundles.offers import VOCABULARY, files_of, made
 
@@ -47,6 +49,15 @@ def test_it_gives_out_its_files(bundle, directory):
     assert {name: whole(bundle, name) for name in NAMES} == files_of(directory)
     assert whole(bundle, "draft.onnx", 199_990) == (directory / "draft.onnx").read_bytes()[199_990:]
     assert bundle.is_intact
+
+
+def test_it_gives_out_weights_that_lie_apart_and_none_that_the_manifest_does_not_know(tmp_path):
+    apart = replace(scripted_manifest(VOCABULARY).draft, apart=True)
+    with closing(OfferedBundle(made(tmp_path / "apart", draft=apart))) as bundle:
+        assert whole(bundle, DRAFT_DATA) == (tmp_path / "apart" / DRAFT_DATA).read_bytes()
+    (made(tmp_path / "one") / DRAFT_DATA).write_bytes(b"left by somebody")
+    with closing(OfferedBundle(tmp_path / "one")) as bundle:
+        assert {file.name for file in bundle.contents.files} == set(NAMES)
 
 
 def test_it_gives_out_verifiers_of_domains_and_none_that_the_manifest_does_not_know(tmp_path):

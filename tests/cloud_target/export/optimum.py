@@ -8,10 +8,12 @@ import onnx
 import pytest
 from transformers import PreTrainedModel
 
+from cloud_target.export.builder import Graph
+
 needs_optimum = pytest.mark.skipif(find_spec("optimum") is None, reason="needs optimum")
 
 
-def concat_graph(model: PreTrainedModel) -> onnx.ModelProto:
+def concat_graph(model: PreTrainedModel) -> Graph:
     """See `cloud_target.export.optimum_graph.concat_graph`."""
     pytest.importorskip("optimum")
     from cloud_target.export import optimum_graph

@@ -14,9 +14,14 @@ from transformers import AutoTokenizer
 
 from cloud_target.export import bundle as bundle_module
 from cloud_target.export import draft as draft_module
+from cloud_target.export import writing
+from cloud_target.export.builder import Graph
 from cloud_target.export.bundle import Target, identify_target, make_bundle, read_calibration
+from cloud_target.export.graph import shared_buffer_graph
 from cloud_target.export.head import export_head
+from cloud_target.export.precision import Precision
 from cloud_target.export.runner import Runner
+from cloud_target.export.weights import Weight
 from edge_client.bundles.bundle import Bundle
 from edge_client.inference.draft_loading import draft_maker
 from edge_client.inference.verifier import Verifier
@@ -25,7 +30,7 @@ from shared.config import Criterion
 from shared.errors import BundleError, InputError
 from shared.features import SCALARS
 from shared.identity import tokenizer_fingerprint
-from shared.manifest import FILES, read_manifest
+from shared.manifest import DRAFT_DATA, FILES, read_manifest
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save, tiny_tokenizer
 from tests.cloud_target.export.optimum import needs_optimum
 
@@ -125,7 +130,7 @@ def test_a_draft_of_a_bundle_is_kept_and_pages_are_added(checkpoints, tmp_path):
     assert new == dataclasses.replace(old, **made)
     assert (tmp_path / "b" / "report.html").read_text() == "<p>"
     assert (report.differences, report.agreement, report.trained) == (None, None, True)
-    for option in ({"dtype": "int8"}, {"kind": "auto"}, {"context": 16}):
+    for option in ({"dtype": "int8"}, {"block": 32}, {"head": "int4"}, {"kind": "auto"}, {"context": 16}):
         with pytest.raises(InputError, match=f"--{next(iter(option))} cannot be given"):
             make_bundle(tmp_path / "a", tmp_path / "c", **option)
 
@@ -159,22 +164,77 @@ def test_nothing_is_left_half_written(checkpoints, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 
-def test_eight_bits_are_refused_where_they_would_write_other_tokens(checkpoints, tmp_path):
-    with pytest.raises(InputError, match="use --dtype float32"):
-        make_bundle(checkpoints["llama"], tmp_path / "b", dtype="int8", least_agreement=1.01)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "int4"])
+def test_what_one_file_cannot_hold_lies_beside_it_and_runs_on_the_edge(checkpoints, tmp_path, monkeypatch, dtype):
+    options = {} if dtype == "float32" else {"dtype": dtype, "block": 32, "head": "int8", "activations": "int8"}
+    make_bundle(checkpoints["qwen2"], tmp_path / "one", **options)
+    monkeypatch.setattr(writing, "LARGEST_MODEL", 20_000)
+    report = make_bundle(checkpoints["qwen2"], tmp_path / "two", name="qwen2", **options)
+    made = read_manifest(tmp_path / "two")
+    assert made.draft.apart
+    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == sorted([*FILES, DRAFT_DATA, "manifest.json"])
+    assert report.megabytes == sum((tmp_path / "two" / name).stat().st_size for name in (*FILES[:1], DRAFT_DATA)) / 1e6
+    one, two = (Bundle.load(tmp_path / name) for name in ("one", "two"))
+    with one.models.lend() as ours, two.models.lend() as theirs:
+        for token in (3, 7, 11):
+            np.testing.assert_array_equal(ours.draft.feed([token]).logits, theirs.draft.feed([token]).logits)
+    make_bundle(tmp_path / "two", tmp_path / "three", verifier=head(tmp_path / "v.onnx", 64))
+    for name in ("draft.onnx", DRAFT_DATA):
+        assert (tmp_path / "three" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert Bundle.load(tmp_path / "three").manifest.draft == made.draft
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_of_a_large_draft_first_layers_are_compared_and_then_all_that_is_stored(
+    checkpoints, tmp_path, monkeypatch, kind, dtype
+):
+    said = []
+    monkeypatch.setattr(draft_module, "WHOLE", 100_000)
+    make_bundle(checkpoints[kind], tmp_path / "b", dtype=dtype, tell=said.append)
+    assert any(line.startswith("equal to torch") and line.endswith("(the first 1 layers)") for line in said)
+    assert any(line.startswith("as it is stored, equal to torch with the same weights within") for line in said)
+    manifest = read_manifest(tmp_path / "b")
+    assert (manifest.draft.layers, manifest.draft.dtype) == (2, dtype)
+    assert Bundle.load(tmp_path / "b").manifest.name == kind
+
+
+@pytest.mark.parametrize("name", ["layer.0.middle.norm", "layer.1.middle.norm"])
+def test_weights_that_are_wrong_are_not_shipped(checkpoints, tmp_path, monkeypatch, name):
+    """Whether they are of the layers that are compared by themselves, or behind them."""
+
+    def damaged(*arguments: object, **options: object) -> Graph:
+        graph = shared_buffer_graph(*arguments, **options)
+        if name in graph.weights:
+            graph.weights[name] = Weight.of(1.1 * graph.weights[name].array())
+        return graph
+
+    monkeypatch.setattr(draft_module, "WHOLE", 100_000)
+    monkeypatch.setattr(draft_module, "shared_buffer_graph", damaged)
+    with pytest.raises(BundleError, match="does not compute what the checkpoint computes"):
+        make_bundle(checkpoints["llama"], tmp_path / "b")
     assert not list(tmp_path.iterdir())
 
 
+def test_too_little_agreement_is_a_warning_and_no_refusal(checkpoints, tmp_path):
+    said = []
+    report = make_bundle(checkpoints["llama"], tmp_path / "b", dtype="int4", block=128, head="int4", tell=said.append)
+    assert report.precision == Precision("int4", 128, head="int4")
+    assert report.agreement.sampled < 0.95
+    assert any(line.startswith("warning: that is less than 95%") for line in said)
+    assert read_manifest(tmp_path / "b").draft.dtype == "int4"
+
+
 def test_graph_that_differs_from_torch_is_not_shipped(checkpoints, tmp_path, monkeypatch):
-    monkeypatch.setattr(draft_module, "shared_buffer_graph", lambda model, context: _other_graph(context))
+    monkeypatch.setattr(draft_module, "shared_buffer_graph", lambda model, context, **_: _other_graph(context))
     with pytest.raises(BundleError, match="does not compute"):
         make_bundle(checkpoints["llama"], tmp_path / "b")
     assert not list(tmp_path.iterdir())
 
 
 def _other_graph(context):
-    from cloud_target.export.graph import shared_buffer_graph
-
     return shared_buffer_graph(build("llama", rope_theta=10000.0), context)
 
 
@@ -185,6 +245,7 @@ def _other_graph(context):
         ({"context": CONTEXT + 1}, "context must be between"),
         ({"context": 1}, "context must be between"),
         ({"dtype": "int2"}, "int2"),
+        ({"block": 32}, "--block is about weights in 8 or 4 bits"),
         ({"kind": "tree"}, "tree"),
         ({"target": Target("other", "", tiny_tokenizer(changed=3))}, "token 3 is 'w3' for the draft"),
         ({"verifier": "missing.onnx"}, "cannot read a verifier's head"),

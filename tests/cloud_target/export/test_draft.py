@@ -37,7 +37,7 @@ PHI3 = Phi3Config(
 @needs_optimum
 @pytest.mark.slow
 def test_a_longrope_is_right_up_to_its_end(tmp_path):
-    made = export_draft(save(Phi3ForCausalLM(PHI3), tmp_path / "phi3"), "float32", "auto", None)
+    made = export_draft(save(Phi3ForCausalLM(PHI3), tmp_path / "phi3"), tmp_path)
     assert made.context == 32
     assert made.differences.largest < 1e-4
 
@@ -58,7 +58,7 @@ def test_a_graph_that_is_wrong_far_out_is_found(tmp_path):
 
 def test_caches_of_several_sizes_are_refused():
     graph = shared_buffer_graph(build("llama"), CONTEXT)
-    keys = next(value for value in graph.graph.input if value.name == "past.1.value")
+    keys = next(value for value in graph.model.graph.input if value.name == "past.1.value")
     keys.type.tensor_type.shape.dim[3].dim_value = 32
     with pytest.raises(InputError, match=r"\(2 of 16, 2 of 32\), and a device's cache has one size"):
         describe(graph, "shared-buffer", "float32")
@@ -67,7 +67,7 @@ def test_caches_of_several_sizes_are_refused():
 def test_a_recurrent_draft_is_refused_in_a_sentence(tmp_path):
     mamba = MambaForCausalLM(MambaConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=1, state_size=4))
     with pytest.raises(InputError, match="MambaForCausalLM cannot be a draft: it keeps a recurrent state"):
-        export_draft(save(mamba, tmp_path / "mamba"), "float32", "auto", None)
+        export_draft(save(mamba, tmp_path / "mamba"), tmp_path)
 
 
 def test_without_optimum_it_is_said_who_needs_it(tmp_path, monkeypatch):
@@ -83,5 +83,5 @@ def test_without_optimum_it_is_said_who_needs_it(tmp_path, monkeypatch):
     with pytest.raises(
         InputError, match=r"by way of optimum \(as asked\), and optimum is not installed here"
     ) as refused:
-        export_draft(path, "float32", "concat", None)
+        export_draft(path, tmp_path, kind="concat")
     assert "take a draft that needs none: a Llama, Qwen2 or GPT-2" in str(refused.value)

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
+from cloud_target.export.builder import Graph
 from cloud_target.export.check import check, compare, probe_ids, reference
 from cloud_target.export.checkpoint import load_checkpoint
 from cloud_target.export.graph import obstacle, shared_buffer_graph
@@ -135,12 +136,12 @@ def test_checking_refuses_a_graph_of_other_weights():
 def test_checking_refuses_a_graph_that_forgets_positions():
     model = build("llama")
     damaged = onnx.ModelProto()
-    damaged.CopyFrom(shared_buffer_graph(model, CONTEXT))
+    damaged.CopyFrom(shared_buffer_graph(model, CONTEXT).whole())
     for node in damaged.graph.node:
         if node.op_type == "GroupQueryAttention":
             del node.input[7:]
             next(a for a in node.attribute if a.name == "do_rotary").i = 0
-    assert compare(damaged, model, CONTEXT, IDS).largest > 0.1
+    assert compare(Graph.of(damaged), model, CONTEXT, IDS).largest > 0.1
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 
 from cloud_target.prepare.documents import SPLITS, read_split, split_documents
 from cloud_target.prepare.settings import Settings
-from cloud_target.prepare.work import Stage, Work
 from cloud_target.training.corpus import UNSEEN, as_chat, encode_corpus, hold_out
 from cloud_target.training.tokenizer import train_tokenizer
+from cloud_target.training.work import Stage, Work
 from shared.errors import InputError
 
 SEPARATOR = "\n<|endoftext|>\n"

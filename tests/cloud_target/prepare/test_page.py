@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from cloud_target.prepare.heads import TRAINED
 from cloud_target.prepare.page import page
-from cloud_target.prepare.words import headline, measured, plain_percent, promise, steered_rate, summary
+from cloud_target.prepare.words import chosen, headline, measured, plain_percent, promise, steered_rate, summary
 from cloud_target.training.calibrate import BUDGETS
 from tests.cloud_target.prepare.conftest import Finished
 
@@ -91,6 +92,7 @@ def test_every_section_is_there(finished: Finished, parsed: Strict) -> None:
         *(headline(finished.report), promise(finished.report), measured(finished.report), finished.report["command"]),
         *(entry["sha256"] for entry in finished.report["corpora"]),
         finished.report["pair"]["target fingerprint"],
+        *map(chosen, finished.report["chosen"]),
         *(f"{cell['threshold']:.4f}" for cell in finished.report["calibration"]),
     ):
         assert words in text
@@ -191,3 +193,13 @@ def test_the_summary_names_the_report_and_the_best_rival(finished: Finished) -> 
     assert text.endswith(f"report: {finished.out / 'report.html'}")
     assert f"{finished.report['rows']:,} rows" in text
     assert text.count("the verifier") >= 2
+
+
+@pytest.mark.parametrize(("name", "rival"), [(TRAINED, "entropy, 12.0 %."), ("entropy", f"{TRAINED}, 12.0 %.")])
+def test_the_sentence_names_what_was_chosen_and_what_it_was_better_than(name: str, rival: str) -> None:
+    others = {TRAINED, "entropy", "random"} - {name, rival.split(",")[0]}
+    asks = {name: 0.05, rival.split(",")[0]: 0.12} | dict.fromkeys(others, 0.3)
+    choice = {"criterion": "strict", "name": name, "asks": asks, "tokens": 12_345, "documents": 7}
+    assert chosen(choice).startswith(f"By the strict criterion the verifier doubts by {name}: of 12,345 tokens ")
+    assert "5.0 % are asked" in chosen(choice)
+    assert chosen(choice).endswith(rival)

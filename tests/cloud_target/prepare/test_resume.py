@@ -15,8 +15,8 @@ import pytest
 from cloud_target.prepare import labels, pipeline, texts
 from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.settings import Settings
-from cloud_target.prepare.work import Work
 from cloud_target.training.label import Rows
+from cloud_target.training.work import Work
 from shared.errors import InputError
 from shared.manifest import read_manifest
 from tests.cloud_target.prepare.conftest import Finished

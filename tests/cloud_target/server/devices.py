@@ -6,14 +6,13 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import grpc
 
 from cloud_target.access.tokens import Grant
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.servicer import SERVICE, TargetServicer
+from cloud_target.server.servicer import TargetServicer
 from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.config import Sampling
 from shared.wire import metadata
@@ -76,9 +75,6 @@ class Context:
     def time_remaining(self) -> None:
         return None
 
-    def done(self) -> bool:
-        return False
-
     async def send_initial_metadata(self, metadata: tuple[()]) -> None:
         pass
 
@@ -115,8 +111,7 @@ class Service:
         )
         self._sweeping = asyncio.create_task(self._servicer.idle.keep_sweeping())
         self.leases, self.capacity = self._servicer._leases, engine.capacity
-        handlers, prefix = self._servicer.handlers(), f"/{SERVICE}/"
-        self.decode = handlers.service(SimpleNamespace(method=f"{prefix}Decode", invocation_metadata=())).stream_stream
+        self.decode = self._servicer.handlers()["Decode"].stream_stream
 
     def sessions(self) -> int:
         """How many it has something of in its cache."""

@@ -171,16 +171,19 @@ def lease(number: int, tenant: str, size: int) -> Lease:
 
 
 def test_the_largest_text_of_whoever_uses_most_room_is_found():
-    crowds = Crowds()
-    assert crowds.largest() is None
-    small, large, other = lease(1, "a", 16), lease(2, "a", 48), lease(3, "b", 56)
-    for one in (small, large, lease(4, "a", 48), other):
-        crowds.add(one)
-    assert crowds.largest() is large, "the older of two that are equal"
-    assert "b" in crowds
-    crowds.remove(large)
-    crowds.remove(small)
-    assert crowds.largest() is other
-    crowds.remove(other)
-    assert "b" not in crowds
-    assert crowds.largest().session.slot == 4
+    async def test() -> None:
+        crowds = Crowds()
+        assert crowds.largest() is None
+        small, large, other = lease(1, "a", 16), lease(2, "a", 48), lease(3, "b", 56)
+        for one in (small, large, lease(4, "a", 48), other):
+            crowds.add(one)
+        assert crowds.largest() is large, "the older of two that are equal"
+        assert "b" in crowds
+        crowds.remove(large)
+        crowds.remove(small)
+        assert crowds.largest() is other
+        crowds.remove(other)
+        assert "b" not in crowds
+        assert crowds.largest().session.slot == 4
+
+    run_in_fake_time(test(), 0.0)

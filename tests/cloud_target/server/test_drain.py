@@ -18,8 +18,10 @@ from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.scheduling.settings import SchedulerSettings
 from cloud_target.server import process
 from cloud_target.server.server import TargetServer
+from cloud_target.server.servicer import SERVICE
 from edge_client.edge import Edge
 from shared.config import Sampling
+from shared.wire import metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import alone, request
@@ -87,16 +89,25 @@ async def _order() -> None:
 
 
 async def _patience_ends() -> None:
+    """What is left then is told so: a verdict that does not come, and calls that never asked anything."""
     engine = HeldEngine()
     server = TargetServer(engine, port=0)
     await server.start()
     async with grpc.aio.insecure_channel(server.address) as channel:
-        call = TargetServiceStub(channel).Decode(sent(request(TRUTH[:5], 0, SAMPLING)))
+        silent = [
+            channel.stream_stream(f"/{SERVICE}/{name}")(sent()) for name in ("Describe", "Release", "FetchBundle")
+        ]
+        for call in silent:
+            await call.wait_for_connection()
+        asked = TargetServiceStub(channel).Decode(sent(request(TRUTH[:5], 0, SAMPLING)))
         await asyncio.to_thread(engine.inside.wait, PATIENCE)
         threading.Timer(1.0, engine.may_go_on.set).start()
         await server.stop(drain_seconds=0.1)
-        with pytest.raises(grpc.aio.AioRpcError):
-            await call.read()
+        for call in (*silent, asked):
+            with pytest.raises(grpc.aio.AioRpcError, match="shutting down; connect again") as caught:
+                await call.read()
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert metadata.REQUEST_ID in dict(caught.value.trailing_metadata())
 
 
 @pytest.mark.slow

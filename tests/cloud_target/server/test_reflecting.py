@@ -68,7 +68,8 @@ def test_bytes_that_are_no_question(address):
 def test_who_idles_is_told_to_leave(asks):
     async def main() -> None:
         server = grpc.aio.server()
-        server.add_generic_rpc_handlers((Reflection((SERVICE,), limits=ReflectionLimits(patience=0.1)).handlers(),))
+        told = Reflection((SERVICE,), limits=ReflectionLimits(patience=0.1))
+        server.add_registered_method_handlers(REFLECTION, told.handlers())
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:

@@ -25,7 +25,8 @@ from tests.cloud_target.server.raw_peer import RawPeer
 CONNECTIONS, CALLS, MOST_MIB = 128, 128, 200
 # What the process may have more when all is over: Python has come to know its ways by then.
 REST_MIB = 64
-# Most of a message, as far as a server takes it in before it reads; and one that is whole.
+# Most of a message, as far as a server takes it in before it reads: that it takes no more of any call is what
+# `test_what_one_connection_of_a_stranger_may_say` is about. And one that is whole.
 MOST = framed(health_pb2.HealthCheckRequest(service="x" * 300_000).SerializeToString())[: 1 << 14]
 WHOLE = framed(health_pb2.HealthCheckRequest(service="x" * 10_000).SerializeToString())
 METADATA = [(f"x-{number}", "v" * 480) for number in range(14)]

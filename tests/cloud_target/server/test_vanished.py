@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import signal
 import time
@@ -11,6 +13,7 @@ import grpc
 import pytest
 
 from benchmarks.siege.said import framed
+from cloud_target.server.vanished import vanished_untold
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
@@ -51,3 +54,36 @@ def test_nothing_of_a_client_that_vanishes_is_an_error():
     assert status == 0
     assert "draining" in log
     assert [line for line in log.splitlines() if "ERROR" in line or "Traceback" in line or "INTERNAL" in line] == []
+
+
+async def _logged_of(error: Exception, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The kinds of errors that the library logs of a call whose handler raises this one."""
+
+    async def fail(*_: object) -> None:
+        raise error
+
+    server = grpc.aio.server()
+    calls = {"Fail": grpc.stream_stream_rpc_method_handler(fail)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test", calls),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    caplog.clear()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.stream_stream("/test/Fail")(timeout=PATIENCE).read()
+    await server.stop(None)
+    told = [record for record in caplog.records if record.name.startswith("grpc") and record.levelno >= logging.ERROR]
+    return [type(record.exc_info[1]).__name__ for record in told]
+
+
+def test_only_what_could_not_be_sent_is_kept_out_of_the_log(caplog):
+    """Which the library tells by an error of its own."""
+
+    async def test() -> None:
+        unsent = grpc.aio.InternalError("nobody takes it")
+        with vanished_untold():
+            assert await _logged_of(unsent, caplog) == []
+            assert await _logged_of(ValueError("else"), caplog) == ["ValueError"]
+        assert await _logged_of(unsent, caplog) == ["InternalError"]
+
+    asyncio.run(test())

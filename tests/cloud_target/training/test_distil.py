@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from cloud_target.training.distil import batches, distil, draft_like, loss_terms
+from cloud_target.training.distil import distil, draft_like
+from cloud_target.training.loop import batches
+from cloud_target.training.loss import loss_terms
 from cloud_target.training.models import load_model, run
 from cloud_target.training.own_text import OwnText, continue_texts, write_own_text
 from cloud_target.training.pretrain import Shape

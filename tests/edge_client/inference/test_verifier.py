@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud_target.export.builder import write_model
 from cloud_target.export.head import baseline_head, export_head
+from cloud_target.export.writing import write_model
 from edge_client.inference.draft import Step
 from edge_client.inference.verifier import Verifier
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier

@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from shared.contents import NAMES, BundleFile, Contents
 from shared.domains import MOST_DOMAINS, is_domain, verifier_file
 from shared.errors import ProtocolError
+from shared.manifest import DRAFT_DATA
 from shared.wire.bundles import decode_contents, encode_contents
 from shared.wire.v1 import target_pb2 as wire
 
 names = st.text(max_size=200).filter(str.isprintable)
 facts = st.tuples(st.integers(1, (1 << 64) - 1), st.binary(min_size=32, max_size=32).map(bytes.hex))
 domains = st.from_regex(r"[a-z0-9][a-z0-9-]{0,31}", fullmatch=True).filter(is_domain)
-files = st.lists(domains, unique=True, max_size=MOST_DOMAINS).flatmap(
-    lambda more: st.permutations([*NAMES, *map(verifier_file, more)])
+apart = st.sampled_from([[], [DRAFT_DATA]])
+files = st.tuples(apart, st.lists(domains, unique=True, max_size=MOST_DOMAINS)).flatmap(
+    lambda more: st.permutations([*NAMES, *more[0], *map(verifier_file, more[1])])
 )
 contents = st.builds(
     lambda name, order, facts: Contents(
@@ -26,7 +28,7 @@ contents = st.builds(
     ),
     names,
     files,
-    st.lists(facts, min_size=4 + MOST_DOMAINS, max_size=4 + MOST_DOMAINS),
+    st.lists(facts, min_size=5 + MOST_DOMAINS, max_size=5 + MOST_DOMAINS),
 )
 OFFER = Contents("one", tuple(BundleFile(name, 10, bytes(range(32)).hex()) for name in NAMES))
 
@@ -56,6 +58,8 @@ def more(*names: str) -> Callable[[wire.OfferedBundle], object]:
     [
         [f"verifier-{number}.onnx" for number in range(MOST_DOMAINS + 1)],
         ["verifier-a.onnx"] * 2,
+        [DRAFT_DATA] * 2,
+        ["verifier.onnx.data"],
         ["verifier-../../x.onnx"],
         ["verifier-a/b.onnx"],
         ["verifier-A.onnx"],
@@ -66,7 +70,7 @@ def more(*names: str) -> Callable[[wire.OfferedBundle], object]:
         ["notes.txt"],
     ],
 )
-def test_beside_the_files_of_every_bundle_there_are_verifiers_of_domains_only(names):
+def test_beside_the_files_of_every_bundle_there_are_weights_apart_and_verifiers_of_domains_only(names):
     with pytest.raises(ProtocolError, match="other files than"):
         decode_contents(changed(more(*names)))
 

@@ -115,7 +115,7 @@ class Work:
                 make(scratch)
                 whole = record | {"files": sorted(path.name for path in scratch.iterdir())}
                 (scratch / _RECORD).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-                _to_disk(scratch)  # else a power cut may leave the new name on files that are empty or cut short
+                to_disk(scratch)  # else a power cut may leave the new name on files that are empty or cut short
                 shutil.rmtree(place, ignore_errors=True)
                 scratch.rename(place)
         finally:
@@ -155,7 +155,7 @@ def _hold(lock: TextIO, directory: Path) -> None:
         raise InputError(f"another run is working in {directory}; wait for it, or give another --work") from None
 
 
-def _to_disk(directory: Path) -> None:
+def to_disk(directory: Path) -> None:
     """Wait until all files of a directory, and their names, are on the disk."""
     unix = hasattr(os, "O_DIRECTORY")  # elsewhere directories cannot be opened, and files must be open to be written
     for path in (*directory.rglob("*"), directory):
