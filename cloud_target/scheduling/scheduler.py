@@ -232,6 +232,7 @@ class Scheduler:
         lost = all(isinstance(one, Exception) and not isinstance(one, (ValueError, TargetError)) for one in results)
         self._failures = self._failures + 1 if lost else 0
         if self._failures == self._settings.dead_after:
+            log.error("the engine fails at every pass")
             self.dead.set()
 
     def _end(self, done: asyncio.Future[tuple[list[Scores | Exception], float]]) -> None:

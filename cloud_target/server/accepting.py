@@ -24,8 +24,6 @@ _PARTS = ("AioServer", "_MethodResolver", "_RequestCallError", "_handle_rpc", "_
 _LOOPS = ("_make_request_call_future", "_request_call", "_server_main_loop")
 # Of a call that is not registered: what it said is not looked at.
 _NAMELESS = ""
-
-
 _IS_KNOWN = all(hasattr(cygrpc, part) for part in _PARTS) and all(hasattr(cygrpc.AioServer, part) for part in _LOOPS)
 
 log = logging.getLogger(__name__)

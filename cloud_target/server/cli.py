@@ -27,7 +27,7 @@ second signal ends it at once. SIGUSR1 takes it out of service, SIGUSR2 back int
 docs/security.md says how to make certificates and tokens.
 
 exit status: 0 after SIGTERM; 130 after Ctrl-C; 2 a value cannot be used; where another one is to be started, 1 as the
-engine fails at every pass, or Python does not come to run, and 3 as a pass does not end.
+engine fails at every pass, no call is accepted any more, or Python does not come to run, and 3 as a pass does not end.
 """
 
 

@@ -133,7 +133,7 @@ async def serve(
 
     async def notice() -> None:
         await server.dead.wait()
-        log.error("the engine fails at every pass; the server ends, so that another may be started")
+        log.error("nobody can be served any more; the server ends, so that another may be started")
         end(DEAD, drain_seconds)
 
     def out() -> None:

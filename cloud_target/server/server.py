@@ -74,7 +74,7 @@ class TargetServer:
     Attributes:
         address: "host:port" once started.
         observer: the same.
-        dead: set when the engine answers nobody any more.
+        dead: set when nobody is answered any more: the engine fails at every pass, or no call is accepted.
 
     Raises:
         InputError: see `check_address`, `TlsFiles.read` and `make_room`.
@@ -148,7 +148,7 @@ class TargetServer:
         """Give up where the library has stopped accepting calls: nobody else would notice."""
         while accepts(self._server):
             await asyncio.sleep(_LOOK)
-        log.critical("the gRPC library has stopped accepting calls; this process ends, so that another one can serve")
+        log.critical("the gRPC library has stopped accepting calls")
         self._health.serves = False
         self.dead.set()
 

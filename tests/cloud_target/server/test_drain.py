@@ -217,4 +217,6 @@ def test_a_server_whose_engine_is_dead_ends_with_status_1(monkeypatch, capfd):
     assert main(["serve", "--port", str(port)]) == 1
     asking.join()
     assert grpc.StatusCode.OK not in statuses
-    assert "the engine fails at every pass" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "the engine fails at every pass" in said
+    assert "nobody can be served any more" in said
