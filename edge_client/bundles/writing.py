@@ -88,7 +88,8 @@ def _alone(directory: Path, waits: Callable[[], None]) -> Iterator[Path]:
         return
     is_told = False
     while True:
-        directory.mkdir(exist_ok=True)
+        with suppress(FileExistsError):  # `exist_ok` looks once more, when the one that held it may just have renamed it
+            directory.mkdir()
         try:
             handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:  # somebody has just finished with it
