@@ -36,6 +36,7 @@ SETTINGS = st.builds(
     evaluations=st.integers(1, 99),
     work=st.none() | PATHS,
     seed=st.integers(0, 9),
+    chat=st.booleans(),
     device=st.sampled_from(["cpu", "cuda"]),
 )
 
@@ -60,7 +61,8 @@ def test_the_command_on_the_card_tells_no_directory_of_this_machine(settings: Se
 
 @pytest.mark.parametrize("line", [line for line in _EXAMPLES.replace("\\\n", "").splitlines() if "distil" in line])
 def test_examples_are_taken_by_the_parser(line: str) -> None:
-    assert parsed(line.strip()).corpus
+    found = parsed(line.strip())
+    assert found.corpus or found.chat
 
 
 @given(settings=SETTINGS, other=SETTINGS, name=st.sampled_from(["layers", "tokens", "minutes", "own_tokens", "seed"]))
