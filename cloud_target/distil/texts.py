@@ -65,12 +65,12 @@ def make(
     width = min(WIDTH, models.context)
     on_cpu = settings.device == "cpu"
     largest = LARGEST_BATCH if on_cpu else LARGEST_BATCH * _WIDER
-    part = PART if on_cpu else PART * _WIDER
+    size = PART if on_cpu else PART * _WIDER
     parts = [
-        *_own_parts(writer, settings, width, part, largest),
-        *_corpus_parts(documents, settings.corpus_tokens, width, part),
+        *_own_parts(writer, settings, width, size, largest),
+        *_corpus_parts(documents, settings.corpus_tokens, width, size),
     ]
-    at_once = _batch(min(settings.own_tokens, part), largest)
+    at_once = _batch(min(settings.own_tokens, size), largest)
     left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, writer, at_once))
     stages = []
     for part in parts:

@@ -78,7 +78,7 @@ def split_documents(work: Work, pair: Pair, settings: Settings, tell: Callable[[
         if settings.dev:
             _check_count(len(found), _LEAST_TRAIN, "the corpus", "--corpus")
             _check_count(len(dev), LEAST_DEV, "the held-out files", "--dev")
-            parts = [found, dev[: len(dev) // 2], dev[len(dev) // 2 :]]
+            parts: list[Sequence[np.ndarray]] = [found, dev[: len(dev) // 2], dev[len(dev) // 2 :]]
         else:
             _check_count(len(found), LEAST_CORPUS, "the corpus", "--corpus")
             parts = _shares(found)
@@ -145,7 +145,11 @@ def _made_up(work: Work, pair: Pair, settings: Settings) -> Stage:
             min(max(settings.own_tokens // (4 * RUN_LENGTH), 8), 128), _SEED + settings.seed,
         )  # fmt: skip
         asked = {text[:opening].tobytes(): text for text, opening in zip(found.documents, found.openings, strict=True)}
-        _check_count(len(asked), LEAST_CORPUS, "what the target made up", "--own-tokens")
+        if len(asked) < LEAST_CORPUS:
+            raise InputError(
+                f"the target made up {len(asked)} different conversations, and at least {LEAST_CORPUS} are needed to "
+                "split them (hundreds, for thresholds that are worth having); give more --own-tokens"
+            )
         _save_splits(directory, _shares(list(asked.values())))
 
     key = pair.target_key | {"conversations": settings.own_tokens, "seed": settings.seed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cloud_target.prepare.documents import read_split
@@ -76,17 +77,9 @@ def _write(work: Work, pair: Pair, documents: Stage, settings: Settings, longest
     def make(directory: Path) -> None:
         target = pair.target
         if settings.chat:
-            write_conversations(
-                target.model,
-                pair.frame,
-                [text.sampling],
-                RUN_LENGTH,
-                tokens,
-                target.end_ids,
-                longest,
-                batch,
-                _SEED + seed,
-            ).save(directory / "own.npz")
+            at_once = min(max(tokens // RUN_LENGTH, _SMALLEST_BATCH), _LARGEST_BATCH)  # all have one opening
+            made = partial(write_conversations, target.model, pair.frame, [text.sampling], RUN_LENGTH, tokens)
+            made(target.end_ids, longest, at_once, _SEED + seed).save(directory / "own.npz")
             return
         own = write_own_text(
             target.model,
