@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +19,7 @@ from transformers import PreTrainedModel
 
 from cloud_target.engine.tokens import Tokens
 from cloud_target.training.corpus import id_type
-from cloud_target.training.own_text import SHORTEST_OPENING, OwnText, draw, write_on
+from cloud_target.training.own_text import OwnText, draw, write_on
 from shared.chat.prompt import ChatEncoder
 from shared.config import Sampling
 from shared.errors import InputError
@@ -26,8 +27,8 @@ from shared.errors import InputError
 # What a user says is drawn so, and is cut after so many tokens.
 ASKING = Sampling(temperature=1.0, top_p=0.95)
 LONGEST_QUESTION = 96
-# Of what a user may say; what is the same around all of them is the template's.
-_SAYINGS = ("a", "7", "The", "(no)", "zwölf 😀")
+# Of what a user may say; what is the same around all of them is the template's. With nothing there is nothing but it.
+_SAYINGS = ("", "a", "7", "The", "(no)", "zwölf 😀")
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class Frame:
                 "and give text to learn from"
             )
         encoder = ChatEncoder(tokens.tokenizer, tokens.chat, ends)
-        written = [encoder.encode([{"role": "user", "content": said}]) for said in _SAYINGS]
+        written = []
+        for said in _SAYINGS:
+            with suppress(InputError):  # some refuse that nothing is said
+                written.append(encoder.encode([{"role": "user", "content": said}]))
         before, after = _alike(written), _alike([ids[::-1] for ids in written])[::-1]
         if not before or not after:
             where = "behind" if before else "before"
@@ -74,11 +78,14 @@ def _alike(written: Sequence[Sequence[int]]) -> list[int]:
 class _Turns:
     """Where each conversation of a batch is: in the user's turn, in what stands behind it, or in the answer.
 
+    Args:
+        longest: of a user's turn, tokens.
+
     Attributes:
         asked: tokens of each user's turn so far, ``int64 [b]``.
     """
 
-    def __init__(self, model: PreTrainedModel, frame: Frame, ends: Sequence[int], batch: int) -> None:
+    def __init__(self, model: PreTrainedModel, frame: Frame, ends: Sequence[int], batch: int, longest: int) -> None:
         device = model.device
         self._after, self._ends = (
             torch.as_tensor(np.asarray(ids, np.int64), device=device) for ids in (frame.after, ends)
@@ -86,6 +93,7 @@ class _Turns:
         self.asked = torch.zeros(batch, dtype=torch.int64, device=device)
         self._behind = torch.zeros_like(self.asked)  # how much of `after` is written
         self._over = self.asked > 0
+        self._longest = longest
 
     def choose(
         self, logits: torch.Tensor, answering: Sampling, generator: torch.Generator
@@ -94,7 +102,7 @@ class _Turns:
         asks, answers = self._behind == 0, self._behind == len(self._after)
         said = draw(logits, ASKING, generator)[:, 0]
         answer = draw(logits, answering, generator)[:, 0]
-        asks &= ~(torch.isin(said, self._ends) | (said == self._after[0]) | (self.asked == LONGEST_QUESTION))
+        asks &= ~(torch.isin(said, self._ends) | (said == self._after[0]) | (self.asked == self._longest))
         step = torch.where(asks, said, self._after[self._behind.clamp(max=len(self._after) - 1)])
         step = torch.where(answers, answer, step)
         self.asked += asks
@@ -121,7 +129,7 @@ def write_conversations(
         frame: of its template.
         samplings: how answers are drawn, a batch each, in turn.
         ends: tokens that end a turn.
-        context: longest conversation, tokens.
+        context: longest conversation, tokens; none is longer than the model can read.
         batch: conversations at once.
 
     Returns:
@@ -131,14 +139,18 @@ def write_conversations(
         InputError: the context has no room for one, or the model says nothing in a user's turn.
     """
     around = len(frame.before) + len(frame.after)
-    room = min(LONGEST_QUESTION + length, context - around)
-    if room < LONGEST_QUESTION + SHORTEST_OPENING:
+    context = min(context, getattr(model.config, "max_position_embeddings", None) or context)
+    longest = min(LONGEST_QUESTION, (context - around) // 2)
+    room = min(longest + length, context - around)
+    if longest < 1:
         raise InputError(f"the target's texts have up to {context} tokens, too few for conversations; leave --chat out")
     generator = torch.Generator(model.device).manual_seed(seed)
-    done, found, kind = 0, [], id_type(model.config.get_text_config().vocab_size)
+    done, kind = 0, id_type(model.config.get_text_config().vocab_size)
+    found: list[tuple[np.ndarray, int, int, Sampling]] = []
     with tqdm(total=tokens, unit=" tokens", unit_scale=True, mininterval=5, desc="conversations") as bar:
-        for turn in itertools.count():
-            turns, answering = _Turns(model, frame, ends, batch), samplings[turn % len(samplings)]
+        turn = 0
+        while done < tokens:
+            turns, answering = _Turns(model, frame, ends, batch, longest), samplings[turn % len(samplings)]
             choose = partial(turns.choose, answering=answering, generator=generator)
             rows = np.repeat(frame.before[None], batch, 0)
             texts, before = write_on(model, rows, len(frame.after) + room, choose), done
@@ -150,10 +162,10 @@ def write_conversations(
                     found.append((text.astype(kind), opening, len(found), answering))
                     done += len(text) - opening
             bar.update(done - before)
-            if done >= tokens:
-                return OwnText.of(found)
+            turn += 1
             if done == before:
                 raise InputError(
                     "the target says nothing where a user would, so it makes up no conversations; leave --chat out, "
                     "and give text to learn from"
                 )
+    return OwnText.of(found)

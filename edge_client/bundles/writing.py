@@ -88,7 +88,9 @@ def _alone(directory: Path, waits: Callable[[], None]) -> Iterator[Path]:
         return
     is_told = False
     while True:
-        with suppress(FileExistsError):  # `exist_ok` looks once more, when the one that held it may just have renamed it
+        with suppress(
+            FileExistsError
+        ):  # `exist_ok` looks once more, when the one that held it may just have renamed it
             directory.mkdir()
         try:
             handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -82,3 +82,13 @@ def test_another_device_or_place_is_no_other_run() -> None:
         check_same_run({"CORPUS": ["1"]}, {"CORPUS": ["2"]}, Path("runs"))
     with pytest.raises(InputError, match="begun with another --from"):
         check_same_run({"--from": "0" * 64}, {}, Path("runs"))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [([], "there is nothing to learn from"), (["--chat", "--dev", "a.txt"], "on conversations, not on --dev")],
+)
+def test_what_goes_not_together_is_told(options: list[str], why: str) -> None:
+    arguments = parse_args(["distil", "--target", "pocket", "--out", "draft", *options])
+    with pytest.raises(InputError, match=why):
+        arguments.run(arguments)
