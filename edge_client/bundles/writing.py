@@ -88,9 +88,8 @@ def _alone(directory: Path, waits: Callable[[], None]) -> Iterator[Path]:
         return
     is_told = False
     while True:
-        with suppress(
-            FileExistsError
-        ):  # `exist_ok` looks once more, when the one that held it may just have renamed it
+        # Not `exist_ok`, which looks once more at what is there: whoever held it may just have renamed it.
+        with suppress(FileExistsError):
             directory.mkdir()
         try:
             handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
