@@ -8,11 +8,11 @@ from time import perf_counter
 
 import pytest
 
-from benchmarks.local_target import TargetProcess, local_target
 from benchmarks.prompts import DIALOGUES, STORIES
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
 from tests.edge_client.server.serving import Served, served
+from tests.serving_target import ServingTarget
 
 pytestmark = pytest.mark.slow
 
@@ -22,20 +22,14 @@ def bundle() -> Bundle:
     return Bundle.load()
 
 
-@pytest.fixture(scope="module")
-def target() -> Iterator[TargetProcess]:
-    with local_target("--threads", "1", "--kv-memory", "64MiB") as process:
-        yield process
-
-
 @pytest.fixture
-def client(bundle: Bundle, target: TargetProcess) -> Iterator[Served]:
-    with Edge(target.address, bundle=bundle, memory=False, conversations=8) as edge, served(edge) as client:
+def client(bundle: Bundle, pocket_target: ServingTarget) -> Iterator[Served]:
+    with Edge(pocket_target.address, bundle=bundle, memory=False, conversations=8) as edge, served(edge) as client:
         yield client
 
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
-def test_eight_streams_all_get_on(bundle, target, mode):
+def test_eight_streams_all_get_on(bundle, pocket_target, mode):
     """None waits for another's end, and each is what it is alone, unless a budget learns from one for the next."""
     most = 60 if mode in ("exact", "cloud") else 100  # which the device alone writes in no time
     body = {"model": f"pocket:{mode}", "prompt": STORIES[0], "max_tokens": most}
@@ -49,14 +43,14 @@ def test_eight_streams_all_get_on(bundle, target, mode):
 
     with (
         # Nothing is kept: a draft in 8 bits may round otherwise where it goes on from what it has read before.
-        Edge(target.address, bundle=bundle, memory=False) as edge,
+        Edge(pocket_target.address, bundle=bundle, memory=False) as edge,
         served(edge) as client,
         ThreadPoolExecutor(8) as threads,
     ):
         found = list(threads.map(read, range(8)))
     assert max(first for first, _, _ in found) < min(last for _, last, _ in found)
     if mode != "sprint":
-        with Edge(target.address, bundle=bundle, memory=False, mode=mode, max_tokens=most) as alone:
+        with Edge(pocket_target.address, bundle=bundle, memory=False, mode=mode, max_tokens=most) as alone:
             assert [text for *_, text in found] == [alone.generate(STORIES[0], seed=seed).text for seed in range(8)]
 
 
