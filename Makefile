@@ -89,12 +89,14 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install --quiet --no-deps axe-playwright-python -c constraints.txt
 	@touch $@ $(VENV)/.demo $(VENV)/.bench
 
-# A copy with what differs put in its place takes a fifth of the time that installing all of it takes. Its files are
-# links where the system has them, and safe ones: pip removes a file before it writes another of its name.
+# A copy with what differs put in its place takes a fifth of the time that installing all of it takes. Its packages are
+# links where the system has them, and safe ones: pip removes a file before it writes another of its name. What knows
+# where it lies is made anew.
 $(VENV5)/.test: $(VENV)/.test constraints-tf5.txt
 	@rm -rf $(VENV5)
 	@cp -al $(VENV) $(VENV5) 2>/dev/null || { rm -rf $(VENV5); cp -a $(VENV) $(VENV5); }
-	@rm $(VENV5)/.test
+	@rm -rf $(VENV5)/bin $(VENV5)/pyvenv.cfg $(VENV5)/.test
+	@$(BIN)/python -m venv --without-pip $(VENV5)
 	@awk -F== '!seen[tolower($$1)]++' constraints-tf5.txt constraints.txt > $(VENV5)/constraints.txt
 	@echo "==> Installing transformers 5 beside it, in $(VENV5)"
 	@$(PIP5) uninstall --quiet --yes optimum optimum-onnx
