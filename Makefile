@@ -100,6 +100,7 @@ $(VENV5)/.test: $(VENV)/.test constraints-tf5.txt
 	@awk -F== '!seen[tolower($$1)]++' constraints-tf5.txt constraints.txt > $(VENV5)/constraints.txt
 	@echo "==> Installing transformers 5 beside it, in $(VENV5)"
 	@$(PIP5) uninstall --quiet --yes optimum optimum-onnx
+	@rm -rf $(VENV5)/lib/python*/site-packages/optimum
 	@$(PIP5) install --quiet -r constraints-tf5.txt -c $(VENV5)/constraints.txt
 	@touch $@
 
