@@ -27,6 +27,9 @@ silence_libraries()
 
 # Subprocesses of a test inherit these. A proxy would swallow gRPC's loopback connections.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+# Hundreds of processes would compile the same modules again, and each worker every test.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Nobody's own configuration counts in tests, but for what is meant for them.
 _OF_TESTS = ("TANDEM_COMPOSE_SCHEMA", "TANDEM_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith("TANDEM_") and name not in _OF_TESTS]:
