@@ -13,7 +13,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from cloud_target.distil.layers import Layers
-from cloud_target.distil.words import duration
+from cloud_target.training.time_left import duration
 
 # Evaluations that each layer after the first one to go takes, about.
 _TRIED_AGAIN = 4

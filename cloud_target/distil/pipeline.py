@@ -24,8 +24,9 @@ from cloud_target.distil.settings import Settings, check_same_run
 from cloud_target.distil.table import Line, Measured, as_markdown, head
 from cloud_target.distil.table import as_json as table_for_programs
 from cloud_target.distil.training import Training
-from cloud_target.distil.words import duration
 from cloud_target.distil.writing import FromDocuments, FromNothing, Writer
+from cloud_target.training.own_text import writing_speed
+from cloud_target.training.time_left import duration
 from cloud_target.training.work import Work
 from shared.errors import InputError
 
@@ -187,7 +188,9 @@ def _hold_out(
     for sampling in SAMPLINGS:
 
         def make(directory: Path, sampling: Any = sampling) -> None:
-            took = duration(tokens / texts.writing_speed(models, writer, held_out.batch(tokens)))
+            took = duration(
+                tokens / writing_speed(models.target, writer.beginnings(held_out.batch(tokens)), models.context)
+            )
             tell(f"  {tokens} tokens by the target at temperature {sampling.temperature:g}: about {took}")
             width = min(texts.WIDTH, models.context)
             text = held_out.write(models.target, writer, sampling, width, _SEED + settings.seed, tokens)

@@ -5,24 +5,20 @@ Both are made in parts, each a stage that is kept, so that a run that is cut los
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from cloud_target.distil.models import Models
 from cloud_target.distil.settings import Settings
-from cloud_target.distil.words import TimeLeft
-from cloud_target.distil.writing import TRIED, Writer
-from cloud_target.training.models import run
-from cloud_target.training.own_text import OWN_SAMPLINGS, continue_texts
+from cloud_target.distil.writing import Writer
+from cloud_target.training.own_text import OWN_SAMPLINGS, writing_speed
 from cloud_target.training.teacher import SoftTargets, ask_teacher
+from cloud_target.training.time_left import TimeLeft
 from cloud_target.training.work import Stage, Work
-from shared.config import Sampling
 
 # Tokens of a row that the draft learns from; what is longer is cut.
 WIDTH = 512
@@ -71,7 +67,10 @@ def make(
         *_corpus_parts(documents, settings.corpus_tokens, width, size),
     ]
     at_once = _batch(min(settings.own_tokens, size), largest)
-    left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, writer, at_once))
+    left = TimeLeft(
+        sum(part.weight for part in parts),
+        lambda: writing_speed(models.target, writer.beginnings(at_once), models.context),
+    )
     stages = []
     for part in parts:
 
@@ -130,15 +129,3 @@ def _corpus_parts(documents: Sequence[np.ndarray], tokens: int, width: int, most
 def _batch(tokens: int, largest: int) -> int:
     """Texts that are written at once, so that a part has openings of two lengths or more."""
     return min(max(tokens // (2 * RUN_LENGTH), 4), largest)
-
-
-def writing_speed(models: Models, writer: Writer, batch: int) -> float:
-    """Tokens a second that the target writes, `batch` texts at once, and then reads again; tried on a few."""
-    rows = writer.beginnings(batch)
-    opening = rows.shape[1]
-    started = time.monotonic()
-    generator = torch.Generator(models.target.device).manual_seed(0)
-    text = continue_texts(models.target, rows, min(TRIED, models.context - opening), Sampling(), [], generator)
-    with torch.inference_mode():
-        run(models.target, text)
-    return text[:, opening:].size / (time.monotonic() - started)

@@ -20,10 +20,10 @@ from cloud_target.distil.held_out import HeldOut, agreement
 from cloud_target.distil.settings import MINUTES, Settings
 from cloud_target.distil.stopping import Stopped, Stopping
 from cloud_target.distil.table import Line, Measured, best, row
-from cloud_target.distil.words import duration
 from cloud_target.training.loop import Batch, Loop, batches
 from cloud_target.training.optim import Optimiser, Schedule
 from cloud_target.training.teacher import SoftTargets, bearable_tokens
+from cloud_target.training.time_left import duration
 
 # Seconds of training between two states, at least; saving takes at most so large a share of the time.
 _SAVE_EVERY = 120.0

@@ -10,11 +10,8 @@ import numpy as np
 
 from cloud_target.distil.models import Models
 from cloud_target.training.conversations import Frame, write_conversations
-from cloud_target.training.own_text import LONGEST_OPENING, OwnText, write_own_text
+from cloud_target.training.own_text import LONGEST_OPENING, OwnText, beginnings, write_own_text
 from shared.config import Sampling
-
-# Tokens of what texts may begin with, at most.
-TRIED = 8
 
 
 class Writer(Protocol):
@@ -46,8 +43,7 @@ class FromDocuments:
         )  # fmt: skip
 
     def beginnings(self, batch: int) -> np.ndarray:
-        opening = min(TRIED, *(len(document) for document in self._documents))
-        return np.stack([document[:opening] for document in self._documents[:batch]]).astype(np.int64)
+        return beginnings(self._documents, batch)
 
 
 class FromNothing:

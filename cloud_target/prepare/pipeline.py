@@ -68,7 +68,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         tell("  " + ", ".join(f"{count} to {name}" for name, count in counts.items()))
 
         work.begin("own text of the target")
-        texts = write_texts(work, pair, documents, settings, read_manifest(draft.directory).context)
+        texts = write_texts(work, pair, documents, settings, read_manifest(draft.directory).context, tell)
 
         work.begin("rows: the draft's steps, and what the target says of them")
         labeller = Labeller(work, pair, draft, settings)

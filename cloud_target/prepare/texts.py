@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,8 @@ from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.training import conversations, own_text
 from cloud_target.training.conversations import write_conversations
-from cloud_target.training.own_text import LONGEST_OPENING, write_own_text
+from cloud_target.training.own_text import LONGEST_OPENING, OwnText, beginnings, write_own_text, writing_speed
+from cloud_target.training.time_left import TimeLeft
 from cloud_target.training.work import Stage, Work, code
 from shared.config import Sampling
 
@@ -63,25 +65,50 @@ TEXTS = tuple(
 )
 
 
-def write_texts(work: Work, pair: Pair, documents: Stage, settings: Settings, context: int) -> dict[Text, Stage]:
+def write_texts(
+    work: Work, pair: Pair, documents: Stage, settings: Settings, context: int, tell: Callable[[str], None]
+) -> dict[Text, Stage]:
     """Each of `TEXTS`, in a file `own.npz` (`OwnText`), none longer than the draft's `context` in tokens."""
     longest = min(context, LONGEST_OPENING + RUN_LENGTH)
-    return {text: _write(work, pair, documents, settings, longest, number) for number, text in enumerate(TEXTS)}
+
+    def speed() -> float:
+        split = read_split(documents, "train")
+        return writing_speed(pair.target.model, beginnings(split, _SMALLEST_BATCH), longest)
+
+    left = TimeLeft(settings.own_tokens * sum(text.share for text in TEXTS), speed)
+    found = {}
+    for number, text in enumerate(TEXTS):
+        found[text] = _write(work, pair, documents, settings, longest, number, left, tell)
+        left.reach(settings.own_tokens * sum(text.share for text in TEXTS[: number + 1]))
+    return found
 
 
-def _write(work: Work, pair: Pair, documents: Stage, settings: Settings, longest: int, number: int) -> Stage:
+def _write(
+    work: Work,
+    pair: Pair,
+    documents: Stage,
+    settings: Settings,
+    longest: int,
+    number: int,
+    left: TimeLeft,
+    tell: Callable[[str], None],
+) -> Stage:
     text, seed = TEXTS[number], 100 * settings.seed + number
     tokens = max(1, round(settings.own_tokens * text.share))
     batch = min(max(tokens // (_BATCHES * RUN_LENGTH), _SMALLEST_BATCH), _LARGEST_BATCH)
 
     def make(directory: Path) -> None:
+        tell(f"  {text.words}; about {left} until all of it is there")
+        with left.doing(tokens):
+            write().save(directory / "own.npz")
+
+    def write() -> OwnText:
         target = pair.target
         if settings.chat:
             at_once = min(max(tokens // RUN_LENGTH, _SMALLEST_BATCH), _LARGEST_BATCH)  # all have one opening
             made = partial(write_conversations, target.model, pair.frame, [text.sampling], RUN_LENGTH, tokens)
-            made(target.end_ids, longest, at_once, _SEED + seed).save(directory / "own.npz")
-            return
-        own = write_own_text(
+            return made(target.end_ids, longest, at_once, _SEED + seed)
+        return write_own_text(
             target.model,
             read_split(documents, text.split),
             [text.sampling],
@@ -92,9 +119,8 @@ def _write(work: Work, pair: Pair, documents: Stage, settings: Settings, longest
             batch=batch,
             seed=seed,
         )
-        own.save(directory / "own.npz")
 
     key = pair.target_key | {"own tokens": tokens, "run length": RUN_LENGTH, "longest": longest}
     key |= {"batch": batch, "seed": seed, "code": code(own_text, conversations)}
     key |= {"chat": True} if settings.chat else {}
-    return work.stage(f"own-{text.name}", key, make, [documents], text.words)
+    return work.stage(f"own-{text.name}", key, make, [documents])

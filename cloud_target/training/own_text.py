@@ -21,6 +21,7 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from cloud_target.engine.hf.typed import cache_argument, only_logits
 from cloud_target.training.corpus import reading
+from cloud_target.training.models import run
 from shared.config import Sampling
 from shared.errors import InputError
 
@@ -28,6 +29,8 @@ from shared.errors import InputError
 SHORTEST_OPENING = 2
 # And at most this long.
 LONGEST_OPENING = 160
+# Tokens that are tried, to say how long it will take.
+_TRIED = 8
 # Mostly the two ways in which people sample; a little greedy, where texts of small models run in circles.
 OWN_SAMPLINGS = tuple(
     Sampling(temperature=t, top_p=p)
@@ -236,3 +239,20 @@ def _openings(
         chosen = enough[np.argsort(begun[enough], kind="stable")][:batch]
         begun[chosen] += 1
         yield opening, chosen
+
+
+def beginnings(documents: Sequence[np.ndarray], batch: int) -> np.ndarray:
+    """Openings of one length that as many texts may begin with, or fewer, ``int64 [batch, n]``."""
+    opening = min(_TRIED, *(len(document) for document in documents))
+    return np.stack([document[:opening] for document in documents[:batch]]).astype(np.int64)
+
+
+def writing_speed(model: PreTrainedModel, rows: np.ndarray, context: int) -> float:
+    """Tokens a second that a model writes after openings ``[b, n]``, and then reads again; tried on a few."""
+    opening = rows.shape[1]
+    started = time.monotonic()
+    generator = torch.Generator(model.device).manual_seed(0)
+    text = continue_texts(model, rows, min(_TRIED, context - opening), Sampling(), [], generator)
+    with torch.inference_mode():
+        run(model, text)
+    return text[:, opening:].size / (time.monotonic() - started)

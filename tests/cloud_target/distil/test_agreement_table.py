@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM
 
 from cloud_target.distil.pace import gain, step_seconds
 from cloud_target.distil.table import Line, Measured, as_json, as_markdown, best
-from cloud_target.distil.words import TimeLeft, duration
+from cloud_target.training.time_left import TimeLeft, duration
 from tests.cloud_target.distil.conftest import CONTEXT, build
 
 SHARES = st.floats(0, 1)
