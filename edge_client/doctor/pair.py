@@ -14,10 +14,12 @@ from edge_client.doctor.remote import Remote
 from edge_client.doctor.trial import Sample, Trial
 from edge_client.doctor.worth import ask_rate
 from edge_client.promise.beginning import agreement_of
+from edge_client.settings import Settings
 from edge_client.usage.caps import Caps
 from edge_client.usage.prices import Prices
 from shared.config import Mode
 from shared.findings import Finding, ok, warn
+from shared.manifest import Manifest
 
 # Seconds that texts are written for, at most, and at least to be worth it.
 LIMIT, _LEAST = 75.0, 5.0
@@ -75,16 +77,8 @@ def pair(remote: Remote, wanted: Wanted) -> Iterator[Finding]:
 
 
 def _finding(remote: Remote, bundle: Bundle, trial: Trial, prices: Prices) -> Finding:
-    settings, manifest, here = remote.settings, bundle.manifest, remote.pace.round_trip
-    foretold = Foretold(
-        trial.samples,
-        Expectation(
-            settings.window_of(Mode.SPRINT),
-            ask_rate(manifest, settings, remote.fits),
-            agreement_of(manifest.doubts, settings.sampling),
-            remote.pace.told,
-        ),
-    )
+    settings, here = remote.settings, remote.pace.round_trip
+    foretold = Foretold(trial.samples, expectation(bundle.manifest, settings, remote.fits, remote.pace.told))
     round_trips = (here, *ROUND_TRIPS)
     cells = {mode: foretold.cells(mode, round_trips, prices) for mode in foretold.modes}
     called = {Mode.SPRINT: f"sprint ({settings.criterion}, {100 * settings.budget:g} %)", Mode.EXACT: "exact"}
@@ -106,6 +100,21 @@ def _finding(remote: Remote, bundle: Bundle, trial: Trial, prices: Prices) -> Fi
         "measured": measured(trial.samples, foretold.ask_rate),
     }
     return ok("pair", sentence, **values) if pays else warn("pair", sentence, **values)
+
+
+def expectation(manifest: Manifest, settings: Settings, fits: bool, step: float | None) -> Expectation:
+    """What is expected of texts before any is written.
+
+    Args:
+        fits: the bundle was calibrated for this very target.
+        step: what that says that a pass takes, seconds.
+    """
+    return Expectation(
+        settings.window_of(Mode.SPRINT),
+        ask_rate(manifest, settings, fits),
+        agreement_of(manifest.doubts, settings.sampling),
+        step,
+    )
 
 
 def measured(samples: list[Sample], expected: float) -> dict[str, Any]:
