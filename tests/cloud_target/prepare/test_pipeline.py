@@ -42,6 +42,7 @@ def write(path: Path, documents: list[str]) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unsteered")
 @pytest.mark.parametrize(("kind", "dtype"), [("gpt2", "int8"), ("llama", "float32"), ("qwen2", "float32")])
 def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tmp_path: Path, kind: str, dtype: str):
     said: list[str] = []
@@ -97,7 +98,7 @@ def test_two_runs_give_the_same_bytes(pairs: dict[str, Pair], finished: Finished
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsteered")
 def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
     make_bundle(pair.draft, tmp_path / "old", context=12, name="kept", kind="shared-buffer")
@@ -114,7 +115,7 @@ def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsteered")
 def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
     make_bundle(pair.draft, tmp_path / "b")
@@ -125,7 +126,7 @@ def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsteered")
 def test_held_out_files_are_halved_and_the_corpus_trains(pairs: dict[str, Pair], tmp_path: Path):
     dev = write(tmp_path / "dev.txt", different(20))
     report = prepare(pairs["gpt2"].settings(tmp_path / "bundle", dev=(dev,)))
