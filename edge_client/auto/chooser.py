@@ -100,20 +100,23 @@ class Chooser:
         if self._since is None or tokens <= self._since[0]:
             return
         self._read(self.mode)
-        written, seconds = tokens - self._since[0], self._clock() - self._since[1]
-        now = self.conditions
-        if self.mode is Mode.SPRINT:
-            for rate in (self._kind.asks, self._asks):
-                rate.add(asked - self._asked, written)
-            # How much it asks is told apart from how long that takes.
-            now = replace(now, ask_rate=(asked - self._asked) / written)
-        expected = written * forecast(self.mode, now).seconds
-        spent, looks = self._kind.spent, self._kind.looks
-        measured, forecasted = spent.get(self.mode, (0.0, 0.0))
-        spent[self.mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
-        for mode in self._modes:
-            looks[mode] = _KEPT * looks.get(mode, 0.0) + (mode is self.mode)
+        self.learn(self.mode, tokens - self._since[0], asked - self._asked, self._clock() - self._since[1])
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
+
+    def learn(self, mode: Mode, written: int, asked: int, seconds: float) -> None:
+        """So many tokens, one at least, were written in a mode, of which so many were asked about."""
+        now = self.conditions
+        if mode is Mode.SPRINT:
+            for rate in (self._kind.asks, self._asks):
+                rate.add(asked, written)
+            # How much it asks is told apart from how long that takes.
+            now = replace(now, ask_rate=asked / written)
+        expected = written * forecast(mode, now).seconds
+        spent, looks = self._kind.spent, self._kind.looks
+        measured, forecasted = spent.get(mode, (0.0, 0.0))
+        spent[mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
+        for each in self._modes:
+            looks[each] = _KEPT * looks.get(each, 0.0) + (each is mode)
 
     @property
     def conditions(self) -> Conditions:
@@ -136,9 +139,14 @@ class Chooser:
         """Of the round trips, seconds."""
         return self._pace.spread
 
-    def forecast(self, mode: Mode) -> Forecast:
-        """Of a token in a mode, corrected by what was measured in it."""
-        plain = forecast(mode, self.conditions)
+    def forecast(self, mode: Mode, round_trip: float | None = None) -> Forecast:
+        """Of a token in a mode, corrected by what was measured in it.
+
+        Args:
+            round_trip: of another link than this one, seconds.
+        """
+        now = self.conditions
+        plain = forecast(mode, now if round_trip is None else replace(now, round_trip=round_trip))
         measured, forecasted = self._kind.spent.get(mode, (0.0, 0.0))
         trust = self._pace.trust
         return Forecast(plain.seconds * (measured + trust) / (forecasted + trust), plain.target, plain.device)

@@ -13,6 +13,10 @@ from shared.config import Mode
 
 # Guesses that follow one another in one pass, at most, and the share of the tokens that fell which another guess holds.
 _DEEP, _FORESIGHT = 8, 0.75
+# Drafted tokens that it takes to guess one further ahead: some are drafted behind guesses that fall.
+_READS = 2.0
+# More likely than that is as good as sure.
+_CERTAIN = 1.0 - 1e-9
 # Of the guesses that would stand, those which are there when a pass begins.
 _READY = 0.87
 # What a pass and the way of its tokens take, against the pass.
@@ -87,7 +91,9 @@ def forecast(mode: Mode, now: Conditions) -> Forecast:
             return Forecast(seconds, target, min((_DRAFTED + _DRAFTED_MORE * now.ask_rate) * now.draft, seconds))
         case Mode.EXACT:
             guessed = _READY * (now.agreement + _FORESIGHT * (1.0 - now.agreement))
-            together = sum(guessed**guesses for guesses in range(_DEEP + 1))
+            # While a pass lasts, a slow draft guesses less than the pass could judge.
+            deep = min(_DEEP, now.guessed_step / (_READS * now.draft))
+            together = 1.0 + deep if guessed > _CERTAIN else (1.0 - guessed ** (deep + 1.0)) / (1.0 - guessed)
             passes = 1.0 - (1.0 - 1.0 / together) * exp(-now.round_trip / now.guessed_step / _LAG)
             seconds = passes * now.guessed_step
             return Forecast(_STREAM * seconds, seconds, min(_GUESSED * now.draft, seconds))

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Timer
+from time import monotonic
 
 from edge_client.bundles.following import last_used
 from edge_client.bundles.pocket import POCKET
 from edge_client.cli.arguments import COMMANDS, parse_args
 from edge_client.cli.console import CONTROLS, say, with_options
+from edge_client.cli.doctor_pair import Progress, table, wanted
 from edge_client.cli.options import read_credentials, read_options
 from edge_client.configuration.program import EDGE
 from edge_client.configuration.variables import present, unread
@@ -30,8 +33,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the checks and print what they found; returns the exit status.
 
     Raises:
-        InputError: settings by which no text can be written.
+        InputError: settings by which no text can be written, or a pair of which there is only one part.
     """
+    begin = monotonic()
     settings = Settings().override(
         budget=options.budget,
         criterion=options.criterion,
@@ -39,18 +43,26 @@ def run(options: argparse.Namespace) -> int:
         top_p=options.top_p,
         top_k=options.top_k,
     )
+    if options.pair and not options.target:
+        raise InputError("a pair is a device and a target: give the target, too", options=("target",))
+    progress = Progress(sys.stderr)
     usual = last_used(options.target) if options.target else POCKET
     device = Device(options.bundle or usual, settings)
     findings: list[Finding] = []
 
     def examine(checks: Iterable[Check], limit: str = "") -> bool:
         """Whether nothing failed."""
-        found = list(_shown(checks, options, limit))
+        found = list(_shown(checks, options, limit, progress))
         findings.extend(found)
         return not any(finding.level is Level.FAIL for finding in found)
 
     with Examination(
-        device, settings, options.target, lambda: read_credentials(options), follows=options.bundle is None
+        device,
+        settings,
+        options.target,
+        lambda: read_credentials(options),
+        follows=options.bundle is None,
+        trial=wanted(options, begin, progress) if options.pair else None,
     ) as examination:
         here = examine([("configuration", lambda: _configuration(options)), *examination.of_device()])
         there = examine(examination.of_target(), f"; all checks of a target end within {LIMIT:.0f} s")
@@ -63,18 +75,24 @@ def run(options: argparse.Namespace) -> int:
     return int(not (here and there))
 
 
-def _shown(checks: Iterable[Check], options: argparse.Namespace, limit: str) -> Iterator[Finding]:
+def _shown(checks: Iterable[Check], options: argparse.Namespace, limit: str, progress: Progress) -> Iterator[Finding]:
     for check in checks:
-        with _patience(f"still at {check[0]}{limit}"):
+        with _patience(f"still at {check[0]}{limit}", check[0]):
             for finding in run_checks([check], lambda error: _told(error, options)):
+                progress.end()
                 if not options.json:
                     print(str(finding).translate(CONTROLS), flush=True)
+                    if "modes" in finding.values:
+                        print(table(finding.values), flush=True)
                 yield finding
 
 
 @contextmanager
-def _patience(sentence: str) -> Iterator[None]:
-    """Say what takes so long."""
+def _patience(sentence: str, check: str) -> Iterator[None]:
+    """Say what takes so long; a pair tells by itself."""
+    if check == "pair":
+        yield
+        return
     timer = Timer(_SILENCE, say, [sentence])
     timer.daemon = True
     timer.start()

@@ -8,6 +8,7 @@ from typing import Self
 from edge_client.doctor.deadline import Deadline
 from edge_client.doctor.device import PROMPT, Device
 from edge_client.doctor.link import Link
+from edge_client.doctor.pair import Wanted, pair
 from edge_client.doctor.passes import Passes
 from edge_client.doctor.remote import Remote
 from edge_client.doctor.way import Way
@@ -32,6 +33,7 @@ class Examination:
         credentials: makes what shows the target who asks; what is wrong with it is a finding, too.
         limit: for all checks of the target, seconds.
         follows: texts are written with the bundle that the target offers, where it offers one.
+        trial: texts are to be written with this pair, and how; the limit is not for these.
     """
 
     def __init__(
@@ -42,8 +44,9 @@ class Examination:
         credentials: Callable[[], Credentials],
         limit: float = LIMIT,
         follows: bool = False,
+        trial: Wanted | None = None,
     ) -> None:
-        self._device, self._settings = device, settings
+        self._device, self._settings, self._trial = device, settings, trial
         self._target, self._make_credentials = target, credentials
         self._follows = follows
         self._deadline = Deadline(limit - RELEASE_WAIT)
@@ -73,7 +76,10 @@ class Examination:
         )
         for part in (remote, Link(remote), Passes(remote)):
             yield from part.checks()
-        yield "splitting", lambda: worth(remote, self._device.step)
+        if (trial := self._trial) is None:
+            yield "splitting", lambda: worth(remote, self._device.step)
+        else:  # what is measured goes before what is expected
+            yield "pair", lambda: pair(remote, trial)
         yield "sent", lambda: _sent(remote)
 
     def close(self) -> None:
@@ -112,12 +118,16 @@ class Examination:
 def _sent(remote: Remote) -> Iterator[Finding]:
     calls = f"{remote.calls} call{'s' * (remote.calls != 1)} of Describe"
     with_bytes = f" with {remote.padding >> 10} KiB of random bytes" if remote.padding else ""
-    text = f'"{PROMPT}" and what the target goes on with, {remote.tokens} token ids in all' if remote.tokens else ""
+    text = (
+        f', and "{PROMPT}" and what the target goes on with, {remote.tokens} token ids in all' if remote.tokens else ""
+    )
+    texts = f", and {remote.texts} texts behind openings that are always the same" if remote.texts else ""
     yield ok(
         "sent",
-        f"{calls}{with_bytes}{f', and {text}' if text else ''}; no text of yours",
+        f"{calls}{with_bytes}{text}{texts}; no text of yours",
         calls=remote.calls,
         padding=remote.padding,
         tokens=remote.tokens,
+        texts=remote.texts,
         prompt=PROMPT if remote.tokens else None,
     )

@@ -36,7 +36,8 @@ class Remote:
         description: what it serves, once it has said so; None again where the bundle does not fit.
         fits: the bundle was calibrated for this very target.
         pace: what was measured, of the target and of this device.
-        calls, padding, tokens: what was sent: calls of Describe, bytes that mean nothing, and ids of tokens.
+        calls, padding, tokens, texts: what was sent: calls of Describe, bytes that mean nothing, ids of tokens, and
+            texts that were written for a trial.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Remote:
         self.description: Description | None = None
         self.fits = False
         self.pace = Pace()
-        self.calls = self.padding = self.tokens = 0
+        self.calls = self.padding = self.tokens = self.texts = 0
 
     def checks(self) -> list[Check]:
         """In the order in which they make sense."""

@@ -118,7 +118,7 @@ class Connection:
 
     def _connect(self, timeout: float | None, holds_on: bool = True) -> TargetClient:
         if self._transport is not None:
-            name = type(self._transport).__name__
+            name = getattr(self._transport, "address", type(self._transport).__name__)
             return TargetClient(
                 self.switch.over(self._transport),
                 name,

@@ -15,6 +15,8 @@ from benchmarks.local_target import TargetProcess
 from benchmarks.modes import compare, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
 from edge_client.bundles.bundle import Bundle
+from edge_client.cli import main as cli
+from edge_client.doctor import pair
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Coupling
@@ -69,6 +71,20 @@ def test_exact_writes_what_the_target_writes_alone(edge, temperature):
         cloud, exact = (edge.generate(prompt, mode=mode, **how).token_ids for mode in ("cloud", "exact"))
         assert first_difference(cloud, exact) is None
         assert edge.generate(prompt, mode="auto", **how | {"budget": 0.0}).token_ids == cloud
+
+
+def test_the_doctor_tells_where_the_pair_pays(target, monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path))
+    monkeypatch.setattr(pair, "LIMIT", 8.0)
+    assert cli.main(["doctor", "--json", "--pair", "--target", target.address]) == 0
+    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    values = found["pair"]["values"]
+    assert values["pays"] == ("splitting pays on this link" in found["pair"]["sentence"])
+    sprint, exact, cloud = (values["modes"][mode] for mode in ("sprint", "exact", "cloud"))
+    assert [cell["calls"] for cell in cloud] == [1.0] * 7
+    assert all(cell["calls"] < 0.8 for cell in (*sprint, exact[0]))
+    assert values["measured"]["draft_seconds"] > 0
+    assert values["measured"]["pass_seconds"]["cloud"] > values["measured"]["draft_seconds"]
 
 
 @pytest.mark.parametrize("mode", ["exact", "sprint"])

@@ -76,6 +76,18 @@ def test_a_longer_way_makes_guesses_and_questions_worth_less_and_the_plain_strea
     assert len({at(Mode.CLOUD, trip) for trip in trips}) == 1
 
 
+def test_the_slower_the_draft_beside_its_target_the_less_guessing_is_worth():
+    def exact(draft: float, step: float) -> float:
+        return forecast(Mode.EXACT, Conditions(draft, step, step, step, 0.0, 0.1, 0.1, 32, 0.9)).seconds / step
+
+    assert [exact(draft, 0.030) for draft in (0.0001, 0.001, 0.005, 0.015, 0.050)] == sorted(
+        exact(draft, 0.030) for draft in (0.0001, 0.001, 0.005, 0.015, 0.050)
+    )
+    # One guess in the time of a pass does not make it several tokens; what guesses is quick, does.
+    assert exact(0.015, 0.030) > 2 * exact(0.0001, 0.030)
+    assert exact(0.005, 0.015) == pytest.approx(exact(0.010, 0.030))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0.6, 1.5), min_size=3, max_size=3), st.sampled_from([0.001, 0.02, 0.1]))
 def test_in_the_end_it_writes_in_the_mode_that_is_fastest_where_forecasts_are_off(factors, trip):
