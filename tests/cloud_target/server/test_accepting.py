@@ -81,7 +81,7 @@ def test_the_library_is_built_as_expected(caplog):
     """Else the service falls back on the library's own loop, and says so."""
 
     async def main() -> bool:
-        server = accepting.open_server((), ())
+        server = accepting.open_server((), (), None)
         return isinstance(server, accepting._Server)
 
     assert asyncio.run(main())
