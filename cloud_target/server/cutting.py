@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import socket
-import stat
+import sys
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from ipaddress import ip_address
 from urllib.parse import unquote
 
 _OPEN = "/dev/fd"
-# Seconds in which connections gather that are closed together, for which all descriptors are looked at.
-_GATHER = 0.01
-_Address = tuple[str, int]
+# What share of the time may go by looking for connections among all descriptors.
+_SHARE = 0.25
+# Says to the system: of no family, and so connected to nobody.
+_NOBODY = bytes(16)
+# What an address of version 4 begins with where it is written as one of version 6.
+_MAPPED = bytes(10) + b"\xff\xff"
+# Bytes of the longest address, and where in one the host stands, by family; the port stands before it in both.
+_LONGEST = 128
+_HOSTS = {int(socket.AF_INET): slice(4, 8), int(socket.AF_INET6): slice(8, 24)}
+_C = ctypes.PyDLL(None)
+# The host as the network writes it, and the port.
+_Address = tuple[bytes, int]
 
 
 class Cutter:
-    """Closes connections to one port. Use inside one event loop.
+    """Closes connections to one port of this process; what the library holds of them ends as if their peers had gone.
+    Use inside one event loop.
 
     Attributes:
         port: that they came to; none is closed before it is set.
@@ -26,68 +38,85 @@ class Cutter:
 
     def __init__(self) -> None:
         self.port: int | None = None
-        self._gathered: set[str] = set()
+        self._wanted: set[_Address] = set()
+        self._again = 0.0  # when the descriptors may be looked at again
+        self._is_due = False
 
     def cut(self, peer: str) -> None:
-        """Close this connection in a moment."""
-        if not self._gathered:
-            asyncio.get_running_loop().call_later(_GATHER, self._cut)
-        self._gathered.add(peer)
+        """Close this connection, at once or in a moment.
+
+        Args:
+            peer: as gRPC names it, such as "ipv4:127.0.0.1:40312" or "ipv6:%5B::1%5D:40312".
+        """
+        if address := _of(peer):
+            self._wanted.add(address)
+        if not self._is_due:
+            self._is_due = True
+            loop = asyncio.get_running_loop()
+            if self._again <= loop.time():
+                self._cut()
+            else:
+                loop.call_at(self._again, self._cut)
 
     def _cut(self) -> None:
-        gathered, self._gathered = self._gathered, set()
+        begun, clock = time.perf_counter(), asyncio.get_running_loop().time
+        wanted, self._wanted, self._is_due = self._wanted, set(), False
         if self.port is not None:
-            cut(gathered, self.port)
+            cut(wanted, self.port)
+        self._again = clock() + (time.perf_counter() - begun) * (1 / _SHARE - 1)
 
 
-def cut(peers: Collection[str], port: int) -> int:
-    """Close the connections to one of this process's own ports; what the library holds of them ends as if their peers
-    had closed them.
-
-    Each descriptor is looked at through a duplicate, which stays what it is whatever the library does meanwhile.
+def cut(wanted: Collection[_Address], port: int) -> int:
+    """Close the connections to one of this process's own ports.
 
     Args:
-        peers: as gRPC names them, such as "ipv4:127.0.0.1:40312" or "ipv6:%5B::1%5D:40312".
+        wanted: where they come from, as host and port.
         port: that they came to.
 
     Returns:
         How many were found; 0 where the system does not tell what is open.
     """
-    wanted, found = {address for peer in peers if (address := _of(peer))}, 0
+    found = 0
     with suppress(OSError):
-        for name in os.listdir(_OPEN):
-            with suppress(OSError), _duplicate(int(name)) as link:
-                if link.getsockname()[1] == port and _address(*link.getpeername()[:2]) in wanted:
-                    link.shutdown(socket.SHUT_RDWR)
-                    found += 1
+        for descriptor in map(int, os.listdir(_OPEN)):
+            if _is_from(descriptor, wanted):
+                # What it is by now is looked at again, through a duplicate, which stays what it is.
+                with suppress(OSError), socket.fromfd(descriptor, socket.AF_INET6, socket.SOCK_STREAM) as link:
+                    if _is_from(link.fileno(), wanted) and link.getsockname()[1] == port:
+                        _reset(link)
+                        found += 1
     return found
 
 
-def _duplicate(descriptor: int) -> socket.socket:
-    """Of a socket that speaks IP.
+def _is_from(descriptor: int, wanted: Collection[_Address]) -> bool:
+    """Whether its peer is one of these; what is no socket has none.
 
-    Raises:
-        OSError: it is none, or is closed by now.
+    Python's own call lets other threads run at each descriptor, and then waits for them.
     """
-    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-        raise OSError("no socket")
-    link = socket.socket(fileno=os.dup(descriptor))
-    if link.family not in (socket.AF_INET, socket.AF_INET6):
-        link.close()
-        raise OSError("another kind of socket")
-    return link
+    said, length = ctypes.create_string_buffer(_LONGEST), ctypes.c_uint32(_LONGEST)
+    if _C.getpeername(descriptor, said, ctypes.byref(length)):
+        return False
+    family = int.from_bytes(said.raw[:2], sys.byteorder)
+    if family not in _HOSTS:
+        return False
+    return (_plain(said.raw[_HOSTS[family]]), int.from_bytes(said.raw[2:4], "big")) in wanted
+
+
+def _reset(link: socket.socket) -> None:
+    """End it, with all that has come and was not read yet: a mere shutdown leaves that to be read first."""
+    if _C.connect(link.fileno(), _NOBODY, len(_NOBODY)):
+        link.shutdown(socket.SHUT_RDWR)
 
 
 def _of(peer: str) -> _Address | None:
     """Where that is; None where it is no address."""
     host, _, port = unquote(peer).partition(":")[2].rpartition(":")
     try:
-        return _address(host.strip("[]"), int(port))
+        return _plain(ip_address(host.strip("[]").partition("%")[0]).packed), int(port)
     except ValueError:
         return None
 
 
-def _address(host: str, port: int) -> _Address:
-    """The same for all ways to write it."""
-    address = ip_address(host.partition("%")[0])
-    return str(getattr(address, "ipv4_mapped", None) or address), port
+def _plain(host: bytes) -> bytes:
+    """The same for both ways to write an address of version 4."""
+    return host.removeprefix(_MAPPED)

@@ -33,7 +33,7 @@ class StrangerLimits:
 
     at_once: int = 8
     waiting: int = 512
-    in_vain: int = 16
+    in_vain: int = 250
     pace: float = 0.002
     burst: int = 16
 
