@@ -48,7 +48,7 @@ class Cutter:
         Args:
             peer: as gRPC names it, such as "ipv4:127.0.0.1:40312" or "ipv6:%5B::1%5D:40312".
         """
-        if address := _of(peer):
+        if address := place_of(peer):
             self._wanted.add(address)
         if not self._is_due:
             self._is_due = True
@@ -108,7 +108,7 @@ def _reset(link: socket.socket) -> None:
         link.shutdown(socket.SHUT_RDWR)
 
 
-def _of(peer: str) -> _Address | None:
+def place_of(peer: str) -> _Address | None:
     """Where that is; None where it is no address."""
     host, _, port = unquote(peer).partition(":")[2].rpartition(":")
     try:
