@@ -1,9 +1,13 @@
-"""The library's server, but for who begins when: whoever is known at once, all others by turns (`strangers.py`).
+"""The library's server, but for who begins when: whoever has a token at once, all others by turns (`strangers.py`).
 
-And but for one thing more: a call whose name is no text is refused, and ends nothing. The library reads the name of
-each call that it knows nothing of as UTF-8, within the loop that accepts all calls: one HEADERS frame of a stranger, with
-a `:path` that is none, ends that loop, and with it the service. Here all calls that there are stand registered, which
-the library tells apart by their bytes, and any other is handed on without a name.
+The library takes one call of a name after the other, each in several turns of the event loop, and begins all of them at
+once: whoever makes thousands that are to be refused keeps those with a token waiting behind them. Here they are taken
+many at a time, and a look at the token comes before everything else.
+
+And a call whose name is no text is refused, and ends nothing. The library reads the name of each call that it knows
+nothing of as UTF-8, within the loop that accepts all calls: one HEADERS frame of a stranger, with a `:path` that is
+none, ends that loop, and with it the service. Here all calls that there are stand registered, which the library tells
+apart by their bytes, and any other is handed on without a name.
 
 This reaches into `grpc._cython.cygrpc`, as there is no other way; `open_server` falls back on the library's own server
 where the installed version is built otherwise, and says what that means.
@@ -91,8 +95,11 @@ class _Accepting(cygrpc.AioServer):
             while True:
                 # Raises when the server is stopped, which whoever waits for this expects.
                 call = await (self._request_call() if method is None else self._request_registered_call(method))
-                self._let_in(name, call, partial(begin, call))
-                del call  # one that was dropped has ended with this
+                try:
+                    self._let_in(name, call, partial(begin, call))
+                except Exception as error:  # whatever a stranger says, others go on being let in
+                    log.error("a call could not be let in (%s)", type(error).__name__)
+                del call  # one that was not begun, and does not wait, ends with this: CANCELLED
 
         await asyncio.gather(*(accept() for _ in range(_AT_ONCE)))
 

@@ -25,8 +25,8 @@ from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
 from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
-from cloud_target.server.timeouts import Timeouts
 from cloud_target.server.strangers import Strangers
+from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.calls import about_call
 from cloud_target.telemetry.observer import NOBODY, Observer
 from cloud_target.telemetry.traces import NO_TRACES, Traces

@@ -1,7 +1,7 @@
 """How long one thread of Python keeps others waiting.
 
-A forward pass gives Python's lock away at each of its operations, and has to get it back; the event loop keeps it for as
-long as there is something to do, up to the length of a turn. With turns of 5 ms, which is Python's own, a loop that
+A forward pass gives Python's lock away at each of its operations, and has to get it back; the event loop keeps it for
+as long as there is something to do, up to the length of a turn. With turns of 5 ms, which is Python's own, a loop that
 strangers keep busy makes a pass take ten times as long as it would; with shorter ones, two to three times. Where nobody
 waits, it costs nothing.
 """

@@ -1,8 +1,8 @@
 """Calls of connections that have shown no token: few at a time, by turns, and behind everybody else's.
 
-To refuse a call in a sentence takes some hundred times as long as to send it. So those who are not known wait here for
-turns of a fixed pace, each connection's behind every other's, while whoever is known begins at once; and a connection
-whose calls are all in vain is closed. A connection, not an address: many may share that.
+To refuse a call in a sentence takes many times as long as to make it. So those who are not known wait here for turns
+of a fixed pace, each connection's behind every other's, while whoever is known begins at once; and a connection that
+goes on to call in vain is closed. A connection, not an address: many may share that.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 # Connections of which it is remembered whether they are known, and how often they called in vain.
 _REMEMBERED = 4096
+# Seconds after which one that was closed is forgotten: another one may have its name by then.
+_GONE = 1.0
 _Begin = Callable[[], "asyncio.Future[None]"]
 T = TypeVar("T")
 
@@ -24,7 +27,7 @@ class StrangerLimits:
     """What those who are not known may have.
 
     Attributes:
-        at_once: calls of one connection, waiting or under way; what comes beyond them is dropped without an answer.
+        at_once: calls of one connection, waiting or under way; what comes beyond them ends without a sentence.
         waiting: calls of all connections that wait.
         in_vain: calls of one connection that can only be refused, or come beyond `at_once`, before it is closed.
         pace: seconds between two turns, on average.
@@ -71,7 +74,7 @@ class Strangers:
         Args:
             peer: its connection, as gRPC names it. One that is known may have calls of strangers, too, as a proxy's.
             is_in_vain: whether it can only be refused.
-            begin: begins it; what it gives is done when the call is over. Whoever is dropped is never begun.
+            begin: begins it; what it gives is done when the call is over. What is dropped is never begun.
         """
         limits = self._limits
         if peer not in self._known:
@@ -94,6 +97,7 @@ class Strangers:
         if count == self._limits.in_vain + 1:
             for _ in self._line.pop(peer, ()):
                 self._drop(peer)
+            asyncio.get_running_loop().call_later(_GONE, self._in_vain.pop, peer, None)
             self._send_away(peer)
         return count > self._limits.in_vain
 
@@ -110,7 +114,7 @@ class Strangers:
         self._waiting -= 1
         self._left(peer)
 
-    def _left(self, peer: str) -> None:
+    def _left(self, peer: str, _: object = None) -> None:
         self._open[peer] -= 1
         if not self._open[peer]:
             del self._open[peer]
@@ -126,7 +130,7 @@ class Strangers:
             self._waiting -= 1
             if calls:
                 self._line[peer] = calls
-            begin().add_done_callback(lambda _, peer=peer: self._left(peer))
+            begin().add_done_callback(partial(self._left, peer))
         if self._line:
             self._timer = loop.call_at(self._next, self._take_turns)
 

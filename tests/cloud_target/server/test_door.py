@@ -16,7 +16,7 @@ from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server import server as serving
 from cloud_target.server.server import FLOOD, SERVICE, running
-from cloud_target.server.strangers import Strangers, StrangerLimits
+from cloud_target.server.strangers import StrangerLimits, Strangers
 from cloud_target.telemetry.calls import present_call
 from cloud_target.telemetry.observer import Observer
 from tests.cloud_target.server.raw_peer import RawPeer

@@ -1,4 +1,4 @@
-"""Whoever is known begins at once; strangers by turns, few of a connection, and those who only call in vain are closed."""
+"""Strangers begin by turns, few of a connection, and those who go on to call in vain are closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from cloud_target.server.strangers import Strangers, StrangerLimits
+from cloud_target.server import strangers
+from cloud_target.server.strangers import StrangerLimits, Strangers
 
 # No second turn within a test that does not wait for it.
 SLOW = StrangerLimits(at_once=3, waiting=10, in_vain=5, pace=3600.0, burst=1)
@@ -122,6 +123,20 @@ def test_who_only_calls_in_vain_is_closed_once_and_what_waits_is_dropped():
         assert closed == ["vain"]
 
     assert inside(SLOW, do).begun == [("vain", 0)]
+
+
+def test_whoever_has_the_name_of_one_that_was_closed_is_another_one(monkeypatch):
+    monkeypatch.setattr(strangers, "_GONE", 0.01)
+
+    async def do(strangers: Strangers, calls: Calls, closed: list[str]) -> None:
+        for _ in range(20):
+            strangers.comes("vain", True, calls.of("vain"))
+        assert strangers.is_leaving("vain")
+        while strangers.is_leaving("vain"):
+            await asyncio.sleep(0.001)
+        assert closed == ["vain"]
+
+    inside(SLOW, do)
 
 
 def test_who_does_not_call_in_vain_is_never_closed():
