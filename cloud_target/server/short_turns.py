@@ -2,8 +2,8 @@
 
 A forward pass gives Python's lock away at each of its operations, and has to get it back; the event loop keeps it for
 as long as there is something to do, up to the length of a turn. With turns of 5 ms, which is Python's own, a loop that
-strangers keep busy makes a pass take ten times as long as it would; with shorter ones, two to three times. Where nobody
-waits, it costs nothing.
+strangers keep busy makes a pass take many times as long as it would, for it has to wait that long at each operation.
+Where nobody waits, short turns cost nothing.
 """
 
 from __future__ import annotations
