@@ -45,6 +45,8 @@ class PortLimits:
 class _Handler(BaseHTTPRequestHandler):
     """Answers `GET /metrics`; everything else it refuses."""
 
+    server: _Server
+
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != PATH:
             self._refuse(HTTPStatus.NOT_FOUND, f"there is nothing here but {PATH}")
@@ -54,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._tell()
 
     def _tell(self) -> None:
-        page, kind = self.server.page(self.headers.get("Accept", ""))  # type: ignore[attr-defined]
+        page, kind = self.server.page(self.headers.get("Accept", ""))
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(page)))
