@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2
 
 from benchmarks.siege.said import CHECK, DECODE, DESCRIBE, WATCH, all_at_once, calls, framed, greeting, pings, settings
 
-# Calls of one connection: as many as a server allows by itself (`--connection-streams`).
+# Calls of one connection, more than a server allows at once by itself (`--connection-streams`).
 CALLS = 128
 # Frames of a flood that are made at a time.
 BATCH = 1000

@@ -39,7 +39,7 @@ class ConnectionSettings:
     """
 
     most: int | None = None
-    streams: int = 128
+    streams: int = 32
     idle: float = 600.0
     age: float = 7200.0
     grace: float = 600.0

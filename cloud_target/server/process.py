@@ -22,6 +22,7 @@ from cloud_target.server.last_resort import LastResort, last_resort
 from cloud_target.server.retiring import BACK, OUT
 from cloud_target.server.server import SURELY_ENDED, TargetServer
 from cloud_target.server.settings import DEAD, DRAIN_SECONDS, HANGS, PASS_SECONDS, ServeSettings
+from cloud_target.server.short_turns import short_turns
 from cloud_target.server.spare_memory import give_back
 from cloud_target.server.vanished import vanished_untold
 from cloud_target.server.watchdog import watching
@@ -147,7 +148,7 @@ async def serve(
 
     server.observer.watched(pass_seconds)
     service = {OUT: lambda: loop.call_soon_threadsafe(out), BACK: lambda: loop.call_soon_threadsafe(back)}
-    with hearing(heard, service), vanished_untold():
+    with hearing(heard, service), vanished_untold(), short_turns():
         await server.start()
         beside = asyncio.create_task(notice()), asyncio.create_task(give_back())
         status, seconds = DEAD, drain_seconds

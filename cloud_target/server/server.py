@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from cloud_target.access.admission import ANYBODY
@@ -16,15 +16,18 @@ from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
-from cloud_target.server.accepting import accepts, open_server
+from cloud_target.server.accepting import NAMELESS, Door, accepts, open_server
 from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options, largest_message
+from cloud_target.server.cutting import Cutter
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
 from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
 from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
+from cloud_target.server.strangers import Strangers
 from cloud_target.server.timeouts import Timeouts
+from cloud_target.telemetry.calls import about_call
 from cloud_target.telemetry.observer import NOBODY, Observer
 from cloud_target.telemetry.traces import NO_TRACES, Traces
 
@@ -37,6 +40,8 @@ _DEVICE = 0.5
 _LOOK = 1.0
 # What is said to those who call while it is out of service.
 _RETIRED = "the target takes no calls at the moment; connect again, to another one if there is one"
+# The reason of which a connection is closed whose calls are all in vain.
+FLOOD = "FLOOD"
 # So long after its drain a server has ended, or never will.
 SURELY_ENDED = _GOODBYE + _CALLS + _DEVICE + 0.5
 
@@ -123,7 +128,9 @@ class TargetServer:
         options = channel_options(settings, engine)
         self._connections = dict(options)[CONNECTIONS_OPTION]
         refusing = Refusing(largest_message(settings, engine), self._refused)
-        self._server = open_server((refusing,), (*_OPTIONS, *options))
+        self._cutter = Cutter()
+        door = Door(self._knows, self._is_in_vain, Strangers(self._send_away))
+        self._server = open_server((refusing,), (*_OPTIONS, *options), door)
         self.address = ""
 
     async def start(self) -> None:
@@ -139,10 +146,22 @@ class TargetServer:
         else:
             port = self._server.add_secure_port(address, self._credentials)
         await self._server.start()
-        self.address = f"{self._host}:{port}"
+        self.address, self._cutter.port = f"{self._host}:{port}", port
         self.observer.listens(port, self._connections)
         sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping(), self._keep_looking()
         self._sweeping = [asyncio.create_task(sweep) for sweep in sweeps]
+
+    def _knows(self, name: str, metadata: Sequence[tuple[str, str | bytes]]) -> bool:
+        """Without a file of tokens whoever asks for a text, as only an edge does."""
+        return self._servicer.knows(metadata) and (self._access.tokens is not None or name.startswith(f"/{SERVICE}/"))
+
+    def _is_in_vain(self, name: str) -> bool:
+        return name == NAMELESS or name.startswith(f"/{SERVICE}/")
+
+    def _send_away(self, peer: str) -> None:
+        with about_call(peer):
+            self.observer.refused(ANYBODY, FLOOD)
+        self._cutter.cut(peer)
 
     async def _keep_looking(self) -> None:
         """Give up where the library has stopped accepting calls: nobody else would notice."""

@@ -89,7 +89,8 @@ class TargetServicer:
         self._table = SessionTable(engine, scheduler.do, observer, prefix_caching)
         self._leases = Leases(self._table, self._timeouts)
         self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._table.release)
-        self._admission = Admission(tokens, quota or Quota(), self._leases.release)
+        self._admission = admission = Admission(tokens, quota or Quota(), self._leases.release)
+        self.knows = admission.knows
         self._grammars = grammars_of(engine)
         self._masking = Masking()
         self._fetches = Fetches(bundle, fetches, self._timeouts, observer)

@@ -7,7 +7,8 @@ and nothing else: nothing is looked up by it.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -38,6 +39,16 @@ def begin_call(metadata: Iterable[tuple[str, str | bytes]], peer: str) -> Call:
     call = Call(clean_id(given) or secrets.token_hex(8), unquote(peer))
     _PRESENT.set(call)
     return call
+
+
+@contextmanager
+def about_call(peer: str) -> Iterator[None]:
+    """What happens in the block is about a call of this peer that nobody has looked at."""
+    token = _PRESENT.set(Call(secrets.token_hex(8), unquote(peer)))
+    try:
+        yield
+    finally:
+        _PRESENT.reset(token)
 
 
 def present_call() -> Call | None:

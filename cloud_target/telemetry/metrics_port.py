@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
-from threading import Thread
+from threading import Lock, Thread
 from time import monotonic
 from typing import Any
 
-from prometheus_client import CollectorRegistry, MetricsHandler
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 # Where they are; nothing else is there.
 PATH = "/metrics"
+# Seconds for which a page is told again as it was made, and kinds of it that are kept.
+_FRESH, _KINDS = 1.0, 8
 # Seconds between two looks at which connections have had their time.
 _LOOK = 0.1
 
@@ -39,8 +42,10 @@ class PortLimits:
     seconds: float = 10.0
 
 
-class _Handler(MetricsHandler):
+class _Handler(BaseHTTPRequestHandler):
     """Answers `GET /metrics`; everything else it refuses."""
+
+    server: _Server
 
     def do_GET(self) -> None:
         if self.path.partition("?")[0] != PATH:
@@ -48,12 +53,23 @@ class _Handler(MetricsHandler):
         elif not _is_understood(self.headers.get("Accept", "")):
             self._refuse(HTTPStatus.NOT_ACCEPTABLE, "the Accept header makes no sense")
         else:
-            super().do_GET()
+            self._tell()
+
+    def _tell(self) -> None:
+        page, kind = self.server.page(self.headers.get("Accept", ""))
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("do_"):  # where the library looks for a method
             raise AttributeError(name)
         return lambda: self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, f"metrics are there to be read: GET {PATH}")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nobody is told who scrapes."""
 
     def _refuse(self, status: HTTPStatus, sentence: str) -> None:
         said = f"{sentence}\n".encode()
@@ -74,6 +90,28 @@ def _is_understood(accept: str) -> bool:
     return True
 
 
+class _Pages:
+    """What is told, made at most once in `_FRESH` seconds however often it is asked for, which takes milliseconds of
+    Python's own lock, that texts need."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._making = Lock()
+        self._made: dict[str, tuple[float, bytes]] = {}  # by kind, of which there are few; the latest of each
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """The page and its kind, as whoever accepts this can read it."""
+        encode, kind = choose_encoder(accept)
+        with self._making:
+            at, page = self._made.get(kind, (-math.inf, b""))
+            if monotonic() - at >= _FRESH:
+                at, page = monotonic(), encode(self._registry)
+                if len(self._made) >= _KINDS:
+                    self._made.clear()
+                self._made[kind] = at, page
+        return page, kind
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -81,7 +119,8 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         self._limits = limits
         self._until: dict[Any, float] = {}  # by connection; changed by its thread, one step at a time
-        super().__init__((host, port), _Handler.factory(registry))
+        self.page = _Pages(registry).page
+        super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer would look this machine's name up, too

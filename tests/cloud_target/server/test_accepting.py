@@ -77,11 +77,29 @@ def test_whatever_a_call_is_called_the_service_goes_on(address, path):
         assert is_healthy(address)
 
 
+def test_a_call_that_cannot_be_looked_at_ends_nothing(monkeypatch, caplog):
+    broken = [True]
+
+    def knows(*_: object) -> bool:
+        if broken.pop():
+            raise ValueError("a secret")
+        return False
+
+    monkeypatch.setattr(TargetServer, "_knows", knows)
+    with running(ScriptedEngine(random_script(8), 8)) as address:
+        with OddPeer(address) as peer:
+            assert peer.status(peer.call_raw(b"/a/b")) == str(grpc.StatusCode.CANCELLED.value[0])
+        broken.extend([False] * 9)
+        assert is_healthy(address)
+    assert "a call could not be let in (ValueError)" in caplog.text
+    assert "a secret" not in caplog.text
+
+
 def test_the_library_is_built_as_expected(caplog):
     """Else the service falls back on the library's own loop, and says so."""
 
     async def main() -> bool:
-        server = accepting.open_server((), ())
+        server = accepting.open_server((), (), None)
         return isinstance(server, accepting._Server)
 
     assert asyncio.run(main())

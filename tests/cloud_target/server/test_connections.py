@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -17,6 +18,7 @@ from cloud_target.protocol.sizes import largest_request, longest_prompt
 from cloud_target.server.connections import CONNECTIONS, ConnectionSettings, channel_options, make_room
 from cloud_target.server.server import running
 from cloud_target.server.timeouts import Timeouts
+from edge_client.target.client import TargetClient
 from shared.addresses import parse_address
 from shared.config import Coupling, Sampling
 from shared.errors import InputError
@@ -113,3 +115,18 @@ def test_pings_are_answered_however_many_there_are():
             assert part, "it was sent away"
             heard += part
     assert b"too_many_pings" not in heard
+
+
+def test_more_texts_at_once_than_a_connection_may_have_calls():
+    """A device that writes many keeps some back until others have ended, and all are what they would be alone."""
+    engine, connections = ScriptedEngine(random_script(8), 8), ConnectionSettings(streams=3)
+    with running(engine, connections=connections) as address, TargetClient.connect(address) as client:
+
+        def write(number: int) -> list[int]:
+            with client.session(Sampling(0.8, seed=number), Coupling.GUMBEL, (), 2) as session:
+                return [own.token for own in session.write_on([1, 2], 20) if own is not None]
+
+        alone = [write(number) for number in range(12)]
+        with ThreadPoolExecutor(12) as threads:
+            assert list(threads.map(write, range(12))) == alone
+    assert {len(text) for text in alone} == {20}

@@ -12,8 +12,10 @@ from http.client import HTTPConnection
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from cloud_target.telemetry import metrics_port
 from cloud_target.telemetry.metrics_port import PortLimits, offered_at
 
 # The proxy of an environment has no business here.
@@ -175,3 +177,35 @@ def test_peers_that_leave_in_the_middle_are_nothing_to_tell(registry, capfd):
                 peer.sendall(said)
         assert "asked_total 3.0" in page(address)
     assert capfd.readouterr() == ("", "")
+
+
+class Counted:
+    """A collector that knows how often it was asked."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def collect(self) -> Iterator[Metric]:
+        self.times += 1
+        yield CounterMetricFamily("times", "So often", self.times)
+
+
+@pytest.mark.parametrize(("fresh", "expected"), [(3600.0, 1), (0.0, 9)])
+def test_a_page_is_made_at_most_once_in_a_while(fresh, expected, monkeypatch):
+    """However often it is asked for: to make one keeps Python from texts for milliseconds."""
+    monkeypatch.setattr(metrics_port, "_FRESH", fresh)
+    registry, counted = CollectorRegistry(auto_describe=False), Counted()
+    registry.register(counted)
+    with offered_at("127.0.0.1", 0, registry) as address:
+        pages = [page(address) for _ in range(9)]
+    assert counted.times == expected
+    assert f"times_total {float(expected)}" in pages[-1]
+
+
+def test_each_kind_of_page_is_kept_apart(registry):
+    with offered_at("127.0.0.1", 0, registry) as address:
+        for _ in range(2):
+            assert "# EOF" not in page(address)
+            status, _, said = answered(address, "GET", "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+            assert status == 200
+            assert said.endswith("# EOF\n")
