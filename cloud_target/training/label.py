@@ -20,6 +20,7 @@ from cloud_target.export.candidates import EVERY
 from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
 from cloud_target.training.steps import Steps
+from cloud_target.training.teacher import bearable_tokens
 from shared.config import Criterion, Sampling
 from shared.criteria import off_target
 from shared.features import SCALARS, write_features
@@ -111,10 +112,11 @@ def label(
         starts: first position to label in each, at least 1; 1 if not given.
         first_document: number of the first document in `Rows.document`.
         seed: of the noise.
-        batch_tokens: how much text the target reads at once.
+        batch_tokens: how much text the target reads at once, or less, so that its logits stay small.
     """
     starts = np.ones(len(documents), int) if starts is None else np.maximum(starts, 1)
     context = min(draft.context, target.config.max_position_embeddings)
+    batch_tokens = min(batch_tokens, bearable_tokens(target.config.get_text_config().vocab_size, target.device.type))
     parts = []
     with tqdm(total=sum(map(len, documents)), unit=" tokens", unit_scale=True, mininterval=5, desc="label") as bar:
         for indices, ids in padded_batches(documents, batch_tokens, context):
