@@ -139,8 +139,8 @@ def test_texts_one_after_the_other_go_on_where_the_last_one_ended(lengths, limit
                 budget.observe(int(is_off[i]), 1, doubt[i : i + 1], is_off[i : i + 1])
         known = known.then(part.taught, limit)
         begin += length
-    assert known.evidence.precision == pytest.approx(whole.taught.evidence.precision)
-    assert known.evidence.pull == pytest.approx(whole.taught.evidence.pull)
+    assert known.evidence.tokens == pytest.approx(whole.taught.evidence.tokens)
+    assert known.evidence.errors == pytest.approx(whole.taught.evidence.errors)
     assert known.account.debt == pytest.approx(whole.taught.account.debt)
     assert known.account.tokens == whole.taught.account.tokens == sum(lengths)
 
@@ -160,7 +160,7 @@ def test_the_threshold_stays_a_probability_or_asks_about_everything(calls, limit
         budget.observe(sum(errors), len(rows), [doubt for doubt, _ in rows], errors, unlike)
         assert budget.threshold == -1 or 0 < budget.threshold <= 1
         assert budget.threshold == -1 or not budget.overdrawn
-        assert np.isfinite(budget.taught.evidence.precision).all()
+        assert np.isfinite(budget.taught.evidence.tokens).all()
 
 
 def test_a_budget_of_nothing_asks_about_every_token():
