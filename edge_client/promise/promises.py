@@ -186,6 +186,7 @@ _PARTS = ("promise", "steering", "texts", "correction", "domains", "losses")
 # Larger whole numbers are not exact where they are added as floats.
 _MOST = (1 << 53) - 1
 
+
 def _promise(data: object, name: str) -> Promise:
     promise = filled(Promise, data, name)
     check_text(f"{name}.target", promise.target)

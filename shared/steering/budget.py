@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shared.steering.allowance import highest
-from shared.steering.ledger import Account, Ledger
 from shared.steering.evidence import Evidence
+from shared.steering.ledger import Account, Ledger
 from shared.steering.recalibration import CALIBRATED, Prior, Recalibration
 from shared.steering.usual import Usual
 

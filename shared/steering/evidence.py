@@ -1,8 +1,8 @@
 """What audits have said of doubts: how many tokens were doubted so much, and how many of them were errors.
 
 Counts on a grid of log-odds and of how unlike the calibrated text was worded; what lies between two points of it counts
-at both, at each by how near it is, so that sums and means stay as they were. Counting forgets nothing but the order: what
-is made of the counts may be made anew with each audit, and is the same however the audits came.
+at both, at each by how near it is, so that sums and means stay as they were. Counting forgets nothing but the order:
+what is made of the counts may be made anew with each audit, and is the same however the audits came.
 """
 
 from __future__ import annotations

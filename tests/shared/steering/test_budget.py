@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.steering.budget import Budget, Steering, log_odds
@@ -232,3 +232,39 @@ def test_it_is_the_errors_counted_in_calibrated_text_that_use_up_what_is_allowed
         shown = chance(doubts) <= threshold
         expected = chance(errors) / len(doubts)
         assert expected[shown].sum() <= AIM * limit < expected[: shown.sum() + 1].sum()
+
+
+def blind(rate: float, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of a draft whose verifier was never trained: large doubts, which know nothing of the errors."""
+    random = np.random.default_rng(seed)
+    return chance(random.normal(-0.5, 1.5, count)), random.random(count) < rate
+
+
+def test_a_start_notices_that_nothing_goes_wrong():
+    """However large the doubts are, for nobody trained the verifier."""
+    asked = np.mean([Device(0.01, prior=UNKNOWN).write(*blind(0.0, 2000, seed))[1] for seed in range(4)], 0)
+    assert asked[:20].mean() > 0.5
+    assert asked[:500].mean() < 0.12
+    assert asked[200:].mean() < 0.01
+
+
+@given(st.sampled_from([0.0, 0.01, 0.05, 0.2, 0.5]), st.sampled_from([0, 300, 1500]), st.integers(0, 99))
+@settings(max_examples=12)
+def test_a_draft_that_errs_from_some_token_on_is_held_to_the_bound_whatever_its_start_was(rate, good, seed):
+    """And in the long run to the budget, which the mean over many of them keeps."""
+    limit, window = 0.02, 32
+    parts = blind(0.0, good, seed), blind(rate, 2500, seed + 100)
+    wrong, _ = Device(limit, prior=UNKNOWN).write(*(np.concatenate(part) for part in zip(*parts, strict=True)), window)
+    sums = np.concatenate(([0], wrong.cumsum()))
+    assert (sums[1000:] - sums[:-1000]).max() <= most_errors(limit) + window
+    assert sums[-1] <= AIM * limit * len(wrong) + most_errors(limit, 0) + window
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2, 0.5])
+def test_a_draft_that_errs_later_keeps_the_budget_from_its_300th_token_on(rate):
+    late = []
+    for seed in range(3):
+        device = Device(0.01, prior=UNKNOWN)
+        device.write(*blind(0.0, 1000, seed))
+        late.append(device.write(*blind(rate, 1500, 50 + seed))[0][300:])
+    assert within(np.concatenate(late), 0.01)
