@@ -211,8 +211,8 @@ def _evidence(data: object, name: str) -> Evidence:
     for i, cell in enumerate(listed(f"{name}.cells", data["cells"])):
         where = f"{name}.cells[{i}]"
         row, column, tokens, errors = _numbers(where, cell, 4)
-        check_whole(f"{where}[0]", cell[0], most=len(LOG_ODDS) - 1)
-        check_whole(f"{where}[1]", cell[1], most=len(UNLIKE) - 1)
+        check_whole(f"{where}[0]", row, most=len(LOG_ODDS) - 1)
+        check_whole(f"{where}[1]", column, most=len(UNLIKE) - 1)
         check_number(f"{where}[2]", tokens, 0, data["doubts"])
         check_number(f"{where}[3]", errors, 0, tokens)
         cells.append((row, column, tokens, errors))

@@ -72,7 +72,7 @@ def test_what_each_verifier_taught_comes_back_and_where_there_is_one_nothing_is_
         ([57, 0, 1.0, 0.0], r"cells\[0\]\[0\]` must be a whole number"),
         ([3, 0.5, 1.0, 0.0], r"cells\[0\]\[1\]` must be a whole number"),
         ([3, 0, 1.0], r"cells\[0\]` must be a list of 4 numbers"),
-        ([3, 0, 1e400, 0.0], r"cells\[0\]\[2\]` must be a number"),
+        ([3, 0, 1e400, 0.0], r"cells\[0\]\[2\]` must be a finite number"),
     ],
 )
 def test_what_no_audits_can_have_counted_is_refused(cell, said):
