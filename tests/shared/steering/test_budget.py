@@ -243,7 +243,7 @@ def blind(rate: float, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_a_start_notices_that_nothing_goes_wrong():
     """However large the doubts are, for nobody trained the verifier."""
     asked = np.mean([Device(0.01, prior=UNKNOWN).write(*blind(0.0, 2000, seed))[1] for seed in range(4)], 0)
-    assert asked[:20].mean() > 0.5
+    assert asked[:12].mean() > 0.5
     assert asked[:500].mean() < 0.12
     assert asked[200:].mean() < 0.01
 
