@@ -28,9 +28,10 @@ COMMANDS = (
     "cloud_target.distil.cli",
     "cloud_target.training.cli",
     "cloud_target.export.cli",
+    "cloud_target.gguf.cli",
 )
-# Those that need the extra "train"; the others do with "cloud".
-_TRAINING = ("distil", "evaluate", "export", "prepare", "train")
+# Those that need another extra than "cloud".
+_EXTRAS = dict.fromkeys(("distil", "evaluate", "export", "prepare", "train"), "train") | {"gguf": "gguf"}
 
 _EXAMPLES = """
 examples:
@@ -45,6 +46,7 @@ examples:
   cloud-target distil --help                              make a draft for your target
   cloud-target train --help                               make a target and a draft
   cloud-target export --help                              make a bundle without a trained verifier
+  cloud-target gguf --help                                make a GGUF file a model for the other commands
 
 exit status: 0 done; 2 something given cannot be used; 1 any other error.
 """
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(error, options)
     except ImportError as error:
         what = f"cloud-target {given[0]}"
-        if refusal := missing(error, what, "train" if given[0] in _TRAINING else "cloud"):
+        if refusal := missing(error, what, _EXTRAS.get(given[0], "cloud")):
             return _refuse(refusal, options)
         raise
     except KeyboardInterrupt:

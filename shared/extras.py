@@ -10,6 +10,8 @@ from shared.errors import InputError, first_line
 # What the extras of `pyproject.toml` bring, by the names under which it is imported.
 PACKAGES = frozenset(
     {
+        "accelerate",
+        "gguf",
         "grpc",
         "grpc_health",
         "grpc_reflection",

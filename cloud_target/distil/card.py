@@ -40,14 +40,16 @@ def card(
         )
     files = [f"- {name} (SHA-256 {digest})" for name, digest in corpora.items()]
     named = [f"- `{option}`: fingerprint {digest}" for option, digest in identity.items()]
+    wrote = "in conversations that it made up" if settings.chat else "after openings of a corpus"
+    text = f"what the target wrote {wrote} ({settings.own_tokens:,} tokens)"
+    if settings.corpus:
+        text += f" and on a corpus (up to {settings.corpus_tokens:,}; a fifth of it was left out)"
     return "\n".join(
         [
             f"# A draft for {target}",
             "",
-            f"Made from {made}, {parameters / 1e6:.1f} M parameters; distilled on text that the target wrote "
-            f"({settings.own_tokens:,} tokens) and on a corpus (up to {settings.corpus_tokens:,}), by KL(p || q) + TV "
-            "at temperature 1 and TV at temperature 0.7. A fifth of the corpus was left out. The licences of models "
-            "and of the texts hold for it too.",
+            f"Made from {made}, {parameters / 1e6:.1f} M parameters; distilled on {text}, by KL(p || q) + TV at "
+            "temperature 1 and TV at temperature 0.7. The licences of models and of the texts hold for it too.",
             "",
             "Use it with `cloud-target prepare --draft` or `cloud-target export --draft`.",
             "",

@@ -7,12 +7,13 @@ import sys
 
 from cloud_target.distil.settings import CORPUS_TOKENS, HELD_OUT_TOKENS, MINUTES, OWN_TOKENS, PEAK, Settings
 from cloud_target.options import values
+from shared.errors import InputError
 from shared.paths import typed_path, typed_place
 
 _DESCRIPTION = """\
 Make a draft for any target: the target itself with fewer layers, those that its output can best do without, or a
 smaller model with the same tokens (--from). It then learns to write what the target would, from text that the target
-writes after openings of the corpus, and from the corpus.
+writes after openings of the corpus, and from the corpus; or from conversations that the target makes up (--chat).
 
 While it learns, a table shows how often it agrees with the target on held-out text, beside the time that it takes; the
 best draft so far is always in the directory, with the table and a card. What is there can be given to `cloud-target
@@ -27,6 +28,9 @@ of SmolLM2-135M's thirty layers 2.5 GB together.
 
 _EXAMPLES = """\
 examples:
+  # for a target that chats: it makes up what it is asked, and answers
+  cloud-target distil --target HuggingFaceTB/SmolLM2-135M-Instruct --chat --out runs/draft
+
   # a third of the target's layers, an hour of training
   cloud-target distil --target HuggingFaceTB/SmolLM2-135M-Instruct --out runs/draft texts.txt.xz
 
@@ -51,7 +55,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("corpus", nargs="+", type=typed_path, metavar="CORPUS", help="text files to learn from")
+    parser.add_argument("corpus", nargs="*", type=typed_path, metavar="CORPUS", help="text files to learn from")
     parser.add_argument(
         "--target",
         required=True,
@@ -72,6 +76,12 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         type=typed_place,
         metavar="DIR|HUB_ID",
         help="a smaller model with the target's tokens to begin with (default: the target)",
+    )
+    parser.add_argument(
+        "--chat",
+        action="store_true",
+        help="the target makes up conversations, what a user asks and its own answers, to learn from and for the "
+        "table, so that no CORPUS is needed; it must have a chat template",
     )
     parser.add_argument(
         "--dev",
@@ -158,6 +168,10 @@ def run(arguments: argparse.Namespace) -> int:
     # torch and transformers take seconds to import, and `--help` does not need them.
     from cloud_target.distil.pipeline import distil
 
+    if not arguments.corpus and not arguments.chat:
+        raise InputError("there is nothing to learn from; give text files, or --chat for a target that chats")
+    if arguments.dev and arguments.chat:
+        raise InputError("with --chat the table is measured on conversations, not on --dev; leave one of them out")
     given = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
     settings = Settings(**given | {"corpus": tuple(arguments.corpus), "dev": tuple(arguments.dev)})
     table = distil(settings, lambda line: print(line, file=sys.stderr, flush=True))

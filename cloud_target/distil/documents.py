@@ -36,9 +36,13 @@ class Documents:
 def read(settings: Settings, tokenizer: Tokenizer) -> Documents:
     """Read and divide the corpus; a fifth of it is left out, the same that `prepare --unseen` takes.
 
+    Where the target makes up conversations, there may be none.
+
     Raises:
         InputError: a file cannot be read, or there are too few documents.
     """
+    if settings.chat and not settings.corpus:
+        return Documents([], [])
     train, unseen = hold_out(encode_shuffled(tokenizer, read_corpus(settings.corpus))[0], UNSEEN)
     held = encode_shuffled(tokenizer, read_corpus(settings.dev))[0] if settings.dev else unseen
     train = [document for document in train if len(document) > SHORTEST_OPENING]

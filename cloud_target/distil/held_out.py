@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from cloud_target.distil.writing import Writer
 from cloud_target.engine.scoring.score import Row, score
 from cloud_target.export.candidates import CANDIDATES
 from cloud_target.training.corpus import padded_batches, reading
 from cloud_target.training.models import run
-from cloud_target.training.own_text import LONGEST_OPENING, write_own_text
+from cloud_target.training.own_text import LONGEST_OPENING
 from cloud_target.training.teacher import bearable_tokens
 from shared.config import Sampling
 from shared.sampling import Sampler
@@ -70,20 +71,10 @@ def batch(tokens: int) -> int:
 
 
 @torch.inference_mode()
-def write(
-    target: PreTrainedModel,
-    documents: Sequence[np.ndarray],
-    sampling: Sampling,
-    context: int,
-    ends: Sequence[int],
-    seed: int,
-    tokens: int,
-) -> HeldOut:
-    """Let the target continue openings of held-out documents, and say what it would write at each of its tokens."""
+def write(target: PreTrainedModel, writer: Writer, sampling: Sampling, context: int, seed: int, tokens: int) -> HeldOut:
+    """Let the target write beside what is learned from, and say what it would write at each of its tokens."""
     room = min(context, LONGEST_OPENING + _LENGTH)
-    written = write_own_text(
-        target, documents, [sampling], _LENGTH, tokens, ends, context=room, batch=batch(tokens), seed=seed
-    )
+    written = writer.write([sampling], _LENGTH, tokens, room, batch(tokens), seed)
     openings = [int(opening) for opening in written.openings]
     own = []
     for number, (text, opening) in enumerate(zip(written.documents, openings, strict=True)):

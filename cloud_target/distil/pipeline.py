@@ -16,7 +16,6 @@ from cloud_target.distil import documents, held_out, texts
 from cloud_target.distil.card import card
 from cloud_target.distil.checkpoint import TABLE, as_json, check_place, saving, write, write_pages
 from cloud_target.distil.choice import Choice, choose_layers
-from cloud_target.distil.documents import Documents
 from cloud_target.distil.held_out import SAMPLINGS, HeldOut
 from cloud_target.distil.layers import Layers
 from cloud_target.distil.models import Models
@@ -26,6 +25,7 @@ from cloud_target.distil.table import Line, Measured, as_markdown, head
 from cloud_target.distil.table import as_json as table_for_programs
 from cloud_target.distil.training import Training
 from cloud_target.distil.words import duration
+from cloud_target.distil.writing import FromDocuments, FromNothing, Writer
 from cloud_target.training.work import Work
 from shared.errors import InputError
 
@@ -34,6 +34,8 @@ STEPS = 5
 _RUN = "run.json"
 # Held-out text that layers are chosen on: rows, and tokens of a row.
 _ROWS, _ROW = 3, 96
+# Of held-out text, so that none of it is drawn as what is learned from.
+_SEED = 1 << 40
 # Bytes that the state takes for each weight of the draft: itself, and two moments at most; the next one is written
 # beside it. And those of a draft, which is replaced likewise.
 _STATE_BYTES, _DRAFT_BYTES = 2 * 12, 2 * 4
@@ -74,18 +76,20 @@ def _distil(work: Work, settings: Settings, corpora: dict[str, list[str]], tell:
 
     work.begin("documents and layers")
     found = documents.read(settings, models.tokenizer)
-    tell(f"  {len(found.train)} documents to learn from, {len(found.held)} held out")
-    choice = _choose(work, models, found, tell)
+    if found.train:
+        tell(f"  {len(found.train)} documents to learn from, {len(found.held)} held out")
+    made_up = FromNothing(models) if settings.chat else None
+    choice = _choose(work, models, made_up or FromDocuments(models, found.held), found.held, tell)
     draft = models.draft(choice.kept if choice else None)
     parameters = draft.num_parameters()
     _check_room(settings, parameters, work.directory)
     tell(f"  a draft of {parameters / 1e6:.1f} M parameters" + (f", layers {_listed(choice)}" if choice else ""))
 
     work.begin("text to learn from: the target's own, the corpus, and what the target expects there")
-    stages = texts.make(work, models, found.train, settings, tell)
+    stages = texts.make(work, models, made_up or FromDocuments(models, found.train), found.train, settings, tell)
 
     work.begin("held-out text, and the time of a step")
-    held = _hold_out(work, models, found, settings, tell)
+    held = _hold_out(work, models, made_up or FromDocuments(models, found.held), settings, tell)
     measured = _measure(work, models, draft, sum(map(len, held)), settings)
     models.drop_target()
 
@@ -152,16 +156,22 @@ def _begin(directory: Path, determining: dict[str, Any], out: Path) -> bool:
     return True
 
 
-def _choose(work: Work, models: Models, found: Documents, tell: Callable[[str], None]) -> Choice | None:
-    """The layers that the draft keeps; None if it keeps all."""
+def _choose(
+    work: Work, models: Models, writer: Writer, documents: Sequence[np.ndarray], tell: Callable[[str], None]
+) -> Choice | None:
+    """The layers that the draft keeps; None if it keeps all. Chosen on `documents`, or on what the target writes."""
     count = models.layers
     if count is None:
         return None
 
     def make(directory: Path) -> None:
         width = min(_ROW, models.context)
-        long = [document[:width] for document in found.held if len(document) >= width][:_ROWS]
-        rows = np.stack(long or [np.resize(np.concatenate(found.held), width)]).astype(np.int64)
+        texts = (
+            documents
+            or writer.write([SAMPLINGS[-1]], 2 * _ROW, 2 * _ROW * _ROWS, models.context, _ROWS, _SEED).documents
+        )
+        long = [text[:width] if documents else text[-width:] for text in texts if len(text) >= width][:_ROWS]
+        rows = np.stack(long or [np.resize(np.concatenate(texts), width)]).astype(np.int64)
         chosen = choose_layers(Layers(models.start()), rows, count, lambda words: tell(f"  choosing layers: {words}"))
         (directory / "choice.json").write_text(json.dumps(asdict(chosen)), encoding="utf-8")
 
@@ -171,16 +181,16 @@ def _choose(work: Work, models: Models, found: Documents, tell: Callable[[str], 
 
 
 def _hold_out(
-    work: Work, models: Models, found: Documents, settings: Settings, tell: Callable[[str], None]
+    work: Work, models: Models, writer: Writer, settings: Settings, tell: Callable[[str], None]
 ) -> list[HeldOut]:
     held, tokens = [], settings.held_out_tokens
     for sampling in SAMPLINGS:
 
         def make(directory: Path, sampling: Any = sampling) -> None:
-            took = duration(tokens / texts.writing_speed(models, found.held, held_out.batch(tokens)))
+            took = duration(tokens / texts.writing_speed(models, writer, held_out.batch(tokens)))
             tell(f"  {tokens} tokens by the target at temperature {sampling.temperature:g}: about {took}")
             width = min(texts.WIDTH, models.context)
-            text = held_out.write(models.target, found.held, sampling, width, models.ends, settings.seed, tokens)
+            text = held_out.write(models.target, writer, sampling, width, _SEED + settings.seed, tokens)
             text.save(directory / "held.npz")
 
         stage = work.stage(f"held-out-t{sampling.temperature:g}", {"tokens": tokens}, make)

@@ -42,6 +42,7 @@ class Settings:
         peak: largest learning rate.
         evaluations: rows of the table after the first one, evenly over the run.
         work: where finished stages and the state are kept; None for a directory beside the draft.
+        chat: the target makes up conversations, to learn from and for the table; the corpus may be empty then.
         seed: of everything random.
         device: that the models run on.
     """
@@ -61,6 +62,7 @@ class Settings:
     peak: float = PEAK
     evaluations: int = 8
     work: Path | None = None
+    chat: bool = False
     seed: int = 0
     device: str = "cpu"
 
@@ -77,7 +79,7 @@ class Settings:
     def determining(self) -> dict[str, Any]:
         """The options that say what comes out, beside the files and models: by the names that they are typed with."""
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_NO_RUN}
-        return {f"--{name.replace('_', '-')}": value for name, value in given.items()}
+        return {f"--{name.replace('_', '-')}": value for name, value in given.items() if value is not False}
 
     def command(self, shown: bool = False) -> str:
         """The command line that goes on with this run.
@@ -94,7 +96,9 @@ class Settings:
         options = self.determining() | {"--device": self.device}
         defaults = {f"--{field.name.replace('_', '-')}": field.default for field in fields(self)}
         for name, value in options.items():
-            if value != defaults[name]:
+            if value is True:
+                words.append(name)
+            elif value != defaults[name]:
                 words += [name, f"{value:g}" if isinstance(value, float) else str(value)]
         return shlex.join(words)
 

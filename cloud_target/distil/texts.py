@@ -17,8 +17,9 @@ import torch
 from cloud_target.distil.models import Models
 from cloud_target.distil.settings import Settings
 from cloud_target.distil.words import TimeLeft
+from cloud_target.distil.writing import TRIED, Writer
 from cloud_target.training.models import run
-from cloud_target.training.own_text import LONGEST_OPENING, OWN_SAMPLINGS, continue_texts, write_own_text
+from cloud_target.training.own_text import OWN_SAMPLINGS, continue_texts
 from cloud_target.training.teacher import SoftTargets, ask_teacher
 from cloud_target.training.work import Stage, Work
 from shared.config import Sampling
@@ -28,9 +29,9 @@ WIDTH = 512
 # Tokens of a part.
 PART = 16_384
 RUN_LENGTH = 160
-_LARGEST_BATCH = 48
-# Tokens that are tried, to say how long it will take.
-_TRIED = 8
+LARGEST_BATCH = 48  # on a CPU
+# Of a device with many more cores, whose parts are larger too.
+_WIDER = 16
 # So much faster than it writes does the target read.
 _READS = 4
 
@@ -53,13 +54,24 @@ class _Part:
 
 
 def make(
-    work: Work, models: Models, documents: Sequence[np.ndarray], settings: Settings, tell: Callable[[str], None]
+    work: Work,
+    models: Models,
+    writer: Writer,
+    documents: Sequence[np.ndarray],
+    settings: Settings,
+    tell: Callable[[str], None],
 ) -> list[Stage]:
-    """All parts, as stages that `load` reads."""
+    """All parts, as stages that `load` reads: what `writer` writes, and `documents`."""
     width = min(WIDTH, models.context)
-    parts = [*_own_parts(models, documents, settings, width), *_corpus_parts(documents, settings.corpus_tokens, width)]
-    at_once = _batch(min(settings.own_tokens, PART))
-    left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, documents, at_once))
+    on_cpu = settings.device == "cpu"
+    largest = LARGEST_BATCH if on_cpu else LARGEST_BATCH * _WIDER
+    size = PART if on_cpu else PART * _WIDER
+    parts = [
+        *_own_parts(writer, settings, width, size, largest),
+        *_corpus_parts(documents, settings.corpus_tokens, width, size),
+    ]
+    at_once = _batch(min(settings.own_tokens, size), largest)
+    left = TimeLeft(sum(part.weight for part in parts), lambda: writing_speed(models, writer, at_once))
     stages = []
     for part in parts:
 
@@ -79,33 +91,24 @@ def load(stages: Sequence[Stage]) -> SoftTargets:
     return SoftTargets.join([SoftTargets.load(stage / "targets.npz") for stage in stages])
 
 
-def _sizes(tokens: int) -> list[int]:
-    """Of parts of about `PART` that are `tokens` together."""
-    count = max(1, round(tokens / PART))
+def _sizes(tokens: int, part: int) -> list[int]:
+    """Of parts of about `part` that are `tokens` together."""
+    count = max(1, round(tokens / part))
     return [tokens * (i + 1) // count - tokens * i // count for i in range(count)]
 
 
-def _own_parts(models: Models, documents: Sequence[np.ndarray], settings: Settings, width: int) -> Iterator[_Part]:
-    for number, tokens in enumerate(_sizes(settings.own_tokens)):
+def _own_parts(writer: Writer, settings: Settings, width: int, part: int, largest: int) -> Iterator[_Part]:
+    for number, tokens in enumerate(_sizes(settings.own_tokens, part)):
 
         def write(number: int = number, tokens: int = tokens) -> Sequence[np.ndarray]:
-            return write_own_text(
-                models.target,
-                documents,
-                np.roll(np.array(OWN_SAMPLINGS, object), -3 * number).tolist(),  # a part has only a few of them
-                RUN_LENGTH,
-                tokens,
-                models.ends,
-                longest_opening=min(LONGEST_OPENING, width // 2),
-                context=width,
-                batch=_batch(tokens),
-                seed=1000 * settings.seed + number,
-            ).documents
+            samplings = np.roll(np.array(OWN_SAMPLINGS, object), -3 * number).tolist()  # a part has only a few of them
+            batch, seed = _batch(tokens, largest), 1000 * settings.seed + number
+            return writer.write(samplings, RUN_LENGTH, tokens, width, batch, seed).documents
 
         yield _Part(f"own-{number + 1:03}", tokens, tokens, write)
 
 
-def _corpus_parts(documents: Sequence[np.ndarray], tokens: int, width: int) -> Iterator[_Part]:
+def _corpus_parts(documents: Sequence[np.ndarray], tokens: int, width: int, most: int = PART) -> Iterator[_Part]:
     """The first documents that hold about `tokens` tokens."""
     waiting: list[np.ndarray] = []
     number = 0
@@ -115,7 +118,7 @@ def _corpus_parts(documents: Sequence[np.ndarray], tokens: int, width: int) -> I
         waiting.append(document[:width])
         tokens -= len(waiting[-1])
         size = sum(map(len, waiting))
-        if size >= PART or tokens <= 0:
+        if size >= most or tokens <= 0:
             number += 1
             yield _Part(f"corpus-{number:03}", size, size / _READS, partial(list, waiting))
             waiting = []
@@ -124,18 +127,18 @@ def _corpus_parts(documents: Sequence[np.ndarray], tokens: int, width: int) -> I
         yield _Part(f"corpus-{number + 1:03}", size, size / _READS, partial(list, waiting))
 
 
-def _batch(tokens: int) -> int:
+def _batch(tokens: int, largest: int) -> int:
     """Texts that are written at once, so that a part has openings of two lengths or more."""
-    return min(max(tokens // (2 * RUN_LENGTH), 4), _LARGEST_BATCH)
+    return min(max(tokens // (2 * RUN_LENGTH), 4), largest)
 
 
-def writing_speed(models: Models, documents: Sequence[np.ndarray], batch: int) -> float:
+def writing_speed(models: Models, writer: Writer, batch: int) -> float:
     """Tokens a second that the target writes, `batch` texts at once, and then reads again; tried on a few."""
-    opening = min(_TRIED, *(len(document) for document in documents))
-    rows = np.stack([document[:opening] for document in documents[:batch]])
+    rows = writer.beginnings(batch)
+    opening = rows.shape[1]
     started = time.monotonic()
     generator = torch.Generator(models.target.device).manual_seed(0)
-    text = continue_texts(models.target, rows, min(_TRIED, models.context - opening), Sampling(), [], generator)
+    text = continue_texts(models.target, rows, min(TRIED, models.context - opening), Sampling(), [], generator)
     with torch.inference_mode():
         run(models.target, text)
     return text[:, opening:].size / (time.monotonic() - started)

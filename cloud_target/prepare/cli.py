@@ -24,6 +24,9 @@ was interrupted goes on where it was, when the same command is given again.
 
 _EXAMPLES = """\
 examples:
+  # a draft that `cloud-target distil --chat` made, on other conversations of the target's own
+  cloud-target prepare --target HuggingFaceTB/SmolLM2-135M-Instruct --draft runs/draft --chat --dtype auto --out bundle
+
   # a draft of your own for the target that ships with Tandem
   cloud-target prepare --target pocket --draft runs/draft --corpus stories.txt dialogues.txt --dev dev.txt \\
       --dtype int8 --out bundle
@@ -72,7 +75,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="add a verifier for the kind of text that the corpus is to a bundle, or renew it; all else there stays as "
         "it is, and devices use the verifier that their audits bear out",
     )
-    parser.add_argument("--corpus", required=True, nargs="+", type=typed_path, metavar="FILE", help="text to train on")
+    parser.add_argument("--corpus", nargs="+", type=typed_path, default=[], metavar="FILE", help="text to train on")
+    parser.add_argument(
+        "--chat",
+        action="store_true",
+        help="in the place of a corpus, conversations that the target makes up: what a user asks, and its own answers; "
+        "it must have a chat template",
+    )
     parser.add_argument(
         "--dev",
         nargs="+",
@@ -148,6 +157,10 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.domain is None:
             raise InputError("--draft is missing; give the checkpoint of a draft, or a bundle to keep it of")
         arguments.draft = str(arguments.out)
+    if arguments.chat and (arguments.corpus or arguments.dev or arguments.unseen):
+        raise InputError("--chat takes the place of --corpus, --dev and --unseen; leave it or them out")
+    if not arguments.chat and not arguments.corpus:
+        raise InputError("there is nothing to train on; give --corpus FILE, or --chat for a target that chats")
     given = {name: value for name, value in vars(arguments).items() if name in Settings.__dataclass_fields__}
     settings = Settings(**given | {"corpus": tuple(arguments.corpus), "dev": tuple(arguments.dev)})
     place = settings.place  # found now: a bundle that replaces the working directory leaves none to begin from

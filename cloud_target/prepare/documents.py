@@ -15,9 +15,10 @@ import numpy as np
 
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
-from cloud_target.training import corpus
+from cloud_target.training import conversations, corpus, own_text
+from cloud_target.training.conversations import write_conversations
 from cloud_target.training.corpus import UNSEEN, encode_shuffled, hold_out, read_corpus, reading
-from cloud_target.training.own_text import SHORTEST_OPENING
+from cloud_target.training.own_text import OWN_SAMPLINGS, SHORTEST_OPENING
 from cloud_target.training.work import Stage, Work, code
 from shared.errors import InputError
 from shared.identity import file_digest
@@ -29,6 +30,8 @@ LEAST_DEV = 8  # documents in those
 _LEAST_TRAIN = 4
 # Labelling reads a document whole, and the start of a long one says as much as its end.
 _LONGEST = 1024
+# Of conversations: tokens of an answer, and a seed that training has not.
+RUN_LENGTH, _SEED = 128, 1 << 41
 
 
 def check_readable(paths: Sequence[Path]) -> None:
@@ -60,6 +63,9 @@ def split_documents(work: Work, pair: Pair, settings: Settings, tell: Callable[[
         InputError: a file cannot be read, or there are too few documents.
     """
 
+    if settings.chat:
+        return _made_up(work, pair, settings)
+
     def make(directory: Path) -> None:
         corpus_texts, dev_texts = read_corpus(settings.corpus), read_corpus(settings.dev)
         found, dropped = _encode_corpus(pair, corpus_texts, settings)
@@ -72,13 +78,11 @@ def split_documents(work: Work, pair: Pair, settings: Settings, tell: Callable[[
         if settings.dev:
             _check_count(len(found), _LEAST_TRAIN, "the corpus", "--corpus")
             _check_count(len(dev), LEAST_DEV, "the held-out files", "--dev")
-            parts = [found, dev[: len(dev) // 2], dev[len(dev) // 2 :]]
+            parts: list[Sequence[np.ndarray]] = [found, dev[: len(dev) // 2], dev[len(dev) // 2 :]]
         else:
             _check_count(len(found), LEAST_CORPUS, "the corpus", "--corpus")
-            first, second = (round(len(found) * share) for share in (SHARES[0], SHARES[0] + SHARES[1]))
-            parts = [found[:first], found[first:second], found[second:]]
-        for name, documents in zip(SPLITS, parts, strict=True):
-            _save(directory / f"{name}.npz", documents)
+            parts = _shares(found)
+        _save_splits(directory, parts)
 
     files = {"corpus": settings.corpus, "dev": settings.dev}
     key: dict[str, Any] = {name: [file_digest(path) for path in paths] for name, paths in files.items()}
@@ -131,5 +135,34 @@ def _check_count(count: int, least: int, what: str, option: str) -> None:
         )
 
 
-def _save(path: Path, documents: Sequence[np.ndarray]) -> None:
-    np.savez(path, ids=np.concatenate(documents), lengths=np.array([len(d) for d in documents], np.int64))
+def _made_up(work: Work, pair: Pair, settings: Settings) -> Stage:
+    """Conversations of the target's own, of which none repeats another's question."""
+
+    def make(directory: Path) -> None:
+        target = pair.target
+        found = write_conversations(
+            target.model, pair.frame, OWN_SAMPLINGS, RUN_LENGTH, settings.own_tokens, target.end_ids, _LONGEST,
+            min(max(settings.own_tokens // (4 * RUN_LENGTH), 8), 128), _SEED + settings.seed,
+        )  # fmt: skip
+        asked = {text[:opening].tobytes(): text for text, opening in zip(found.documents, found.openings, strict=True)}
+        if len(asked) < LEAST_CORPUS:
+            raise InputError(
+                f"the target made up {len(asked)} different conversations, and at least {LEAST_CORPUS} are needed to "
+                "split them (hundreds, for thresholds that are worth having); give more --own-tokens"
+            )
+        _save_splits(directory, _shares(list(asked.values())))
+
+    key = pair.target_key | {"conversations": settings.own_tokens, "seed": settings.seed}
+    key |= {"code": code(sys.modules[__name__], conversations, own_text)}
+    return work.stage("documents", key, make, say="conversations that the target makes up")
+
+
+def _shares(documents: Sequence[np.ndarray]) -> list[Sequence[np.ndarray]]:
+    first, second = (round(len(documents) * share) for share in (SHARES[0], SHARES[0] + SHARES[1]))
+    return [documents[:first], documents[first:second], documents[second:]]
+
+
+def _save_splits(directory: Path, parts: Sequence[Sequence[np.ndarray]]) -> None:
+    for name, documents in zip(SPLITS, parts, strict=True):
+        lengths = np.array([len(document) for document in documents], np.int64)
+        np.savez(directory / f"{name}.npz", ids=np.concatenate(documents), lengths=lengths)

@@ -21,6 +21,7 @@ from cloud_target.export.bundle import Target, draft_tokenizer, identify_target,
 from cloud_target.export.checkpoint import Checkpoint, check_same_tokens, load_checkpoint, load_checkpoint_tokens
 from cloud_target.export.draft import is_bundle
 from cloud_target.prepare.settings import Settings
+from cloud_target.training.conversations import Frame
 from shared.errors import InputError, first_line
 from shared.identity import file_digest
 from shared.manifest import read_manifest
@@ -31,7 +32,8 @@ class Pair:
     """A draft and a target that share their tokens. The target's weights are loaded when they are first needed.
 
     Attributes:
-        tokenizer: of the target, which the edge will use: the text is the target's, and so is how a prompt is read.
+        tokens: of the target.
+        tokenizer: its own, which the edge will use: the text is the target's, and so is how a prompt is read.
         vocabulary: number of token ids.
         target_dtype: of the target's forward pass.
         draft_is_bundle: whether the draft's graph exists already.
@@ -48,7 +50,8 @@ class Pair:
         if self.draft_is_bundle:
             refuse_changes(dtype=settings.dtype, kind=settings.kind, context=settings.context)
         self._target = str(POCKET_DIRECTORY) if settings.target == POCKET else settings.target
-        self.tokenizer: Tokenizer = load_checkpoint_tokens(self._target).tokenizer
+        self.tokens = load_checkpoint_tokens(self._target)
+        self.tokenizer: Tokenizer = self.tokens.tokenizer
         check_same_tokens(draft_tokenizer(settings.draft), self.tokenizer)
         self.vocabulary = vocabulary_size(self.tokenizer)
 
@@ -68,6 +71,11 @@ class Pair:
     def release(self) -> None:
         """Give the target's weights back; they are loaded again if they are needed again."""
         vars(self).pop("target", None)
+
+    @cached_property
+    def frame(self) -> Frame:
+        """What the target's chat template writes around a user's turn."""
+        return Frame.of(self.tokens, self.target.end_ids)
 
     @cached_property
     def identity(self) -> Target:

@@ -21,6 +21,7 @@ class Settings:
         target: "pocket", a directory, or a Hugging Face id.
         draft: a directory or id of a checkpoint, or a bundle whose draft is kept.
         corpus, dev: text files; without `dev`, calibration and report take documents of the corpus.
+        chat: the target makes up conversations, in the place of a corpus.
         unseen: of the corpus take only the fifth that `cloud-target train` leaves out.
         out: the bundle.
         work: where finished stages are kept; None for a directory beside the bundle.
@@ -39,6 +40,7 @@ class Settings:
     corpus: tuple[Path, ...]
     out: Path
     dev: tuple[Path, ...] = ()
+    chat: bool = False
     unseen: bool = False
     work: Path | None = None
     dtype: str | None = None
@@ -71,7 +73,7 @@ class Settings:
     def command(self) -> str:
         """The command line, to be shown to whoever gets the bundle: absolute paths by their last part only."""
         words = ["cloud-target", "prepare", "--target", _shown(self.target), "--draft", _shown(self.draft)]
-        words += ["--corpus", *map(_shown, self.corpus)]
+        words += ["--chat"] if self.chat else ["--corpus", *map(_shown, self.corpus)]
         words += ["--dev", *map(_shown, self.dev)] if self.dev else []
         words += ["--unseen"] if self.unseen else []
         words += ["--out", _shown(self.out)]

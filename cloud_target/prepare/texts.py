@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cloud_target.prepare.documents import read_split
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
-from cloud_target.training import own_text
+from cloud_target.training import conversations, own_text
+from cloud_target.training.conversations import write_conversations
 from cloud_target.training.own_text import LONGEST_OPENING, write_own_text
 from cloud_target.training.work import Stage, Work, code
 from shared.config import Sampling
@@ -18,6 +20,7 @@ RUN_LENGTH = 128
 _BATCHES = 4
 _SMALLEST_BATCH = 16
 _LARGEST_BATCH = 128
+_SEED = 1 << 42  # of conversations
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ def _write(work: Work, pair: Pair, documents: Stage, settings: Settings, longest
 
     def make(directory: Path) -> None:
         target = pair.target
+        if settings.chat:
+            at_once = min(max(tokens // RUN_LENGTH, _SMALLEST_BATCH), _LARGEST_BATCH)  # all have one opening
+            made = partial(write_conversations, target.model, pair.frame, [text.sampling], RUN_LENGTH, tokens)
+            made(target.end_ids, longest, at_once, _SEED + seed).save(directory / "own.npz")
+            return
         own = write_own_text(
             target.model,
             read_split(documents, text.split),
@@ -87,5 +95,6 @@ def _write(work: Work, pair: Pair, documents: Stage, settings: Settings, longest
         own.save(directory / "own.npz")
 
     key = pair.target_key | {"own tokens": tokens, "run length": RUN_LENGTH, "longest": longest}
-    key |= {"batch": batch, "seed": seed, "code": code(own_text)}
+    key |= {"batch": batch, "seed": seed, "code": code(own_text, conversations)}
+    key |= {"chat": True} if settings.chat else {}
     return work.stage(f"own-{text.name}", key, make, [documents], text.words)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,18 @@ class OwnText:
     sources: np.ndarray
     temperature: np.ndarray
     top_p: np.ndarray
+
+    @classmethod
+    def of(cls, found: Sequence[tuple[np.ndarray, int, int, Sampling]]) -> OwnText:
+        """Of texts, each with its opening's length, its source, and how it was sampled."""
+        texts, openings, sources, used = zip(*found, strict=True)
+        return cls(
+            list(texts),
+            np.array(openings, np.int32),
+            np.array(sources, np.int32),
+            np.array([s.temperature for s in used], np.float32),
+            np.array([s.top_p for s in used], np.float32),
+        )
 
     def save(self, path: str | Path) -> None:
         lengths = np.array([len(document) for document in self.documents], np.int32)
@@ -112,24 +124,43 @@ def continue_texts(
 
     Fewer where most texts have reached one of the tokens `ends`.
     """
+    stops = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
+    over = torch.zeros(len(openings), dtype=torch.bool, device=model.device)
+
+    def choose(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        step = draw(logits, sampling, generator)
+        return step, over.logical_or_(torch.isin(step[:, 0], stops))
+
+    return write_on(model, openings, length, choose)
+
+
+@torch.inference_mode()
+def write_on(
+    model: PreTrainedModel,
+    openings: np.ndarray,
+    length: int,
+    choose: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+) -> np.ndarray:
+    """Write `length` more tokens after openings of equal length ``[b, n]``; returns ``int64 [b, n + length]``.
+
+    Args:
+        choose: the next tokens ``int64 [b, 1]`` and which texts are over ``bool [b]``, of logits ``float32 [b,
+            vocabulary]``. Once most are over, no more is written.
+    """
     ids = torch.as_tensor(openings.astype(np.int64), device=model.device)
     end = ids.shape[1] + length
     cache = Cache(layers=[_Buffer(end) for _ in range(model.config.get_text_config().num_hidden_layers)])
     kept: dict[str, Any] = {str(cache_argument(model)): cache, **only_logits(model, 1)}
     text, step = [ids], ids
-    stops = torch.tensor(list(ends), dtype=torch.int64, device=model.device)
-    over = torch.zeros(len(ids), dtype=torch.bool, device=model.device)
     for _ in range(length):
-        logits = model(input_ids=step, use_cache=True, **kept).logits[:, -1].float()
-        step = _draw(logits, sampling, generator)
+        step, over = choose(model(input_ids=step, use_cache=True, **kept).logits[:, -1].float())
         text.append(step)
-        over |= torch.isin(step[:, 0], stops)
         if over.float().mean() > 0.8:  # the few that are left are not worth the batch
             break
     return torch.cat(text, 1).cpu().numpy()
 
 
-def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
+def draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
     """One token a row, ``int64 [b, 1]``. Survivors of top-p are sought among the 256 likeliest."""
     if sampling.temperature == 0:
         return logits.argmax(1, keepdim=True)
@@ -185,14 +216,7 @@ def write_own_text(
                 found.append((text.astype(rows.dtype), opening, source, sampling))
                 done += len(text) - opening
             bar.update(done - before)
-    texts, openings, sources, used = zip(*found, strict=True)
-    return OwnText(
-        list(texts),
-        np.array(openings, np.int32),
-        np.array(sources, np.int32),
-        np.array([s.temperature for s in used], np.float32),
-        np.array([s.top_p for s in used], np.float32),
-    )
+    return OwnText.of(found)
 
 
 def _openings(

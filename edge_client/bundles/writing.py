@@ -88,7 +88,9 @@ def _alone(directory: Path, waits: Callable[[], None]) -> Iterator[Path]:
         return
     is_told = False
     while True:
-        directory.mkdir(exist_ok=True)
+        # Not `exist_ok`, which looks once more at what is there: whoever held it may just have renamed it.
+        with suppress(FileExistsError):
+            directory.mkdir()
         try:
             handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:  # somebody has just finished with it

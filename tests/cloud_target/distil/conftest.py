@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from benchmarks.architectures import VOCABULARY, save
+from cloud_target.distil.models import Models
 from cloud_target.distil.settings import Settings
+from cloud_target.distil.writing import FromDocuments
 from cloud_target.engine.hf.cpu import guard_bfloat16
 from cloud_target.training.pretrain import Shape
 
@@ -34,6 +39,10 @@ def build(layers: int = LAYERS, hidden: int = 64, seed: int = 0) -> LlamaForCaus
 def documents(count: int, seed: int = 0) -> list[np.ndarray]:
     random = np.random.default_rng(seed)
     return [random.integers(2, VOCABULARY, random.integers(8, 40)).astype(np.uint16) for _ in range(count)]
+
+
+def writer(target: LlamaForCausalLM, documents: Sequence[np.ndarray]) -> FromDocuments:
+    return FromDocuments(cast(Models, SimpleNamespace(target=target, ends=[0])), documents)
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,13 @@ from cloud_target.distil.held_out import SAMPLINGS, HeldOut, agreement, write
 from cloud_target.engine.scoring.score import Row, score
 from cloud_target.training.models import run
 from shared.config import Sampling
-from tests.cloud_target.distil.conftest import CONTEXT, build, documents
+from tests.cloud_target.distil.conftest import CONTEXT, build, documents, writer
 from tests.cloud_target.training.conftest import assert_damage_is_told
 
 
 @pytest.fixture(scope="module", params=SAMPLINGS, ids=["greedy", "sampled"])
 def held(target: LlamaForCausalLM, request: pytest.FixtureRequest) -> HeldOut:
-    return write(target, documents(20), request.param, CONTEXT, [0], seed=3, tokens=300)
+    return write(target, writer(target, documents(20)), request.param, CONTEXT, seed=3, tokens=300)
 
 
 def test_the_target_agrees_with_itself_and_another_model_less(target: LlamaForCausalLM, held: HeldOut) -> None:

@@ -19,6 +19,7 @@ import torch
 
 from benchmarks.architectures import save
 from cloud_target.distil import checkpoint, pipeline, texts
+from cloud_target.distil.held_out import SAMPLINGS, HeldOut
 from cloud_target.distil.pipeline import distil
 from cloud_target.distil.settings import Settings
 from cloud_target.engine.hf.reading import read_model
@@ -26,7 +27,9 @@ from cloud_target.export.bundle import identify_target, make_bundle
 from cloud_target.export.checkpoint import check_same_tokens, load_checkpoint
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings as PrepareSettings
+from cloud_target.training.work import Stage
 from shared.errors import InputError
+from tests.cloud_target.chatting import AFTER, BEFORE, with_template
 from tests.cloud_target.distil.conftest import LAYERS, build
 from tests.cloud_target.distil.test_training import full_disk
 
@@ -102,6 +105,30 @@ def test_a_run_that_is_cut_anywhere_goes_on_and_ends_the_same(settings: Settings
     before = {path.name: path.read_bytes() for path in settings.out.iterdir()}
     distil(settings)
     assert {path.name: path.read_bytes() for path in settings.out.iterdir()} == before
+
+
+def test_a_target_that_chats_needs_no_corpus(settings: Settings, checkpoints: Path, tmp_path: Path) -> None:
+    target = with_template(checkpoints / "target", tmp_path / "chatting")
+    whole = replace(settings, target=str(target), corpus=(), chat=True, out=tmp_path / "whole")
+    distil(whole)
+    card = (whole.out / "README.md").read_text()
+    assert "distilled on what the target wrote in conversations that it made up (300 tokens), by KL" in card
+    assert "--chat" in card
+    work = whole.workplace
+    learned = texts.load([Stage(path.name, path, "") for path in sorted(work.glob("own-*"))])
+    held = [HeldOut.load(work / f"held-out-t{s.temperature:g}" / "held.npz", s) for s in SAMPLINGS]
+    rows = [*np.split(learned.ids, learned.lengths.cumsum()[:-1]), *(text for one in held for text in one.texts)]
+    assert all(row[: len(BEFORE)].tolist() == BEFORE and str(AFTER)[1:-1] in str(row.tolist()) for row in rows)
+    cut = replace(whole, out=tmp_path / "cut")
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_call(patch, texts, "ask_teacher", 1)
+        with pytest.raises(KeyboardInterrupt):
+            distil(cut)
+    distil(cut)
+    ours, theirs = weights(cut.out), weights(whole.out)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    with pytest.raises(InputError, match="has no chat template"):
+        distil(replace(whole, target=settings.target, out=tmp_path / "mute"))
 
 
 def test_it_can_begin_as_a_smaller_model(settings: Settings, checkpoints: Path) -> None:

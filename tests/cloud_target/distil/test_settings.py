@@ -36,6 +36,7 @@ SETTINGS = st.builds(
     evaluations=st.integers(1, 99),
     work=st.none() | PATHS,
     seed=st.integers(0, 9),
+    chat=st.booleans(),
     device=st.sampled_from(["cpu", "cuda"]),
 )
 
@@ -60,7 +61,8 @@ def test_the_command_on_the_card_tells_no_directory_of_this_machine(settings: Se
 
 @pytest.mark.parametrize("line", [line for line in _EXAMPLES.replace("\\\n", "").splitlines() if "distil" in line])
 def test_examples_are_taken_by_the_parser(line: str) -> None:
-    assert parsed(line.strip()).corpus
+    found = parsed(line.strip())
+    assert found.corpus or found.chat
 
 
 @given(settings=SETTINGS, other=SETTINGS, name=st.sampled_from(["layers", "tokens", "minutes", "own_tokens", "seed"]))
@@ -80,3 +82,13 @@ def test_another_device_or_place_is_no_other_run() -> None:
         check_same_run({"CORPUS": ["1"]}, {"CORPUS": ["2"]}, Path("runs"))
     with pytest.raises(InputError, match="begun with another --from"):
         check_same_run({"--from": "0" * 64}, {}, Path("runs"))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [([], "there is nothing to learn from"), (["--chat", "--dev", "a.txt"], "on conversations, not on --dev")],
+)
+def test_what_goes_not_together_is_told(options: list[str], why: str) -> None:
+    arguments = parse_args(["distil", "--target", "pocket", "--out", "draft", *options])
+    with pytest.raises(InputError, match=why):
+        arguments.run(arguments)

@@ -15,13 +15,14 @@ from cloud_target.distil import texts
 from cloud_target.distil.models import Models
 from cloud_target.distil.settings import Settings
 from cloud_target.distil.texts import PART, WIDTH
+from cloud_target.distil.writing import FromDocuments
 from cloud_target.training.work import Stage, Work
 from tests.cloud_target.distil.conftest import documents
 
 
 @given(tokens=st.integers(1, 50 * PART))
 def test_parts_of_own_text_are_together_what_was_asked_for(tokens: int) -> None:
-    sizes = texts._sizes(tokens)
+    sizes = texts._sizes(tokens, texts.PART)
     assert sum(sizes) == tokens
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= 1.5 * PART
@@ -61,7 +62,7 @@ def test_a_part_that_is_whole_is_made_once(settings: Settings, tmp_path: Path, m
 
     def make() -> list[Stage]:
         with Work.open(tmp_path / "work", 1, told.append) as work:
-            return texts.make(work, models, corpus, settings, told.append)
+            return texts.make(work, models, FromDocuments(models, corpus), corpus, settings, told.append)
 
     told: list[str] = []
     monkeypatch.setattr(texts, "ask_teacher", counted)

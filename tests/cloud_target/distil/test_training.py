@@ -25,7 +25,7 @@ from cloud_target.distil.training import Training
 from cloud_target.training.loop import Loop
 from cloud_target.training.teacher import SoftTargets, ask_teacher
 from shared.errors import InputError
-from tests.cloud_target.distil.conftest import CONTEXT, documents
+from tests.cloud_target.distil.conftest import CONTEXT, documents, writer
 
 Found = list[tuple[dict[str, torch.Tensor] | None, list[Line]]]
 
@@ -37,7 +37,7 @@ def targets(target: LlamaForCausalLM) -> SoftTargets:
 
 @pytest.fixture(scope="module")
 def held(target: LlamaForCausalLM) -> list[HeldOut]:
-    return [write(target, documents(12, seed=1), s, CONTEXT, [0], seed=0, tokens=100) for s in SAMPLINGS]
+    return [write(target, writer(target, documents(12, seed=1)), s, CONTEXT, seed=0, tokens=100) for s in SAMPLINGS]
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_examples_are_taken_by_the_parser() -> None:
-    lines = re.findall(r"cloud-target .*", _EXAMPLES.replace("\\\n", ""))
-    assert len(lines) == 5
+    lines = re.findall(r"^  (cloud-target .*)", _EXAMPLES.replace("\\\n", ""), re.M)
+    assert len(lines) == 6
     for line in lines:
         assert callable(parse_args(shlex.split(line)[1:]).run)
 
@@ -43,6 +43,21 @@ def test_help_needs_no_torch() -> None:
 @pytest.mark.parametrize("options", [["--rows", "0"], ["--seed", "-1"], ["--own-tokens", "x"], ["--dtype", "int2"]])
 def test_values_out_of_range_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused([*LINE, *options], capsys)
+
+
+@pytest.mark.usefixtures("untouched_process")
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ([], "there is nothing to train on"),
+        (["--chat", "--corpus", "a.txt"], "--chat takes the place of --corpus"),
+        (["--chat", "--unseen"], "--chat takes the place of --corpus"),
+    ],
+)
+def test_text_is_given_or_made_up(options: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["prepare", "--target", "pocket", "--draft", "d", "--out", "b"]
+    assert main([*line, *options]) == InputError.exit_status
+    assert why in capsys.readouterr().err
 
 
 def assert_refused(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,17 +12,21 @@ import pytest
 
 from cloud_target.export.bundle import make_bundle
 from cloud_target.prepare import pipeline
+from cloud_target.prepare.documents import SPLITS, read_split
 from cloud_target.prepare.heads import ExportedHead
 from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.texts import TEXTS
 from cloud_target.prepare.words import summary
 from cloud_target.training.calibrate import BUDGETS
 from cloud_target.training.card import write_card
+from cloud_target.training.own_text import OwnText
+from cloud_target.training.work import Stage
 from edge_client.edge import Edge
 from shared.config import Criterion, Sampling
 from shared.errors import InputError
 from shared.identity import file_digest
 from shared.manifest import read_manifest
+from tests.cloud_target.chatting import AFTER, BEFORE, with_template
 from tests.cloud_target.export.checkpoints import VOCABULARY, build, save, tiny_tokenizer
 from tests.cloud_target.prepare.conftest import Finished, Pair
 
@@ -57,6 +61,28 @@ def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tm
     assert all(log_odds == sorted(log_odds) for log_odds in usual.values())
     assert json.loads((settings.out / "report.json").read_text()) == report
     assert Edge(bundle=settings.out).generate([5, 6], max_tokens=4).usage.tokens > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
+def test_a_target_that_chats_needs_no_corpus(pairs: dict[str, Pair], tmp_path: Path):
+    target = with_template(pairs["llama"].target, tmp_path / "target")
+    settings = pairs["llama"].settings(tmp_path / "bundle", target=str(target), corpus=(), chat=True, own_tokens=1200)
+    report = prepare(settings)
+    assert report["corpora"] == []
+    assert "--chat" in report["command"]
+    stage = Stage("documents", settings.workplace / "documents", "")
+    documents = [document for split in SPLITS for document in read_split(stage, split)]
+    texts = [OwnText.load(path) for path in settings.workplace.glob("own-*/own.npz")]
+    assert len(texts) == len(TEXTS)
+    for text in [*documents, *(document for own in texts for document in own.documents)]:
+        assert text[: len(BEFORE)].tolist() == BEFORE
+        assert str(AFTER)[1:-1] in str(text.tolist())
+    assert sum(report["documents"].values()) == len({document.tobytes() for document in documents})
+    assert Edge(bundle=settings.out).generate([5, 6], max_tokens=4).usage.tokens > 0
+    prepare(replace(settings, out=tmp_path / "again", work=settings.workplace))
+    with pytest.raises(InputError, match=r"made up \d+ different conversations, and at least 20 are needed"):
+        prepare(replace(settings, own_tokens=2, out=tmp_path / "few"))
 
 
 @pytest.mark.slow
