@@ -73,8 +73,8 @@ def rounding(manifest: Manifest, target: Description | None, settings: Settings)
         return [
             f"the bundle {manifest.name} was calibrated with {manifest.target_name} in {manifest.target_dtype}, and "
             f"this target computes in {target.dtype}, in which it now and then disagrees with itself: by strict these "
-            f"tokens count as off-target, and more is asked; serve it in {manifest.target_dtype}, or run `cloud-target "
-            f"prepare` with --target-dtype {target.dtype}, which measures how many they are"
+            f"tokens count as off-target, and more is asked; serve it in {manifest.target_dtype}, or make a bundle in "
+            f"{target.dtype}: `cloud-target prepare` then measures how many they are"
         ]
     share = floor(manifest.disagreement, settings.criterion, settings.sampling)
     if settings.budget >= share:
