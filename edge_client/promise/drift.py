@@ -65,7 +65,8 @@ def rounding(manifest: Manifest, target: Description | None, settings: Settings)
     """Whether a budget is below what the target itself is unsure of, or nobody knows whether it is."""
     if target is None or target.repeatable or target.fingerprint != manifest.target_fingerprint:
         return []
-    if settings.coupling is Coupling.RESIDUAL:  # it judges by how likely a token is, where the last digits hardly count
+    # The residual coupling judges by how likely a token is, where the last digits hardly count; 0 is no budget.
+    if settings.coupling is Coupling.RESIDUAL or not settings.budget:
         return []
     if target.dtype != manifest.target_dtype:
         if settings.criterion is not Criterion.STRICT:

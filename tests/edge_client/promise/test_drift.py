@@ -57,6 +57,7 @@ def test_a_budget_below_what_the_target_is_unsure_of_itself_is_told_of():
     [
         (HALF, {"criterion": "strict", "budget": 0.014}),
         (HALF, {"criterion": "typical", "budget": 0.001}),
+        (HALF, {"criterion": "strict", "budget": 0.0}),
         (HALF, {"criterion": "strict", "budget": 0.01, "coupling": "residual"}),
         (replace(HALF, repeatable=True), {"criterion": "strict", "budget": 0.01}),
         (replace(HALF, fingerprint="other"), {"criterion": "strict", "budget": 0.01}),
