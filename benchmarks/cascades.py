@@ -8,13 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cloud_target.training.label import label
-from cloud_target.training.models import load_model
-from cloud_target.training.steps import GraphSteps
-from cloud_target.training.verifier import FitSettings, Head, fit
 from edge_client.decoding.decoder import draft_and_ask
 from edge_client.decoding.drafter import Drafter
 from edge_client.decoding.policy import Sprint
@@ -31,6 +28,9 @@ from shared.features import SCALARS
 from shared.sampling import Sampler
 from shared.stopping import Stopper
 from shared.tokenizer import StreamDecoder
+
+if TYPE_CHECKING:
+    from cloud_target.training.verifier import Head
 
 Score = Callable[[Step, Draw], float]
 
@@ -54,6 +54,12 @@ def paper_score(draft: str, context: int, target: str, documents: Sequence[np.nd
         documents: token ids, ``[length]`` each.
         sampling: how tokens are drawn.
     """
+    # With these comes torch, which whoever only asks by a score need not load: to do so takes seconds.
+    from cloud_target.training.label import label
+    from cloud_target.training.models import load_model
+    from cloud_target.training.steps import GraphSteps
+    from cloud_target.training.verifier import FitSettings, fit
+
     rows = label(GraphSteps(draft, context), load_model(target), documents, [[sampling]] * len(documents))
     head, _ = fit(rows, FitSettings(units=0), visible=np.arange(rows.features.shape[1]) >= SCALARS)
     return _LinearScore(head)

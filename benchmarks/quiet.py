@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -162,8 +162,13 @@ def run(group: Sequence[Case], root: Path, seconds: float, words: Mapping[str, s
     return found
 
 
+def asks(group: Sequence[Case]) -> bool:
+    """Whether a command of this group asks a target that serves."""
+    return any("TARGET" in case.command for case in group)
+
+
 def watch_all(root: Path, seconds: float, groups: Sequence[Sequence[Case]] = GROUPS, at_once: int = 2) -> list[Outcome]:
-    """Run every command below `root`, so many at once.
+    """Run every command below `root`, so many at once; and both servers, where any of them asks a target.
 
     Raises:
         InputError: nothing can be watched here.
@@ -173,13 +178,11 @@ def watch_all(root: Path, seconds: float, groups: Sequence[Sequence[Case]] = GRO
     corpus = root / "corpus.txt"
     corpus.write_text(_documents(80), encoding="utf-8")
     outcomes: list[Outcome] = []
-    with (
-        service(SERVE, root / "target", outcomes) as address,
-        service(SERVE_HERE, root / "local", outcomes) as here,
-        ThreadPoolExecutor(at_once) as threads,
-    ):
-        ask(here)
-        words = {"TARGET": address, "CORPUS": str(corpus)}
+    words = {"CORPUS": str(corpus)}
+    with ExitStack() as servers, ThreadPoolExecutor(at_once) as threads:
+        if any(asks(group) for group in groups):
+            words["TARGET"] = servers.enter_context(service(SERVE, root / "target", outcomes))
+            ask(servers.enter_context(service(SERVE_HERE, root / "local", outcomes)))
         runs = [threads.submit(run, group, root / f"group{i}", seconds, words) for i, group in enumerate(groups)]
         for finished in runs:
             outcomes += finished.result()

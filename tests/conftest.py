@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,10 +20,16 @@ from hypothesis import HealthCheck, Phase, settings
 
 from shared.quiet import silence_libraries
 
+if TYPE_CHECKING:
+    from tests.serving_target import ServingTarget
+
 silence_libraries()
 
 # Subprocesses of a test inherit these. A proxy would swallow gRPC's loopback connections.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+# Hundreds of processes would compile the same modules again, and each worker every test.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Nobody's own configuration counts in tests, but for what is meant for them.
 _OF_TESTS = ("TANDEM_COMPOSE_SCHEMA", "TANDEM_EXAMPLES")
 for _name in [name for name in os.environ if name.startswith("TANDEM_") and name not in _OF_TESTS]:
@@ -125,12 +131,28 @@ def processes_only_where_slow(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a good third of their time tests wait, for a process, a link or the clock."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         measured = _MEASURED if item.get_closest_marker("slow") is None else _MEASURED_SLOW
         if not item.path.relative_to(here).as_posix().startswith(measured):
             item.add_marker("no_cover")
+
+
+@pytest.fixture(scope="session")
+def pocket_target() -> Iterator[ServingTarget]:
+    """`cloud-target serve` with its embedded target, for all tests that do it no harm: to start one takes seconds."""
+    from tests.serving_target import serving_target
+
+    with serving_target() as target:
+        yield target
 
 
 @pytest.fixture(autouse=True)

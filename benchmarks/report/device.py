@@ -74,7 +74,7 @@ class Device(Worker):
 def _serve(pipe: Connection, directory: Path, score: Any, in_windows: bool) -> None:
     asker = None
     if score is not None:
-        from benchmarks.report.asker import Asker  # with it comes torch, which no edge has
+        from benchmarks.report.asker import Asker  # no other device needs it
 
         asker = Asker(score)
     bundle = asker.bundle(directory) if asker else Bundle.load(directory)

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from cloud_target.distil.settings import CORPUS_TOKENS, HELD_OUT_TOKENS, MINUTES, OWN_TOKENS, PEAK, Settings
-from cloud_target.options import values
+from cloud_target.options import running, values
 from shared.errors import InputError
 from shared.paths import typed_path, typed_place
 
@@ -148,11 +148,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         help="where finished stages and the state are kept; may be removed after the end (default: beside --out, with "
         ".work behind its name)",
     )
-    parser.add_argument("--seed", type=values.seed, default=0, metavar="N", help="of everything random (default: 0)")
-    parser.add_argument("--device", default="cpu", help="that the models run on: cpu, cuda or cuda:1 (default: cpu)")
-    parser.add_argument(
-        "--threads", type=values.count, metavar="N", help="CPU threads (default: as many as torch takes)"
-    )
+    running.add_options(parser)
     parser.set_defaults(run=run)
 
 

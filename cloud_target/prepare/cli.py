@@ -7,7 +7,7 @@ import sys
 
 from cloud_target.engine.settings import DTYPES as TARGET_DTYPES
 from cloud_target.export.choices import DTYPES, KINDS
-from cloud_target.options import values
+from cloud_target.options import running, values
 from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
 from shared.errors import InputError
 from shared.paths import typed_path, typed_place
@@ -126,17 +126,13 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="where finished stages are kept (default: BUNDLE.work, or BUNDLE.NAME.work of a domain)",
     )
-    parser.add_argument("--seed", type=values.seed, default=0, metavar="N", help="of everything random (default: 0)")
-    parser.add_argument("--device", default="cpu", help="that the target runs on: cpu, cuda or cuda:1 (default: cpu)")
     parser.add_argument(
         "--target-dtype",
         choices=TARGET_DTYPES,
         help="of the target's forward pass: give the one that it will be served in (default: as `serve`, float32 on a "
         "CPU and bfloat16 on CUDA; with --domain, the bundle's)",
     )
-    parser.add_argument(
-        "--threads", type=values.count, metavar="N", help="CPU threads (default: as many as torch takes)"
-    )
+    running.add_options(parser, device="that the target runs on")
     parser.set_defaults(run=run)
 
 

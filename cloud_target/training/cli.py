@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 
+from cloud_target.options import running
 from cloud_target.options.values import above_zero, count, seed
 from cloud_target.training.settings import (
     CardSettings,
@@ -94,13 +95,6 @@ def _dev(parser: argparse.ArgumentParser, required: bool = False) -> None:
     )
 
 
-def _common(parser: argparse.ArgumentParser, device: bool = True) -> None:
-    parser.add_argument("--seed", type=seed, default=0, help="of everything random (default %(default)s)")
-    parser.add_argument("--threads", type=count, help="CPU threads (default: as many as torch takes)")
-    if device:
-        parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1 (default %(default)s)")
-
-
 def _length(parser: argparse.ArgumentParser, tokens: int) -> None:
     parser.add_argument("--tokens", type=count, default=tokens, help="stop after so many (default %(default)s)")
     parser.add_argument(
@@ -156,7 +150,7 @@ def _add_target(steps: argparse._SubParsersAction) -> None:
     parser.add_argument("--out", required=True, type=typed_place, metavar="DIR", help="where the model goes")
     _dev(parser)
     _training(parser, 25_000_000, 8192)
-    _common(parser)
+    running.add_options(parser)
 
 
 def _add_own_text(steps: argparse._SubParsersAction) -> None:
@@ -169,7 +163,7 @@ def _add_own_text(steps: argparse._SubParsersAction) -> None:
     parser.add_argument("--run-length", type=count, default=160, help="tokens a text, at most (default %(default)s)")
     parser.add_argument("--batch", type=count, default=128, help="texts at once (default %(default)s)")
     _length(parser, 700_000)
-    _common(parser)
+    running.add_options(parser)
 
 
 def _add_draft(steps: argparse._SubParsersAction) -> None:
@@ -192,7 +186,7 @@ def _add_draft(steps: argparse._SubParsersAction) -> None:
     )
     _dev(parser, required=True)
     _training(parser, 50_000_000, 4096)
-    _common(parser)
+    running.add_options(parser)
 
 
 def _add_card(steps: argparse._SubParsersAction) -> None:
@@ -223,4 +217,4 @@ def _add_evaluate(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--documents", type=count, default=280, help="of each file, at most (default %(default)s)")
     parser.add_argument("--json", type=typed_place, metavar="FILE", help="also write the numbers here")
     _dev(parser, required=True)
-    _common(parser, device=False)
+    running.add_options(parser, device=None)

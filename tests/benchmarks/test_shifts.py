@@ -91,8 +91,8 @@ def test_every_table_has_the_default_budget_and_both_criteria():
 
 @pytest.mark.slow
 def test_the_command(tmp_path):
-    arguments = ["fresh", "shift", "varied", "mixed", "--states", "1", "--repeats", "1", "--runs", "8", "--easy", "40"]
-    arguments += ["--hard", "390", "--after", "90", "--tokens", "96", "--promises", "strict:0.9", "--jobs", "1"]
+    arguments = ["fresh", "shift", "varied", "mixed", "--states", "1", "--repeats", "1", "--runs", "4", "--easy", "40"]
+    arguments += ["--hard", "310", "--after", "60", "--tokens", "96", "--promises", "strict:0.9", "--jobs", "1"]
     arguments += ["--json", str(tmp_path / "rows.json"), "--markdown", str(tmp_path / "report.md")]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.shifts", *arguments],

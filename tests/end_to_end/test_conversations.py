@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.local_target import local_target
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
 from edge_client.inference.draft import Draft, Step
-from tests.cloud_target.telemetry.scraped import Page
+from tests.serving_target import ServingTarget
 
 pytestmark = pytest.mark.slow
 
 MODES = ("sprint", "exact", "local", "cloud", "auto")
 FIRST, NEW = 48, 20  # tokens of the first text, and of what follows it
 SLACK = 8  # tokens that are read once more, or were guessed
-
-
-@dataclass(frozen=True)
-class Target:
-    """A real one.
-
-    Attributes:
-        address, metrics: host:port of both ports.
-    """
-
-    address: str
-    metrics: str
-
-    def read(self) -> int:
-        """Tokens that its forward passes have read so far, those too that it wrote or judged."""
-        return round(Page(self.metrics).value("tandem_pass_tokens_sum"))
-
-
-@pytest.fixture(scope="module")
-def target() -> Iterator[Target]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        metrics = free.getsockname()[1]
-    with local_target("--threads", "1", "--kv-memory", "64MiB", "--metrics-port", str(metrics)) as process:
-        yield Target(process.address, f"127.0.0.1:{metrics}")
 
 
 class Reading:
@@ -77,16 +50,18 @@ def reading(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Reading:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_both_read_what_is_new_and_no_more(target: Target, bundle: Bundle, reading: Reading, mode: str) -> None:
+def test_both_read_what_is_new_and_no_more(
+    pocket_target: ServingTarget, bundle: Bundle, reading: Reading, mode: str
+) -> None:
     begun = bundle.encode("Once upon a time, " * 115)
     said = bundle.encode("User: I want to book a table for two in San Jose. Can you?\nAssistant:")[:NEW]
-    with Edge(target.address, bundle=bundle, mode=mode, seed=3, conversations=1, memory=False) as edge:
+    with Edge(pocket_target.address, bundle=bundle, mode=mode, seed=3, conversations=1, memory=False) as edge:
         first = edge.generate(begun, max_tokens=FIRST)
         known = len(begun) + len(first.token_ids) - 1  # nobody need have read the last token of a text
-        held, drafted, read = reading.draft.length if reading.draft else 0, reading.tokens, target.read()
+        held, drafted, read = reading.draft.length if reading.draft else 0, reading.tokens, pocket_target.read()
         prompt = [*begun, *first.token_ids, *said]
         second = edge.generate(prompt, max_tokens=1)
-        drafted, read = reading.tokens - drafted, target.read() - read
+        drafted, read = reading.tokens - drafted, pocket_target.read() - read
     assert (len(said), len(first.token_ids)) == (NEW, FIRST)
     assert known > 700
     if mode == "local":
@@ -108,10 +83,10 @@ def test_both_read_what_is_new_and_no_more(target: Target, bundle: Bundle, readi
 
 
 @pytest.mark.parametrize("mode", ["exact", "cloud"])
-def test_what_was_kept_changes_no_token(target: Target, bundle: Bundle, mode: str) -> None:
+def test_what_was_kept_changes_no_token(pocket_target: ServingTarget, bundle: Bundle, mode: str) -> None:
     found = []
     for conversations in (1, 0):
-        with Edge(target.address, bundle=bundle, mode=mode, conversations=conversations, memory=False) as edge:
+        with Edge(pocket_target.address, bundle=bundle, mode=mode, conversations=conversations, memory=False) as edge:
             begun = bundle.encode("Once upon a time, " * 20)
             first = edge.generate(begun, max_tokens=24, seed=3)
             second = edge.generate([*begun, *first.token_ids, *bundle.encode(" But then")], max_tokens=24, seed=4)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import grpc
 import pytest
 
-from benchmarks.local_target import local_target
 from benchmarks.prompts import EVERY
 from cloud_target.protocol.guesses import MOST_JUDGED
 from edge_client.bundles.bundle import Bundle
@@ -18,6 +17,7 @@ from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 from tests.cloud_target.protocol.reference import request
 from tests.cloud_target.server.streams import Stream
+from tests.serving_target import ServingTarget
 
 pytestmark = pytest.mark.slow
 
@@ -25,12 +25,9 @@ WRITE_ON = 64
 SAMPLINGS = [Sampling(0.0), Sampling(0.7, 0, 0.9, seed=1), Sampling(1.0, seed=2)]
 
 
-@pytest.fixture(scope="module")
-def stub() -> Iterator[TargetServiceStub]:
-    with (
-        local_target("--threads", "1", "--kv-memory", "64MiB") as process,
-        grpc.insecure_channel(process.address, options=[("grpc.enable_http_proxy", 0)]) as channel,
-    ):
+@pytest.fixture
+def stub(pocket_target: ServingTarget) -> Iterator[TargetServiceStub]:
+    with grpc.insecure_channel(pocket_target.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         yield TargetServiceStub(channel)
 
 

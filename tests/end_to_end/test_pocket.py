@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from benchmarks.exactness import first_difference, write
-from benchmarks.local_target import TargetProcess, local_target
+from benchmarks.local_target import TargetProcess
 from benchmarks.modes import compare, table
 from benchmarks.prompts import DIALOGUES, EVERY, STORIES
 from edge_client.bundles.bundle import Bundle
@@ -19,6 +19,7 @@ from edge_client.edge import Edge
 from edge_client.settings import Settings
 from shared.config import Coupling
 from shared.errors import InputError
+from tests.serving_target import ServingTarget
 
 pytestmark = pytest.mark.slow
 
@@ -32,12 +33,6 @@ def bundle() -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[TargetProcess]:
-    with local_target(*SERVE) as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
 def mortal() -> Iterator[list[TargetProcess]]:
     """A target that may be killed; whoever does so puts a fresh one in its place."""
     processes = [TargetProcess(SERVE)]
@@ -46,9 +41,9 @@ def mortal() -> Iterator[list[TargetProcess]]:
 
 
 @pytest.fixture
-def edge(bundle: Bundle, target: TargetProcess) -> Iterator[Edge]:
+def edge(bundle: Bundle, pocket_target: ServingTarget) -> Iterator[Edge]:
     """Both sides, with nothing remembered of earlier tests."""
-    with Edge(target.address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
+    with Edge(pocket_target.address, bundle=bundle, memory=False, max_tokens=TOKENS) as edge:
         yield edge
 
 
@@ -166,8 +161,8 @@ def test_a_looser_budget_asks_less_and_strays_more(edge):
     assert strays[0] < strays[1]
 
 
-def test_the_table_has_every_mode(bundle, target):
-    rows = compare(bundle, target.address, Settings(max_tokens=16, **drawn(0.7, 0)), STORIES[:1], seeds=1)
+def test_the_table_has_every_mode(bundle, pocket_target):
+    rows = compare(bundle, pocket_target.address, Settings(max_tokens=16, **drawn(0.7, 0)), STORIES[:1], seeds=1)
     lines = table(rows).splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["sprint,", "sprint,", "exact", "local", "cloud"]
     assert len({len(line) for line in lines}) == 1
@@ -175,8 +170,10 @@ def test_the_table_has_every_mode(bundle, target):
     assert by_mode["cloud"][0].counts.off_strict == by_mode["exact"][0].counts.off_strict == 0
 
 
-def test_the_command_reports_a_run_as_json(target):
-    done = command("--target", target.address, "--json", "--max-tokens", "24", "--criterion", "strict", stdin="Tom and")
+def test_the_command_reports_a_run_as_json(pocket_target):
+    done = command(
+        "--target", pocket_target.address, "--json", "--max-tokens", "24", "--criterion", "strict", stdin="Tom and"
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert len(report["token_ids"]) == len(report["origins"]) == report["tokens"]
@@ -186,11 +183,11 @@ def test_the_command_reports_a_run_as_json(target):
     assert report["accepted"] + report["confirmed"] + report["target"] == report["tokens"]
 
 
-def test_the_command_says_what_is_wrong_in_one_sentence(target, tmp_path):
+def test_the_command_says_what_is_wrong_in_one_sentence(pocket_target, tmp_path):
     wrong = {
         ("--target", "127.0.0.1:1", "--on-outage", "fail", "hello"): 3,
-        ("--target", target.address, "word " * 3000): 2,
-        ("--target", target.address, ""): 2,
+        ("--target", pocket_target.address, "word " * 3000): 2,
+        ("--target", pocket_target.address, ""): 2,
         ("--bundle", str(tmp_path), "hello"): 2,
         ("--bundle", str(tmp_path / "nowhere"), "hello"): 2,
         ("--temperature", "-1", "hello"): 2,

@@ -11,10 +11,10 @@ from time import monotonic
 
 import pytest
 
-from benchmarks.local_target import local_target
 from benchmarks.network.profiles import Profile
 from benchmarks.network.relay import Relay
 from edge_client import Completion, Edge, Origin
+from tests.serving_target import ServingTarget
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +41,9 @@ class Link:
 
 
 @pytest.fixture(scope="module")
-def link() -> Iterator[Link]:
-    with local_target() as target, Relay(ROUGH, target.address, seed=5) as relay:
-        yield Link(target.address, relay)
+def link(pocket_target: ServingTarget) -> Iterator[Link]:
+    with Relay(ROUGH, pocket_target.address, seed=5) as relay:
+        yield Link(pocket_target.address, relay)
 
 
 @pytest.fixture(scope="module")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import grpc
 import pytest
 
-from benchmarks.local_target import local_target
 from edge_client.edge import Edge
 from edge_client.stream import Completion
 from shared.config import Coupling, Sampling
 from shared.wire import codec
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
+from tests.serving_target import ServingTarget
 from tests.shared.grammar.letters import kept_to
 from tests.shared.grammar.schemas import Schema, keeps_to
 
@@ -68,10 +67,9 @@ SCHEMAS = {
 }
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with local_target("--threads", "1", "--kv-memory", "64MiB") as process:
-        yield process.address
+@pytest.fixture
+def address(pocket_target: ServingTarget) -> str:
+    return pocket_target.address
 
 
 def write(edge: Edge) -> dict[str, Completion]:

@@ -6,12 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import fields
 
 import pytest
 
-from benchmarks.local_target import local_target
 from edge_client.settings import Settings
 from tests.project.tree import ROOT
 
@@ -22,21 +20,15 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with local_target("--threads", "1", "--kv-memory", "64MiB") as target:
-        yield target.address
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
-def test_the_blocks_of_a_page_run_one_after_the_other(page, address, tmp_path, monkeypatch, capsys):
+def test_the_blocks_of_a_page_run_one_after_the_other(page, pocket_target, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TANDEM_STATE", str(tmp_path))
     found = blocks(page)
     assert found
     names: dict[str, object] = {}
     for number, block in enumerate(found, 1):
-        exec(compile(block.replace(ADDRESS, address), f"{page}, block {number}", "exec"), names)
+        exec(compile(block.replace(ADDRESS, pocket_target.address), f"{page}, block {number}", "exec"), names)
     assert capsys.readouterr().out
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from cloud_target.prepare import pipeline, steered
+from cloud_target.prepare import measure, pipeline, steered
 from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.settings import Settings
 from tests.cloud_target.export.checkpoints import VOCABULARY, build, save
 
-DOCUMENTS = 40
+# Few, for the time that a run takes grows with them.
+DOCUMENTS, ROWS, OWN_TOKENS = 40, 300, 100
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Pair:
 
     def settings(self, out: Path, **changes: Any) -> Settings:
         asked = {"target": str(self.target), "draft": str(self.draft), "corpus": (self.corpus,), "out": out}
-        return Settings(**asked | {"rows": 300, "own_tokens": 200} | changes)
+        return Settings(**asked | {"rows": ROWS, "own_tokens": OWN_TOKENS} | changes)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -97,3 +98,10 @@ def undrawn(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:
     The run that all share has its page, whichever test comes first.
     """
     monkeypatch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")
+
+
+@pytest.fixture
+def unsteered(finished: Finished, undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that do not draw, and in whose report no device is steered, which takes most of the time that is left."""
+    rates = finished.report["steered"][0]["rates"][0]
+    monkeypatch.setattr(measure, "steered", lambda *_: rates)

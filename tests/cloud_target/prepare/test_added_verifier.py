@@ -22,7 +22,7 @@ from shared.errors import InputError
 from shared.features import SCALARS
 from shared.manifest import Domain, read_manifest, write_manifest
 from shared.sampling import Sampler
-from tests.cloud_target.prepare.conftest import Finished, Pair
+from tests.cloud_target.prepare.conftest import OWN_TOKENS, ROWS, Finished, Pair
 from tests.cloud_target.prepare.test_resume import refuse
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
@@ -61,7 +61,7 @@ def added(finished: Finished, letters: Path, tmp_path_factory: pytest.TempPathFa
 
 def line(finished: Finished, corpus: Path, out: Path, name: str = "letters") -> list[str]:
     words = ["prepare", "--target", finished.settings.target, "--domain", name, "--corpus", str(corpus)]
-    return [*words, "--out", str(out), "--rows", "300", "--own-tokens", "200"]
+    return [*words, "--out", str(out), "--rows", str(ROWS), "--own-tokens", str(OWN_TOKENS)]
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from cloud_target.prepare import pipeline
 from cloud_target.prepare.cli import _EXAMPLES
 from cloud_target.prepare.settings import Settings
 from shared.errors import InputError
-from tests.cloud_target.prepare.conftest import Finished, Pair
+from tests.cloud_target.prepare.conftest import OWN_TOKENS, ROWS, Finished, Pair
 
 LINE = ["prepare", "--target", "pocket", "--draft", "d", "--corpus", "a.txt", "--out", "b"]
 
@@ -86,7 +86,10 @@ def test_a_whole_run_ends_with_a_summary(
 ) -> None:
     pair = pairs["gpt2"]
     line = ["--target", str(pair.target), "--draft", str(pair.draft), "--corpus", str(pair.corpus)]
-    assert main(["prepare", *line, "--out", str(tmp_path / "b"), "--rows", "300", "--own-tokens", "200"]) == 0
+    assert (
+        main(["prepare", *line, "--out", str(tmp_path / "b"), "--rows", str(ROWS), "--own-tokens", str(OWN_TOKENS)])
+        == 0
+    )
     shown = capsys.readouterr()
     assert shown.out.startswith("On text like this, a device that promises 1 % asks about ")
     assert str(tmp_path / "b" / "report.html") in shown.out
@@ -108,7 +111,7 @@ def test_a_bundle_may_be_made_where_one_stands(
     monkeypatch.chdir(tmp_path / "here")
     pair = pairs["llama"]
     line = ["prepare", "--target", str(pair.target), "--draft", str(pair.draft), "--corpus", str(pair.corpus)]
-    line += ["--rows", "300", "--own-tokens", "200", "--name", "tiny", "--out", "."]
+    line += ["--rows", str(ROWS), "--own-tokens", str(OWN_TOKENS), "--name", "tiny", "--out", "."]
     shutil.copytree(finished.settings.workplace, tmp_path / "here.work")  # so that it takes no time
     assert main(line) == 0
     assert f"report: {tmp_path / 'here' / 'report.html'}" in capsys.readouterr().out

@@ -43,6 +43,7 @@ def write(path: Path, documents: list[str]) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unsteered")
 @pytest.mark.parametrize(("kind", "dtype"), [("gpt2", "int8"), ("llama", "float32"), ("qwen2", "float32")])
 def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tmp_path: Path, kind: str, dtype: str):
     said: list[str] = []
@@ -118,7 +119,7 @@ def test_a_target_is_judged_by_in_the_arithmetic_that_it_is_served_in(pairs: dic
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsteered")
 def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
     make_bundle(pair.draft, tmp_path / "old", context=12, name="kept", kind="shared-buffer")
@@ -135,7 +136,7 @@ def test_a_bundle_as_draft_is_kept_byte_for_byte(pairs: dict[str, Pair], tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsteered")
 def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_path: Path):
     pair = pairs["gpt2"]
     make_bundle(pair.draft, tmp_path / "b")
@@ -146,7 +147,7 @@ def test_a_bundle_may_be_prepared_in_its_own_place(pairs: dict[str, Pair], tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unsteered")
 def test_held_out_files_are_halved_and_the_corpus_trains(pairs: dict[str, Pair], tmp_path: Path):
     dev = write(tmp_path / "dev.txt", different(20))
     report = prepare(pairs["gpt2"].settings(tmp_path / "bundle", dev=(dev,)))

@@ -21,7 +21,7 @@ from shared.errors import InputError
 from shared.manifest import read_manifest
 from tests.cloud_target.prepare.conftest import Finished
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = pytest.mark.usefixtures("unsteered")
 
 FILES = ("draft.onnx", "verifier.onnx", "tokenizer.json", "manifest.json")
 

@@ -174,7 +174,7 @@ def test_no_running_call_is_lost_whatever_ends_the_server():
 
 @pytest.mark.slow
 def test_a_second_signal_ends_it_at_once():
-    process = ScriptedProcess(30.0)
+    process = ScriptedProcess(10 * PATIENCE)  # a pass
     with grpc.insecure_channel(process.address) as channel:
         prompt = request([10, 20, 30], 0, SAMPLING)
         call = TargetServiceStub(channel).Decode(iter([prompt]))
@@ -183,10 +183,8 @@ def test_a_second_signal_ends_it_at_once():
         process.signal(signal.SIGTERM)
         while health.Check(health_pb2.HealthCheckRequest(), timeout=PATIENCE).status == Health.SERVING:
             time.sleep(0.01)
-        begun = time.monotonic()
-        status, log = process.end(signal.SIGTERM)
+        status, log = process.end(signal.SIGTERM, PATIENCE)  # a tenth of what the pass alone takes
         assert status == -signal.SIGTERM, log
-        assert time.monotonic() - begun < 20  # the pass alone takes 30
         with pytest.raises(grpc.RpcError):
             list(call)
 

@@ -6,22 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.local_target import local_target
 from edge_client.edge import Edge
 from tests.edge_client.server.browser import NEEDED, Browser
 from tests.edge_client.server.serving import Served, served
+from tests.serving_target import ServingTarget
 
 pytestmark = NEEDED
 PROMPT = "Once upon a time"
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Served]:
-    with (
-        local_target("--threads", "1", "--kv-memory", "64MiB") as target,
-        Edge(target.address, memory=False, on_outage="wait") as edge,
-        served(edge) as client,
-    ):
+def client(pocket_target: ServingTarget) -> Iterator[Served]:
+    with Edge(pocket_target.address, memory=False, on_outage="wait") as edge, served(edge) as client:
         yield client
 
 

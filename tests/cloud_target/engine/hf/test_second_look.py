@@ -50,6 +50,7 @@ def own_after(plain: torch.nn.Module, text: list[int], sampling: Sampling, allow
     logits = said.logits[0, -1, :VOCABULARY].numpy()
     if allowed is not None:
         logits = np.where(allowed, logits, np.float32(FORBIDDEN))
+    logits = logits - logits.max()  # as a target has them: what falls together by that is a tie, and the lower id's
     ids = np.argsort(-logits, kind="stable")
     return Sampler(sampling).draw(ids, logits[ids], len(text)).token
 
