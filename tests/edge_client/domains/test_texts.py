@@ -151,7 +151,8 @@ def test_what_was_learned_outlives_the_process_and_each_verifier_has_its_own(tmp
     device = Device({"general": contrary, "letters": knowing})
     with device.edge(budget=0.02, memory=tmp_path, learn=True) as edge:
         first = list(written(edge, 3))
-    assert list(first[0].verifiers) == ["general", "letters"]
+    assert next(iter(first[0].verifiers)) == "general"
+    assert list(first[-1].verifiers) == ["letters"]
     with device.edge(budget=0.02, memory=tmp_path, learn=True) as edge:
         again = edge.generate("Once", seed=9)
         fixed = edge.generate("Once", seed=9, domain="general")
