@@ -220,8 +220,7 @@ class Edge:
         if settings.steers:
             memory, trouble = kit.memory()
             ending.warnings += map(LossWarning, trouble)
-            ending.warnings += job.mismatches()
-            ending.warnings += job.unfamiliar()
+            ending.warnings += job.misgivings()
         return Stream(job.text, job.mode, ending, self._write(job, memory, ending))
 
     def _meet(

@@ -75,6 +75,12 @@ class Job:
         found = [drift.mismatches(self.seen_by(name), target, self.settings.criterion) for name in names]
         return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
+    def misgivings(self) -> list[str]:
+        """Why more may be asked than the bundle promises, as far as that is known before the first token."""
+        target = self.client.description if self.client else None
+        noise = drift.rounding(self.kit.bundle.manifest, target, self.settings)
+        return [*self.mismatches(), *self.kit.once(noise), *self.unfamiliar()]
+
     def unfamiliar(self) -> list[str]:
         """Whether the prompt is worded unlike what any of the verifiers was calibrated on."""
         tokenizer, ids = self.kit.bundle.tokenizer, self.text.sequence

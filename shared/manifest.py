@@ -22,6 +22,7 @@ from shared.domains import GENERAL, MOST_DOMAINS, NAMING, is_domain, verifier_fi
 from shared.errors import BundleError
 from shared.fields import check_text, check_whole, filled, shown
 from shared.identity import file_digest
+from shared.rounding import REPEATABLE, Disagreement, check_rounding, read_disagreement
 
 FORMAT = 1
 MOST_CANDIDATES = 4096
@@ -91,6 +92,8 @@ class Manifest:
     Attributes:
         name: of the bundle, for people.
         target_name, target_fingerprint: the target that the verifier was trained for.
+        target_dtype: the arithmetic of its forward pass, with which it judged; one that does not say so used float32.
+        disagreement: of that target with itself, by rounding alone; empty where it is repeatable.
         tokenizer_fingerprint: see `shared.identity`.
         vocabulary: number of token ids the tokenizer defines.
         context: longest sequence in tokens.
@@ -120,6 +123,8 @@ class Manifest:
     chat: ChatTemplate | None = None
     digests: dict[str, str] = field(default_factory=dict)
     domains: list[Domain] = field(default_factory=list)
+    target_dtype: str = REPEATABLE
+    disagreement: list[Disagreement] = field(default_factory=list)
 
     @property
     def identity(self) -> str:
@@ -151,8 +156,11 @@ def write_manifest(directory: str | Path, manifest: Manifest) -> None:
     directory = Path(directory)
     data = asdict(manifest) | {"digests": {name: file_digest(directory / name) for name in manifest.files}}
     # What a bundle has not is not named, so that it can still be read where nobody knows of it.
-    if not manifest.domains:
-        del data["domains"]
+    for name in ("domains", "disagreement"):
+        if not data[name]:
+            del data[name]
+    if manifest.target_dtype == REPEATABLE:
+        del data["target_dtype"]
     if not manifest.draft.apart:
         del data["draft"]["apart"]
     text = json.dumps({"format": FORMAT} | data, indent=1, ensure_ascii=False) + "\n"
@@ -240,6 +248,7 @@ def _made(data: dict[str, Any]) -> Manifest:
         probe=filled(Probe, made.probe, "probe"),
         **read_tables(made),
         domains=[_domain(domain, name) for name, domain in numbered("domains", made.domains)],
+        disagreement=read_disagreement(made.disagreement),
         chat=filled(ChatTemplate, made.chat, "chat") if made.chat is not None else None,
     )
 
@@ -269,6 +278,7 @@ def _check(manifest: Manifest) -> None:
         for name, token in token_ids:
             check_whole(name, token, most=manifest.vocabulary - 1)
     check_tables(manifest)
+    check_rounding(manifest)
     for i, domain in enumerate(manifest.domains):
         if not is_domain(domain.name):
             raise ValueError(f"`domains[{i}].name` must be {NAMING}, not {shown(domain.name)}")

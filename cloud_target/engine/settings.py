@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # The target that ships with Tandem.
 POCKET = "pocket"
+# What its forward pass may be computed in.
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from shared.chat.template import ChatTemplate
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
 from shared.manifest import Manifest, write_manifest
+from shared.rounding import REPEATABLE, Disagreement
 from shared.tokenizer import load_tokenizer
 
 
@@ -41,6 +42,8 @@ class Target:
         tokenizer: its own.
         chat: its chat template, if it has one that a device can use.
         end_ids: tokens that end its texts.
+        dtype: of its forward pass.
+        disagreement: with itself, by rounding alone; empty where it is repeatable, or nobody measured it.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Target:
     tokenizer: Tokenizer
     chat: ChatTemplate | None = None
     end_ids: tuple[int, ...] = ()
+    dtype: str = REPEATABLE
+    disagreement: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,8 @@ def make_bundle(
             familiar=list(familiar),
             wording=wording,
             chat=chat,
+            target_dtype=target.dtype if target else REPEATABLE,
+            disagreement=list(target.disagreement) if target else [],
         )
         if target is not None:
             tokenizer.save(str(scratch / "tokenizer.json"))

@@ -28,7 +28,7 @@ class Checkpoint:
 
     Attributes:
         name: the last part of the directory or of the hub id.
-        model: on the CPU, in evaluation mode, float32 or as its files have it; its head has one row for each id of the
+        model: on the CPU, in evaluation mode, in the dtype that was asked for; its head has one row for each id of the
             tokenizer.
         tokens: its tokenizer, which is that of the target it is paired with too, and its chat template.
         end_ids: tokens that end a text.
@@ -50,12 +50,14 @@ class Checkpoint:
         return vocabulary_size(self.tokenizer)
 
 
-def load_checkpoint(source: str | Path, *, narrow: Collection[str] = ()) -> Checkpoint:
+def load_checkpoint(
+    source: str | Path, *, narrow: Collection[str] = (), dtype: torch.dtype = torch.float32
+) -> Checkpoint:
     """Load a directory or a Hugging Face hub id.
 
     Args:
-        narrow: kinds of models whose weights stay in the dtype of their files, if all have the same; else they become
-            float32.
+        narrow: kinds of models whose weights stay in the dtype of their files, if all have the same.
+        dtype: of the weights of all others.
 
     Raises:
         InputError: it cannot be read, is no causal language model, or has no tokenizer of its own.
@@ -64,7 +66,7 @@ def load_checkpoint(source: str | Path, *, narrow: Collection[str] = ()) -> Chec
     source = Path(source).expanduser() if Path(source).expanduser().is_dir() else str(source)
     # "eager" obeys every setting of a checkpoint; the fused attention ignores GPT-2's other scales.
     is_narrow = narrow and read_config(find_directory(str(source))).get("model_type") in narrow
-    model = read_model(source, weights_dtype(source) if is_narrow else torch.float32, "eager")
+    model = read_model(source, weights_dtype(source) if is_narrow else dtype, "eager")
     cut_vocabulary(model, vocabulary_size(tokens.tokenizer))
     return Checkpoint(
         name=Path(source).resolve().name,

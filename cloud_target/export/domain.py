@@ -51,6 +51,11 @@ def check_target(manifest: Manifest, target: Target) -> None:
             f"({target.fingerprint[:8]}); give that one as --target, or make a bundle for this one first, without "
             "--domain"
         )
+    if manifest.target_dtype != target.dtype:
+        raise InputError(
+            f"the bundle {manifest.name} was made for {manifest.target_name} in {manifest.target_dtype}, and this "
+            f"verifier would be for {target.dtype}; give --target-dtype {manifest.target_dtype}, or leave it out"
+        )
 
 
 def add_verifier(bundle: Path, out: Path, domain: Domain, head: Path, pages: Mapping[str, str]) -> Manifest:

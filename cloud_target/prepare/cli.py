@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from cloud_target.engine.settings import DTYPES as TARGET_DTYPES
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.options import running, values
 from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
@@ -33,6 +34,9 @@ examples:
   # any pair from the hub that shares a tokenizer; held-out documents are taken from the corpus
   cloud-target prepare --target openai-community/gpt2-large --draft openai-community/gpt2 --corpus texts.txt.xz \\
       --device cuda --out gpt2-bundle
+
+  # the same for a target that is served in bfloat16; how often it disagrees with itself there is in the report
+  cloud-target prepare --target runs/target --target-dtype bfloat16 --draft runs/draft --corpus texts.txt --out bundle
 
   # another target, or other text, for a bundle that exists: its draft is kept byte for byte
   cloud-target prepare --target runs/target --draft bundle --corpus texts.txt --out new-bundle
@@ -121,6 +125,12 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         type=typed_path,
         metavar="DIR",
         help="where finished stages are kept (default: BUNDLE.work, or BUNDLE.NAME.work of a domain)",
+    )
+    parser.add_argument(
+        "--target-dtype",
+        choices=TARGET_DTYPES,
+        help="of the target's forward pass: give the one that it will be served in (default: as `serve`, float32 on a "
+        "CPU and bfloat16 on CUDA; with --domain, the bundle's)",
     )
     running.add_options(parser, device="that the target runs on")
     parser.set_defaults(run=run)

@@ -17,7 +17,7 @@ from cloud_target.prepare.tables import (
     provenance,
     steered_table,
 )
-from cloud_target.prepare.words import chosen, headline, lasting, measured, promise
+from cloud_target.prepare.words import chosen, headline, lasting, measured, promise, rounding
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
 
@@ -85,6 +85,7 @@ def page(report: dict[str, Any]) -> str:
         *_comparisons(report),
         "<h2>How well draft and target agree</h2>",
         agreement_table(report),
+        *(f"<p>{_unbroken(sentence)}</p>" for sentence in filter(None, [rounding(report)])),
         "<h2>How this was made</h2>",
         provenance(report),
     ]

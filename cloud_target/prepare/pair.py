@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer
 from cloud_target.engine.files import POCKET, POCKET_DIRECTORY, find_directory, target_fingerprint, vocabulary_size
 from cloud_target.engine.hf.context import name_length
 from cloud_target.engine.hf.fitness import refuse_unfit
-from cloud_target.engine.hf.model import choose_device
+from cloud_target.engine.hf.model import DTYPES, choose_device, choose_dtype, give_float32_logits
 from cloud_target.engine.hf.reading import one_sentence
 from cloud_target.engine.hf.trial import fuse
 from cloud_target.engine.hf.typed import move
@@ -24,6 +25,7 @@ from cloud_target.training.conversations import Frame
 from shared.errors import InputError, first_line
 from shared.identity import file_digest
 from shared.manifest import read_manifest
+from shared.rounding import REPEATABLE
 
 
 class Pair:
@@ -33,6 +35,7 @@ class Pair:
         tokens: of the target.
         tokenizer: its own, which the edge will use: the text is the target's, and so is how a prompt is read.
         vocabulary: number of token ids.
+        target_dtype: of the target's forward pass.
         draft_is_bundle: whether the draft's graph exists already.
 
     Raises:
@@ -42,6 +45,7 @@ class Pair:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._device = _device(settings.device)
+        self.target_dtype = choose_dtype(settings.target_dtype, self._device)
         self.draft_is_bundle = is_bundle(settings.draft)
         if self.draft_is_bundle:
             refuse_changes(dtype=settings.dtype, kind=settings.kind, context=settings.context)
@@ -54,13 +58,19 @@ class Pair:
     @cached_property
     def target(self) -> Checkpoint:
         """The target's model, on the device asked for."""
-        checkpoint = load_checkpoint(self._target)
+        checkpoint = load_checkpoint(self._target, dtype=DTYPES[self.target_dtype])
         refuse_unfit(checkpoint.model)
         name_length(checkpoint.model, self._settings.target)
         with one_sentence(f"{self._settings.target} cannot be a target"):
             move(checkpoint.model, self._device)
+            if self.target_dtype != REPEATABLE:
+                give_float32_logits(checkpoint.model)
             fuse(checkpoint.model)
         return checkpoint
+
+    def release(self) -> None:
+        """Give the target's weights back; they are loaded again if they are needed again."""
+        vars(self).pop("target", None)
 
     @cached_property
     def frame(self) -> Frame:
@@ -72,13 +82,14 @@ class Pair:
         """The target as its server would name it."""
         if _is_hub_id(self._target):
             _ = self.target  # loading brings the weights here, and the fingerprint needs them
-        return identify_target(self._settings.target)
+        return replace(identify_target(self._settings.target), dtype=self.target_dtype)
 
     @cached_property
     def target_key(self) -> dict[str, str]:
         """Everything about the target that its text and its judgement follow from."""
         fingerprint = self.identity.fingerprint
-        return {"target": fingerprint, "target's settings": _settings_digest(find_directory(self._target))}
+        settings = _settings_digest(find_directory(self._target))
+        return {"target": fingerprint, "target's settings": settings, "target's dtype": self.target_dtype}
 
     @cached_property
     def draft_key(self) -> dict[str, str]:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from cloud_target.export import blocks, candidates, gpt2, graph, llama, packing, quantise, weights
-from cloud_target.export.bundle import check_place, make_bundle
+from cloud_target.export.bundle import Target, check_place, make_bundle
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.domain import add_verifier, check_domain, check_target
 from cloud_target.prepare.documents import SPLITS, check_readable, read_split, split_documents
 from cloud_target.prepare.heads import VERIFIER, ExportedHead, fit_heads, read_heads
 from cloud_target.prepare.labels import READ, Labeller, read_rows
 from cloud_target.prepare.measure import measure_documents, measure_own_text
+from cloud_target.prepare.noise import measure_disagreement
 from cloud_target.prepare.page import page
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
@@ -31,6 +32,7 @@ from shared.calibration import DOUBT_COLUMNS, Calibration, Doubts, Familiar, Wor
 from shared.errors import InputError
 from shared.identity import file_digest
 from shared.manifest import Domain, Manifest, read_manifest
+from shared.rounding import Disagreement
 
 STEPS = 7
 
@@ -54,10 +56,15 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
     check_readable((*settings.corpus, *settings.dev))
     with Work.open(settings.workplace, STEPS, tell) as work:
         work.begin("the pair")
+        if had is not None:
+            settings = replace(settings, target_dtype=settings.target_dtype or had.target_dtype)
         pair = Pair(settings)
         if had is not None:
             check_target(had, pair.identity)
-        tell(f"  draft and target share {pair.vocabulary} tokens; the target is {pair.identity.fingerprint[:12]}")
+        tell(
+            f"  draft and target share {pair.vocabulary} tokens; the target is {pair.identity.fingerprint[:12]}, in "
+            f"{pair.target_dtype}"
+        )
 
         work.begin("graph of the draft")
         draft = _draft(work, pair, settings, tell)
@@ -75,6 +82,8 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         rows = {text: labeller.own_text(text, own) for text, own in texts.items()}
         read = labeller.training_documents(documents), labeller.reported_documents(documents)
 
+        noise = measure_disagreement(work, pair, texts, settings, tell) if had is None else had.disagreement
+
         work.begin("the verifier")
         heads = fit_heads(work, read[0], {t: stage for t, stage in rows.items() if t.split == "train"}, settings)
         for choice in read_heads(heads)[2]["chosen"]:
@@ -89,10 +98,11 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
                 "budgets ask about every token, unless you give more --own-tokens or more held-out documents"
             )
         words = wording(pair.tokenizer, read_split(documents, "calibrate"))
-        report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, spread, seen)
+        report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, spread, seen, noise)
         pages = {f"{settings.page}.json": _as_json(report), f"{settings.page}.html": page(report)}
         if settings.domain is None:
-            _publish(settings, pair, draft, heads, cells, spread, seen, words, report["name"], pages, tell)
+            target = replace(pair.identity, disagreement=tuple(noise))
+            _publish(settings, target, draft, heads, cells, spread, seen, words, report["name"], pages, tell)
         else:
             calibrated = file_digest(draft / "draft.onnx")
             domain = Domain(settings.domain, cells, calibrated, spread, seen, words)
@@ -175,6 +185,7 @@ def _report(
     cells: list[Calibration],
     spread: list[Doubts],
     seen: list[Familiar],
+    noise: list[Disagreement],
 ) -> dict[str, Any]:
     head, others, fitted = read_heads(heads)
     measured = [
@@ -192,6 +203,7 @@ def _report(
         "pair": {
             "target": pair.identity.name,
             "target fingerprint": pair.identity.fingerprint,
+            "target dtype": pair.target_dtype,
             "draft": Path(settings.draft).expanduser().name,
             "draft fingerprint": pair.draft_key["draft"],
             "vocabulary": pair.vocabulary,
@@ -214,6 +226,7 @@ def _report(
         "curves": [curve for entry in measured for curve in entry["curves"]],
         "calibration": [asdict(cell) for cell in cells],
         "familiar": [asdict(text) for text in seen],
+        "disagreement": [asdict(way) for way in noise],
     }
 
 
@@ -224,7 +237,7 @@ def _report_name(settings: Settings, draft: Stage) -> str:
 
 def _publish(
     settings: Settings,
-    pair: Pair,
+    target: Target,
     draft: Stage,
     heads: Stage,
     cells: list[Calibration],
@@ -238,7 +251,7 @@ def _publish(
     make_bundle(
         draft.directory,
         settings.place,
-        target=pair.identity,
+        target=target,
         verifier=heads / VERIFIER,
         calibration=cells,
         calibrated_draft=file_digest(draft / "draft.onnx"),

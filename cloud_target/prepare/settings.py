@@ -32,6 +32,7 @@ class Settings:
         own_tokens: that the target writes for them; it writes as many again, and more, to calibrate and to check.
         seed: of everything random.
         device: that the target runs on.
+        target_dtype: of its forward pass; None for what `serve` would take there, or, with `domain`, for the bundle's.
     """
 
     target: str
@@ -51,6 +52,7 @@ class Settings:
     own_tokens: int = OWN_TOKENS
     seed: int = 0
     device: str = "cpu"
+    target_dtype: str | None = None
 
     @property
     def place(self) -> Path:
@@ -75,7 +77,7 @@ class Settings:
         words += ["--dev", *map(_shown, self.dev)] if self.dev else []
         words += ["--unseen"] if self.unseen else []
         words += ["--out", _shown(self.out)]
-        for name in ("dtype", "kind", "context", "name", "domain", "rows", "own_tokens", "seed"):
+        for name in ("dtype", "kind", "context", "name", "domain", "rows", "own_tokens", "seed", "target_dtype"):
             value = getattr(self, name)
             if value != type(self).__dataclass_fields__[name].default:
                 words += [f"--{name.replace('_', '-')}", str(value)]

@@ -11,6 +11,7 @@ from cloud_target.prepare.heads import TRAINED
 from cloud_target.prepare.measure import HEAD, best_free, find
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
+from shared.rounding import REPEATABLE, Disagreement, by_rounding
 
 BUDGET = 0.01  # what the edge keeps if nothing else is asked for
 _NEARLY_ALL = 0.995
@@ -88,6 +89,19 @@ def chosen(choice: dict[str, Any]) -> str:
     )
 
 
+def rounding(report: dict[str, Any]) -> str:
+    """How often the target disagrees with itself; "" where it does not."""
+    if not report["disagreement"]:
+        return ""
+    ways = [Disagreement(**way) for way in report["disagreement"]]
+    return (
+        f"In {report['pair']['target dtype']} the target disagrees with itself: where it reads a text token by token, "
+        "and in parts of several, it draws other tokens with the same noise. Off-target by that alone are "
+        f"{by_rounding(ways)}. A budget below that cannot be told from it, and asks about much for nothing; in "
+        f"{REPEATABLE} there is no such noise."
+    )
+
+
 def summary(report: dict[str, Any], out: Path, page: str = "report") -> str:
     """Rows, loss, what is asked at some budgets in the default way of sampling, and where the report is."""
     sampling = Sampling()
@@ -105,6 +119,7 @@ def summary(report: dict[str, Any], out: Path, page: str = "report") -> str:
         free, rates = best_free(asks, report["free doubts"])
         for name, values in ((f"{criterion}, the verifier", asks[HEAD]), (f"{criterion}, {free}", rates)):
             lines.append(f"  {name:<40}" + "".join(f"{value:>8.1%}" for value in values))
+    lines += filter(None, [rounding(report)])
     return "\n".join([*lines, f"bundle: {out}", f"report: {out / page}.html"])
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from cloud_target.access import options as access
 from cloud_target.bundles import options as bundles
-from cloud_target.engine.settings import EngineSettings
+from cloud_target.engine.settings import DTYPES, EngineSettings
 from cloud_target.options import values
 from cloud_target.server.connections import CONNECTIONS, ConnectionSettings
 from cloud_target.server.settings import HANGS, ServeSettings
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dtype",
-        choices=("float32", "bfloat16", "float16"),
+        choices=DTYPES,
         help="arithmetic of the forward pass (default: float32 on a CPU, bfloat16 on CUDA)",
     )
     parser.add_argument(

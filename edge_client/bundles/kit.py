@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Kit:
         self._keeps = keeps
         self._memory: Memory | None = None
         self._paces: Paces | None = None
+        self._told: set[str] = set()
         self._lock = threading.RLock()
 
     def memory(self) -> tuple[Memory, list[str]]:
@@ -40,6 +42,13 @@ class Kit:
                     memory, trouble = Memory.recover(self.bundle.manifest, self._directory)
                 self._memory = memory
             return self._memory, trouble
+
+    def once(self, sentences: Iterable[str]) -> list[str]:
+        """Those of some sentences about the bundle and a target that no text was told of before."""
+        with self._lock:
+            new = [sentence for sentence in sentences if sentence not in self._told]
+            self._told.update(new)
+            return new
 
     def pace(self, client: TargetClient) -> tuple[Pace, list[str]]:
         """What was measured of a target, by earlier texts and in earlier runs, and what was wrong with the file."""

@@ -10,6 +10,7 @@ from edge_client.promise.memory import Memory
 from edge_client.promise.promises import Promise
 from shared.config import Coupling
 from shared.manifest import Manifest
+from shared.rounding import REPEATABLE, by_rounding
 
 
 def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
@@ -17,6 +18,8 @@ def as_dict(manifest: Manifest, memory: Memory) -> dict[str, Any]:
     return {
         "bundle": manifest.name,
         "target": {"name": manifest.target_name, "fingerprint": manifest.target_fingerprint},
+        "dtype": manifest.target_dtype,
+        "disagreement": [asdict(way) for way in manifest.disagreement],
         "calibration": [asdict(cell) for cell in manifest.calibration],
         "domains": {domain.name: [asdict(cell) for cell in domain.calibration] for domain in manifest.domains},
         "memory": str(memory.path),
@@ -64,6 +67,12 @@ def _promise(manifest: Manifest) -> Iterable[str]:
     yield _table(
         ("criterion", "temperature", "top-p", "budget", "threshold", "off-target", "upper bound", "asked"), rows
     )
+    if manifest.disagreement:
+        yield (
+            f"In {manifest.target_dtype} the target disagrees with itself, by rounding alone, "
+            f"{by_rounding(manifest.disagreement)}. A budget below that cannot be told from it; in {REPEATABLE} there "
+            "is no such noise."
+        )
     if not manifest.doubts:
         yield (
             "The bundle does not say what its verifier's doubts are like in calibrated text, from which a device "

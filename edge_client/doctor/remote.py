@@ -8,7 +8,7 @@ from time import perf_counter
 from edge_client.auto.pace import Pace
 from edge_client.bundles.bundle import Bundle
 from edge_client.doctor.deadline import Deadline
-from edge_client.promise.drift import mismatches
+from edge_client.promise.drift import mismatches, rounding
 from edge_client.settings import Settings
 from edge_client.target.description import Description
 from edge_client.target.grpc_transport import GrpcTransport
@@ -128,6 +128,8 @@ class Remote:
         self.fits = not troubles
         for trouble in troubles:
             yield warn("fit", trouble)
+        for sentence in rounding(manifest, found, self.settings):
+            yield warn("noise", sentence)
         if found.context < manifest.context:
             yield warn(
                 "fit",

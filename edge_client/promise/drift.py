@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 
 from edge_client.promise.beginning import nearest
+from edge_client.settings import Settings
 from edge_client.target.description import Description
 from edge_client.usage.summary import Summary
-from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
+from shared.config import CRITERIA_REVISION, Coupling, Criterion, Mode, Sampling
 from shared.manifest import Manifest
+from shared.rounding import REPEATABLE, floor, percent, told_apart
 from shared.tokenizer import bytes_per_token
 
 _WHAT_THEN = (
@@ -57,6 +59,32 @@ def mismatches(manifest: Manifest, target: Description | None, criterion: Criter
             "text: more is asked until the audits show that less will do; run `cloud-target prepare` again"
         )
     return found
+
+
+def rounding(manifest: Manifest, target: Description | None, settings: Settings) -> list[str]:
+    """Whether a budget is below what the target itself is unsure of, or nobody knows whether it is."""
+    if target is None or target.repeatable or target.fingerprint != manifest.target_fingerprint:
+        return []
+    # The residual coupling judges by how likely a token is, where the last digits hardly count; 0 is no budget.
+    if settings.coupling is Coupling.RESIDUAL or not settings.budget:
+        return []
+    if target.dtype != manifest.target_dtype:
+        if settings.criterion is not Criterion.STRICT:
+            return []
+        return [
+            f"the bundle {manifest.name} was calibrated with {manifest.target_name} in {manifest.target_dtype}, and "
+            f"this target computes in {target.dtype}, in which it now and then disagrees with itself: by strict these "
+            f"tokens count as off-target, and more is asked; serve it in {manifest.target_dtype}, or make a bundle in "
+            f"{target.dtype}: `cloud-target prepare` then measures how many they are"
+        ]
+    share = floor(manifest.disagreement, settings.criterion, settings.sampling)
+    if settings.budget >= share:
+        return []
+    return [
+        f"this target disagrees with itself at {percent(share)} of tokens in {target.dtype} (by {settings.criterion}): "
+        f"a budget of {percent(settings.budget)} cannot be told from its noise, and much is asked for nothing; serve "
+        f"it in {REPEATABLE}, or ask for {percent(told_apart(share))}"
+    ]
 
 
 def unlike(manifest: Manifest, tokenizer: Tokenizer, ids: Sequence[int]) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from edge_client.promise import standing
 from edge_client.promise.beginning import Beginning
@@ -26,8 +27,11 @@ from shared.errors import DamagedMemory, InputError
 from shared.fields import listed, shown
 from shared.manifest import Manifest
 from shared.steering.budget import Steering
+from shared.steering.evidence import Evidence
 
-FORMAT = 2
+FORMAT = 3
+# Which kept something else of doubts, and the same accounts.
+_OLDER = 2
 # Every promise has an entry; the least recently used ones are forgotten.
 MOST_ENTRIES = 64
 
@@ -252,13 +256,25 @@ def _entries(text: str) -> dict[Promise, Entry]:
         raise ValueError(f"it is not JSON ({error})") from error
     if not isinstance(data, dict):
         raise ValueError(f"it must hold an object, not {shown(data)}")
-    if data.get("format") in range(1, FORMAT):
+    if data.get("format") in range(1, _OLDER):
         raise ValueError("an earlier version of Tandem wrote it, which kept other figures")
-    if data.get("format") != FORMAT:
+    if data.get("format") not in (_OLDER, FORMAT):
         raise ValueError(f"`format` must be {FORMAT}, not {shown(data.get('format'))}")
     items = listed("entries", data.get("entries"))
+    if data["format"] == _OLDER:
+        items = [_renewed(item) for item in items]
     entries = [Entry.from_json(item, f"entries[{i}]") for i, item in enumerate(items)]
     return {entry.promise: entry for entry in entries}
+
+
+def _renewed(entry: Any) -> Any:
+    """An entry of the version before: what doubts are worth is learned anew, and no debt is forgiven."""
+    if isinstance(entry, dict):
+        domains = entry.get("domains")
+        for part in (entry.get("steering"), *(domains.values() if isinstance(domains, dict) else ())):
+            if isinstance(part, dict):
+                part["evidence"] = Evidence().as_json()
+    return entry
 
 
 def _damaged(path: Path | None, why: BaseException | None) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-import numpy as np
-
 from edge_client.promise import learning
 from edge_client.promise.learning import Correction
 from edge_client.settings import Settings
@@ -17,8 +15,8 @@ from shared.config import Coupling, Criterion
 from shared.domains import GENERAL
 from shared.fields import check_number, check_text, check_whole, chosen, filled, listed, shown
 from shared.steering.budget import Steering
+from shared.steering.evidence import LOG_ODDS, UNLIKE, Evidence
 from shared.steering.ledger import Account
-from shared.steering.recalibration import INPUTS, Evidence
 
 
 @dataclass(frozen=True)
@@ -143,6 +141,9 @@ class Entry:
         """Plain values, from which `from_json` makes the same entry."""
         data = asdict(self)
         data |= data.pop("counts")
+        data["steering"]["evidence"] = self.steering.evidence.as_json()
+        for name, learned in self.domains.items():
+            data["domains"][name]["evidence"] = learned.evidence.as_json()
         for name in ("domains", "losses"):
             if not data[name]:  # as ever where there is one verifier only
                 del data[name]
@@ -184,11 +185,6 @@ Kind = TypeVar("Kind")
 _PARTS = ("promise", "steering", "texts", "correction", "domains", "losses")
 # Larger whole numbers are not exact where they are added as floats.
 _MOST = (1 << 53) - 1
-# No evidence weighs so much, as it fades.
-_HEAVIEST = 1e9
-# Rounding takes some 1e-14 of the largest number from an eigenvalue that is 0; and this much of the heaviest is still
-# less than the weakest prior makes good, so that the sum of both can be solved.
-_ROUNDING = 1e-10
 
 
 def _promise(data: object, name: str) -> Promise:
@@ -208,15 +204,19 @@ def _steering(data: object, name: str) -> Steering:
 
 
 def _evidence(data: object, name: str) -> Evidence:
-    evidence = filled(Evidence, data, name)
-    precision = _numbers(f"{name}.precision", evidence.precision, INPUTS**2, _HEAVIEST)
-    pull = _numbers(f"{name}.pull", evidence.pull, INPUTS, _HEAVIEST)
-    _check_count(f"{name}.doubts", evidence.doubts)
-    matrix = np.reshape(precision, (INPUTS, INPUTS))
-    rounding = _ROUNDING * np.abs(matrix).max()
-    if np.abs(matrix - matrix.T).max() > rounding or np.linalg.eigvalsh(matrix)[0] < -rounding:
-        raise ValueError(f"`{name}.precision` must be a symmetric matrix without negative eigenvalues, row by row")
-    return Evidence(precision, pull, evidence.doubts)
+    if not isinstance(data, dict) or data.keys() != {"cells", "doubts"}:
+        raise ValueError(f"`{name}` must be an object with `cells` and `doubts`, not {shown(data)}")
+    _check_count(f"{name}.doubts", data["doubts"])
+    cells = []
+    for i, cell in enumerate(listed(f"{name}.cells", data["cells"])):
+        where = f"{name}.cells[{i}]"
+        row, column, tokens, errors = _numbers(where, cell, 4)
+        check_whole(f"{where}[0]", row, most=len(LOG_ODDS) - 1)
+        check_whole(f"{where}[1]", column, most=len(UNLIKE) - 1)
+        check_number(f"{where}[2]", tokens, 0, data["doubts"])
+        check_number(f"{where}[3]", errors, 0, tokens)
+        cells.append((row, column, tokens, errors))
+    return Evidence.from_json(cells, data["doubts"])
 
 
 def _named(read: Callable[[object, str], Kind], data: object, name: str) -> dict[str, Kind]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shared.steering.allowance import highest
+from shared.steering.evidence import Evidence
 from shared.steering.ledger import Account, Ledger
-from shared.steering.recalibration import CALIBRATED, Evidence, Prior, Recalibration
+from shared.steering.recalibration import CALIBRATED, Prior, Recalibration
 from shared.steering.usual import Usual
 
 # The text at hand is judged by so many of its last drafted tokens.

@@ -5,9 +5,10 @@ are off by a factor, and a few dozen audited tokens show it. So the log-odds l t
 
     log-odds of an error = slope l + shift + caution u        u: how unlike the calibrated text this one is worded
 
-This is Bayesian logistic regression with a Gaussian prior around the doubt as it stands. Each call adds what it audited
-as evidence, by one Newton step (Laplace's approximation); old evidence fades. It is about the doubts alone, so budgets,
-temperatures and runs share it.
+This is Bayesian logistic regression with a Gaussian prior around the doubt as it stands, over all audits (`evidence.py`
+counts them): after each of them the likeliest of all corrections. To add each audit to a Gaussian where the last one
+ended would be less to keep, and would be sure too soon: where n tokens hold no error, the chance of one would sink as
+1 / sqrt(n), and it is 1 / n. It is about the doubts alone, so budgets, temperatures and runs share it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shared.steering.evidence import Evidence
+
 INPUTS = 3
-# Evidence fades to a third over so many audited doubts: a device's texts change.
-MEMORY = 4000
 # A larger doubt is never read as a smaller chance of an error.
 LEAST_SLOPE = 0.25
 # What is surer than this is sure.
 MOST_LOG_ODDS = 30.0
+# Steps until one is as short as this, for behind it the next would be its square; and how often each may be halved.
+_MOST_STEPS, _STILL, _MOST_HALVES = 40, 0.01, 40
 
 
 @dataclass(frozen=True)
@@ -37,32 +40,9 @@ class Prior:
 # by a factor of two or three for each byte that a token stands for less, or more, than is usual there. That is believed
 # longer than the rest: kinds differ, and audits of an easy one must not make a hard one careless.
 CALIBRATED = Prior((1.0, 0.0, 0.9), (0.25, 0.5, 0.25))
-# It was made for another target, another draft, or for none: errors are taken to be four times as likely as it says.
-UNKNOWN = Prior((1.0, 1.5, 0.9), (0.3, 1.5, 0.25))
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What audits have said about doubts, in the natural parameters of a Gaussian: that of several texts adds up.
-
-    Attributes:
-        precision: symmetric, row by row, `INPUTS` squared numbers.
-        pull: precision times the mean that the audits alone suggest, `INPUTS` numbers.
-        doubts: how many were audited.
-    """
-
-    precision: tuple[float, ...] = (0.0,) * INPUTS**2
-    pull: tuple[float, ...] = (0.0,) * INPUTS
-    doubts: int = 0
-
-    def then(self, later: Evidence) -> Evidence:
-        """With later evidence, beside which this one fades."""
-        kept = _kept(later.doubts)
-        return Evidence(
-            tuple(kept * old + new for old, new in zip(self.precision, later.precision, strict=True)),
-            tuple(kept * old + new for old, new in zip(self.pull, later.pull, strict=True)),
-            self.doubts + later.doubts,
-        )
+# It was made for another target, another draft, or for none: errors are taken to be four times as likely as it says. A
+# verifier that was never trained may be off by any factor, so that is believed for some dozen audited tokens only.
+UNKNOWN = Prior((1.0, 1.5, 0.9), (0.3, 2.5, 0.25))
 
 
 class Recalibration:
@@ -78,10 +58,10 @@ class Recalibration:
     """
 
     def __init__(self, prior: Prior, known: Evidence) -> None:
-        precision = np.diag(np.array(prior.deviation) ** -2.0)
-        self._prior = precision, precision @ np.array(prior.mean)
-        self._known = np.reshape(known.precision, (INPUTS, INPUTS)), np.array(known.pull)
+        self._mean, self._precision = np.array(prior.mean), np.array(prior.deviation) ** -2.0
+        self._known = known
         self.taught = Evidence()
+        self.slope, self.shift, self.caution = prior.mean
         self._settle()
 
     def offset(self, unlike: float) -> float:
@@ -97,31 +77,46 @@ class Recalibration:
             is_error: what became of it, ``bool [n]``.
             unlike: of the text that they are about.
         """
-        x = np.stack((log_odds, np.ones_like(log_odds), np.full_like(log_odds, unlike)), 1)
-        eta = x @ (self.slope, self.shift, self.caution)
-        p = chance(eta)
-        curvature = p * (1.0 - p)
-        precision, pull = (x.T * curvature) @ x, x.T @ (curvature * eta + is_error - p)
-        self.taught = self.taught.then(Evidence((*precision.ravel().tolist(),), (*pull.tolist(),), len(log_odds)))
+        self.taught = self.taught.then(Evidence.of(log_odds, is_error, unlike))
         self._settle()
 
     def _settle(self) -> None:
-        kept = _kept(self.taught.doubts)
-        precision = self._prior[0] + kept * self._known[0] + np.reshape(self.taught.precision, (INPUTS, INPUTS))
-        pull = self._prior[1] + kept * self._known[1] + self.taught.pull
-        self.slope, self.shift, self.caution = np.linalg.solve(precision, pull).tolist()
-        if self.slope < LEAST_SLOPE:
-            # What is likeliest with this slope: a shift found with another one would belie the audits.
-            self.slope = LEAST_SLOPE
-            rest = np.linalg.solve(precision[1:, 1:], pull[1:] - LEAST_SLOPE * precision[1:, 0])
-            self.shift, self.caution = rest.tolist()
+        """The likeliest correction, by Newton's method from where the last audit left it."""
+        log_odds, unlike, tokens, errors = self._known.then(self.taught).counts
+        x = np.stack((log_odds, np.ones_like(log_odds), unlike), 1)
+
+        def unlikeliness(w: np.ndarray) -> float:
+            eta = x @ w
+            fit = tokens @ np.logaddexp(0.0, eta) - errors @ eta
+            return float(fit + self._precision @ (w - self._mean) ** 2 / 2)
+
+        w = np.array((self.slope, self.shift, self.caution))
+        value = unlikeliness(w)
+        for _ in range(_MOST_STEPS):
+            p = chance(x @ w)
+            gradient = x.T @ (tokens * p - errors) + self._precision * (w - self._mean)
+            curvature = (x.T * (tokens * p * (1.0 - p))) @ x + np.diag(self._precision)
+            # Where a slope below the least one would be likelier, the likeliest with the least: a shift that was found
+            # with another slope would belie the audits.
+            moved = slice(1 if w[0] <= LEAST_SLOPE and gradient[0] > 0 else 0, INPUTS)
+            step = np.zeros(INPUTS)
+            step[moved] = np.linalg.solve(curvature[moved, moved], gradient[moved])
+            # What is to be made small is convex, so it falls if the step is short enough.
+            for _ in range(_MOST_HALVES):
+                tried = w - step
+                tried[0] = max(tried[0], LEAST_SLOPE)
+                if (found := unlikeliness(tried)) <= value:
+                    break
+                step /= 2
+            else:
+                break
+            w, value = tried, found
+            if np.abs(step).max() < _STILL:
+                break
+        self.slope, self.shift, self.caution = w.tolist()
 
 
 def chance(log_odds: np.ndarray) -> np.ndarray:
     """The probabilities with these log-odds, which may be of any size."""
     found: np.ndarray = 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(log_odds, -MOST_LOG_ODDS), MOST_LOG_ODDS)))
     return found
-
-
-def _kept(doubts: int) -> float:
-    return (1.0 - 1.0 / MEMORY) ** doubts

@@ -24,6 +24,7 @@ from cloud_target.engine.interface import Description
 from cloud_target.engine.tokens import read_tokens
 from shared.errors import InputError
 from shared.identity import tokenizer_fingerprint
+from shared.rounding import REPEATABLE
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -49,15 +50,13 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
     Args:
         name: "pocket", a directory, or a Hugging Face id.
         device: "auto", "cpu" or "cuda".
-        dtype: "float32", "bfloat16" or "float16"; by default float32 on a CPU and bfloat16 on CUDA.
+        dtype: "float32", "bfloat16" or "float16"; None as in `choose_dtype`.
 
     Raises:
         InputError: nothing there, nothing to be had from the hub, no such device, or files that do not belong together.
     """
     place = choose_device(device)
-    dtype = dtype or ("float32" if place.type == "cpu" else "bfloat16")
-    if place.type == "cpu" and dtype == "bfloat16":
-        guard_bfloat16()
+    dtype = choose_dtype(dtype, place)
     directory = find_directory(name)
     source = str(directory) if Path(name).expanduser().is_dir() or name == POCKET else name
     tokenizer = read_tokens(source).tokenizer
@@ -69,12 +68,12 @@ def load_target(name: str = POCKET, device: str = "auto", dtype: str | None = No
             "together; get both from the same place"
         )
     if DTYPES[dtype] is not torch.float32:
-        _give_float32_logits(model)
+        give_float32_logits(model)
     shown = "pocket-target" if name == POCKET else directory.resolve().name if source == str(directory) else name
     fingerprints = target_fingerprint(directory), tokenizer_fingerprint(tokenizer)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     # In fewer digits every twentieth token is close, so there a text hangs on the company that it is read in.
-    repeatable = dtype == "float32"
+    repeatable = dtype == REPEATABLE
     who = Description(shown, *fingerprints, vocabulary, dtype, place.type, parameters, repeatable)
     return LoadedTarget(model, tokenizer, who)
 
@@ -90,6 +89,14 @@ def choose_device(device: str = "auto") -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("PyTorch finds no CUDA device here; use --device cpu, or install a CUDA build of PyTorch")
     return torch.device(device)
+
+
+def choose_dtype(dtype: str | None, place: torch.device) -> str:
+    """The arithmetic of a target's forward pass: what is asked for, or float32 on a CPU and bfloat16 on CUDA."""
+    dtype = dtype or (REPEATABLE if place.type == "cpu" else "bfloat16")
+    if place.type == "cpu" and dtype == "bfloat16":
+        guard_bfloat16()
+    return dtype
 
 
 class _Float32Head(nn.Module):
@@ -110,7 +117,8 @@ class _Float32Head(nn.Module):
         return logits if self.bias is None else logits + self.bias
 
 
-def _give_float32_logits(model: PreTrainedModel) -> None:
+def give_float32_logits(model: PreTrainedModel) -> None:
+    """Let a model of fewer digits, on its device, give its logits in float32."""
     head = model.get_output_embeddings()
     if type(head) is nn.Linear:
         model.set_output_embeddings(_Float32Head(head))

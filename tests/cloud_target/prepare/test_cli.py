@@ -28,7 +28,7 @@ def untouched_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_examples_are_taken_by_the_parser() -> None:
     lines = re.findall(r"^  (cloud-target .*)", _EXAMPLES.replace("\\\n", ""), re.M)
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         assert callable(parse_args(shlex.split(line)[1:]).run)
 

@@ -17,6 +17,7 @@ from cloud_target.prepare.documents import SPLITS, read_split
 from cloud_target.prepare.heads import ExportedHead
 from cloud_target.prepare.pipeline import prepare
 from cloud_target.prepare.texts import TEXTS
+from cloud_target.prepare.words import summary
 from cloud_target.training.calibrate import BUDGETS
 from cloud_target.training.card import write_card
 from cloud_target.training.own_text import OwnText
@@ -97,6 +98,26 @@ def test_two_runs_give_the_same_bytes(pairs: dict[str, Pair], finished: Finished
     assert report | {"command": ""} == finished.report | {"command": ""}
     other = replace(again, out=tmp_path / "other", seed=1)
     assert prepare(other)["loss"] != report["loss"]
+
+
+@pytest.mark.slow
+def test_a_target_is_judged_by_in_the_arithmetic_that_it_is_served_in(pairs: dict[str, Pair], tmp_path: Path):
+    said: list[str] = []
+    settings = pairs["llama"].settings(tmp_path / "bundle", target_dtype="bfloat16")
+    report = prepare(settings, said.append)
+    manifest = read_manifest(settings.out)
+    assert manifest.target_dtype == report["pair"]["target dtype"] == "bfloat16"
+    assert {(way.temperature, way.top_p) for way in manifest.disagreement} == WAYS
+    assert report["disagreement"] == [vars(way) for way in manifest.disagreement]
+    assert "  how often the target disagrees with itself in bfloat16" in said
+    assert "In bfloat16 the target disagrees with itself" in summary(report, settings.out)
+    assert "In bfloat16 the target disagrees with itself" in (settings.out / "report.html").read_text()
+    assert "--target-dtype bfloat16" in report["command"]
+    more = replace(settings, domain="letters", draft=str(settings.out), target_dtype=None, work=tmp_path / "work")
+    prepare(more)
+    assert read_manifest(settings.out).disagreement == manifest.disagreement
+    with pytest.raises(InputError, match="in bfloat16, and this verifier would be for float32"):
+        prepare(replace(more, target_dtype="float32"))
 
 
 @pytest.mark.slow

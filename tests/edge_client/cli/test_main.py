@@ -169,7 +169,7 @@ def test_exact_is_cloud(edge):
 
 @pytest.mark.parametrize("mode", ["sprint", "exact", "local", "cloud"])
 def test_a_stop_string_ends_the_text_and_is_not_shown(edge, mode):
-    arguments = ("Tom", "--json", "--max-tokens", "60", "--mode", mode)
+    arguments = ("Tom", "--json", "--max-tokens", "60", "--mode", mode, "--no-memory")
     whole = json.loads(edge(*arguments)[1])
     stop = whole["text"][30:34]
     report = json.loads(edge(*arguments, "--stop", stop, "--stop", "never")[1])

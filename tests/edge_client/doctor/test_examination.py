@@ -121,6 +121,10 @@ def test_whether_exact_is_cloud_is_told(doctor, monkeypatch):
         found = doctor(port)[1]["exact"]
         assert (found.level, found.values) == (Level.OK, {"repeatable": False})
         assert "near-ties turn in bfloat16" in found.sentence
+        assert "noise" not in doctor(port)[1]
+        found = doctor(port, "--criterion", "strict", "--budget", "0.01")[1]["noise"]
+        assert found.level is Level.WARN
+        assert "in float32, and this target computes in bfloat16" in found.sentence
 
 
 def _with_engine(message: wire.DescribeResponse, engine: str) -> wire.DescribeResponse:

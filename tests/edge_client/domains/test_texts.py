@@ -151,7 +151,8 @@ def test_what_was_learned_outlives_the_process_and_each_verifier_has_its_own(tmp
     device = Device({"general": contrary, "letters": knowing})
     with device.edge(budget=0.02, memory=tmp_path, learn=True) as edge:
         first = list(written(edge, 3))
-    assert list(first[0].verifiers) == ["general", "letters"]
+    assert next(iter(first[0].verifiers)) == "general"
+    assert list(first[-1].verifiers) == ["letters"]
     with device.edge(budget=0.02, memory=tmp_path, learn=True) as edge:
         again = edge.generate("Once", seed=9)
         fixed = edge.generate("Once", seed=9, domain="general")
@@ -164,7 +165,7 @@ def test_what_was_learned_outlives_the_process_and_each_verifier_has_its_own(tmp
     # All drafted tokens taught both, but those of the text that the general one wrote alone.
     general, letters = entry.of("general"), entry.of("letters")
     assert general.evidence.doubts > letters.evidence.doubts > 0
-    assert general.evidence.precision != letters.evidence.precision
+    assert general.evidence != letters.evidence
     assert general.correction.weights != letters.correction.weights
     assert other.of("letters").evidence.doubts >= letters.evidence.doubts
     tokens = sum(text.audit.counts.known for text in [*first, again, fixed])

@@ -7,13 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cloud_target.engine.scripted import ScriptedEngine
+from cloud_target.testing.in_process import InProcessTarget
 from edge_client.promise import drift
+from edge_client.settings import Settings
 from edge_client.target.client import Description
+from edge_client.testing import LoopbackTransport
 from edge_client.usage.summary import Summary
 from shared.calibration import SPREAD, Calibration, Doubts, Familiar, Wording
 from shared.config import CRITERIA_REVISION, Criterion, Mode, Sampling
+from shared.rounding import Disagreement
 from shared.tokenizer import bytes_per_token, encode_prompt
-from tests.edge_client.scripted_device import fake_bundle, fake_edge, manifest, tokenizer
+from tests.edge_client.scripted_device import CONTEXT, fake_bundle, fake_edge, manifest, script, tokenizer
 
 TYPICAL = Criterion.TYPICAL
 TARGET = Description("scripted", "scripted", "scripted", 300, 512, 64, "float32")
@@ -27,6 +32,60 @@ def doubts(criterion: Criterion) -> Doubts:
 def test_a_bundle_and_the_target_it_was_made_for_are_no_news():
     assert drift.mismatches(manifest(), TARGET, TYPICAL) == []
     assert drift.mismatches(manifest(), None, TYPICAL) == []
+
+
+MEASURED = [Disagreement(0.7, 0.9, 0.014, 0.0, 2000), Disagreement(1.0, 1.0, 0.031, 0.002, 2000)]
+HALF = replace(TARGET, dtype="bfloat16")
+
+
+def noise(target: Description | None, measured: str = "bfloat16", **options: object) -> list[str]:
+    bundle = replace(manifest(), target_dtype=measured, disagreement=MEASURED if measured == "bfloat16" else [])
+    return drift.rounding(bundle, target, Settings(**options))
+
+
+def test_a_budget_below_what_the_target_is_unsure_of_itself_is_told_of():
+    (sentence,) = noise(HALF, criterion="strict", budget=0.01)
+    assert "disagrees with itself at 1.4 % of tokens in bfloat16 (by strict)" in sentence
+    assert "a budget of 1 % cannot be told from its noise" in sentence
+    assert sentence.endswith("serve it in float32, or ask for 3 %")
+    assert "at 3.1 %" in noise(HALF, criterion="strict", budget=0.01, temperature=1.0, top_p=1.0)[0]
+    assert "at 0.2 %" in noise(HALF, budget=0.001, temperature=1.0, top_p=1.0)[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [
+        (HALF, {"criterion": "strict", "budget": 0.014}),
+        (HALF, {"criterion": "typical", "budget": 0.001}),
+        (HALF, {"criterion": "strict", "budget": 0.0}),
+        (HALF, {"criterion": "strict", "budget": 0.01, "coupling": "residual"}),
+        (replace(HALF, repeatable=True), {"criterion": "strict", "budget": 0.01}),
+        (replace(HALF, fingerprint="other"), {"criterion": "strict", "budget": 0.01}),
+        (None, {"criterion": "strict", "budget": 0.01}),
+    ],
+)
+def test_of_a_budget_that_can_be_told_from_the_noise_nothing_is_said(target, options):
+    assert noise(target, **options) == []
+
+
+def test_a_target_in_another_arithmetic_than_it_was_measured_in_is_named_where_that_counts():
+    (sentence,) = noise(HALF, measured="float32", criterion="strict", budget=0.05)
+    assert "in float32, and this target computes in bfloat16" in sentence
+    assert noise(HALF, measured="float32", criterion="typical", budget=0.01) == []
+    assert noise(replace(TARGET, repeatable=True), criterion="strict", budget=0.01) == []
+
+
+def test_the_noise_of_a_target_is_told_of_once():
+    def engine() -> ScriptedEngine:
+        found = ScriptedEngine(script("target"), tokenizer().get_vocab_size(), context=CONTEXT)
+        found.description = replace(found.description, dtype="bfloat16", repeatable=False)
+        return found
+
+    bundle = fake_bundle(target_dtype="bfloat16", disagreement=MEASURED)
+    transport = LoopbackTransport(InProcessTarget(engine))
+    with fake_edge(transport, bundle=bundle, max_tokens=4, criterion="strict") as edge:
+        found = [[line for line in edge.generate([1, 2, 3]).warnings if "itself" in line] for _ in range(3)]
+    assert list(map(len, found)) == [1, 0, 0]
 
 
 def test_another_target_and_another_draft_are_named():

@@ -21,6 +21,7 @@ from shared.domains import GENERAL
 from shared.errors import InputError
 from shared.features import SCALARS
 from shared.steering.budget import Budget
+from shared.steering.evidence import Evidence
 from shared.steering.recalibration import UNKNOWN
 from tests.edge_client.made_bundles import made_bundle
 from tests.edge_client.scripted_device import fake_edge, manifest
@@ -70,13 +71,14 @@ def test_audits_are_remembered_until_they_are_reset(edge, monkeypatch, tmp_path,
         "",
         "{}",
         '{"format": 2, "entries": [{}]}',
+        '{"format": 2, "entries": [{"steering": {}, "domains": {"letters": 3}}, 5]}',
+        '{"format": 3, "entries": [{}]}',
         '{"format": 7, "entries": []}',
         "target",
         "steering",
         "huge",
         "debt",
         "negative",
-        "skew",
         "short",
         "heavy",
         "weights",
@@ -97,13 +99,11 @@ def test_a_damaged_memory_is_set_aside_and_does_not_keep_a_device_from_writing(e
         case "steering":
             entry["steering"] = {"log_odds": -3.0}
         case "negative":
-            entry["steering"]["evidence"]["precision"][0] = -5.0
-        case "skew":
-            entry["steering"]["evidence"]["precision"][1] += 1.0
+            entry["steering"]["evidence"]["cells"][0][2] = -5.0
         case "short":
-            entry["steering"]["evidence"]["pull"].pop()
+            entry["steering"]["evidence"]["cells"][0].pop()
         case "heavy":
-            entry["steering"]["evidence"]["pull"][0] = 1e300
+            entry["steering"]["evidence"]["cells"][0][2] = 1e300
         case "weights":
             entry["correction"]["weights"] = [1.0]
     file.write_text(json.dumps(data) if damage.isalpha() else damage)
@@ -124,6 +124,23 @@ def test_what_an_earlier_version_remembered_is_set_aside_with_a_sentence(edge, t
     assert (status, bool(out)) == (0, True)
     assert "an earlier version of Tandem wrote it" in err
     assert file.with_suffix(".damaged").read_text() == old
+    assert json.loads(file.read_text())["format"] == FORMAT
+
+
+def test_no_debt_is_forgiven_with_the_version_that_kept_something_else_of_doubts(edge, tmp_path):
+    edge("Tom", "--max-tokens", "20", "--criterion", "strict", "--budget", "0.2")
+    file = file_of(tmp_path)
+    data = json.loads(file.read_text()) | {"format": 2}
+    steering = data["entries"][0]["steering"]
+    steering["evidence"] = {"precision": [1.0] * 9, "pull": [0.5] * 3, "doubts": 20}
+    data["entries"][0]["domains"] = {"letters": {"evidence": steering["evidence"], "correction": None}}
+    file.write_text(json.dumps(data))
+    memory = Memory(file)
+    memory.begin(Promise.of(Settings(), "t"), {})
+    (entry,) = memory.entries.values()
+    assert vars(entry.steering.account) == steering["account"]
+    assert entry.steering.evidence == entry.of("letters").evidence == Evidence()
+    assert "set aside" not in edge("Tom", "--max-tokens", "5", "--criterion", "strict", "--budget", "0.2")[2]
     assert json.loads(file.read_text())["format"] == FORMAT
 
 
@@ -167,7 +184,8 @@ def test_what_two_texts_at_once_learn_of_one_promise_adds_up(tmp_path, kept):
     assert (found.texts, found.counts.known, found.steering.account.tokens) == (3, 30, 30)
     assert found.steering.account.debt == pytest.approx(one.taught.account.debt)
     assert found.steering.evidence.doubts == 30
-    assert found.steering.evidence.precision[4] == pytest.approx(one.taught.evidence.precision[4], rel=0.2)
+    assert found.steering.evidence.tokens == pytest.approx(one.taught.evidence.tokens, rel=0.01)
+    assert found.steering.evidence.errors == pytest.approx(one.taught.evidence.errors, rel=0.01)
     assert bool(list(tmp_path.iterdir())) is kept
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.steering.budget import Budget, Steering, log_odds
@@ -139,8 +139,8 @@ def test_texts_one_after_the_other_go_on_where_the_last_one_ended(lengths, limit
                 budget.observe(int(is_off[i]), 1, doubt[i : i + 1], is_off[i : i + 1])
         known = known.then(part.taught, limit)
         begin += length
-    assert known.evidence.precision == pytest.approx(whole.taught.evidence.precision)
-    assert known.evidence.pull == pytest.approx(whole.taught.evidence.pull)
+    assert known.evidence.tokens == pytest.approx(whole.taught.evidence.tokens)
+    assert known.evidence.errors == pytest.approx(whole.taught.evidence.errors)
     assert known.account.debt == pytest.approx(whole.taught.account.debt)
     assert known.account.tokens == whole.taught.account.tokens == sum(lengths)
 
@@ -160,7 +160,7 @@ def test_the_threshold_stays_a_probability_or_asks_about_everything(calls, limit
         budget.observe(sum(errors), len(rows), [doubt for doubt, _ in rows], errors, unlike)
         assert budget.threshold == -1 or 0 < budget.threshold <= 1
         assert budget.threshold == -1 or not budget.overdrawn
-        assert np.isfinite(budget.taught.evidence.precision).all()
+        assert np.isfinite(budget.taught.evidence.tokens).all()
 
 
 def test_a_budget_of_nothing_asks_about_every_token():
@@ -232,3 +232,39 @@ def test_it_is_the_errors_counted_in_calibrated_text_that_use_up_what_is_allowed
         shown = chance(doubts) <= threshold
         expected = chance(errors) / len(doubts)
         assert expected[shown].sum() <= AIM * limit < expected[: shown.sum() + 1].sum()
+
+
+def blind(rate: float, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of a draft whose verifier was never trained: large doubts, which know nothing of the errors."""
+    random = np.random.default_rng(seed)
+    return chance(random.normal(-0.5, 1.5, count)), random.random(count) < rate
+
+
+def test_a_start_notices_that_nothing_goes_wrong():
+    """However large the doubts are, for nobody trained the verifier."""
+    asked = np.mean([Device(0.01, prior=UNKNOWN).write(*blind(0.0, 2000, seed))[1] for seed in range(4)], 0)
+    assert asked[:12].mean() > 0.5
+    assert asked[:500].mean() < 0.12
+    assert asked[200:].mean() < 0.01
+
+
+@given(st.sampled_from([0.0, 0.01, 0.05, 0.2, 0.5]), st.sampled_from([0, 300, 1500]), st.integers(0, 99))
+@settings(max_examples=12)
+def test_a_draft_that_errs_from_some_token_on_is_held_to_the_bound_whatever_its_start_was(rate, good, seed):
+    """And in the long run to the budget, which the mean over many of them keeps."""
+    limit, window = 0.02, 32
+    parts = blind(0.0, good, seed), blind(rate, 2500, seed + 100)
+    wrong, _ = Device(limit, prior=UNKNOWN).write(*(np.concatenate(part) for part in zip(*parts, strict=True)), window)
+    sums = np.concatenate(([0], wrong.cumsum()))
+    assert (sums[1000:] - sums[:-1000]).max() <= most_errors(limit) + window
+    assert sums[-1] <= AIM * limit * len(wrong) + most_errors(limit, 0) + window
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2, 0.5])
+def test_a_draft_that_errs_later_keeps_the_budget_from_its_300th_token_on(rate):
+    late = []
+    for seed in range(3):
+        device = Device(0.01, prior=UNKNOWN)
+        device.write(*blind(0.0, 1000, seed))
+        late.append(device.write(*blind(rate, 1500, 50 + seed))[0][300:])
+    assert within(np.concatenate(late), 0.01)

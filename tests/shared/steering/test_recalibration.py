@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from functools import reduce
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.steering.evidence import MEMORY, Evidence
 from shared.steering.recalibration import (
     CALIBRATED,
-    INPUTS,
     LEAST_SLOPE,
-    MEMORY,
     UNKNOWN,
-    Evidence,
     Recalibration,
     chance,
 )
@@ -35,47 +31,16 @@ def taught(found: Recalibration, log_odds: np.ndarray, errors: np.ndarray, call:
         found.learn(log_odds[begin : begin + call], errors[begin : begin + call], unlike)
 
 
-def text(seed: int, length: int) -> Evidence:
-    found = Recalibration(CALIBRATED, Evidence())
-    taught(found, *tokens(length, seed), unlike=0.1 * (seed % 3))
-    return found.taught
-
-
-TEXTS = st.lists(st.builds(text, st.integers(0, 50), st.integers(1, 120)), min_size=1, max_size=6)
-
-
-@given(TEXTS, st.randoms(use_true_random=False))
-def test_evidence_adds_up_in_any_order_but_for_what_fades(texts, random):
-    whole = reduce(Evidence.then, texts, Evidence())
-    random.shuffle(texts)
-    other = reduce(Evidence.then, texts, Evidence())
-    assert other.doubts == whole.doubts == sum(one.doubts for one in texts)
-    summed = np.sum([one.precision for one in texts], 0)
-    fade = (1 - 1 / MEMORY) ** whole.doubts
-    for found in (whole, other):
-        for diagonal in range(0, INPUTS**2, INPUTS + 1):
-            assert fade * summed[diagonal] * (1 - 1e-9) <= found.precision[diagonal] <= summed[diagonal] * (1 + 1e-9)
-
-
-@given(TEXTS, st.integers(0, 6))
-def test_evidence_adds_up_however_it_is_split(texts, cut):
-    whole = reduce(Evidence.then, texts, Evidence())
-    first, second = (reduce(Evidence.then, part, Evidence()) for part in (texts[:cut], texts[cut:]))
-    halves = first.then(second)
-    assert halves.precision == pytest.approx(whole.precision)
-    assert halves.pull == pytest.approx(whole.pull)
-
-
 def test_a_text_goes_on_where_another_ended():
     log_odds, errors = tokens(160, 1, shift=1.0)
     whole, first = (Recalibration(UNKNOWN, Evidence()) for _ in range(2))
     taught(whole, log_odds, errors)
     taught(first, log_odds[:80], errors[:80])
     second = Recalibration(UNKNOWN, first.taught)
-    assert (second.slope, second.shift) == pytest.approx((first.slope, first.shift))
+    assert (second.slope, second.shift) == pytest.approx((first.slope, first.shift), abs=1e-3)
     taught(second, log_odds[80:], errors[80:])
-    assert (second.slope, second.shift, second.caution) == pytest.approx((whole.slope, whole.shift, whole.caution))
-    assert first.taught.then(second.taught).pull == pytest.approx(whole.taught.pull)
+    found = (second.slope, second.shift, second.caution)
+    assert found == pytest.approx((whole.slope, whole.shift, whole.caution), abs=1e-3)
 
 
 def map_by_torch(prior, x: np.ndarray, errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -101,7 +66,7 @@ def map_by_torch(prior, x: np.ndarray, errors: np.ndarray, weights: np.ndarray) 
 @pytest.mark.parametrize("prior", [CALIBRATED, UNKNOWN])
 @pytest.mark.parametrize(("slope", "shift"), [(1.0, 0.0), (1.0, 1.5), (0.6, -1.0), (0.8, 2.5)])
 def test_it_is_bayesian_logistic_regression(prior, slope, shift):
-    """One Newton step a call is near the optimum over all of them; what is older weighs less."""
+    """What is older weighs less."""
     count = 960
     log_odds, errors = tokens(count, 2, slope, shift)
     found = Recalibration(prior, Evidence())
@@ -109,7 +74,7 @@ def test_it_is_bayesian_logistic_regression(prior, slope, shift):
     age = np.arange(count)[::-1] // 8 * 8
     x = np.stack((log_odds, np.ones(count), np.zeros(count)), 1)
     expected = map_by_torch(prior, x, errors, (1 - 1 / MEMORY) ** age)
-    assert (found.slope, found.shift, found.caution) == pytest.approx(tuple(expected), abs=0.12)
+    assert (found.slope, found.shift, found.caution) == pytest.approx(tuple(expected), abs=0.08)
 
 
 @pytest.mark.parametrize("prior", [CALIBRATED, UNKNOWN])
@@ -139,7 +104,7 @@ def test_a_verifier_that_sees_nothing_is_taken_for_one():
     found = Recalibration(CALIBRATED, Evidence())
     taught(found, log_odds, errors)
     assert found.slope == LEAST_SLOPE
-    assert chance(found.slope * log_odds + found.shift).mean() == pytest.approx(0.15, abs=0.03)
+    assert chance(found.slope * log_odds + found.shift).mean() == pytest.approx(0.15, abs=0.08)
 
 
 def test_caution_is_learned_from_unlike_texts_alone():
@@ -165,6 +130,44 @@ def test_no_audits_take_it_out_of_bounds(calls):
         found.learn(np.array(log_odds), np.array(errors), unlike)
         assert np.isfinite([found.slope, found.shift, found.caution]).all()
         assert found.slope >= LEAST_SLOPE
-    precision = np.reshape(found.taught.precision, (INPUTS, INPUTS))
-    assert precision == pytest.approx(precision.T)
-    assert np.linalg.eigvalsh(precision)[0] >= -1e-9 * (1 + abs(precision).max())
+
+
+@pytest.mark.parametrize("call", [1, 32])
+def test_where_no_error_is_found_the_chance_of_one_sinks_as_the_tokens_rise(call):
+    """A sum over Gaussians, one an audit, would sink as their square root only: it is sure before it knows."""
+    log_odds, _ = tokens(4000, 8)
+    found, chances = Recalibration(UNKNOWN, Evidence()), []
+    for part in (log_odds[:500], log_odds[500:]):
+        taught(found, part, np.zeros(len(part), bool), call)
+        chances.append(chance(found.slope * log_odds + found.shift).mean())
+    assert chances[1] < chances[0] / 4
+
+
+def test_a_verifier_for_none_is_believed_to_be_wrong_for_some_dozen_tokens_only():
+    """Its doubts are large, as those of a draft that nobody trained a verifier for; and nothing is ever wrong."""
+    log_odds = np.random.default_rng(9).normal(0.0, 2.0, 4000)
+    found = Recalibration(UNKNOWN, Evidence())
+    assert chance(found.slope * log_odds + found.shift).mean() > 0.6
+    taught(found, log_odds[:48], np.zeros(48, bool))
+    assert chance(found.slope * log_odds + found.shift).mean() < 0.03
+    taught(found, log_odds[:80], np.zeros(80, bool))
+    assert chance(found.slope * log_odds + found.shift).mean() < 0.01
+
+
+@given(
+    st.lists(st.tuples(st.floats(-30, 30), st.booleans(), st.floats(0, 6)), min_size=1, max_size=60), st.integers(1, 9)
+)
+def test_it_is_the_same_however_the_audits_came(rows, call):
+    """But for what fades between them, which is nothing here to speak of."""
+    whole = Recalibration(UNKNOWN, Evidence())
+    for log_odds, is_error, unlike in rows:
+        whole.learn(np.array([log_odds]), np.array([is_error]), unlike)
+    known = Evidence()
+    for begin in range(0, len(rows), call):
+        text = Recalibration(UNKNOWN, known)
+        for log_odds, is_error, unlike in rows[begin : begin + call]:
+            text.learn(np.array([log_odds]), np.array([is_error]), unlike)
+        known = known.then(text.taught)
+    parts = Recalibration(UNKNOWN, known)
+    found = (parts.slope, parts.shift, parts.caution)
+    assert found == pytest.approx((whole.slope, whole.shift, whole.caution), abs=0.02)
