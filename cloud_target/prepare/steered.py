@@ -158,7 +158,8 @@ def steered(texts: Sequence[Steps], budget: float, usual: Usual, threshold: floa
         `ask_rate` and `divergence`, shares of the tokens shown.
     """
     first = [_joined(_beginning(texts, place, budget, usual)) for place in _places(len(texts))]
-    whole = _joined(Device(budget, usual).write(text) for text in texts)
+    old = Device(budget, usual)
+    whole = _joined(old.write(text) for text in texts)
     later = Shown(whole.asked[NEW:], whole.wrong[NEW:])
     return {
         "budget": budget,

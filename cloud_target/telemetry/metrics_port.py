@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import socket
 import sys
 from collections.abc import Iterator
@@ -21,8 +20,8 @@ from prometheus_client.exposition import choose_encoder
 
 # Where they are; nothing else is there.
 PATH = "/metrics"
-# Seconds for which a page is told again as it was made, and kinds of it that are kept.
-_FRESH, _KINDS = 1.0, 8
+# What share of the time may go by making pages, seconds of that which may be saved up, and kinds that are kept.
+_SHARE, _SAVED, _KINDS = 0.1, 0.2, 8
 # Seconds between two looks at which connections have had their time.
 _LOOK = 0.1
 
@@ -91,25 +90,27 @@ def _is_understood(accept: str) -> bool:
 
 
 class _Pages:
-    """What is told, made at most once in `_FRESH` seconds however often it is asked for, which takes milliseconds of
-    Python's own lock, that texts need."""
+    """What is told. To make a page takes milliseconds of Python's own lock, which texts need: so whoever asks now and
+    then has a new one, and a crowd that would take more than a share of the time has the last one."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
         self._making = Lock()
-        self._made: dict[str, tuple[float, bytes]] = {}  # by kind, of which there are few; the latest of each
+        self._made: dict[str, bytes] = {}  # the latest, by kind, of which there are few
+        self._left, self._at = _SAVED, monotonic()  # seconds of making, and when that was
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """The page and its kind, as whoever accepts this can read it."""
         encode, kind = choose_encoder(accept)
         with self._making:
-            at, page = self._made.get(kind, (-math.inf, b""))
-            if monotonic() - at >= _FRESH:
-                at, page = monotonic(), encode(self._registry)
+            begun = monotonic()
+            self._left, self._at = min(self._left + (begun - self._at) * _SHARE, _SAVED), begun
+            if self._left > 0 or kind not in self._made:
                 if len(self._made) >= _KINDS:
                     self._made.clear()
-                self._made[kind] = at, page
-        return page, kind
+                self._made[kind] = encode(self._registry)
+                self._left -= monotonic() - begun
+            return self._made[kind], kind
 
 
 class _Server(ThreadingHTTPServer):

@@ -128,7 +128,7 @@ class World:
             bundle=BUNDLE,
             clock=self.clock,
             notify=lambda sentence: self.told.append((self.clock.time, sentence)),
-            **{"max_tokens": TOKENS, "budget": 0.04, "temperature": 1.0} | options,
+            **{"max_tokens": TOKENS, "budget": 0.01, "temperature": 1.0} | options,
         )
 
     def cut(self, seconds: float = float("inf")) -> None:

@@ -73,10 +73,10 @@ def test_exact_writes_what_the_target_writes_alone(edge, temperature):
         assert edge.generate(prompt, mode="auto", **how | {"budget": 0.0}).token_ids == cloud
 
 
-def test_the_doctor_tells_where_the_pair_pays(target, monkeypatch, capsys, tmp_path):
+def test_the_doctor_tells_where_the_pair_pays(pocket_target, monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("TANDEM_STATE", str(tmp_path))
     monkeypatch.setattr(pair, "LIMIT", 8.0)
-    assert cli.main(["doctor", "--json", "--pair", "--target", target.address]) == 0
+    assert cli.main(["doctor", "--json", "--pair", "--target", pocket_target.address]) == 0
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
     values = found["pair"]["values"]
     assert values["pays"] == ("splitting pays on this link" in found["pair"]["sentence"])

@@ -25,7 +25,9 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 def test_the_packages_are_those_of_the_extras():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = {
-        re.split(r"[\[<>=~]", line)[0] for name in ("edge", "cloud", "export", "train", "otel") for line in extras[name]
+        re.split(r"[\[<>=~]", line)[0]
+        for name in ("edge", "cloud", "export", "gguf", "train", "otel")
+        for line in extras[name]
     }
     brought = {
         name for name, whose in packages_distributions().items() if asked & {name.replace("_", "-") for name in whose}

@@ -190,10 +190,11 @@ class Counted:
         yield CounterMetricFamily("times", "So often", self.times)
 
 
-@pytest.mark.parametrize(("fresh", "expected"), [(3600.0, 1), (0.0, 9)])
-def test_a_page_is_made_at_most_once_in_a_while(fresh, expected, monkeypatch):
-    """However often it is asked for: to make one keeps Python from texts for milliseconds."""
-    monkeypatch.setattr(metrics_port, "_FRESH", fresh)
+@pytest.mark.parametrize(("saved", "expected"), [(1e-9, 1), (60.0, 9)])
+def test_making_pages_takes_a_share_of_the_time(saved, expected, monkeypatch):
+    """However often they are asked for: to make one keeps Python from texts for milliseconds."""
+    monkeypatch.setattr(metrics_port, "_SHARE", 0.0)
+    monkeypatch.setattr(metrics_port, "_SAVED", saved)
     registry, counted = CollectorRegistry(auto_describe=False), Counted()
     registry.register(counted)
     with offered_at("127.0.0.1", 0, registry) as address:

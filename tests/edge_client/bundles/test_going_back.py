@@ -171,7 +171,7 @@ def test_with_an_updated_target_the_older_one_is_looked_at_too(world, tmp_path, 
     """Its record is of the target that was; with this one it may do better than the new bundle, or worse."""
     measured(tmp_path, Trials.kept(True), need=0.25 if is_better else 0.02)
     if not is_better:
-        world.drafts["two"] = blurred(endless, 0.5)
+        world.drafts["two"] = blurred(endless, 1.0)
     with world.edge(memory=True) as edge:
         write(edge)
         if not is_better:
