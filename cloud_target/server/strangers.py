@@ -36,7 +36,7 @@ class StrangerLimits:
 
     at_once: int = 8
     waiting: int = 512
-    in_vain: int = 250
+    in_vain: int = 50
     pace: float = 0.002
     burst: int = 16
 
