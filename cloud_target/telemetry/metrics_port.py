@@ -105,6 +105,8 @@ class _Pages:
         with self._making:
             begun = monotonic()
             self._left, self._at = min(self._left + (begun - self._at) * _SHARE, _SAVED), begun
+            if self._left <= 0 and kind not in self._made:  # there is no end of kinds, as versions may be any
+                encode, kind = choose_encoder("")
             if self._left > 0 or kind not in self._made:
                 if len(self._made) >= _KINDS:
                     self._made.clear()

@@ -190,8 +190,8 @@ class Counted:
         yield CounterMetricFamily("times", "So often", self.times)
 
 
-@pytest.mark.parametrize(("saved", "expected"), [(1e-9, 1), (60.0, 9)])
-def test_making_pages_takes_a_share_of_the_time(saved, expected, monkeypatch):
+@pytest.mark.parametrize(("saved", "alike", "all_of_them"), [(1e-9, 1, 1), (60.0, 9, 18)])
+def test_making_pages_takes_a_share_of_the_time(saved, alike, all_of_them, monkeypatch):
     """However often they are asked for: to make one keeps Python from texts for milliseconds."""
     monkeypatch.setattr(metrics_port, "_SHARE", 0.0)
     monkeypatch.setattr(metrics_port, "_SAVED", saved)
@@ -199,8 +199,10 @@ def test_making_pages_takes_a_share_of_the_time(saved, expected, monkeypatch):
     registry.register(counted)
     with offered_at("127.0.0.1", 0, registry) as address:
         pages = [page(address) for _ in range(9)]
-    assert counted.times == expected
-    assert f"times_total {float(expected)}" in pages[-1]
+        odd = [f"application/openmetrics-text; version=1.{number}.0" for number in range(9)]
+        assert [answered(address, "GET", "/metrics", Accept=kind)[0] for kind in odd] == [200] * 9
+    assert counted.times == all_of_them
+    assert f"times_total {float(alike)}" in pages[-1]
 
 
 def test_each_kind_of_page_is_kept_apart(registry):
