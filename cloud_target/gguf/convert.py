@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from cloud_target.engine.hf.model import DTYPES
@@ -19,7 +20,7 @@ from cloud_target.engine.tokens import read_tokens
 from cloud_target.export.checkpoint import load_checkpoint
 from cloud_target.gguf.file import read_fields
 from cloud_target.gguf.words import check_same_words, tokenizer_of
-from shared.errors import InputError
+from shared.errors import InputError, first_line
 
 # What a model is asked to read, to see that it knows a language; of nothing known it is told what it costs too.
 _ENGLISH = (
@@ -59,8 +60,12 @@ def convert(
             model = _weights(path, DTYPES[dtype])
             model.generation_config = GenerationConfig(**_ids(fields))
             model.save_pretrained(scratch)
-        except OSError as error:
-            raise InputError(f"cannot write to {out.parent} ({error.strerror or error}); make room there") from error
+        except Exception as error:
+            # Libraries tell of a full disk in ways of their own, that of tokenizers by no more than an exception.
+            if not isinstance(error, OSError | SafetensorError) and type(error) is not Exception:
+                raise
+            why = getattr(error, "strerror", None) or first_line(error)
+            raise InputError(f"cannot write to {out.parent} ({why}); make room there, or give another --out") from error
         del model
         tell(_try(scratch))
         scratch.rename(out)

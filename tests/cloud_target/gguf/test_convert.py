@@ -17,6 +17,7 @@ from cloud_target.export.bundle import make_bundle
 from cloud_target.export.checkpoint import load_checkpoint
 from cloud_target.gguf.convert import convert
 from shared.errors import InputError
+from tests.cloud_target.distil.test_training import full_disk
 from tests.cloud_target.gguf.conftest import build, words_of
 from tests.shared.chat.families import write as write_family
 
@@ -90,4 +91,13 @@ def test_what_cannot_be_used_is_told_and_leaves_nothing(write: Callable[..., Pat
     out.mkdir()
     with pytest.raises(InputError, match="is there already"):
         convert(path, out, "float32")
+    assert list(tmp_path.glob(".out*")) == []
+
+
+@pytest.mark.parametrize("room", [500, 40_000], ids=["at the tokens", "at the weights"])
+def test_a_full_disk_is_told_of_and_leaves_nothing(write: Callable[..., Path], tmp_path: Path, room: int) -> None:
+    path, out = write(), tmp_path / "out"
+    with full_disk(room), pytest.raises(InputError, match=r"cannot write to .*; make room there"):
+        convert(path, out, "float32")
+    assert not out.exists()
     assert list(tmp_path.glob(".out*")) == []
