@@ -55,7 +55,7 @@ coverage: lint ## Run every test, and see that they reach what they must: before
 
 test5: $(VENV5)/.test ## Run the tests of targets and drafts under transformers 5
 	@echo "==> tests under $$(sed -n '/^transformers==/p' constraints-tf5.txt)"
-	@$(VENV5)/bin/python -m pytest -q $(or $(ARGS),$(SPREAD) -m "not slow" tests/cloud_target/engine tests/cloud_target/export)
+	@$(VENV5)/bin/python -m pytest -q $(or $(ARGS),$(SPREAD) -m "not slow" tests/cloud_target/engine tests/cloud_target/export tests/cloud_target/gguf)
 
 lint: $(VENV)/.test ## Check format, style, types and import rules
 	$(call step,format,$(BIN)/ruff format --check .)

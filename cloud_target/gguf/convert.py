@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
@@ -74,8 +75,13 @@ def convert(
 
 
 def _weights(path: Path, dtype: torch.dtype) -> PreTrainedModel:
+    # Newer transformers leave the weights as they lie in the file, and write no checkpoint of them, unless told.
+    packing = getattr(transformers, "GgufConfig", None)
+    unpacked = {"quantization_config": packing(dequantize=True)} if packing else {}
     with one_sentence(f"{path} cannot be read"):
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=dtype)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            path.parent, gguf_file=path.name, dtype=dtype, **unpacked
+        )
     return model
 
 

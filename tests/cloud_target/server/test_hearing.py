@@ -30,14 +30,15 @@ def left() -> Iterator[None]:
     def now() -> list[object]:
         number = signal.set_wakeup_fd(-1)
         signal.set_wakeup_fd(number)
-        return [number, *map(signal.getsignal, (*ENDS, SERVICE)), threading.active_count()]
+        return [number, *map(signal.getsignal, (*ENDS, SERVICE))]
 
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
     mine = signal.set_wakeup_fd(writes)
-    before = now()
+    before, threads = now(), set(threading.enumerate())
     yield
     assert now() == before
+    assert set(threading.enumerate()) <= threads, "others' may have ended meanwhile"
     signal.set_wakeup_fd(mine)
     os.close(reads)
     os.close(writes)

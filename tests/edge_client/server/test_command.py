@@ -59,8 +59,8 @@ def test_it_serves_the_embedded_models_until_a_signal(number):
 
 
 def test_texts_under_way_are_given_up_after_a_grace_and_their_readers_told():
-    """64 texts, one after the other, take longer than that."""
-    with running("--texts", "1") as (process, address):
+    """256 texts, one after the other, take longer than that."""
+    with running("--texts", "1", "--waiting", "256") as (process, address):
         told: list[str] = []
         begun = Event()
 
@@ -68,7 +68,7 @@ def test_texts_under_way_are_given_up_after_a_grace_and_their_readers_told():
             with openai.OpenAI(base_url=f"{address}/v1", api_key="x", max_retries=0) as client:
                 try:
                     prompts = ["Once upon a time, there was a"] * 16
-                    asked = {"model": "pocket", "prompt": prompts, "n": 4, "max_tokens": 900, "stream": True}
+                    asked = {"model": "pocket", "prompt": prompts, "n": 16, "max_tokens": 900, "stream": True}
                     for chunk in client.completions.create(**asked, timeout=60):
                         begun.set()
                         told.append(chunk.choices[0].finish_reason or "")
@@ -84,7 +84,7 @@ def test_texts_under_way_are_given_up_after_a_grace_and_their_readers_told():
         assert not reader.is_alive()
         assert (status, err) == (0, "")
         assert perf_counter() - begin < GRACE + 10
-        assert told[-1] in ("shutting_down", "cancelled"), "or all were written within the grace"
+        assert told[-1] in ("shutting_down", "cancelled")
 
 
 def test_https_with_a_key(tmp_path):
