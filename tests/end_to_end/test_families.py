@@ -1,0 +1,69 @@
+"""Four commands from a model to a text, for each family that people take: distil, prepare, serve, write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.local_target import local_target
+from cloud_target.cli import main as cloud
+from cloud_target.prepare import measure, pipeline
+from edge_client.cli.main import main as edge
+from shared.manifest import read_manifest
+from tests.end_to_end.families import FAMILIES, sentences
+
+pytestmark = pytest.mark.slow
+
+_DISTIL = "--tokens 400 --own-tokens 200 --corpus-tokens 100 --held-out-tokens 40 --batch-tokens 256 --evaluations 1"
+_PREPARE = "--rows 100 --own-tokens 1200"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A report takes a minute to let devices begin and to draw that; tests of `prepare` look at it."""
+    rates = {"tokens": 1, "ask_rate": 0.0, "divergence": 0.0}
+
+    def steered(_: Any, budget: float, *__: Any) -> dict[str, Any]:
+        return {"budget": budget, "new": rates, "later": None, "unaudited": rates}
+
+    monkeypatch.setattr(measure, "steered", steered)
+    monkeypatch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")
+    monkeypatch.setenv("TANDEM_BUNDLES", str(tmp_path / "bundles"))
+    monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command that should end well; gives what it writes on standard output."""
+
+    def run(main: Callable[[list[str]], int], *arguments: object) -> str:
+        capsys.readouterr()
+        status = main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert status == 0, err
+        return out
+
+    return run
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_four_commands_lead_from_a_model_to_a_text(name: str, run: Callable[..., str], tmp_path: Path) -> None:
+    family = FAMILIES[name]
+    target, draft, bundle = family.write(tmp_path / name), tmp_path / "draft", tmp_path / "bundle"
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n<|endoftext|>\n".join(sentences(40, 1)), encoding="utf-8")
+    learn, prepare = (["--chat"], ["--chat"]) if family.template else ([corpus], ["--corpus", corpus])
+    run(cloud, "distil", "--target", target, "--out", draft, *_DISTIL.split(), *learn)
+    run(cloud, "prepare", "--target", target, "--draft", draft, "--out", bundle, *_PREPARE.split(), *prepare)
+    manifest = read_manifest(bundle)
+    assert (manifest.target_name, manifest.chat is not None) == (name, bool(family.template))
+    ask = ["--chat", "a cat sees the dog"] if family.template else ["a cat sees the dog"]
+    with local_target("--target", str(target), "--bundle", str(bundle), "--threads", "1") as served:
+        words = ("--target", served.address, "--json", "--seed", "3", "--max-tokens", "24", *ask)
+        told = {mode: json.loads(run(edge, "--mode", mode, *words)) for mode in ("exact", "cloud", "sprint")}
+    assert told["exact"]["text"] == told["cloud"]["text"] != ""
+    assert told["sprint"]["text"]
