@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.reading import read_model
+from cloud_target.engine.hf.saving import save_model
 from cloud_target.engine.hf.trial import TOLERANCE, alone, distance, trial_text
 from cloud_target.engine.hf.typed import move
 from cloud_target.training.work import to_disk
@@ -89,7 +90,7 @@ def write(
     try:
         with saving(out.parent):
             scratch.mkdir(parents=True)
-            model.to(dtype).save_pretrained(scratch, max_shard_size="1TB")  # type: ignore[arg-type]  # its types hide `to`
+            save_model(model.to(dtype), scratch, max_shard_size="1TB")  # type: ignore[arg-type]  # its types hide `to`
             for name in _TEXT_FILES:
                 if (text_files / name).is_file():
                     shutil.copyfile(text_files / name, scratch / name)

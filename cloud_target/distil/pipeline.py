@@ -25,6 +25,8 @@ from cloud_target.distil.table import Line, Measured, as_markdown, head
 from cloud_target.distil.table import as_json as table_for_programs
 from cloud_target.distil.training import Training
 from cloud_target.distil.writing import FromDocuments, FromNothing, Writer
+from cloud_target.engine.hf.context import USUAL
+from cloud_target.export.draft import foresee
 from cloud_target.training.own_text import writing_speed
 from cloud_target.training.time_left import duration
 from cloud_target.training.work import Work
@@ -37,6 +39,8 @@ _RUN = "run.json"
 _ROWS, _ROW = 3, 96
 # Of held-out text, so that none of it is drawn as what is learned from.
 _SEED = 1 << 40
+# Where no graph can be made of what the draft would be.
+_OTHERWISE = "give a smaller model of another kind that has the target's tokens, with --from"
 # Bytes that the state takes for each weight of the draft: itself, and two moments at most; the next one is written
 # beside it. And those of a draft, which is replaced likewise.
 _STATE_BYTES, _DRAFT_BYTES = 2 * 12, 2 * 4
@@ -82,6 +86,7 @@ def _distil(work: Work, settings: Settings, corpora: dict[str, list[str]], tell:
     made_up = FromNothing(models) if settings.chat else None
     choice = _choose(work, models, made_up or FromDocuments(models, found.held), found.held, tell)
     draft = models.draft(choice.kept if choice else None)
+    foresee(draft, min(models.context, USUAL), f"the draft {out.name}", _OTHERWISE, lambda line: tell(f"  {line}"))
     parameters = draft.num_parameters()
     _check_room(settings, parameters, work.directory)
     tell(f"  a draft of {parameters / 1e6:.1f} M parameters" + (f", layers {_listed(choice)}" if choice else ""))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from cloud_target.export.candidates import CANDIDATES
+from cloud_target.export.candidates import CANDIDATES, EVERY
 from cloud_target.export.check import reference
 from cloud_target.export.runner import Runner
 from shared.config import Sampling
@@ -36,44 +36,48 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Said:
-    """What a draft has to say of a text: the likeliest tokens after each of its n, best first.
+    """What a draft has to say of a text of n tokens.
 
     Attributes:
         text: token ids.
-        ids, logits: ``int64 [n, K]`` and ``float32 [n, K]``.
+        likeliest, drawn: the tokens that it would write after each, greedily and as it was asked to draw, ``int64 [n]``.
     """
 
     text: list[int]
-    ids: np.ndarray
-    logits: np.ndarray
+    likeliest: np.ndarray
+    drawn: np.ndarray
 
 
-def said_by(runner: Runner, text: Sequence[int]) -> Said:
+def said_by(runner: Runner, text: Sequence[int], sampling: Sampling) -> Said:
     """What a graph says of a text."""
+    sampler, likeliest, drawn = Sampler(sampling), [], []
     runner.rewind(0)
-    steps = [runner.feed(text[first : first + _ROWS]) for first in range(0, len(text), _ROWS)]
-    ids, logits = (np.concatenate([step[name] for step in steps]) for name in ("top_ids", "top_logits"))
-    return Said(list(text), ids, logits)
+    for first in range(0, len(text), _ROWS):
+        step = runner.feed(text[first : first + _ROWS], every=True)
+        likeliest += step["top_ids"][:, 0].tolist()
+        drawn += [_draw(sampler, step, row, first + row + 1) for row in range(len(step["top_ids"]))]
+    return Said(list(text), np.array(likeliest), np.array(drawn))
 
 
-def said_by_torch(model: PreTrainedModel, text: Sequence[int]) -> Said:
+def said_by_torch(model: PreTrainedModel, text: Sequence[int], sampling: Sampling) -> Said:
     """What the checkpoint itself says of a text, in float32."""
     logits = torch.from_numpy(reference(model, text)[0])
-    top_logits, ids = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1)
-    return Said(list(text), ids.numpy(), top_logits.numpy())
+    values, ids = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1)
+    said = {"top_ids": ids, "top_logits": values, "log_normaliser": logits.logsumexp(1), EVERY: logits}
+    step = {name: part.numpy() for name, part in said.items()}
+    sampler = Sampler(sampling)
+    drawn = [_draw(sampler, step, row, row + 1) for row in range(len(text))]
+    return Said(list(text), step["top_ids"][:, 0], np.array(drawn))
 
 
 def agreement(truth: Sequence[Said], runner: Runner, sampling: Sampling) -> Agreement:
-    """Compare a graph with what another draft said, on every position of its texts."""
-    sampler = Sampler(sampling)
-    greedy = sampled = tokens = 0
-    for one in truth:
-        other = said_by(runner, one.text)
-        for row in range(len(one.text)):
-            a, b = (sampler.draw(each.ids[row], each.logits[row], position=row + 1).token for each in (one, other))
-            sampled += a == b
-            greedy += int(one.ids[row, 0] == other.ids[row, 0])
-            tokens += 1
+    """Compare a graph with what another draft said, drawing likewise, on every position of its texts."""
+    others = [said_by(runner, one.text, sampling) for one in truth]
+    tokens = sum(len(one.text) for one in truth)
+    greedy, sampled = (
+        sum(int((getattr(one, what) == getattr(other, what)).sum()) for one, other in zip(truth, others, strict=True))
+        for what in ("likeliest", "drawn")
+    )
     return Agreement(greedy / tokens, sampled / tokens, tokens)
 
 
@@ -90,10 +94,17 @@ def write_texts(
         sampler = Sampler(Sampling(temperature=1.0, top_p=1.0, seed=seed))
         text = list(start)
         runner.rewind(0)
-        step = runner.feed(text, [len(text) - 1])
+        step = runner.feed(text, [len(text) - 1], every=True)
         while len(text) < length:
-            text.append(sampler.draw(step["top_ids"][0], step["top_logits"][0], position=len(text)).token)
-            step = runner.feed(text[-1:])
+            text.append(_draw(sampler, step, 0, len(text)))
+            step = runner.feed(text[-1:], every=True)
         texts.append(text)
         wrote(1)
     return texts
+
+
+def _draw(sampler: Sampler, step: dict[str, np.ndarray], row: int, position: int) -> int:
+    """The token that a device would draw: from all logits, where its candidates do not suffice."""
+    few = step["top_ids"][row], step["top_logits"][row]
+    every = step[EVERY][row] if EVERY in step else None
+    return sampler.draw(*few, position, step["log_normaliser"][row].item(), every).token

@@ -22,6 +22,8 @@ from shared.config import Sampling
 
 # A draft should draw the same token as in float32 in this share of positions.
 ENOUGH = 0.95
+# How tokens are drawn for that: as a device draws where nobody says otherwise.
+_SAMPLING = Sampling()
 # Texts that are written to find out, and tokens of each: fewest, and most.
 _TEXTS, _SHORTEST, _LONGEST = 4, 32, 128
 # Weights times tokens that one way may take to read; larger drafts write less.
@@ -94,7 +96,7 @@ def choose(trial: Trial, ways: Sequence[Precision]) -> tuple[Stored, Precision, 
         stored = write(quantise(trial.graph, way), directory, tell)
         runner = Runner(stored.path, trial.context)
         truth = truth or _truth(trial, runner)
-        agreed = agreement(truth, runner, Sampling())
+        agreed = agreement(truth, runner, _SAMPLING)
         step = _pace(trial, way, exact, runner) if exact else None
         tried = Tried(way, stored, agreed, step)
         tell(str(tried))
@@ -119,7 +121,7 @@ def _truth(trial: Trial, runner: Runner) -> list[Said]:
     progress = Progress(trial.tell, "text written and read", 2 * _TEXTS)
     found = []
     for text in write_texts(runner, trial.start[:1], _TEXTS, length, progress):
-        found.append(said_by_torch(trial.model, text))
+        found.append(said_by_torch(trial.model, text, _SAMPLING))
         progress(1)
     return found
 

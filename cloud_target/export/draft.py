@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from tokenizers import Tokenizer
+from transformers import PreTrainedModel
 
 from cloud_target.engine.hf.context import choose_context
 from cloud_target.engine.hf.fitness import refuse_untrimmable
@@ -247,9 +248,38 @@ def _build(checkpoint: Checkpoint, kind: str, context: int) -> Graph:
     try:
         from cloud_target.export.optimum_graph import concat_graph  # optimum takes seconds to import
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"{checkpoint.name} is exported by way of optimum ({obstacle(model, context) or 'as asked'}), and "
-            f"{error.name} is not installed here; install Tandem's extra train, which wants transformers below "
-            "4.58, or take a draft that needs none: a Llama, Qwen2 or GPT-2"
-        ) from error
+        raise InputError(_without_optimum(checkpoint.name, model, context, error)) from error
     return concat_graph(model)
+
+
+def foresee(
+    model: PreTrainedModel, context: int, name: str, otherwise: str, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """See that a graph can be made of a draft like this, before hours are spent on its weights.
+
+    Args:
+        context: longest text, tokens.
+        name: of the draft, for people.
+        otherwise: what they can do where it can be made nowhere.
+        tell: is told, in a sentence, what is missing here to make it.
+
+    Raises:
+        InputError: it can be made nowhere.
+    """
+    if obstacle(model, context) is None:
+        return
+    try:
+        from cloud_target.export.optimum_graph import exporter
+    except ModuleNotFoundError as error:
+        tell(f"warning: {_without_optimum(name, model, context, error)}")
+        return
+    with one_sentence(f"{name} cannot be exported"):
+        exporter(model, otherwise)
+
+
+def _without_optimum(name: str, model: PreTrainedModel, context: int, error: ModuleNotFoundError) -> str:
+    return (
+        f"{name} is exported by way of optimum ({obstacle(model, context) or 'as asked'}), and {error.name} is not "
+        "installed here; install Tandem's extra train, which wants transformers below 4.58, or take a draft that needs "
+        "none: a Llama, Qwen2 or GPT-2"
+    )

@@ -32,20 +32,33 @@ from shared.errors import InputError, first_line
 _TASK = "text-generation-with-past"
 
 
-def optimum_graph(model: PreTrainedModel) -> onnx.ModelProto:
-    """Export with optimum: outputs `logits`, `last_hidden_state` (after the final norm) and the cache `present.*`.
+def exporter(model: PreTrainedModel, otherwise: str = "take another draft") -> OnnxConfigWithPast:
+    """What optimum exports this model with.
+
+    Args:
+        otherwise: what people can do where there is nothing.
 
     Raises:
-        InputError: optimum does not know the architecture, or fails at it.
+        InputError: optimum does not know the architecture.
     """
     kind = model.config.model_type
     try:
         make_config = TasksManager.get_exporter_config_constructor(
             "onnx", model_type=kind, task=_TASK, library_name="transformers"
         )
-        config = make_config(model.config, use_past=True, use_past_in_inputs=True)
+        config: OnnxConfigWithPast = make_config(model.config, use_past=True, use_past_in_inputs=True)
     except (KeyError, ValueError) as error:
-        raise InputError(f"optimum cannot export a {kind} as a causal language model; take another draft") from error
+        raise InputError(f"optimum cannot export a {kind} as a causal language model; {otherwise}") from error
+    return config
+
+
+def optimum_graph(model: PreTrainedModel) -> onnx.ModelProto:
+    """Export with optimum: outputs `logits`, `last_hidden_state` (after the final norm) and the cache `present.*`.
+
+    Raises:
+        InputError: optimum does not know the architecture, or fails at it.
+    """
+    kind, config = model.config.model_type, exporter(model)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), _returning_hidden_state(model):
         warnings.simplefilter("ignore")  # tracing warns of every branch in the model's Python code
         config.__class__ = _with_hidden_state(type(config))

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from cloud_target.engine.hf.model import DTYPES
 from cloud_target.engine.hf.reading import one_sentence
+from cloud_target.engine.hf.saving import save_model
 from cloud_target.engine.tokens import read_tokens
 from cloud_target.export.checkpoint import load_checkpoint
 from cloud_target.gguf.file import read_fields
@@ -60,7 +61,7 @@ def convert(
             tell("reading the weights")
             model = _weights(path, DTYPES[dtype])
             model.generation_config = GenerationConfig(**_ids(fields))
-            model.save_pretrained(scratch)
+            save_model(model, scratch)
         except Exception as error:
             # Libraries tell of a full disk in ways of their own, that of tokenizers by no more than an exception.
             if not isinstance(error, OSError | SafetensorError) and type(error) is not Exception:

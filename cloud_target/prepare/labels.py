@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cloud_target.engine.scoring import score, uncut
 from cloud_target.prepare.documents import read_split
+from cloud_target.prepare.material import Forecast, Material
 from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text
@@ -52,88 +55,109 @@ _CALIBRATION_DRAWS = 2
 _CORPUS_SHARE = 1 / 3  # of the rows to train on; the rest is the target's own text
 
 
-@dataclass(frozen=True)
-class _Material:
-    """What is labelled: texts, where each begins to be, the document each comes from, and how it is sampled."""
+class _Kind(NamedTuple):
+    """One of the stages.
 
-    documents: list[np.ndarray]
-    starts: np.ndarray
-    sources: np.ndarray
-    samplings: list[list[Sampling]]
+    Attributes:
+        name: of its directory, behind "rows-".
+        words: for people.
+        rows: how many are wanted, or "all".
+        text: that is labelled.
+        material: of it, by the stage's own random numbers.
+    """
+
+    name: str
+    words: str
+    rows: int | str
+    text: Stage
+    material: Callable[[np.random.Generator], Material]
 
 
-class Labeller:
-    """Labels texts with one draft's graph and one target; the draft's steps are those that the edge will see.
+def label_texts(
+    work: Work,
+    pair: Pair,
+    draft: Stage,
+    texts: Mapping[Text, Stage],
+    documents: Stage,
+    settings: Settings,
+    tell: Callable[[str], None],
+) -> tuple[dict[Text, Stage], Stage, Stage]:
+    """Label texts with one draft's graph and one target; the draft's steps are those that the edge will see.
 
     Args:
         work: where the rows are kept.
         pair: whose target judges.
         draft: the stage with the draft's bundle.
+        texts: that the target wrote.
+        documents: of each split.
         settings: of the run.
+        tell: is told what is being done, and how long the rest takes.
+
+    Returns:
+        The rows of each of `texts` (many ways of sampling to train on, its own to measure with); those of documents to
+        train on; and those of documents to report on, in each of the ways `READ`.
     """
+    kinds = [_own_text(text, own, settings) for text, own in texts.items()]
+    kinds += [_training_documents(documents, settings), _reported_documents(documents)]
+    seeds = [100 * settings.seed + number for number in range(1, len(kinds) + 1)]
 
-    def __init__(self, work: Work, pair: Pair, draft: Stage, settings: Settings) -> None:
-        self._work, self._pair, self._draft, self._settings = work, pair, draft, settings
-        self._steps: GraphSteps | None = None
-        self._number = 0
+    @cache  # for a run whose rows are there already needs neither
+    def reader() -> GraphSteps:
+        return GraphSteps(draft / "draft.onnx", read_manifest(draft.directory).context)
 
-    def own_text(self, text: Text, own: Stage) -> Stage:
-        """Rows of a text that the target wrote: many ways of sampling to train on, its own to measure with."""
-        wanted = round(self._settings.rows * (1 - _CORPUS_SHARE) * text.share)
+    @cache
+    def forecast() -> Forecast:
+        materials = (kind.material(np.random.default_rng(seed)) for kind, seed in zip(kinds, seeds, strict=True))
+        return Forecast.of(reader(), pair.target.model, materials)
 
-        def material(random: np.random.Generator) -> _Material:
-            written = OwnText.load(own / "own.npz")
-            texts, starts, sources = written.documents, np.maximum(written.openings, 1), written.sources
-            if text.split == "train":
-                order = random.permutation(len(texts))
-                texts, starts, sources = [texts[i] for i in order], starts[order], sources[order]
-                return _mixed(texts, starts, sources, text.sampling, wanted, random)
-            draws = _CALIBRATION_DRAWS if text.split == "calibrate" and text.sampling.temperature else 1
-            return _Material(texts, starts, sources, [[text.sampling] * draws] * len(texts))
+    found = []
+    for number, (kind, seed) in enumerate(zip(kinds, seeds, strict=True)):
 
-        rows = wanted if text.split == "train" else "all"
-        return self._label(text.name, text.words, rows, material, own)
+        def make(directory: Path, kind: _Kind = kind, seed: int = seed, number: int = number) -> None:
+            with forecast().doing(number) as left:
+                tell(f"  {kind.words}; about {left} until all rows are there")
+                m = kind.material(np.random.default_rng(seed))
+                rows = label(reader(), pair.target.model, m.documents, m.samplings, m.starts, seed=seed)
+                rows.save(directory / "rows.npz")
+                np.save(directory / "sources.npy", m.sources.astype(np.int32))
 
-    def training_documents(self, documents: Stage) -> Stage:
-        """Rows of corpus documents to train on."""
-        wanted = round(self._settings.rows * _CORPUS_SHARE)
+        key = pair.target_key | {"rows": kind.rows, "seed": seed, "code": _CODE}
+        found.append(work.stage(f"rows-{kind.name}", key, make, [draft, kind.text]))
+    return dict(zip(texts, found, strict=False)), found[-2], found[-1]
 
-        def material(random: np.random.Generator) -> _Material:
-            found = read_split(documents, "train")
-            return _mixed(found, np.ones(len(found), int), np.arange(len(found)), Sampling(), wanted, random)
 
-        return self._label("train-documents", "to train, documents as they stand", wanted, material, documents)
+def _own_text(text: Text, own: Stage, settings: Settings) -> _Kind:
+    wanted = round(settings.rows * (1 - _CORPUS_SHARE) * text.share)
 
-    def reported_documents(self, documents: Stage) -> Stage:
-        """Rows of corpus documents to report on, in each of the ways `READ`."""
+    def material(random: np.random.Generator) -> Material:
+        written = OwnText.load(own / "own.npz")
+        texts, starts, sources = written.documents, np.maximum(written.openings, 1), written.sources
+        if text.split == "train":
+            order = random.permutation(len(texts))
+            texts, starts, sources = [texts[i] for i in order], starts[order], sources[order]
+            return _mixed(texts, starts, sources, text.sampling, wanted, random)
+        draws = _CALIBRATION_DRAWS if text.split == "calibrate" and text.sampling.temperature else 1
+        return Material(texts, starts, sources, [[text.sampling] * draws] * len(texts))
 
-        def material(_: np.random.Generator) -> _Material:
-            found = read_split(documents, "report")[:_REPORT_DOCUMENTS]
-            return _Material(found, np.ones(len(found), int), np.arange(len(found)), [list(READ)] * len(found))
+    return _Kind(text.name, text.words, wanted if text.split == "train" else "all", own, material)
 
-        return self._label("report-documents", "to report, documents as they stand", "all", material, documents)
 
-    def _label(
-        self,
-        name: str,
-        words: str,
-        rows_wanted: int | str,
-        material: Callable[[np.random.Generator], _Material],
-        text: Stage,
-    ) -> Stage:
-        self._number += 1
-        seed = 100 * self._settings.seed + self._number
+def _training_documents(documents: Stage, settings: Settings) -> _Kind:
+    wanted = round(settings.rows * _CORPUS_SHARE)
 
-        def make(directory: Path) -> None:
-            if self._steps is None:
-                self._steps = GraphSteps(self._draft / "draft.onnx", read_manifest(self._draft.directory).context)
-            m = material(np.random.default_rng(seed))
-            rows = label(self._steps, self._pair.target.model, m.documents, m.samplings, m.starts, seed=seed)
-            rows.save(directory / "rows.npz")
-            np.save(directory / "sources.npy", m.sources.astype(np.int32))
+    def material(random: np.random.Generator) -> Material:
+        found = read_split(documents, "train")
+        return _mixed(found, np.ones(len(found), int), np.arange(len(found)), Sampling(), wanted, random)
 
-        key = self._pair.target_key | {"rows": rows_wanted, "seed": seed, "code": _CODE}
-        return self._work.stage(f"rows-{name}", key, make, [self._draft, text], words)
+    return _Kind("train-documents", "to train, documents as they stand", wanted, documents, material)
+
+
+def _reported_documents(documents: Stage) -> _Kind:
+    def material(_: np.random.Generator) -> Material:
+        found = read_split(documents, "report")[:_REPORT_DOCUMENTS]
+        return Material(found, np.ones(len(found), int), np.arange(len(found)), [list(READ)] * len(found))
+
+    return _Kind("report-documents", "to report, documents as they stand", "all", documents, material)
 
 
 def read_rows(stage: Stage, by_text: bool = False) -> Rows:
@@ -155,7 +179,7 @@ def _mixed(
     own: Sampling,
     wanted: int,
     random: np.random.Generator,
-) -> _Material:
+) -> Material:
     """As many of the texts as give `wanted` rows, sampled in turn in their own and in some other way."""
     tokens = np.array([max(len(text) - start, 0) for text, start in zip(texts, starts, strict=True)])
     draws = int(np.clip(-(-wanted // max(1, tokens.sum())), _FEWEST_DRAWS, _MOST_DRAWS))
@@ -163,4 +187,4 @@ def _mixed(
     samplings = [
         [MIXED[random.integers(len(MIXED))] if draw % 2 else own for draw in range(draws)] for _ in range(count)
     ]
-    return _Material(list(texts[:count]), starts[:count], sources[:count], samplings)
+    return Material(list(texts[:count]), starts[:count], sources[:count], samplings)

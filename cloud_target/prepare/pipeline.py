@@ -17,7 +17,7 @@ from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.domain import add_verifier, check_domain, check_target
 from cloud_target.prepare.documents import SPLITS, check_readable, read_split, split_documents
 from cloud_target.prepare.heads import VERIFIER, ExportedHead, fit_heads, read_heads
-from cloud_target.prepare.labels import READ, Labeller, read_rows
+from cloud_target.prepare.labels import READ, label_texts, read_rows
 from cloud_target.prepare.measure import measure_documents, measure_own_text
 from cloud_target.prepare.noise import measure_disagreement
 from cloud_target.prepare.page import page
@@ -78,9 +78,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         texts = write_texts(work, pair, documents, settings, read_manifest(draft.directory).context, tell)
 
         work.begin("rows: the draft's steps, and what the target says of them")
-        labeller = Labeller(work, pair, draft, settings)
-        rows = {text: labeller.own_text(text, own) for text, own in texts.items()}
-        read = labeller.training_documents(documents), labeller.reported_documents(documents)
+        rows, *read = label_texts(work, pair, draft, texts, documents, settings, tell)
 
         noise = measure_disagreement(work, pair, texts, settings, tell) if had is None else had.disagreement
 

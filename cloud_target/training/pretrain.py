@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from cloud_target.engine.hf.saving import save_model
 from cloud_target.engine.hf.typed import move
 from cloud_target.training.corpus import PackedCorpus
 from cloud_target.training.evaluate import bits_per_byte
@@ -106,4 +107,4 @@ def save(model: LlamaForCausalLM, tokenizer: Tokenizer, out: str | Path) -> None
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(weights, strict=False)
     copy.tie_weights()
-    copy.bfloat16().save_pretrained(out)
+    save_model(copy.bfloat16(), out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import pytest
 
 from benchmarks.local_target import local_target
 from cloud_target.cli import main as cloud
-from cloud_target.prepare import measure, pipeline
+from cloud_target.prepare import measure, pipeline, texts
 from edge_client.cli.main import main as edge
 from shared.manifest import read_manifest
-from tests.end_to_end.families import FAMILIES, sentences
+from tests.end_to_end.families import FAMILIES, NO_DRAFT
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(measure, "steered", steered)
     monkeypatch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")
+    monkeypatch.setattr(texts, "_SMALLEST_BATCH", 4)
     monkeypatch.setenv("TANDEM_BUNDLES", str(tmp_path / "bundles"))
     monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "state"))
 
@@ -55,15 +57,41 @@ def test_four_commands_lead_from_a_model_to_a_text(name: str, run: Callable[...,
     family = FAMILIES[name]
     target, draft, bundle = family.write(tmp_path / name), tmp_path / "draft", tmp_path / "bundle"
     corpus = tmp_path / "corpus.txt"
-    corpus.write_text("\n<|endoftext|>\n".join(sentences(40, 1)), encoding="utf-8")
-    learn, prepare = (["--chat"], ["--chat"]) if family.template else ([corpus], ["--corpus", corpus])
+    corpus.write_text("\n<|endoftext|>\n".join(_sentences(40)), encoding="utf-8")
+    learn, prepare = (["--chat"], ["--chat"]) if family.chats else ([corpus], ["--corpus", corpus])
     run(cloud, "distil", "--target", target, "--out", draft, *_DISTIL.split(), *learn)
     run(cloud, "prepare", "--target", target, "--draft", draft, "--out", bundle, *_PREPARE.split(), *prepare)
     manifest = read_manifest(bundle)
-    assert (manifest.target_name, manifest.chat is not None) == (name, bool(family.template))
-    ask = ["--chat", "a cat sees the dog"] if family.template else ["a cat sees the dog"]
+    assert (manifest.target_name, manifest.chat is not None) == (name, bool(family.chats))
+    ask = ["--chat", "a cat sees the dog"] if family.chats else ["a cat sees the dog"]
     with local_target("--target", str(target), "--bundle", str(bundle), "--threads", "1") as served:
         words = ("--target", served.address, "--json", "--seed", "3", "--max-tokens", "24", *ask)
         told = {mode: json.loads(run(edge, "--mode", mode, *words)) for mode in ("exact", "cloud", "sprint")}
     assert told["exact"]["text"] == told["cloud"]["text"] != ""
     assert told["sprint"]["text"]
+
+
+def test_what_no_device_could_run_is_told_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target, draft = NO_DRAFT.write(tmp_path / "olmo"), tmp_path / "draft"
+    assert cloud(["distil", "--target", str(target), "--out", str(draft), "--chat", *_DISTIL.split()]) == 2
+    err = capsys.readouterr().err
+    assert err.endswith(
+        "cloud-target: optimum cannot export a olmo3 as a causal language model; give a smaller model of another kind "
+        "that has the target's tokens, with --from\n"
+    )
+    assert "3/5" not in err
+    assert not draft.exists()
+    assert cloud(["export", "--draft", str(target), "--out", str(tmp_path / "bundle")]) == 2
+    assert capsys.readouterr().err.endswith(
+        "optimum cannot export a olmo3 as a causal language model; take another draft\n"
+    )
+
+
+def _sentences(count: int) -> list[str]:
+    draw, words = (
+        random.Random(0),
+        "the cat a dog sees likes one bird and my friend finds her robot under an old ship".split(),
+    )
+    return [" ".join(draw.choices(words, k=draw.randint(8, 24))) + "." for _ in range(count)]

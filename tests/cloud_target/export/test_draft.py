@@ -14,7 +14,7 @@ from transformers import (
 
 from cloud_target.export.check import check, probe_ids
 from cloud_target.export.checkpoint import load_checkpoint
-from cloud_target.export.draft import describe, export_draft
+from cloud_target.export.draft import describe, export_draft, foresee
 from cloud_target.export.graph import shared_buffer_graph
 from shared.errors import BundleError, InputError
 from tests.cloud_target.export.checkpoints import CONTEXT, VOCABULARY, build, save
@@ -70,7 +70,8 @@ def test_a_recurrent_draft_is_refused_in_a_sentence(tmp_path):
         export_draft(save(mamba, tmp_path / "mamba"), tmp_path)
 
 
-def test_without_optimum_it_is_said_who_needs_it(tmp_path, monkeypatch):
+@pytest.fixture
+def no_optimum(monkeypatch):
     original = builtins.__import__
 
     def absent(name: str, *arguments: object, **options: object) -> object:
@@ -79,9 +80,40 @@ def test_without_optimum_it_is_said_who_needs_it(tmp_path, monkeypatch):
         return original(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", absent)
+
+
+@pytest.mark.usefixtures("no_optimum")
+def test_without_optimum_it_is_said_who_needs_it(tmp_path):
     path = save(build("llama"), tmp_path / "model")
     with pytest.raises(
         InputError, match=r"by way of optimum \(as asked\), and optimum is not installed here"
     ) as refused:
         export_draft(path, tmp_path, kind="concat")
     assert "take a draft that needs none: a Llama, Qwen2 or GPT-2" in str(refused.value)
+
+
+@pytest.mark.usefixtures("no_optimum")
+def test_that_optimum_is_missing_is_foreseen():
+    told: list[str] = []
+    foresee(build("llama"), CONTEXT, "tiny", "take another", told.append)
+    assert told == []
+    model = build("llama")
+    model.config.model_type = "qwen3"
+    foresee(model, CONTEXT, "tiny", "take another", told.append)
+    assert told == [
+        "warning: tiny is exported by way of optimum (it is a qwen3, and the fast path knows llama, qwen2, gpt2), and "
+        "optimum is not installed here; install Tandem's extra train, which wants transformers below 4.58, or take a "
+        "draft that needs none: a Llama, Qwen2 or GPT-2"
+    ]
+
+
+@needs_optimum
+def test_that_optimum_does_not_know_a_draft_is_foreseen():
+    model, told = build("llama"), []
+    for kind in ("llama", "qwen3"):
+        model.config.model_type = kind
+        foresee(model, CONTEXT, "tiny", "take another", told.append)
+    assert told == []
+    model.config.model_type = "olmo3"
+    with pytest.raises(InputError, match="optimum cannot export a olmo3 as a causal language model; take another"):
+        foresee(model, CONTEXT, "tiny", "take another", told.append)

@@ -121,7 +121,7 @@ def test_a_draft_in_8_bits_draws_nearly_the_same_tokens(kind):
     small = quantise(graph, Precision())
     assert small.nbytes < 0.5 * graph.nbytes
     exact = Runner(graph, CONTEXT)
-    truth = [said_by(exact, text) for text in write_texts(exact, [0], 3, CONTEXT)]
+    truth = [said_by(exact, text, Sampling()) for text in write_texts(exact, [0], 3, CONTEXT)]
     agreed = agreement(truth, Runner(small, CONTEXT), Sampling())
     assert agreed.tokens == 3 * CONTEXT
     # Random weights give flat distributions, the worst case; a trained draft agrees more.
@@ -140,6 +140,6 @@ def test_concat_graph_can_be_quantised_too():
     graph = concat_graph(build("qwen2"))
     small = quantise(graph, Precision())
     text = probe_ids(VOCABULARY, CONTEXT)
-    agreed = agreement([said_by(Runner(graph, CONTEXT), text)], Runner(small, CONTEXT), Sampling())
+    agreed = agreement([said_by(Runner(graph, CONTEXT), text, Sampling())], Runner(small, CONTEXT), Sampling())
     assert small.nbytes < 0.7 * graph.nbytes
     assert agreed.sampled > 0.85
