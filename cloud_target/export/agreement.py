@@ -40,7 +40,7 @@ class Said:
 
     Attributes:
         text: token ids.
-        likeliest, drawn: the tokens that it would write after each, greedily and as it was asked to draw, ``int64 [n]``.
+        likeliest, drawn: what it would write after each token, greedily and drawn in the way asked for, ``int64 [n]``.
     """
 
     text: list[int]

@@ -8,14 +8,12 @@ from time import monotonic
 from typing import Any, TextIO
 
 from edge_client.cli.console import CONTROLS
+from edge_client.cli.growing import GrowingLine
 from edge_client.cli.spending import read_spending
 from edge_client.doctor.pair import Wanted
 
 # Seconds from the beginning of all checks to the end of the last text; what ends it takes some more, below two minutes.
 _ALL = 98.0
-# Seconds between two words about how far it has come, on a terminal, where one replaces the other, or elsewhere.
-_BETWEEN = (0.25, 10.0)
-_WIDTH = 78
 
 
 class Progress:
@@ -27,24 +25,15 @@ class Progress:
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
-        self._stream, self._clock = stream, clock
-        self._is_terminal = stream.isatty()
-        self._next, self._is_open = 0.0, False
+        self._line = GrowingLine(stream, clock)
 
     def __call__(self, done: int, most: int) -> None:
-        now = self._clock()
-        if now < self._next:
-            return
-        self._next = now + _BETWEEN[0 if self._is_terminal else 1]
-        line = f"edge-client: writing with this pair: {done} of at most {most} texts"
-        self._is_open = self._is_terminal
-        print(line.ljust(_WIDTH), end="\r" if self._is_terminal else "\n", file=self._stream, flush=True)
+        if self._line.is_due:
+            self._line.write(f"edge-client: writing with this pair: {done} of at most {most} texts")
 
     def end(self) -> None:
         """Make room for what is written next."""
-        if self._is_open:
-            print(" " * _WIDTH, end="\r", file=self._stream, flush=True)
-        self._is_open = False
+        self._line.clear()
 
 
 def wanted(options: argparse.Namespace, begin: float, progress: Progress) -> Wanted:

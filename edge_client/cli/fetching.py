@@ -7,13 +7,12 @@ from time import monotonic
 from typing import TextIO
 
 from edge_client.cli.console import CONTROLS
+from edge_client.cli.growing import GrowingLine
 from shared.contents import Contents
 from shared.sizes import show_size
 
-# Seconds until it is worth a word; and between two words, on a terminal, where one replaces the other, or elsewhere.
+# Seconds until it is worth a word.
 PATIENCE = 2.0
-_BETWEEN = (0.25, 10.0)
-_WIDTH = 78
 
 
 class Fetching:
@@ -25,22 +24,18 @@ class Fetching:
     """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
-        self._stream, self._clock = stream, clock
-        self._is_terminal = stream.isatty()
+        self._line = GrowingLine(stream, clock)
         self._of = ""
-        self._next = 0.0
         self._has_told = False
 
     def __call__(self, contents: Contents, done: int) -> None:
-        now = self._clock()
         if contents.digest != self._of:
-            self._of, self._next, self._has_told = contents.digest, now + PATIENCE, False
+            self._of, self._has_told = contents.digest, False
+            self._line.wait(PATIENCE)
         is_whole = done == contents.size
-        if now < self._next and not (is_whole and self._has_told):
+        if not self._line.is_due and not (is_whole and self._has_told):
             return
-        self._next, self._has_told = now + _BETWEEN[0 if self._is_terminal else 1], True
+        self._has_told = True
         name = contents.name.translate(CONTROLS)
         line = f"edge-client: fetching the bundle {name}: {show_size(done)} of {show_size(contents.size)}"
-        # On a terminal whatever is written next, an error too, takes its place.
-        end = "\r" if self._is_terminal and not is_whole else "\n"
-        print(line.ljust(_WIDTH) if self._is_terminal else line, end=end, file=self._stream, flush=True)
+        self._line.write(line, last=is_whole)

@@ -92,6 +92,6 @@ def test_what_no_device_could_run_is_told_before_anything_is_trained(
 def _sentences(count: int) -> list[str]:
     draw, words = (
         random.Random(0),
-        "the cat a dog sees likes one bird and my friend finds her robot under an old ship".split(),
+        ["the", "cat", "a", "dog", "sees", "likes", "one", "bird", "and", "my", "old", "ship"],
     )
     return [" ".join(draw.choices(words, k=draw.randint(8, 24))) + "." for _ in range(count)]

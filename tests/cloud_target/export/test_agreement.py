@@ -15,7 +15,6 @@ from edge_client.edge import Edge
 from shared.config import Sampling
 from tests.cloud_target.export.checkpoints import CONTEXT, build, save
 
-
 UNCUT = Sampling(temperature=1.0, top_p=1.0)
 
 

@@ -52,6 +52,7 @@ def test_any_pair_becomes_a_bundle_that_the_edge_runs(pairs: dict[str, Pair], tm
     report = prepare(settings, said.append)
     assert [line[:3] for line in said if line[1:3] == "/7"] == [f"{step}/7" for step in range(1, 8)]
     assert len([line for line in said if re.search(r"about .* until all of it is there", line)]) == len(TEXTS)
+    assert len([line for line in said if re.search(r"about \d.* until all rows are there", line)]) == len(TEXTS) + 2
     manifest = read_manifest(settings.out)
     assert (manifest.name, manifest.target_name) == (f"{kind}-draft", f"{kind}-target")
     assert (manifest.vocabulary, manifest.draft.dtype) == (VOCABULARY, dtype)
