@@ -17,8 +17,8 @@ from cloud_target.training.steps import Steps
 from cloud_target.training.time_left import TimeLeft
 from shared.config import Sampling
 
-# Tokens that are tried at most, to say how long it will take.
-_TRIED = 512
+# Tokens of each material that are labelled to say how long all will take.
+_TRIED = 24
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,16 @@ class Material:
         every = zip(self.documents, self.starts.tolist(), self.samplings, strict=True)
         return sum(max(len(text) - start, 0) * len(ways) for text, start, ways in every)
 
-    def first(self, tokens: int) -> Material:
-        """Its first documents that have about `tokens` together, at least one."""
-        count = 1 + int(np.searchsorted(np.cumsum([len(text) for text in self.documents[:-1]]), tokens))
-        return Material(self.documents[:count], self.starts[:count], self.sources[:count], self.samplings[:count])
+    def sample(self) -> Material:
+        """A little of its first document."""
+        text = self.documents[0][: int(self.starts[0]) + _TRIED]
+        return Material([text], self.starts[:1], self.sources[:1], self.samplings[:1])
 
 
 class Forecast:
     """How long some materials take. To read a token and to make a row of it are two things, and which of them counts
-    hangs on the models: large targets read for long, and of small ones most of the time goes into rows.
+    hangs on the models: large targets read for long, and of small ones most of the time goes into rows. Those take
+    longest where tokens are drawn from the whole vocabulary.
 
     Args:
         seconds: that each takes, as it was tried; what is done corrects that.
@@ -68,19 +69,23 @@ class Forecast:
         materials: Iterable[Material],
         clock: Callable[[], float] = time.monotonic,
     ) -> Forecast:
-        """By reading and labelling a little of the first of `materials`."""
-        sizes, tried = [], None
+        """By reading and labelling a little of each of `materials`."""
+        sizes, samples = [], []
         for material in materials:
-            tried = tried or material.first(_TRIED)
+            samples.append(material.sample())
             sizes.append((material.tokens, material.rows))
-        assert tried is not None, "there is something to label"
-        times = [clock()]
-        for work in (_read, _read, _label):  # the first time is a warm-up
-            work(draft, target, tried)
-            times.append(clock())
-        _, reading, both = np.diff(times).tolist()
-        token, row = reading / tried.tokens, max(both - reading, 0.0) / max(tried.rows, 1)
-        return cls([tokens * token + rows * row for tokens, rows in sizes], clock)
+
+        def took(work: Callable[[Steps, PreTrainedModel, Material], None], sample: Material) -> float:
+            begun = clock()
+            work(draft, target, sample)
+            return clock() - begun
+
+        took(_read, samples[0])  # the first time takes longer
+        reading = [took(_read, sample) for sample in samples]
+        both = [took(_label, sample) for sample in samples]
+        token = sum(reading) / sum(sample.tokens for sample in samples)
+        row = [max(b - a, 0.0) / max(s.rows, 1) for a, b, s in zip(reading, both, samples, strict=True)]
+        return cls([tokens * token + rows * each for (tokens, rows), each in zip(sizes, row, strict=True)], clock)
 
     @contextmanager
     def doing(self, number: int) -> Iterator[TimeLeft]:
