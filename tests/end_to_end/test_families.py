@@ -14,18 +14,24 @@ from benchmarks.local_target import local_target
 from cloud_target.cli import main as cloud
 from cloud_target.prepare import measure, pipeline, texts
 from edge_client.cli.main import main as edge
+from shared.config import Sampling
 from shared.manifest import read_manifest
+from tests.cloud_target.export.optimum import needs_optimum
 from tests.end_to_end.families import FAMILIES, NO_DRAFT
 
 pytestmark = pytest.mark.slow
 
 _DISTIL = "--tokens 400 --own-tokens 200 --corpus-tokens 100 --held-out-tokens 40 --batch-tokens 256 --evaluations 1"
-_PREPARE = "--rows 100 --own-tokens 1200"
+_PREPARE = "--rows 100 --own-tokens"
+# The families whose models make up all that is learned from; the others go on from openings of a corpus.
+_MAKE_UP = ("llama", "gemma3")
+# Those whose drafts are exported by way of optimum.
+_BY_OPTIMUM = ("qwen3", "gemma3", "phi3")
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A report takes a minute to let devices begin and to draw that; tests of `prepare` look at it."""
+    """One way of sampling, and no devices in the report, nor drawings, which take a minute; `prepare` has its tests."""
     rates = {"tokens": 1, "ask_rate": 0.0, "divergence": 0.0}
 
     def steered(_: Any, budget: float, *__: Any) -> dict[str, Any]:
@@ -34,6 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(measure, "steered", steered)
     monkeypatch.setattr(pipeline, "page", lambda report: f"<title>{report['name']}</title>")
     monkeypatch.setattr(texts, "_SMALLEST_BATCH", 4)
+    monkeypatch.setattr(texts, "TEXTS", [text for text in texts.TEXTS if text.sampling == Sampling()])
     monkeypatch.setenv("TANDEM_BUNDLES", str(tmp_path / "bundles"))
     monkeypatch.setenv("TANDEM_STATE", str(tmp_path / "state"))
 
@@ -52,15 +59,18 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=needs_optimum if name in _BY_OPTIMUM else []) for name in FAMILIES]
+)
 def test_four_commands_lead_from_a_model_to_a_text(name: str, run: Callable[..., str], tmp_path: Path) -> None:
     family = FAMILIES[name]
     target, draft, bundle = family.write(tmp_path / name), tmp_path / "draft", tmp_path / "bundle"
     corpus = tmp_path / "corpus.txt"
     corpus.write_text("\n<|endoftext|>\n".join(_sentences(40)), encoding="utf-8")
-    learn, prepare = (["--chat"], ["--chat"]) if family.chats else ([corpus], ["--corpus", corpus])
-    run(cloud, "distil", "--target", target, "--out", draft, *_DISTIL.split(), *learn)
-    run(cloud, "prepare", "--target", target, "--draft", draft, "--out", bundle, *_PREPARE.split(), *prepare)
+    chats = name in _MAKE_UP
+    run(cloud, "distil", "--target", target, "--out", draft, *_DISTIL.split(), *(["--chat"] if chats else [corpus]))
+    text = [1200, "--chat"] if chats else [100, "--corpus", corpus]
+    run(cloud, "prepare", "--target", target, "--draft", draft, "--out", bundle, *_PREPARE.split(), *text)
     manifest = read_manifest(bundle)
     assert (manifest.target_name, manifest.chat is not None) == (name, bool(family.chats))
     ask = ["--chat", "a cat sees the dog"] if family.chats else ["a cat sees the dog"]
@@ -71,6 +81,7 @@ def test_four_commands_lead_from_a_model_to_a_text(name: str, run: Callable[...,
     assert told["sprint"]["text"]
 
 
+@needs_optimum
 def test_what_no_device_could_run_is_told_before_anything_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
