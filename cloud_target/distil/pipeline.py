@@ -74,6 +74,10 @@ def _distil(work: Work, settings: Settings, corpora: dict[str, list[str]], tell:
     work.begin("the models")
     models = Models(settings)
     identity = models.identity()
+    if not (work.directory / _RUN).exists():  # else it was seen to when the run was begun
+        like = models.start() if settings.start else models.target
+        foresee(like, min(models.context, USUAL), "the draft", _OTHERWISE, lambda line: tell(f"  {line}"))
+        del like
     new = _begin(work.directory, identity | corpora | settings.determining(), out)
     if not new:
         tell("  a run that was begun earlier goes on")
@@ -86,7 +90,6 @@ def _distil(work: Work, settings: Settings, corpora: dict[str, list[str]], tell:
     made_up = FromNothing(models) if settings.chat else None
     choice = _choose(work, models, made_up or FromDocuments(models, found.held), found.held, tell)
     draft = models.draft(choice.kept if choice else None)
-    foresee(draft, min(models.context, USUAL), f"the draft {out.name}", _OTHERWISE, lambda line: tell(f"  {line}"))
     parameters = draft.num_parameters()
     _check_room(settings, parameters, work.directory)
     tell(f"  a draft of {parameters / 1e6:.1f} M parameters" + (f", layers {_listed(choice)}" if choice else ""))
