@@ -128,11 +128,9 @@ class _Accepting(cygrpc.AioServer):
         if door.knows(name, context.invocation_metadata() or ()):
             door.strangers.welcome(peer)
             begin()
-        elif door.strangers.is_leaving(peer):
-            return
         elif name in door.once and door.rations.take(peer):
             begin()
-        else:
+        elif not door.strangers.is_leaving(peer):
             door.strangers.comes(peer, door.is_in_vain(name), begin)
 
 

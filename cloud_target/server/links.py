@@ -24,6 +24,7 @@ _HOSTS = {int(socket.AF_INET): slice(4, 8), int(socket.AF_INET6): slice(8, 24)}
 # Linux' number of a socket, which no other one ever has, and what it knows of one of TCP (socket(7), tcp(7)): the
 # bytes that came stand in 8 of those, from the 128th on.
 _COOKIE, _INFO = 57, 11
+_SOCKET = int(socket.SOL_SOCKET)
 _RECEIVED = slice(128, 136)
 # Python's own calls let other threads run at each descriptor, and then wait for them.
 _C = ctypes.PyDLL(None)
@@ -64,7 +65,7 @@ class Link:
         """
         # What its descriptor is by now is looked at again, through a duplicate, which stays what it is.
         with suppress(OSError), socket.fromfd(self.descriptor, socket.AF_INET6, socket.SOCK_STREAM) as link:
-            if _number(link.fileno()) == self.number:
+            if int.from_bytes(link.getsockopt(socket.SOL_SOCKET, _COOKIE, 8), sys.byteorder) == self.number:
                 if _C.connect(link.fileno(), _NOBODY, len(_NOBODY)):
                     link.shutdown(socket.SHUT_RDWR)
                 return True
@@ -81,12 +82,13 @@ class Links:
     def __init__(self) -> None:
         self.port: int | None = None
         self._peers: dict[int, Address | None] = {}  # of all sockets, by their numbers; None where it is another port's
+        self._number, self._size = ctypes.c_uint64(), ctypes.c_uint32()  # made once, as they are needed very often
 
     def are_told(self) -> bool:
         """Whether the system tells of them."""
         with socket.socket() as one:
             said = _option(one.fileno(), socket.IPPROTO_TCP, _INFO, _RECEIVED.stop)
-            return bool(os.path.isdir(_OPEN) and _number(one.fileno()) and len(said) == _RECEIVED.stop)
+            return bool(os.path.isdir(_OPEN) and self._number_of(one.fileno()) and len(said) == _RECEIVED.stop)
 
     def now(self) -> list[Link]:
         """Those that there are."""
@@ -94,10 +96,17 @@ class Links:
         self._peers = {number: peer for number, peer, _ in found}
         return [Link(number, peer, descriptor) for number, peer, descriptor in found if peer]
 
+    def _number_of(self, descriptor: int) -> int:
+        """Of a socket; 0 of anything else."""
+        number, size = self._number, self._size
+        size.value = 8
+        said = _C.getsockopt(descriptor, _SOCKET, _COOKIE, ctypes.byref(number), ctypes.byref(size))
+        return 0 if said else number.value
+
     def _all(self) -> Iterator[tuple[int, Address | None, int]]:
         with suppress(OSError):
             for descriptor in map(int, os.listdir(_OPEN)):
-                if number := _number(descriptor):
+                if number := self._number_of(descriptor):
                     try:
                         peer = self._peers[number]
                     except KeyError:
@@ -117,11 +126,6 @@ def place_of(peer: str) -> Address | None:
         return _plain(ip_address(host.strip("[]").partition("%")[0]).packed), int(port)
     except ValueError:
         return None
-
-
-def _number(descriptor: int) -> int:
-    """Of a socket; 0 of anything else."""
-    return int.from_bytes(_option(descriptor, socket.SOL_SOCKET, _COOKIE, 8), sys.byteorder)
 
 
 def _option(descriptor: int, level: int, option: int, size: int) -> bytes:

@@ -18,6 +18,7 @@ from grpc._cython import cygrpc
 _NO_FLAGS = 0
 _OK = 0
 PARTS = (
+    "AbortError",
     "BaseError",
     "ExecuteBatchError",
     "ReceiveCloseOnServerOperation",
@@ -58,5 +59,12 @@ async def answer_once(handler: grpc.RpcMethodHandler, call: Any) -> None:
     """
     loop = asyncio.get_running_loop()
     context = Once(call, handler.request_deserializer, handler.response_serializer, loop)
+    answer: Any = handler.stream_stream
     with suppress(cygrpc.BaseError, cygrpc.ExecuteBatchError):
-        await handler.stream_stream(None, context)
+        try:
+            await answer(None, context)
+        except cygrpc.AbortError as refused:
+            # It holds the call, which holds it, and a connection may have so many calls that are not forgotten yet.
+            refused.__traceback__ = refused.__context__ = None
+            # The library cancels what is dropped before that is on its way.
+            await cygrpc.execute_batch(call, (cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), loop)
