@@ -9,14 +9,16 @@ and it is reset.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cloud_target.server.links import Link, Links
 
-# Seconds between two looks, and what share of the time they may take.
-_LOOK, _SHARE = 0.2, 0.02
+# Seconds between two looks; between two for so long after one was sent away, as there may be others like it; and what
+# share of the time they may take.
+_LOOK, _SOON, _ALERT, _SHARE = 0.2, 0.02, 5.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,20 @@ class Doorkeeper:
         """Until it is cancelled; at once over where the system does not tell."""
         if not self._links.are_told():
             return
+        alert = -math.inf
         while True:
-            begun = time.perf_counter()
-            self._look()
-            await asyncio.sleep(max(_LOOK, (time.perf_counter() - begun) / _SHARE))
+            begun = time.monotonic()
+            if self._look():
+                alert = begun + _ALERT
+            ended = time.monotonic()
+            await asyncio.sleep(max(_SOON if ended < alert else _LOOK, (ended - begun) / _SHARE))
 
-    def _look(self) -> None:
+    def _look(self) -> int:
+        """How many are sent away."""
         there = self._links.now()
         known = self._sees(there)
         bound = [link for link in there if link.number not in known]
-        for link in self._speech.too_much(bound, time.monotonic()):
-            if link.reset():
-                self._sends_away(link.name)
+        sent_away = [link for link in self._speech.too_much(bound, time.monotonic()) if link.reset()]
+        for link in sent_away:
+            self._sends_away(link.name)
+        return len(sent_away)
