@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,8 @@ import grpc
 from grpc._cython import cygrpc
 from grpc.aio import _server as library
 
+from cloud_target.server.once import PARTS, answer_once
+from cloud_target.server.rations import Rations
 from cloud_target.server.strangers import Strangers
 
 _PARTS = (
@@ -37,6 +39,7 @@ _PARTS = (
     "_handle_rpc",
     "_schedule_rpc_coro",
     "get_working_loop",
+    *PARTS,
 )
 _LOOPS = ("_make_request_call_future", "_request_call", "_request_registered_call", "_server_main_loop")
 # Of a call that is not registered: what it said is not looked at.
@@ -57,11 +60,15 @@ class Door:
         knows: whether whoever calls this, with this metadata, is known.
         is_in_vain: whether a call of this name by anybody else can only be refused.
         strangers: where everybody else waits.
+        once: handlers that answer anybody, once a call (`once.py`), by name.
+        rations: of those calls, that are answered at once.
     """
 
     knows: Callable[[str, _Metadata], bool]
     is_in_vain: Callable[[str], bool]
     strangers: Strangers
+    once: Mapping[str, grpc.RpcMethodHandler]
+    rations: Rations
 
 
 class _Accepting(cygrpc.AioServer):
@@ -79,14 +86,24 @@ class _Accepting(cygrpc.AioServer):
         where they come, and there is no such call until the server is stopped."""
         return asyncio.get_running_loop().create_task(self._accept_all(method))
 
+    async def shutdown(self, grace: float | None) -> None:
+        """As the library's, and whoever waits is not begun when all has ended."""
+        try:
+            await super().shutdown(grace)
+        finally:
+            self.door.strangers.close()
+
     async def _accept_all(self, method: bytes | None) -> None:
         known, running = cygrpc._MethodResolver([], self._known), set[asyncio.Task[None]]()
         loop = asyncio.get_running_loop()
         name = NAMELESS if method is None else method.decode()
 
         def begin(call: Any) -> asyncio.Task[None]:
-            answer = cygrpc._handle_rpc(name, known, self.interceptors, call, loop, False)
-            task = loop.create_task(cygrpc._schedule_rpc_coro(answer, call, loop, name))
+            if handler := self.door.once.get(name):
+                task = loop.create_task(answer_once(handler, call))
+            else:
+                answer = cygrpc._handle_rpc(name, known, self.interceptors, call, loop, False)
+                task = loop.create_task(cygrpc._schedule_rpc_coro(answer, call, loop, name))
             running.add(task)
             task.add_done_callback(running.discard)
             return task
@@ -106,12 +123,14 @@ class _Accepting(cygrpc.AioServer):
     def _let_in(self, name: str, call: Any, begin: Callable[[], asyncio.Task[None]]) -> None:
         context, door = cygrpc._ServicerContext(call, None, None, asyncio.get_running_loop()), self.door
         peer = context.peer()
-        if door.strangers.is_leaving(peer):
+        if not peer:  # its connection is gone already
             return
         if door.knows(name, context.invocation_metadata() or ()):
             door.strangers.welcome(peer)
             begin()
-        else:
+        elif name in door.once and door.rations.take(peer):
+            begin()
+        elif not door.strangers.is_leaving(peer):
             door.strangers.comes(peer, door.is_in_vain(name), begin)
 
 

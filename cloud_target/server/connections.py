@@ -90,13 +90,23 @@ def largest_message(settings: ConnectionSettings, engine: Engine) -> int:
     return settings.request_bytes or largest_request(engine)
 
 
+def window(engine: Engine) -> int:
+    """Bytes of one call that are taken in before somebody reads them."""
+    least, most = _WINDOW
+    return min(max(least, longest_prompt(engine)), most)
+
+
+def said_in_vain(calls: int, engine: Engine) -> int:
+    """Bytes that so many calls may have said that are refused."""
+    return calls * (window(engine) + _METADATA)
+
+
 def channel_options(settings: ConnectionSettings, engine: Engine) -> list[tuple[str, int]]:
     """The same in gRPC's words, for a server of this engine.
 
     Raises:
         InputError: see `make_room`.
     """
-    least, most = _WINDOW
     return [
         # Twice as much as is taken, so that whoever sends a little too much can be told (`Refusing`).
         ("grpc.max_receive_message_length", min(2 * largest_message(settings, engine), (1 << 31) - 1)),
@@ -107,7 +117,7 @@ def channel_options(settings: ConnectionSettings, engine: Engine) -> list[tuple[
         ("grpc.max_connection_age_grace_ms", round(1e3 * settings.grace)),
         # Left to itself the library takes in 4 MiB of each call, and more, before anybody reads them.
         ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", min(max(least, longest_prompt(engine)), most)),
+        ("grpc.http2.lookahead_bytes", window(engine)),
         ("grpc.experimental.tcp_max_read_chunk_size", _READ),
         ("grpc.max_metadata_size", _METADATA),
         ("grpc.absolute_max_metadata_size", _METADATA),

@@ -35,8 +35,8 @@ async def ending(context: grpc.aio.ServicerContext, refused: Callable[[str], Non
     except TandemError as error:
         refused(error.reason)
         await context.abort(status_of(error), str(error), (*metadata_of(error), named))
-    except grpc.aio.InternalError:
-        raise  # so says the library where the edge is gone, and knows what to do
+    except grpc.aio.BaseError:
+        raise  # so says the library where the edge is gone, or the server is stopped, and knows what to do
     except Exception as error:
         frames = "".join(traceback.format_tb(error.__traceback__))
         log.error("a request failed with %s\n%s", type(error).__name__, frames.rstrip())

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from cloud_target.server.endings import ending
 from cloud_target.server.first_message import first_message
-from cloud_target.server.telling import Answers
+from cloud_target.server.telling import Answers, tell_only
 from cloud_target.server.turnstile import RevolvingDoor, Turnstile
 from shared.errors import UnknownService
 
@@ -91,7 +91,7 @@ class Health:
             name = await self._question(context)
             if name is None:
                 raise UnknownService("the target knows of no service by this name; ask about the empty one")
-            await Answers(context).tell(Answer(status=self._status(name)), self._limits.patience)
+            await tell_only(context, Answer(status=self._status(name)), self._limits.patience)
 
     async def _watch(self, _: _Calls, context: grpc.aio.ServicerContext) -> None:
         async with ending(context, self._refused):

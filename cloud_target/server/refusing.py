@@ -35,11 +35,17 @@ class Refusing(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return self._unknown
+        return self._unknown if handler is None else self.bounded(handler)
+
+    def bounded(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        """The same handler, which parses no message that is too long.
+
+        Raises:
+            TypeError: it takes no stream, or does not read it.
+        """
         answer, read = handler.stream_stream, handler.request_deserializer
         if answer is None or read is None:
-            raise TypeError(f"{handler_call_details.method} must take its messages as a stream, and read them")
+            raise TypeError(f"{answer} must take its messages as a stream, and read them")
         return grpc.stream_stream_rpc_method_handler(answer, self._bounded(read), handler.response_serializer)
 
     def _bounded(self, read: _Read) -> _Read:

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from cloud_target.access.admission import ANYBODY
 from cloud_target.access.protection import Access, check_address
@@ -17,15 +18,24 @@ from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
 from cloud_target.scheduling.scheduler import Scheduler
 from cloud_target.server.accepting import NAMELESS, Door, accepts, open_server
-from cloud_target.server.connections import CONNECTIONS_OPTION, ConnectionSettings, channel_options, largest_message
+from cloud_target.server.connections import (
+    CONNECTIONS_OPTION,
+    ConnectionSettings,
+    channel_options,
+    largest_message,
+    said_in_vain,
+)
 from cloud_target.server.cutting import Cutter
+from cloud_target.server.doorkeeper import Doorkeeper, SpeechLimits
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
+from cloud_target.server.links import Links
+from cloud_target.server.rations import Rations
 from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
 from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
-from cloud_target.server.strangers import Strangers
+from cloud_target.server.strangers import StrangerLimits, Strangers
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.calls import about_call
 from cloud_target.telemetry.observer import NOBODY, Observer
@@ -128,8 +138,13 @@ class TargetServer:
         options = channel_options(settings, engine)
         self._connections = dict(options)[CONNECTIONS_OPTION]
         refusing = Refusing(largest_message(settings, engine), self._refused)
-        self._cutter = Cutter()
-        door = Door(self._knows, self._is_in_vain, Strangers(self._send_away))
+        self._links = Links()
+        cutter = Cutter(self._links)
+        strangers = Strangers(partial(self._send_away, cutter), spare=cutter.spare)
+        once = {f"/{HEALTH}/Check": refusing.bounded(self._health.handlers()["Check"])}
+        door = Door(self._knows, self._is_in_vain, strangers, once, Rations())
+        speech = SpeechLimits(said_in_vain(StrangerLimits.in_vain, engine))
+        self._doorkeeper = Doorkeeper(self._links, speech, strangers.see, self._sent_away)
         self._server = open_server((refusing,), (*_OPTIONS, *options), door)
         self.address = ""
 
@@ -146,9 +161,10 @@ class TargetServer:
         else:
             port = self._server.add_secure_port(address, self._credentials)
         await self._server.start()
-        self.address, self._cutter.port = f"{self._host}:{port}", port
+        self.address, self._links.port = f"{self._host}:{port}", port
         self.observer.listens(port, self._connections)
-        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping(), self._keep_looking()
+        looks = self._keep_looking(), self._doorkeeper.keep_looking()
+        sweeps = self._servicer.idle.keep_sweeping(), self._servicer.withdrawals.keep_sweeping(), *looks
         self._sweeping = [asyncio.create_task(sweep) for sweep in sweeps]
 
     def _knows(self, name: str, metadata: Sequence[tuple[str, str | bytes]]) -> bool:
@@ -158,10 +174,13 @@ class TargetServer:
     def _is_in_vain(self, name: str) -> bool:
         return name == NAMELESS or name.startswith(f"/{SERVICE}/")
 
-    def _send_away(self, peer: str) -> None:
+    def _send_away(self, cutter: Cutter, peer: str) -> None:
+        self._sent_away(peer)
+        cutter.cut(peer)
+
+    def _sent_away(self, peer: str) -> None:
         with about_call(peer):
             self.observer.refused(ANYBODY, FLOOD)
-        self._cutter.cut(peer)
 
     async def _keep_looking(self) -> None:
         """Give up where the library has stopped accepting calls: nobody else would notice."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
-# Connections of which it is remembered whether they are known, and how often they called in vain.
-_REMEMBERED = 4096
-# Seconds after which one that was closed is forgotten: another one may have its name by then.
+from cloud_target.server.links import Address, Link
+from cloud_target.server.remembered import Remembered
+
+# Seconds after which the calls of one that was to be closed are counted anew: there may be another one of its name.
 _GONE = 1.0
 _Begin = Callable[[], "asyncio.Future[None]"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,17 +46,24 @@ class Strangers:
     Args:
         send_away: told of each connection that is to be closed, once.
         limits: what strangers may have.
+        spare: told of each that is not to be closed after all.
     """
 
-    def __init__(self, send_away: Callable[[str], None], limits: StrangerLimits | None = None) -> None:
-        self._send_away, self._limits = send_away, limits or StrangerLimits()
+    def __init__(
+        self,
+        send_away: Callable[[str], None],
+        limits: StrangerLimits | None = None,
+        spare: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._send_away, self._limits, self._spare = send_away, limits or StrangerLimits(), spare
         self._line: OrderedDict[str, deque[_Begin]] = OrderedDict()  # by connection, the next one first
         self._waiting = 0
         self._open: Counter[str] = Counter()
-        self._known: OrderedDict[str, None] = OrderedDict()
-        self._in_vain: OrderedDict[str, int] = OrderedDict()
+        self._known: Remembered[None] = Remembered()
+        self._in_vain: Remembered[int] = Remembered()
         self._next = 0.0  # when the next turn would be, were there no bursts
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def is_leaving(self, peer: str) -> bool:
         """Whether this connection is to be closed: what still comes of it is not worth a look."""
@@ -65,8 +71,31 @@ class Strangers:
 
     def welcome(self, peer: str) -> None:
         """This connection is known from now on."""
-        _remember(self._known, peer, None)
-        self._in_vain.pop(peer, None)
+        self._known.put(peer, None)
+        if peer in self._in_vain:
+            self._in_vain.forget(peer)
+            self._spare(peer)
+
+    def see(self, links: Iterable[Link]) -> set[int]:
+        """Forget those that are gone.
+
+        Args:
+            links: all that there are.
+
+        Returns:
+            The numbers of those that are known.
+        """
+        there: dict[Address, list[int]] = {}
+        for link in links:
+            there.setdefault(link.peer, []).append(link.number)
+        self._known.see(there)
+        self._in_vain.see(there)
+        return set(self._known.links())
+
+    def close(self) -> None:
+        """Drop all that wait, and begin nothing more."""
+        self._line.clear()
+        self._is_closed = True
 
     def comes(self, peer: str, is_in_vain: bool, begin: _Begin) -> None:
         """A call of somebody who is not known.
@@ -77,6 +106,8 @@ class Strangers:
             begin: begins it; what it gives is done when the call is over. What is dropped is never begun.
         """
         limits = self._limits
+        if self._is_closed:
+            return
         if peer not in self._known:
             is_too_many = self._open[peer] >= limits.at_once
             if (is_in_vain or is_too_many) and self._one_more(peer):
@@ -93,11 +124,11 @@ class Strangers:
 
     def _one_more(self, peer: str) -> bool:
         """Count a call in vain; whether that was one too many."""
-        _remember(self._in_vain, peer, count := self._in_vain.get(peer, 0) + 1)
+        self._in_vain.put(peer, count := self._in_vain.get(peer, 0) + 1)
         if count == self._limits.in_vain + 1:
             for _ in self._line.pop(peer, ()):
                 self._drop(peer)
-            asyncio.get_running_loop().call_later(_GONE, self._in_vain.pop, peer, None)
+            asyncio.get_running_loop().call_later(_GONE, self._in_vain.forget, peer)
             self._send_away(peer)
         return count > self._limits.in_vain
 
@@ -133,10 +164,3 @@ class Strangers:
             begin().add_done_callback(partial(self._left, peer))
         if self._line:
             self._timer = loop.call_at(self._next, self._take_turns)
-
-
-def _remember(of: OrderedDict[str, T], peer: str, value: T) -> None:
-    of[peer] = value
-    of.move_to_end(peer)
-    if len(of) > _REMEMBERED:
-        of.popitem(last=False)

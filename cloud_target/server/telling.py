@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import grpc
 from google.protobuf.message import Message
 
+from cloud_target.server.once import Once
 from shared.errors import TargetUnavailable
 
 
@@ -41,8 +44,24 @@ class Answers:
         Raises:
             TargetUnavailable: it took longer.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self.write(answer)
-        except TimeoutError:
-            raise TargetUnavailable("the answers were not read in time; connect again") from None
+        await _in_time(self.write(answer), seconds)
+
+
+async def tell_only(context: grpc.aio.ServicerContext, answer: Message, seconds: float) -> None:
+    """Wait until the only answer of a call is on its way.
+
+    Args:
+        seconds: that its reader may take.
+
+    Raises:
+        TargetUnavailable: it took longer.
+    """
+    await _in_time(context.tell_only(answer) if isinstance(context, Once) else Answers(context).write(answer), seconds)
+
+
+async def _in_time(told: Coroutine[Any, Any, None], seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await told
+    except TimeoutError:
+        raise TargetUnavailable("the answers were not read in time; connect again") from None

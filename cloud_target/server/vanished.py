@@ -1,6 +1,7 @@
-"""Clients that vanish during a call, which is nothing to tell: gRPC logs some as errors with tracebacks.
+"""Clients that vanish during a call, and calls that end with the server, which are nothing to tell: gRPC logs both.
 
-It does so where it could not send something, and hears only then that the client is gone.
+Some of the former as errors with tracebacks: where it could not send something, and hears only then that the client is
+gone.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import grpc
 
 # Where the library logs what it could not send.
 _LOGGER = logging.getLogger("grpc._cython.cygrpc")
+# What it says of a call that does something when the server has ended.
+_ENDED = "Aborting method [%s] due to server stop."
 
 
 @contextmanager
 def vanished_untold() -> Iterator[None]:
-    """Keep what the library says of clients that are gone out of the log for as long as the block lasts."""
+    """Keep what the library says of those out of the log for as long as the block lasts."""
     _LOGGER.addFilter(_is_news)
     try:
         yield
@@ -26,4 +29,6 @@ def vanished_untold() -> Iterator[None]:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    return record.exc_info is None or not isinstance(record.exc_info[1], grpc.aio.InternalError)
+    if record.exc_info is None:
+        return record.msg != _ENDED
+    return not isinstance(record.exc_info[1], grpc.aio.InternalError)

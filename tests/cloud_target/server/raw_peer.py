@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.settings import SettingCodes, Settings
+
+from shared.addresses import parse_address
 
 PATIENCE = 20.0
 
@@ -20,22 +23,30 @@ class RawPeer:
     Args:
         address: "host:port".
         window: bytes that it allows each stream to send it.
+        port: of its own; 0 for any.
 
     Attributes:
         heard: what came, by stream.
         statuses: `grpc-status` of the streams that have ended.
         gone: the other side closed the connection.
+        port: its own.
     """
 
-    def __init__(self, address: str, window: int = 65_535) -> None:
-        host, _, port = address.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=PATIENCE)
+    def __init__(self, address: str, window: int = 65_535, port: int = 0) -> None:
+        host, there = parse_address(address)
+        self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self._socket.settimeout(PATIENCE)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if port:
+            self._socket.bind(("127.0.0.1", port))
+        self._socket.connect((host, there))
         self._http = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self._http.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self._http.initiate_connection()
         self.heard: dict[int, bytes] = {}
         self.statuses: dict[int, str] = {}
         self.gone = False
+        self.port: int = self._socket.getsockname()[1]
         self._flush()
         self.read()  # what the other side allows
 
@@ -103,6 +114,11 @@ class RawPeer:
         while not (condition() or self.gone):
             assert time.monotonic() < end
             self.read(0.1)
+
+    def vanish(self) -> None:
+        """Go without a farewell; others may have the port at once."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def __enter__(self) -> RawPeer:
         return self

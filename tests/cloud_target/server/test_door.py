@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from benchmarks.siege.said import CHECK, DECODE, framed
+from benchmarks.siege.said import CHECK, DECODE, WATCH, framed
 from cloud_target.access.protection import Access
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine, random_script
+from cloud_target.server import accepting
 from cloud_target.server import server as serving
 from cloud_target.server.server import FLOOD, SERVICE, running
 from cloud_target.server.strangers import StrangerLimits, Strangers
@@ -62,6 +68,19 @@ def address(token, limits, ear, monkeypatch) -> Iterator[str]:
     access = Access(tokens=TokenFile(token[1]))
     with running(ScriptedEngine(random_script(8), 8), access=access, observer=ear) as address:
         yield address
+
+
+@pytest.fixture
+def everywhere(token, limits, ear, monkeypatch) -> Iterator[tuple[str, str]]:
+    """One server at two addresses."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux has a second address by itself, and tells of connections")
+    monkeypatch.setattr(serving, "Strangers", partial(Strangers, limits=limits))
+    monkeypatch.setattr(serving, "TargetServer", partial(serving.TargetServer, host="0.0.0.0"))
+    access = Access(tokens=TokenFile(token[1]), insecure_bind=True)
+    with running(ScriptedEngine(random_script(8), 8), access=access, observer=ear) as address:
+        port = address.rpartition(":")[2]
+        yield f"127.0.0.1:{port}", f"127.0.0.2:{port}"
 
 
 def told(peer: RawPeer, path: str, *metadata: tuple[str, str]) -> str | None:
@@ -126,8 +145,8 @@ def test_who_asks_health_is_never_closed(address):
 def test_a_token_goes_before_all_strangers(address, token):
     """They wait for turns that do not come."""
     with RawPeer(address) as first, RawPeer(address) as stranger, RawPeer(address) as honest:
-        assert told(first, CHECK) == "0"  # the only turn
-        waiting = stranger.call(CHECK)
+        assert told(first, UNKNOWN) == UNIMPLEMENTED  # the only turn
+        waiting = stranger.call(UNKNOWN)
         stranger.send(waiting, framed(b""), end=True)
         assert told(honest, DESCRIBE, token[0]) == "0"
         assert told(stranger, DESCRIBE, token[0]) == "0"  # of the same connection, too
@@ -141,6 +160,78 @@ def test_where_nobody_is_asked_for_a_token_texts_go_first(ear, monkeypatch):
         RawPeer(address) as first,
         RawPeer(address) as second,
     ):
-        assert told(first, CHECK) == "0"  # the only turn
+        assert told(first, UNKNOWN) == UNIMPLEMENTED  # the only turn
         for _ in range(5):
             assert told(second, DESCRIBE) == "0"
+
+
+def test_whose_connection_is_gone_is_nobody(monkeypatch):
+    """The library has no name for it, and so one for all of them; a token makes none of them known."""
+    context = Mock(peer=lambda: "", invocation_metadata=lambda: ())
+    monkeypatch.setattr(accepting, "cygrpc", Mock(_ServicerContext=lambda *_: context))
+    door = Mock(knows=lambda *_: True)
+
+    async def main() -> None:
+        accepting._Accepting._let_in(Mock(door=door), DECODE, object(), pytest.fail)
+
+    asyncio.run(main())
+    assert door.strangers.mock_calls == door.rations.mock_calls == []
+
+
+@pytest.mark.parametrize("limits", [StrangerLimits(waiting=4, pace=3600.0, burst=1)])
+def test_probes_are_answered_whoever_waits(address):
+    """Each comes over a connection of its own, as probes do, beside more strangers than may wait for turns."""
+    with ExitStack() as opened:
+        for _ in range(8):
+            stranger = opened.enter_context(RawPeer(address))
+            for path in (UNKNOWN, WATCH):
+                stranger.send(stranger.call(path), framed(b""), end=True)
+        for _ in range(20):
+            with RawPeer(address) as probe:
+                assert told(probe, CHECK) == "0"
+
+
+@pytest.mark.parametrize("limits", [StrangerLimits(pace=3600.0, burst=1)])
+def test_of_one_connection_few_questions_are_answered_at_once(address):
+    """The others take turns, and there is none."""
+    with RawPeer(address) as first, RawPeer(address) as many, RawPeer(address) as other:
+        assert told(first, UNKNOWN) == UNIMPLEMENTED  # the only turn
+        asked = [many.call(CHECK) for _ in range(8)]
+        for stream in asked:
+            many.send(stream, framed(b""), end=True)
+        assert told(other, CHECK) == "0"
+        many.read_until(lambda: asked[1] in many.statuses)
+        many.read(0.2)
+        assert set(many.statuses) == set(asked[:2])
+
+
+def test_who_has_the_name_of_a_stranger_is_not_closed_for_him(everywhere, token):
+    """From one port to two addresses of a machine there are two connections, and the library has one name for both."""
+    here, there = everywhere
+    with RawPeer(here) as honest, RawPeer(there, port=honest.port) as stranger:
+        assert told(honest, CHECK) == "0"
+        tries(stranger, DECODE, 2 * IN_VAIN)
+        assert told(honest, CHECK) == "0"
+        assert told(honest, DESCRIBE, token[0]) == "0"
+
+
+def test_who_has_the_name_of_one_that_was_closed_is_heard_at_once(address, token):
+    with RawPeer(address) as stranger:
+        assert tries(stranger, DECODE, 2 * IN_VAIN) < 2 * IN_VAIN
+        stranger.vanish()
+        with RawPeer(address, port=stranger.port) as honest:
+            assert told(honest, DESCRIBE, token[0]) == "0"
+            time.sleep(1.5)
+            assert told(honest, DESCRIBE, token[0]) == "0"
+
+
+def test_who_has_the_name_of_a_device_that_is_gone_is_a_stranger(everywhere, token):
+    address = everywhere[0]
+    with RawPeer(address) as device:
+        assert told(device, DESCRIBE, token[0]) == "0"
+        time.sleep(0.5)  # as long as a look at all connections takes, and more
+        assert tries(device, DECODE, 2 * IN_VAIN) == 2 * IN_VAIN  # it is known
+        device.vanish()
+    time.sleep(1.0)
+    with RawPeer(address, port=device.port) as stranger:
+        assert tries(stranger, DECODE, 2 * IN_VAIN) < 2 * IN_VAIN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from threading import Event
@@ -58,6 +59,23 @@ def test_bytes_that_are_no_question(channel):
     with pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/grpc.health.v1.Health/Check")(b"\xff" * 9, timeout=PATIENCE)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_calls_that_are_over_are_gone(channel):
+    """Also where nobody looks for what is left of them: a connection may have so many at once."""
+    stub = health_pb2_grpc.HealthStub(channel)
+    gc.disable()
+    try:
+        for number in range(100):
+            if number % 2:
+                with pytest.raises(grpc.RpcError) as caught:
+                    stub.Check(asked("another"), timeout=PATIENCE)
+                assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+                del caught
+            else:
+                assert stub.Check(asked(""), timeout=PATIENCE).status == Answer.SERVING
+    finally:
+        gc.enable()
 
 
 def test_a_connection_watches_twice_and_no_more(channel):

@@ -183,6 +183,17 @@ def test_when_too_many_wait_the_greediest_gives_way():
     inside(SLOW, do)
 
 
+def test_when_all_is_over_nothing_begins_any_more():
+    async def do(strangers: Strangers, calls: Calls, _: list[str]) -> None:
+        for _turn in range(3):
+            strangers.comes("peer", False, calls.of("peer"))
+        strangers.close()
+        strangers.comes("other", False, calls.of("other"))
+        await asyncio.sleep(0.05)
+
+    assert inside(QUICK, do).begun == [("peer", 0)]
+
+
 def test_nothing_is_kept_of_those_who_are_gone():
     async def do(strangers: Strangers, calls: Calls, _: list[str]) -> None:
         for number in range(5000):

@@ -8,11 +8,14 @@ import os
 import signal
 import time
 from itertools import product
+from unittest.mock import Mock
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 
 from benchmarks.siege.said import framed
+from cloud_target.server.endings import ending
 from cloud_target.server.vanished import vanished_untold
 from shared.config import Sampling
 from shared.wire.v1 import target_pb2 as wire
@@ -56,7 +59,7 @@ def test_nothing_of_a_client_that_vanishes_is_an_error():
     assert [line for line in log.splitlines() if "ERROR" in line or "Traceback" in line or "INTERNAL" in line] == []
 
 
-async def _logged_of(error: Exception, caplog: pytest.LogCaptureFixture) -> list[str]:
+async def _logged_of(error: Exception, caplog: pytest.LogCaptureFixture, seconds: float = PATIENCE) -> list[str]:
     """The kinds of errors that the library logs of a call whose handler raises this one."""
 
     async def fail(*_: object) -> None:
@@ -70,10 +73,29 @@ async def _logged_of(error: Exception, caplog: pytest.LogCaptureFixture) -> list
     caplog.clear()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError):
-            await channel.stream_stream("/test/Fail")(timeout=PATIENCE).read()
+            await channel.stream_stream("/test/Fail")(timeout=seconds).read()
     await server.stop(None)
-    told = [record for record in caplog.records if record.name.startswith("grpc") and record.levelno >= logging.ERROR]
-    return [type(record.exc_info[1]).__name__ for record in told]
+    told = [record for record in caplog.records if record.name.startswith("grpc") and record.levelno >= logging.WARNING]
+    return [type(record.exc_info[1]).__name__ if record.exc_info else record.message for record in told]
+
+
+def test_calls_that_end_with_the_server_are_kept_out_of_the_log(caplog):
+    async def test() -> None:
+        async def ends(context: grpc.aio.ServicerContext) -> None:
+            async with ending(context, refused.append):
+                raise stopped
+
+        refused: list[str] = []
+        stopped = cygrpc._ServerStoppedError("Server already stopped.")
+        with vanished_untold():
+            assert await _logged_of(stopped, caplog, 0.3) == []
+        assert await _logged_of(stopped, caplog, 0.3) == ["Aborting method [/test/Fail] due to server stop."]
+        context = Mock(invocation_metadata=lambda: (), peer=lambda: "")
+        with pytest.raises(cygrpc._ServerStoppedError):
+            await ends(context)
+        assert refused == []
+
+    asyncio.run(test())
 
 
 def test_only_what_could_not_be_sent_is_kept_out_of_the_log(caplog):
