@@ -44,14 +44,15 @@ def sections(pair: Pair, work: Work) -> list[str]:
     """The parts of the page that measure something, each with its title."""
     determining = {"bundle": pair.loaded.manifest.identity, "plan": asdict(pair.plan)}
     parts = []
-    for number, (title, measure) in enumerate(SECTIONS, 1):
+    for title, measure in SECTIONS:
         work.begin(title)
 
         def write(directory: Path, title: str = title, measure: Callable[[Pair], str] = measure) -> None:
             part = f"## {title}\n\n{measure(pair)}\n\n{provenance('benchmarks.real_pair')}"
             (directory / "part.md").write_text(part + "\n", encoding="utf-8")
 
-        stage = work.stage(f"{number}-{measure.__module__.rpartition('.')[2]}", determining, write)
+        name = f"{measure.__module__.rpartition('.')[2]}-{measure.__name__}"
+        stage = work.stage(name, determining, write)
         parts.append((stage / "part.md").read_text(encoding="utf-8").strip())
         print(parts[-1] + "\n", flush=True)
     return parts

@@ -55,5 +55,5 @@ def _fails(measure):
     def fail(*_: object) -> str:
         raise AssertionError(f"{measure} measures again")
 
-    fail.__module__ = measure.__module__
+    fail.__module__, fail.__name__ = measure.__module__, measure.__name__
     return fail
