@@ -11,7 +11,7 @@ import onnxruntime
 
 from cloud_target.export.builder import Graph
 from cloud_target.export.candidates import EVERY, OUTPUTS
-from shared.untouched import untouched
+from shared.resident import untouched
 
 
 class Runner:

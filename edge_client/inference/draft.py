@@ -18,7 +18,7 @@ from onnxruntime import OrtValue
 
 from shared.errors import ContextLengthError, InputError
 from shared.manifest import DraftGraph
-from shared.untouched import untouched
+from shared.resident import untouched
 
 # A long prompt is read in pieces, so that the memory it takes for a moment stays small.
 _CHUNK = 128

@@ -1,14 +1,15 @@
-"""Memory that is paid for when it is used."""
+"""Memory that is paid for when it is used, and given back."""
 
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from shared.untouched import untouched
+from shared.resident import give_back, untouched
 
 STATUS = Path("/proc/self/status")
 
@@ -47,3 +48,14 @@ def test_it_is_given_back():
     for _ in range(5):
         untouched((1 << 21,)).fill(1)
     assert resident() - before < 4e6
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked to give memory back")
+def test_freed_memory_is_given_back():
+    """Small pieces with some between them that stay: the end of the heap stays too, so nothing goes back by itself."""
+    pieces = [b"x" * (20_000 + i) for i in range(2000)]
+    del pieces[:-1]
+    kept = resident()
+    give_back()
+    assert kept - resident() > 20e6
+    assert len(pieces) == 1
