@@ -13,8 +13,8 @@ import numpy as np
 def untouched(shape: tuple[int, ...]) -> np.ndarray:
     """Zeros, ``float32``, that take no memory but for the pages that are written.
 
-    NumPy asks Linux for pages of 2 MiB where it reserves as much. Of a cache as long as the context one token then takes
-    such a page for every head of every layer: of 8,192 tokens in 64 dimensions, most of the cache.
+    NumPy asks Linux for pages of 2 MiB where it reserves as much. Of a cache as long as the context one token then
+    takes such a page for every head of every layer: of 8,192 tokens in 64 dimensions, most of the cache.
     """
     size = math.prod(shape)
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}

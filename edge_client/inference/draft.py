@@ -193,9 +193,7 @@ class SharedBufferDraft(Draft):
         self._graph = graph
         self._every = _width_of_every(session)
         self._last = np.zeros(1, np.int32)
-        self._cache = [
-            untouched((1, graph.kv_heads, context, graph.head_size)) for _ in range(2 * graph.layers)
-        ]
+        self._cache = [untouched((1, graph.kv_heads, context, graph.head_size)) for _ in range(2 * graph.layers)]
         names = [f"{layer}.{kind}" for layer in range(graph.layers) for kind in ("key", "value")]
         buffers = {name: _value(buffer) for name, buffer in zip(names, self._cache, strict=True)}
         self._inputs = {"last": _value(self._last)} | {f"past.{name}": value for name, value in buffers.items()}

@@ -56,9 +56,7 @@ def _lengths(config: dict[Any, Any]) -> Iterator[int]:
             yield from (v for v in (value if isinstance(value, list | tuple) else [value]) if type(v) is int)
 
 
-def bearable_length(
-    config: PretrainedConfig, parameters: int, device: torch.device, scores: int | None = None
-) -> int:
+def bearable_length(config: PretrainedConfig, parameters: int, device: torch.device, scores: int | None = None) -> int:
     """How many tokens a model can be tried with at a cost that can be borne.
 
     Args:
