@@ -18,6 +18,8 @@ from cloud_target.export.packing import Packing
 from cloud_target.export.precision import Precision
 
 _ROWS = 4096
+# What is one matrix of queries, keys and values in the hand-built graphs.
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "c_attn")
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def in_float32(model: PreTrainedModel, stored: Precision | None = None) -> Itera
     head = model.get_output_embeddings()
     is_tied = model.config.tie_word_embeddings
     with ExitStack() as stack:
-        for module in model.modules():
+        for name, module in model.named_modules():
             if isinstance(module, nn.Embedding):
                 is_head = is_tied and module is model.get_input_embeddings()
                 packing = (stored.of_head if is_head else stored.of_lookups) if stored else None
@@ -39,7 +41,9 @@ def in_float32(model: PreTrainedModel, stored: Precision | None = None) -> Itera
                 continue
             packing = None
             if stored and isinstance(module, nn.Linear | Conv1D):
-                packing = stored.of_head if module is head else stored.of_body
+                is_attention = name.rpartition(".")[2] in _ATTENTION
+                body = stored.of_attention if is_attention else stored.of_body
+                packing = stored.of_head if module is head else body
             if packing or any(one.dtype != torch.float32 for one in module.parameters(recurse=False)):
                 widened = _Widened(packing)
                 stack.callback(module.register_forward_pre_hook(widened.widen).remove)

@@ -12,6 +12,9 @@ from cloud_target.engine.hf.typed import token_embeddings
 from cloud_target.export.builder import MICROSOFT, GraphBuilder, tensor
 from cloud_target.export.weights import Weight
 
+# How the names end of the weights that make queries, keys and values.
+ATTENTION = ".qkv"
+
 
 @dataclass(frozen=True)
 class Shape:

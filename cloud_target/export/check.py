@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from cloud_target.engine.hf.switches import bearable_length
+from cloud_target.engine.hf.switches import bearable_length, trial_length
 from cloud_target.engine.hf.trial import trial_text
 from cloud_target.engine.hf.typed import only_logits
 from cloud_target.export.arithmetic import in_float32
@@ -27,6 +27,8 @@ _REWINDS = 4
 # Of a long text: tokens read at once, rows that are compared, and tokens at its end that are read one by one.
 _CHUNK, _ROWS, _ALONE = 128, 64, 16
 _PROBE_LENGTH = 48
+# Bytes of attention scores over a long text: much less than a checkpoint takes.
+_SCORES = 1 << 27
 # Of a short text: tokens at its end that are read one by one.
 _LAST = 2
 _PROBE_CANDIDATES = 8
@@ -139,7 +141,11 @@ def check(graph: Path | Graph, model: PreTrainedModel, context: int, ids: Sequen
         BundleError: it differs from torch by more than rounding.
     """
     differences = compare(graph, model, context, ids)
-    most = min(context, bearable_length(model.config, model.num_parameters(), model.device))
+    config, size, device = model.config, model.num_parameters(), model.device
+    # Past every window, whatever that takes; beyond, as much as leaves an export small.
+    most = max(
+        min(context, bearable_length(config, size, device, _SCORES)), trial_length(config, context, size, device)
+    )
     if most > len(ids):
         vocabulary = model.get_output_embeddings().weight.shape[0]
         differences = differences.worst(compare_far(graph, model, context, trial_text(most, vocabulary)))

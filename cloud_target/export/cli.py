@@ -12,7 +12,7 @@ _DESCRIPTION = """\
 Make the bundle that an edge device needs: the draft as an ONNX graph, the verifier, the tokenizer, and a manifest.
 
 The graph is compared with PyTorch before anything is written. There are several ways to store weights in 8 or 4 bits.
-Those that were left open are tried, and the fastest is taken that draws the same token as float32 at 95 % of the
+Those that were left open are tried, and the fastest is taken that draws the same token as float32 at 97 % of the
 positions or more; where none does, the one that agrees most.
 
 Without --verifier the bundle gets a baseline that

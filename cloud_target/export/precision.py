@@ -34,6 +34,12 @@ class Precision:
         return Packing(_BITS[self.dtype], self.block, has_zeros=self.dtype == "int4")
 
     @property
+    def of_attention(self) -> Packing:
+        """How those are that make queries, keys and values: of all in 4 bits these cost most agreement, and are few."""
+        # Not where activations are float32: see `TABLE` of what 8 bits cost there.
+        return self.of_lookups if self.activations == "int8" else self.of_body
+
+    @property
     def of_head(self) -> Packing | None:
         """How the head's are; None where they stay float32. A table that is looked up has no zeros of its own."""
         return Packing(_BITS[self.head], self.block) if self.head in _BITS else None

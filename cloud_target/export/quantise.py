@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from cloud_target.export.blocks import ATTENTION
 from cloud_target.export.builder import MICROSOFT, Graph, refill
 from cloud_target.export.packing import Packing
 from cloud_target.export.precision import Precision
@@ -92,6 +93,8 @@ class _Quantised:
     def _packing(self, name: str) -> Packing | None:
         if name == self._head:
             return self._precision.of_head
+        if name in self._products and name.endswith(ATTENTION):
+            return self._precision.of_attention
         return self._precision.of_body if name in self._products else self._precision.of_lookups
 
     def _product(self, node: onnx.NodeProto, name: str, packing: Packing) -> onnx.NodeProto:

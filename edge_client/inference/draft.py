@@ -18,6 +18,7 @@ from onnxruntime import OrtValue
 
 from shared.errors import ContextLengthError, InputError
 from shared.manifest import DraftGraph
+from shared.resident import untouched
 
 # A long prompt is read in pieces, so that the memory it takes for a moment stays small.
 _CHUNK = 128
@@ -192,9 +193,7 @@ class SharedBufferDraft(Draft):
         self._graph = graph
         self._every = _width_of_every(session)
         self._last = np.zeros(1, np.int32)
-        self._cache = [
-            np.zeros((1, graph.kv_heads, context, graph.head_size), np.float32) for _ in range(2 * graph.layers)
-        ]
+        self._cache = [untouched((1, graph.kv_heads, context, graph.head_size)) for _ in range(2 * graph.layers)]
         names = [f"{layer}.{kind}" for layer in range(graph.layers) for kind in ("key", "value")]
         buffers = {name: _value(buffer) for name, buffer in zip(names, self._cache, strict=True)}
         self._inputs = {"last": _value(self._last)} | {f"past.{name}": value for name, value in buffers.items()}
@@ -203,7 +202,7 @@ class SharedBufferDraft(Draft):
         self._texts: dict[int, _Bound] = {}
         self._trees: dict[int, _Bound] = {}
         # A text sees all that stands before it.
-        self._everything = np.zeros(_CHUNK * context, np.float32)
+        self._everything = untouched((_CHUNK * context,))
         self._last_row = _Outputs(1, graph, self._every)
         # What the nodes see of each other, a row a node, and how far each is behind the text.
         self._seen = np.zeros((0, 0), np.float32)
@@ -230,7 +229,7 @@ class SharedBufferDraft(Draft):
         count, nodes = len(leaves), self.nodes + len(leaves)
         bound = self._trees.get(count)
         if bound is None:
-            mask = np.zeros((1, 1, count, self.context), np.float32)
+            mask = untouched((1, 1, count, self.context))
             bound = self._trees[count] = self._bind(
                 count, range(count), mask, _Outputs(count, self._graph, self._every)
             )

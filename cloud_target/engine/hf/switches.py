@@ -56,15 +56,17 @@ def _lengths(config: dict[Any, Any]) -> Iterator[int]:
             yield from (v for v in (value if isinstance(value, list | tuple) else [value]) if type(v) is int)
 
 
-def bearable_length(config: PretrainedConfig, parameters: int, device: torch.device) -> int:
+def bearable_length(config: PretrainedConfig, parameters: int, device: torch.device, scores: int | None = None) -> int:
     """How many tokens a model can be tried with at a cost that can be borne.
 
     Args:
         parameters: of the model.
         device: where it runs.
+        scores: bytes that attention scores may take; None for what a machine that serves has.
     """
     heads = getattr(config.get_text_config(), "num_attention_heads", None) or 1
-    return int(min(_WORK[device.type] / max(parameters, 1), (_SCORES[device.type] / (12 * heads)) ** 0.5))
+    scores = scores or _SCORES[device.type]
+    return int(min(_WORK[device.type] / max(parameters, 1), (scores / (12 * heads)) ** 0.5))
 
 
 def trial_length(config: PretrainedConfig, context: int, parameters: int, device: torch.device) -> int:

@@ -60,7 +60,7 @@ def test_too_little_agreement_is_a_warning_with_the_figure(tmp_path):
     _, precision, agreed = choose(trial(tmp_path, told), [Precision("int4", 128, head="int4")])
     assert agreed.sampled < ENOUGH
     assert f"int4 draws the same token as float32 at {agreed.sampled:.1%} of {agreed.tokens} positions" in told
-    assert told[-1].startswith("warning: that is less than 95%")
+    assert told[-1].startswith("warning: that is less than 97%")
     assert not any(line.startswith("taken") for line in told)
     assert str(precision) == "int4, blocks of 128, int8 activations, int4 head"
 

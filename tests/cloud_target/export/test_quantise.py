@@ -136,6 +136,21 @@ def test_a_tied_embedding_is_stored_once():
     assert sorted(of_table) == ["embedding.product.int8", "embedding.product.scales"]
 
 
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_in_4_bits_queries_keys_and_values_have_8(kind):
+    """Where activations are rounded; with others onnxruntime unpacks 8-bit weights at every step."""
+
+    def bits(precision):
+        small = quantise(shared_buffer_graph(build(kind), CONTEXT), precision)
+        products = [node for node in small.model.graph.node if node.op_type == "MatMulNBits"]
+        found = {node.input[1].split(".product")[0]: onnx.helper.get_node_attr_value(node, "bits") for node in products}
+        is_attention = {name: name.endswith("qkv") for name in found}
+        return [{found[name] for name in found if is_attention[name] is kind} for kind in (True, False)]
+
+    assert bits(Precision("int4", head="int4")) == [{8}, {4}]
+    assert bits(Precision("int4", activations="float32", head="float32")) == [{4}, {4}]
+
+
 def test_concat_graph_can_be_quantised_too():
     graph = concat_graph(build("qwen2"))
     small = quantise(graph, Precision())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from transformers import GPT2Config, MistralConfig, Phi3Config, Qwen2Config
 
-from cloud_target.engine.hf.switches import LEAST, growing_from, switches, trial_length, tried_context
+from cloud_target.engine.hf.switches import LEAST, bearable_length, growing_from, switches, trial_length, tried_context
 
 CPU = torch.device("cpu")
 LONGROPE = {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.0] * 8}
@@ -35,6 +35,12 @@ def test_a_switch_too_far_away_shortens_texts():
     assert tried_context(config, 3000, tried) == 3000
     near = trial_length(config, 4096, 7 * 10**9, torch.device("cuda"))
     assert tried_context(config, 4096, near) == 4096
+
+
+def test_a_text_is_as_long_as_its_scores_may_be():
+    config = Qwen2Config(num_attention_heads=9)
+    assert 12 * 9 * bearable_length(config, 10**6, CPU, 1 << 27) ** 2 <= 1 << 27
+    assert 2 * bearable_length(config, 10**6, CPU, 1 << 27) < bearable_length(config, 10**6, CPU)
 
 
 def test_rotations_that_grow_with_the_text():
