@@ -38,15 +38,13 @@ class Plan:
     answers: int = 40
     prompts: int = 4
     links: tuple[float, ...] = (0, 10, 50, 100)
-    steps: tuple[float, ...] = (0, 100)
+    steps: tuple[float, ...] = (0,)
     seconds: float = LIMIT
     samples: int = 4
     processes: int = 2
 
 
-QUICK = Plan(
-    texts=6, tokens=32, equal=2, equal_tokens=32, answers=8, prompts=1, links=(0, 50), steps=(0,), seconds=20, samples=1
-)
+QUICK = Plan(texts=6, tokens=32, equal=2, equal_tokens=32, answers=8, prompts=1, links=(0, 50), seconds=20, samples=1)
 
 
 @dataclass(frozen=True)
