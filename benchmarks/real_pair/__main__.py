@@ -28,30 +28,30 @@ from cloud_target.training.work import Work
 from shared.paths import typed_path, typed_place
 
 OUT = Path(__file__).resolve().parents[2] / "docs" / "real-pair.md"
-# Titles, and what measures each. Times come last: they want a machine that nobody else uses.
-SECTIONS: tuple[tuple[str, Callable[[Pair], str]], ...] = (
-    (promise.TITLE, promise.measure),
-    (equality.TITLE, equality.measure),
-    (answers.TITLE, answers.measure),
-    (answers.SAMPLES, answers.samples),
-    (pace.STEP, pace.steps),
-    (pace.SPEED, pace.speeds),
-)
+# By name: the title, and what measures it. Times come last: they want a machine that nobody else uses.
+SECTIONS: dict[str, tuple[str, Callable[[Pair], str]]] = {
+    "promise": (promise.TITLE, promise.measure),
+    "exact": (equality.TITLE, equality.measure),
+    "answers": (answers.TITLE, answers.measure),
+    "texts": (answers.SAMPLES, answers.samples),
+    "steps": (pace.STEP, pace.steps),
+    "speeds": (pace.SPEED, pace.speeds),
+}
 HEAD = "# A real pair\n\nA target that people use, a draft that was distilled from it, and what the two do together."
 
 
-def sections(pair: Pair, work: Work) -> list[str]:
+def sections(names: Sequence[str], pair: Pair, work: Work) -> list[str]:
     """The parts of the page that measure something, each with its title."""
     determining = {"bundle": pair.loaded.manifest.identity, "plan": asdict(pair.plan)}
     parts = []
-    for title, measure in SECTIONS:
+    for name in names:
+        title, measure = SECTIONS[name]
         work.begin(title)
 
         def write(directory: Path, title: str = title, measure: Callable[[Pair], str] = measure) -> None:
             part = f"## {title}\n\n{measure(pair)}\n\n{provenance('benchmarks.real_pair')}"
             (directory / "part.md").write_text(part + "\n", encoding="utf-8")
 
-        name = f"{measure.__module__.rpartition('.')[2]}-{measure.__name__}"
         stage = work.stage(name, determining, write)
         parts.append((stage / "part.md").read_text(encoding="utf-8").strip())
         print(parts[-1] + "\n", flush=True)
@@ -85,6 +85,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--own-tokens", type=count, help="that the target writes for the draft (default: 200000)")
     parser.add_argument("--context", type=count, help="longest text of the bundle (default: the draft's own)")
     parser.add_argument("--device", default="cpu", help="that draft and bundle are made on (default: %(default)s)")
+    parser.add_argument(
+        "--parts", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="of the page (default: all of them)"
+    )
     parser.add_argument("--quick", action="store_true", help="a few texts and links, for directions only")
     parser.add_argument(
         "--out", type=typed_path, help="the page (default: docs/real-pair.md, and with --quick page.md in --work)"
@@ -110,9 +113,9 @@ def main() -> int:
         tell,
     )
     plan, place = (QUICK, "quick") if options.quick else (Plan(), "page")
-    with Work.open(options.work / place, len(SECTIONS), tell) as work, ExitStack() as held:
+    with Work.open(options.work / place, len(options.parts), tell) as work, ExitStack() as held:
         pair = Pair(str(options.target), bundle, plan, held)
-        parts = sections(pair, work)
+        parts = sections(options.parts, pair, work)
     out = options.out or (options.work / "page.md" if options.quick else OUT)
     page = [HEAD, about(pair, options.work / "draft"), *parts]
     out.write_text("\n\n".join(page) + "\n", encoding="utf-8")

@@ -35,7 +35,7 @@ def test_every_part_is_there(finished, capsys):
     work, _ = finished
     page = (work / "page.md").read_text()
     titles = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
-    assert titles == [title for title, _ in real_pair.SECTIONS]
+    assert titles == [title for title, _ in real_pair.SECTIONS.values()]
     assert "2 questions, one after the other under each budget." in page
     assert page.count("`python -m benchmarks.real_pair ") == len(titles)
     equal = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith(("| 0 ", "| 0.7 ", "| 1 "))][:3]
@@ -45,15 +45,19 @@ def test_every_part_is_there(finished, capsys):
 def test_what_is_finished_is_kept(finished, monkeypatch):
     work, _ = finished
     before = (work / "page.md").read_text()
-    again = tuple((title, _fails(measure)) for title, measure in real_pair.SECTIONS)
+    again = {name: (title, _fails) for name, (title, _) in real_pair.SECTIONS.items()}
     monkeypatch.setattr(real_pair, "SECTIONS", again)
     assert real_pair.main() == 0
     assert (work / "page.md").read_text() == before
 
 
-def _fails(measure):
-    def fail(*_: object) -> str:
-        raise AssertionError(f"{measure} measures again")
+def test_some_parts_are_a_page_too(finished, monkeypatch):
+    work, _ = finished
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--parts", "steps", "promise", "--out", str(work / "some.md")])
+    assert real_pair.main() == 0
+    titles = [line for line in (work / "some.md").read_text().splitlines() if line.startswith("## ")]
+    assert titles == [f"## {real_pair.SECTIONS[name][0]}" for name in ("steps", "promise")]
 
-    fail.__module__, fail.__name__ = measure.__module__, measure.__name__
-    return fail
+
+def _fails(*_: object) -> str:
+    raise AssertionError("it is measured again")
