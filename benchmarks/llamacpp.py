@@ -1,7 +1,7 @@
 """What a token costs the device beside llama.cpp with the same model: CPU time and wall time, in turns, in one run.
 
-    python -m benchmarks.llamacpp --bundle runs/bundle --gguf runs/SmolLM2-135M-Instruct.Q4_1.gguf
-    python -m benchmarks.llamacpp --bundle runs/int4 runs/int8 --gguf runs/model.gguf --threads 2
+    python -m benchmarks.llamacpp --bundles runs/bundle --gguf runs/SmolLM2-135M-Instruct.Q4_1.gguf
+    python -m benchmarks.llamacpp --bundles runs/int4 runs/int8 --gguf runs/model.gguf --threads 2
 
 Each bundle is of the model that the GGUF file holds (`cloud-target gguf`, then `cloud-target export --draft`).
 llama.cpp comes with the package xllamacpp, which Tandem itself does not need: pip install xllamacpp
@@ -113,15 +113,15 @@ def table(rows: Sequence[Row]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", type=typed_path, nargs="+", required=True, metavar="DIR", help="of the same model")
+    parser.add_argument("--bundles", type=typed_path, nargs="+", required=True, metavar="DIR", help="of the same model")
     parser.add_argument("--gguf", type=typed_path, required=True, metavar="FILE", help="that llama.cpp runs")
     parser.add_argument("--threads", type=count, default=1, help="of each (default: %(default)s)")
     parser.add_argument("--tokens", type=count, default=128, help="of a text (default: %(default)s)")
     parser.add_argument("--rounds", type=count, default=len(EVERY), help="texts of each (default: %(default)s)")
     add_files(parser, "rows")
     options = parser.parse_args()
-    ways = {f"Tandem, {path.name}": ours(path, options.threads) for path in options.bundle}
-    tokenizer = Bundle.load(options.bundle[0]).tokenizer
+    ways = {f"Tandem, {path.name}": ours(path, options.threads) for path in options.bundles}
+    tokenizer = Bundle.load(options.bundles[0]).tokenizer
     prompts = [encode_prompt(tokenizer, EVERY[number % len(EVERY)]) for number in range(options.rounds)]
     context = max(map(len, prompts)) + options.tokens + 1
     ways[f"llama.cpp, {options.gguf.name}"] = llama_cpp(options.gguf, context, options.threads)
