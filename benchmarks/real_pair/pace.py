@@ -55,5 +55,5 @@ def speeds(pair: Pair) -> str:
     ]
     slowed = ", ".join(f"{step:g}" for step in pair.plan.steps if step)
     told = f" A pass lasts as long as it does on this machine, or {slowed} ms at least." if slowed else ""
-    shared = " `sprint` under its default budget. Device, relay and target share the cores."
-    return f"{table(rows)}\n\n{LEGEND}{told}{shared}"
+    shared = "`sprint` under its default budget, by a device that begins. Device, relay and target share the cores."
+    return f"{table(rows)}\n\n{LEGEND}{told}\n{shared}"
