@@ -168,7 +168,7 @@ def deaf() -> Iterator[Callable[[str], grpc.Channel]]:
 @pytest.mark.slow
 def test_clients_that_do_not_read_lose_their_room(deaf):
     engine = ScriptedEngine(SCRIPT, VOCABULARY, slots=2, context=4096)
-    with running(engine, timeouts=Timeouts(unread=0.3)) as address:
+    with running(engine, timeouts=Timeouts(unread=1.0)) as address:
         stub, calls = TargetServiceStub(deaf(address)), []
         for session in range(2):
             message = request([1, 2], 0, Sampling(), judge_from=2, write_on=4090, session_id=bytes([session]) * 16)
