@@ -21,6 +21,8 @@ _WINDOW = 1 << 14, 1 << 16
 _READ = 1 << 14
 # Bytes of a call's metadata: a token, and what proxies add.
 _METADATA = 1 << 13
+# Seconds after which a connection that is not heard would be given up by its peer anyway.
+_LONGEST_SILENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ConnectionSettings:
         age: seconds after which a connection takes no new calls; clients make another one for those.
         grace: seconds that the calls of a connection of that age may still take. An edge goes on with the rest of a
             text on the next connection, as after any other break.
+        silence: seconds for which a connection that is sent away is not heard any more, before it is reset
+            (`silencing.py`).
         request_bytes: of the largest message that is taken in; None for what a text can need (`largest_request`).
     """
 
@@ -43,6 +47,7 @@ class ConnectionSettings:
     idle: float = 600.0
     age: float = 7200.0
     grace: float = 600.0
+    silence: float = 2.0
     request_bytes: int | None = None
 
     def __post_init__(self) -> None:
@@ -57,6 +62,8 @@ class ConnectionSettings:
         for name, seconds in (("idle", self.idle), ("age", self.age), ("grace", self.grace)):
             if not 0 < seconds <= 1e6:
                 raise InputError(f"--connection-{name} must be above 0 and at most a million seconds, not {seconds:g}")
+        if not 0 <= self.silence <= _LONGEST_SILENCE:
+            raise InputError(f"--connection-silence must be 0 to {_LONGEST_SILENCE:g} seconds, not {self.silence:g}")
 
 
 def make_room(most: int | None) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from cloud_target.server.links import Address, Links, place_of
+from cloud_target.server.silencing import Silencer
 
 # What share of the time may go by looking for connections among all descriptors.
 _SHARE = 0.25
@@ -17,10 +18,11 @@ class Cutter:
 
     Args:
         links: among which they are.
+        silencer: sends them away.
     """
 
-    def __init__(self, links: Links) -> None:
-        self._links = links
+    def __init__(self, links: Links, silencer: Silencer) -> None:
+        self._links, self._silencer = links, silencer
         self._wanted: set[Address] = set()
         self._again = 0.0  # when the descriptors may be looked at again
         self._is_due = False
@@ -56,5 +58,5 @@ class Cutter:
         for address in wanted:
             named = [link for link in there if link.peer == address]
             if len(named) == 1:
-                named[0].reset()
+                self._silencer.send_away(named[0])
         self._again = clock() + (time.perf_counter() - begun) * (1 / _SHARE - 1)

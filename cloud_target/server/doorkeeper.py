@@ -3,7 +3,7 @@
 It refuses calls beyond those that a connection may have, and forgets those that are reset; it acknowledges settings and
 answers pings, as many as come. Each costs little, and all of it a core for one connection that goes on and on. What is
 seen from outside is how many bytes came: more than all calls in vain may have that such a connection gets answers to,
-and it is reset.
+and it is sent away.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cloud_target.server.links import Link, Links
+from cloud_target.server.silencing import Silencer
 
 # Seconds between two looks; between two for so long after one was sent away, as there may be others like it; and what
 # share of the time they may take.
@@ -73,18 +74,21 @@ class Doorkeeper:
     Args:
         links: which there are.
         limits: for those that are not known.
+        silencer: sends the others away.
         sees: told of all connections at each look; gives the numbers of those that are known.
-        sends_away: told the name of each connection that it closes.
+        sent_away: told the name of each connection that is.
     """
 
     def __init__(
         self,
         links: Links,
         limits: SpeechLimits,
+        silencer: Silencer,
         sees: Callable[[list[Link]], set[int]],
-        sends_away: Callable[[str], None],
+        sent_away: Callable[[str], None],
     ) -> None:
-        self._links, self._speech, self._sees, self._sends_away = links, Speech(limits), sees, sends_away
+        self._links, self._speech, self._silencer = links, Speech(limits), silencer
+        self._sees, self._sent_away = sees, sent_away
 
     async def keep_looking(self) -> None:
         """Until it is cancelled; at once over where the system does not tell."""
@@ -103,7 +107,8 @@ class Doorkeeper:
         there = self._links.now()
         known = self._sees(there)
         bound = [link for link in there if link.number not in known]
-        sent_away = [link for link in self._speech.too_much(bound, time.monotonic()) if link.reset()]
+        too_loud = self._speech.too_much(bound, time.monotonic())
+        sent_away = [link for link in too_loud if self._silencer.send_away(link)]
         for link in sent_away:
-            self._sends_away(link.name)
+            self._sent_away(link.name)
         return len(sent_away)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -26,6 +27,8 @@ _HOSTS = {int(socket.AF_INET): slice(4, 8), int(socket.AF_INET6): slice(8, 24)}
 _COOKIE, _INFO = 57, 11
 _SOCKET = int(socket.SOL_SOCKET)
 _RECEIVED = slice(128, 136)
+# A filter of what comes that lets nothing in, and what sets one and tells of it (socket(7)).
+_FILTER, _NOTHING = 26, ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
 # Python's own calls let other threads run at each descriptor, and then wait for them.
 _C = ctypes.PyDLL(None)
 # The host as the network writes it, and the port.
@@ -57,18 +60,40 @@ class Link:
         said = _option(self.descriptor, socket.IPPROTO_TCP, _INFO, _RECEIVED.stop)
         return int.from_bytes(said[_RECEIVED], sys.byteorder)
 
+    def silence(self) -> bool:
+        """Hear nothing more of what comes over it: the system drops that, as if it were lost on the way.
+
+        Returns:
+            Whether it was still there, and the system can.
+        """
+
+        def deafen(link: socket.socket) -> bool:
+            link.setsockopt(socket.SOL_SOCKET, _FILTER, struct.pack("HP", 1, ctypes.addressof(_NOTHING)))
+            # A sandbox may take it, and do nothing with it; that knows of no filter afterwards.
+            return _C.getsockopt(link.fileno(), _SOCKET, _FILTER, None, ctypes.byref(ctypes.c_uint32(0))) == 0
+
+        return self._do(deafen)
+
     def reset(self) -> bool:
         """End it, with all that has come and was not read yet: a mere shutdown leaves that to be read first.
 
         Returns:
             Whether it was still there.
         """
+
+        def end(link: socket.socket) -> bool:
+            if _C.connect(link.fileno(), _NOBODY, len(_NOBODY)):
+                link.shutdown(socket.SHUT_RDWR)
+            return True
+
+        return self._do(end)
+
+    def _do(self, what: Callable[[socket.socket], bool]) -> bool:
+        """Something with its descriptor, if that is still this connection's; False if not, and if the system won't."""
         # What its descriptor is by now is looked at again, through a duplicate, which stays what it is.
         with suppress(OSError), socket.fromfd(self.descriptor, socket.AF_INET6, socket.SOCK_STREAM) as link:
             if int.from_bytes(link.getsockopt(socket.SOL_SOCKET, _COOKIE, 8), sys.byteorder) == self.number:
-                if _C.connect(link.fileno(), _NOBODY, len(_NOBODY)):
-                    link.shutdown(socket.SHUT_RDWR)
-                return True
+                return what(link)
         return False
 
 

@@ -133,6 +133,14 @@ def _add_connections(parser: argparse.ArgumentParser, usual: ConnectionSettings)
         help="seconds that its calls may still take then (default: %(default)g)",
     )
     group.add_argument(
+        "--connection-silence",
+        type=float,
+        default=usual.silence,
+        metavar="S",
+        help="seconds for which nothing is heard of a stranger's that is sent away, before it is closed; 0 behind a "
+        "proxy, whose connections are everybody's (default: %(default)g)",
+    )
+    group.add_argument(
         "--request-size",
         type=values.size,
         metavar="SIZE",
@@ -168,6 +176,7 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
             arguments.connection_idle,
             arguments.connection_age,
             arguments.connection_grace,
+            arguments.connection_silence,
             arguments.request_size,
         ),
         access.read_settings(arguments),

@@ -35,6 +35,7 @@ from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
 from cloud_target.server.refusing import Refusing
 from cloud_target.server.servicer import SERVICE, TargetServicer
+from cloud_target.server.silencing import Silencer
 from cloud_target.server.strangers import StrangerLimits, Strangers
 from cloud_target.server.timeouts import Timeouts
 from cloud_target.telemetry.calls import about_call
@@ -139,12 +140,13 @@ class TargetServer:
         self._connections = dict(options)[CONNECTIONS_OPTION]
         refusing = Refusing(largest_message(settings, engine), self._refused)
         self._links = Links()
-        cutter = Cutter(self._links)
+        self._silencer = Silencer(settings.silence)
+        cutter = Cutter(self._links, self._silencer)
         strangers = Strangers(partial(self._send_away, cutter), spare=cutter.spare)
         once = {f"/{HEALTH}/Check": refusing.bounded(self._health.handlers()["Check"])}
         door = Door(self._knows, self._is_in_vain, strangers, once, Rations())
         speech = SpeechLimits(said_in_vain(StrangerLimits.in_vain, engine))
-        self._doorkeeper = Doorkeeper(self._links, speech, strangers.see, self._sent_away)
+        self._doorkeeper = Doorkeeper(self._links, speech, self._silencer, strangers.see, self._sent_away)
         self._server = open_server((refusing,), (*_OPTIONS, *options), door)
         self.address = ""
 
@@ -218,6 +220,7 @@ class TargetServer:
         await self._servicer.drain(drain_seconds)
         for sweep in self._sweeping:
             sweep.cancel()
+        self._silencer.close()
         try:
             await asyncio.wait_for(self._server.stop(_GOODBYE), _GOODBYE + _CALLS)
             await asyncio.wait_for(self._servicer.close(), _DEVICE)

@@ -8,11 +8,12 @@ goes on to call in vain is closed. A connection, not an address: many may share 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from cloud_target.server.line import Line
 from cloud_target.server.links import Address, Link
 from cloud_target.server.remembered import Remembered
 
@@ -34,9 +35,9 @@ class StrangerLimits:
     """
 
     at_once: int = 8
-    waiting: int = 512
+    waiting: int = 256
     in_vain: int = 50
-    pace: float = 0.002
+    pace: float = 0.005
     burst: int = 16
 
 
@@ -56,8 +57,7 @@ class Strangers:
         spare: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._send_away, self._limits, self._spare = send_away, limits or StrangerLimits(), spare
-        self._line: OrderedDict[str, deque[_Begin]] = OrderedDict()  # by connection, the next one first
-        self._waiting = 0
+        self._line: Line[_Begin] = Line()
         self._open: Counter[str] = Counter()
         self._known: Remembered[None] = Remembered()
         self._in_vain: Remembered[int] = Remembered()
@@ -114,11 +114,10 @@ class Strangers:
                 return
             if is_too_many:
                 return
-        if self._waiting >= limits.waiting and not self._make_room(peer):
+        if len(self._line) >= limits.waiting and not self._make_room(peer):
             return
         self._open[peer] += 1
-        self._waiting += 1
-        self._line.setdefault(peer, deque()).append(begin)
+        self._line.join(peer, begin)
         if self._timer is None:
             self._take_turns()
 
@@ -126,24 +125,18 @@ class Strangers:
         """Count a call in vain; whether that was one too many."""
         self._in_vain.put(peer, count := self._in_vain.get(peer, 0) + 1)
         if count == self._limits.in_vain + 1:
-            for _ in self._line.pop(peer, ()):
-                self._drop(peer)
+            for _ in range(self._line.drop_all(peer)):
+                self._left(peer)
             asyncio.get_running_loop().call_later(_GONE, self._in_vain.forget, peer)
             self._send_away(peer)
         return count > self._limits.in_vain
 
     def _make_room(self, peer: str) -> bool:
         """Drop a call of whoever has most of them waiting, so that those of others do not keep this one out."""
-        longest = max(self._line, key=lambda one: len(self._line[one]))
-        if len(self._line[longest]) <= len(self._line.get(peer, ())) + 1:
+        if (longest := self._line.drop_of_most(but=peer)) is None:
             return False
-        self._line[longest].pop()
-        self._drop(longest)
+        self._left(longest)
         return True
-
-    def _drop(self, peer: str) -> None:
-        self._waiting -= 1
-        self._left(peer)
 
     def _left(self, peer: str, _: object = None) -> None:
         self._open[peer] -= 1
@@ -156,11 +149,7 @@ class Strangers:
         self._next = max(self._next, now - pace * (self._limits.burst - 1))
         while self._line and self._next <= now:
             self._next += pace
-            peer, calls = self._line.popitem(last=False)
-            begin = calls.popleft()
-            self._waiting -= 1
-            if calls:
-                self._line[peer] = calls
+            peer, begin = self._line.take()
             begin().add_done_callback(partial(self._left, peer))
         if self._line:
             self._timer = loop.call_at(self._next, self._take_turns)

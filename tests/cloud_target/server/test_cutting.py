@@ -10,6 +10,7 @@ import pytest
 
 from cloud_target.server.cutting import Cutter
 from cloud_target.server.links import Links
+from cloud_target.server.silencing import Silencer
 from tests.cloud_target.server.links import Pairs, is_closed, name
 
 
@@ -25,7 +26,7 @@ def cutting(pairs: Pairs, do: Callable[[Cutter], None]) -> None:
     async def main() -> None:
         links = Links()
         links.port = pairs.port
-        cutter = Cutter(links)
+        cutter = Cutter(links, Silencer(0.0))
         do(cutter)
         while cutter._is_due:
             await asyncio.sleep(0.001)

@@ -21,6 +21,8 @@ from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.server import accepting
 from cloud_target.server import server as serving
+from cloud_target.server.connections import ConnectionSettings
+from cloud_target.server.links import Links
 from cloud_target.server.server import FLOOD, SERVICE, running
 from cloud_target.server.strangers import StrangerLimits, Strangers
 from cloud_target.telemetry.calls import present_call
@@ -63,10 +65,15 @@ def limits() -> StrangerLimits:
 
 
 @pytest.fixture
-def address(token, limits, ear, monkeypatch) -> Iterator[str]:
+def connections() -> ConnectionSettings:
+    return ConnectionSettings(silence=0.0)
+
+
+@pytest.fixture
+def address(token, limits, ear, connections, monkeypatch) -> Iterator[str]:
     monkeypatch.setattr(serving, "Strangers", partial(Strangers, limits=limits))
     access = Access(tokens=TokenFile(token[1]))
-    with running(ScriptedEngine(random_script(8), 8), access=access, observer=ear) as address:
+    with running(ScriptedEngine(random_script(8), 8), access=access, observer=ear, connections=connections) as address:
         yield address
 
 
@@ -78,7 +85,8 @@ def everywhere(token, limits, ear, monkeypatch) -> Iterator[tuple[str, str]]:
     monkeypatch.setattr(serving, "Strangers", partial(Strangers, limits=limits))
     monkeypatch.setattr(serving, "TargetServer", partial(serving.TargetServer, host="0.0.0.0"))
     access = Access(tokens=TokenFile(token[1]), insecure_bind=True)
-    with running(ScriptedEngine(random_script(8), 8), access=access, observer=ear) as address:
+    at_once = ConnectionSettings(silence=0.0)
+    with running(ScriptedEngine(random_script(8), 8), access=access, observer=ear, connections=at_once) as address:
         port = address.rpartition(":")[2]
         yield f"127.0.0.1:{port}", f"127.0.0.2:{port}"
 
@@ -108,6 +116,22 @@ def test_who_only_calls_in_vain_is_told_why_and_then_closed(path, status, addres
     floods = [who for who, reason in ear.heard if reason == FLOOD]
     assert len(floods) == 1
     assert floods[0].startswith("ipv4:127.0.0.1:")
+
+
+@pytest.mark.parametrize("connections", [ConnectionSettings(silence=1.0)])
+def test_who_is_closed_is_not_heard_before(address, token, ear):
+    """So that whoever comes again at once has to wait, and nobody has work meanwhile."""
+    if not Links().are_told():
+        pytest.skip("this system does not tell of connections")
+    with RawPeer(address) as honest, RawPeer(address) as peer:
+        assert told(honest, DESCRIBE, token[0]) == "0"
+        while not [reason for _, reason in ear.heard if reason == FLOOD]:
+            assert told(peer, UNKNOWN)
+        begun = time.monotonic()
+        assert told(peer, UNKNOWN) is None
+        assert peer.gone
+        assert time.monotonic() - begun > 0.5
+        assert told(honest, DESCRIBE, token[0]) == "0"
 
 
 def test_many_calls_at_once_close_a_connection_too(address, ear):

@@ -95,6 +95,34 @@ def test_what_came_before_is_not_read_any_more(pairs, links):
     assert is_closed(ours)
 
 
+def test_of_the_one_that_is_meant_nothing_more_is_heard(pairs, links):
+    made = [pairs.connect() for _ in range(3)]
+    (link,) = [link for link in links.now() if link.peer == place(made[1][0])]
+    if not link.silence():
+        pytest.skip("this system cannot")
+    peer, ours = made[1]
+    peer.sendall(b"x" * 10_000)
+    ours.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        ours.recv(1)
+    ours.sendall(b"x")
+    assert peer.recv(1) == b"x"
+    assert link.reset()
+    assert is_closed(peer)
+    for peer, ours in made[::2]:
+        peer.sendall(b"x")
+        assert ours.recv(1) == b"x"
+
+
+def test_one_that_is_gone_cannot_be_silenced(pairs, links):
+    peer, ours = pairs.connect()
+    (before,) = links.now()
+    peer.close()
+    ours.close()
+    pairs.connect()
+    assert not before.silence()
+
+
 def test_a_name_leads_back_to_where_it_is(pairs, links):
     peer, _ = pairs.connect()
     assert place_of(links.now()[0].name) == place_of(name(peer)) == place(peer)

@@ -30,6 +30,7 @@ USELESS: dict[str, tuple[str, str]] = {
     "connection-idle": ("0", ""),
     "connection-age": ("-1", ""),
     "connection-grace": ("inf", ""),
+    "connection-silence": ("-1", ""),
     "request-size": ('"4GiB"', ""),
     "tls-cert": ('"nothing.pem"', 'tls-key = "nothing.key"'),
     "tls-key": ('"nothing.key"', ""),

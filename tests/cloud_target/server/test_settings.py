@@ -35,7 +35,7 @@ def test_every_option_arrives():
     seen += ["--otlp-traces-endpoint", "http://[::1]:4317"]
     passes = ["--pass-seconds", "60", "--session-idle", "90"]
     connections = ["--connections", "9", "--connection-streams", "8", "--connection-idle", "7", "--connection-age", "6"]
-    more = ["--connection-grace", "5", "--request-size", "4MiB"]
+    more = ["--connection-grace", "5", "--connection-silence", "3", "--request-size", "4MiB"]
     bundle = ["--bundle", "b", "--bundle-fetches", "3"]
     words = [*engine, *server, *passes, *connections, *more, *access, "--insecure-bind", *seen, *bundle]
     assert read(*words) == ServeSettings(
@@ -46,7 +46,7 @@ def test_every_option_arrives():
         drain_seconds=1.5,
         pass_seconds=60,
         session_idle=90,
-        connections=ConnectionSettings(9, 8, 7, 6, 5, 4 << 20),
+        connections=ConnectionSettings(9, 8, 7, 6, 5, 3, 4 << 20),
         access=AccessSettings(Path("c"), Path("k"), Path("a"), Path("t"), "calls=1", insecure_bind=True),
         telemetry=TelemetrySettings(1, "::1", "json", "info", "http://[::1]:4317"),
         bundle=BundleSettings(Path("b"), 3),

@@ -175,9 +175,9 @@ def test_when_too_many_wait_the_greediest_gives_way():
         for number in range(4):
             for _ in range(3):
                 strangers.comes(f"many {number}", False, calls.of(f"many {number}"))
-        assert strangers._waiting == 10
+        assert len(strangers._line) == 10
         strangers.comes("late", False, calls.of("late"))
-        assert strangers._waiting == 10
+        assert len(strangers._line) == 10
         assert "late" in strangers._line
 
     inside(SLOW, do)
