@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -49,18 +49,27 @@ def _running(target: OwnTarget | RunningTarget) -> Iterator[RunningTarget]:
         yield RunningTarget(DialSettings(address), metrics)
 
 
+@contextmanager
+def _interrupting(stop: Callable[[], None]) -> Iterator[None]:
+    """For the length of the block, Ctrl-C does this in the event loop; nothing where whoever began this ignores it."""
+    loop, is_heard = asyncio.get_running_loop(), signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+    if is_heard:
+        loop.add_signal_handler(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if is_heard:
+            loop.remove_signal_handler(signal.SIGINT)
+
+
 def _measure(plan: Plan, line: Line, metrics: str | None, err: TextIO) -> tuple[Result, float | None]:
     """Run the load; returns what was found, and the average batch size if the metrics can be had."""
     before: list[Any] = []
 
     async def main() -> Result:
         load = Load(plan, line, lambda text: print(f"bench: {text}", file=err, flush=True), note)
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, load.interrupt)
-        try:
+        with _interrupting(load.interrupt):
             return await load.run()
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
 
     def note() -> None:
         before.append(passes(metrics) if metrics else None)

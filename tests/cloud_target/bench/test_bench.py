@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,6 +65,16 @@ def bench(address: str, path: Path, *words: str) -> dict:
     return json.loads(path.read_text())
 
 
+@contextmanager
+def ctrl_c(does: Any) -> Iterator[None]:
+    """As whoever began the process has it."""
+    before = signal.signal(signal.SIGINT, does)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mix", sorted(MIXES))
 def test_every_mix_writes_the_targets_own_text(address, tmp_path, capsys, mix):
@@ -85,6 +97,13 @@ def test_the_bound_on_time_holds(address, tmp_path, capsys):
     assert found["seconds"] >= 0.5
     assert found["texts"] > found["abandoned"]
     assert not found["interrupted"]
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(address, tmp_path, capsys):
+    """As in a background job of a script."""
+    with ctrl_c(signal.SIG_IGN):
+        bench(address, tmp_path / "b.json", "--sessions", "1", "--calls", "20")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_sessions_beyond_the_slots_are_served_with_resyncs(tmp_path, capsys):
@@ -135,11 +154,11 @@ def test_ctrl_c_prints_what_there_is(address, tmp_path, capfd):
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=press, daemon=True)
-    thread.start()
-    status = cli.main(
-        ["bench", "--address", address, "--json", str(path), *SMALL, "--sessions", "2", "--seconds", "60"]
-    )
-    thread.join()
+    words = ["bench", "--address", address, "--json", str(path), *SMALL, "--sessions", "2", "--seconds", "60"]
+    with ctrl_c(signal.default_int_handler):
+        thread.start()
+        status = cli.main(words)
+        thread.join()
     assert status == 130
     assert json.loads(path.read_text())["interrupted"]
     assert "interrupted" in capfd.readouterr().out
