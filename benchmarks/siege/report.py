@@ -71,7 +71,9 @@ def _times(found: Sequence[Round]) -> str:
                 cells.append(f"{median(_time(each, phase, over, share) for each in found):.1f}")
                 cells.append(f"{slowed(found, over, share, phase):.2f}")
             rows.append([f"{way}, p{100 * share:.0f}", *cells])
-    return markdown_table(["a question, ms", "alone", "beside", "ratio", "beside a neighbour", "ratio", "after", "ratio"], rows)
+    return markdown_table(
+        ["a question, ms", "alone", "beside", "ratio", "beside a neighbour", "ratio", "after", "ratio"], rows
+    )
 
 
 def _bars(found: Sequence[Round]) -> str:
