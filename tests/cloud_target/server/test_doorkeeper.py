@@ -141,7 +141,7 @@ def test_who_is_known_stays_so_where_no_descriptor_is_left(besieged):
     """The target cannot look then, and what it does not see is not gone."""
     server, token = besieged
     with RawPeer(server.address) as honest:
-        for _ in range(300):  # of a field that nobody knows
+        for _ in range(120):  # of a field that nobody knows
             assert told(honest, DESCRIBE, b"\x7a" + _varint(15_000) + b"x" * 15_000, token) == "0"
         soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (5, hard))
