@@ -10,8 +10,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import fields
+from dataclasses import fields, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -77,8 +78,8 @@ class EngineApart:
         self._ask(Call.CHECK, ())
 
     def vitals(self) -> Vitals:
-        """See `Engine`; as it was after the last pass."""
-        return self._vitals
+        """See `Engine`; as it was after the last pass, but for memory."""
+        return replace(self._vitals, resident=_resident(self._process.pid))
 
     def show_where(self) -> None:
         """Have the other process write to standard error where its threads are. From any thread."""
@@ -112,7 +113,9 @@ class _There:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, (EOFError, OSError)):
-            raise EngineFailed(f"the engine's process {how_it_ended(self._process)}") from None
+            sentence = f"the engine's process {how_it_ended(self._process)}"
+            log.error(sentence)
+            raise EngineFailed(sentence) from None
 
 
 def load_apart(
@@ -175,6 +178,14 @@ def how_it_ended(process: subprocess.Popen[bytes]) -> str:
         status = process.wait(_ENDS)
         return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     return "does not answer any more"
+
+
+def _resident(pid: int) -> int | None:
+    """Bytes of a process that are in memory; None where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return None
 
 
 def _error_of(failure: Failure) -> Exception:
