@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 
 from cloud_target.export import head
-from cloud_target.prepare.labels import read_rows
+from cloud_target.prepare.labels import read_numbers, read_rows
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text
 from cloud_target.training import choice, doubts, scalar, verifier
@@ -62,16 +62,26 @@ def fit_heads(work: Work, documents: Stage, own: Mapping[Text, Stage], settings:
     """
 
     def make(directory: Path) -> None:
-        texts = {text: read_rows(stage) for text, stage in own.items()}
-        joined = Rows.join([read_rows(documents), *texts.values()])
-        held = hold_documents(joined, settings.seed)
-        joined = joined.where(~np.isin(joined.document, held))
+        stages = [documents, *own.values()]
+        numbers = [read_numbers(stage) for stage in stages]
+        held = hold_documents(numbers, settings.seed)
+        count = sum(int((~np.isin(part, held)).sum()) for part in numbers)
+        alike = []
+
+        def fitted_to() -> Iterator[Rows]:
+            for stage, text in zip(stages, (None, *own), strict=True):
+                rows = read_rows(stage)
+                is_held = np.isin(rows.document, held)
+                if text is not None:
+                    alike.append(drawn_alike(rows.where(is_held), text))
+                yield rows.where(~is_held)
+
+        joined = Rows.gather(fitted_to(), count)
         trained, loss = fit(joined, FitSettings(seed=settings.seed))
         others = fit_comparison_heads(joined, settings.seed)
         free = {
             name: scalar_head(joined, NAMES.index(feature), sign, trained) for name, (feature, sign) in FREE.items()
         }
-        alike = [drawn_alike(rows.where(np.isin(rows.document, held)), text) for text, rows in texts.items()]
         shipped, choices = choose({TRAINED: trained} | others | free, alike)
         shipped.export(directory / VERIFIER)
         if shipped is not trained:

@@ -99,7 +99,8 @@ def _read(draft: Steps, target: PreTrainedModel, material: Material) -> None:
     for text in material.documents:
         ids = text[: min(draft.context, target.config.max_position_embeddings)].astype(np.int64)
         run(target, ids[None])
-        draft.read(ids)
+        for _ in draft.pieces(ids, len(ids)):
+            pass
 
 
 def _label(draft: Steps, target: PreTrainedModel, material: Material) -> None:

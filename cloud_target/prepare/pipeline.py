@@ -82,6 +82,7 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
 
         noise = measure_disagreement(work, pair, texts, settings, tell) if had is None else had.disagreement
 
+        pair.release()  # the target has said all
         work.begin("the verifier")
         heads = fit_heads(work, read[0], {t: stage for t, stage in rows.items() if t.split == "train"}, settings)
         for choice in read_heads(heads)[2]["chosen"]:

@@ -41,9 +41,14 @@ class Choice:
     documents: int
 
 
-def hold_documents(rows: Rows, seed: int) -> np.ndarray:
-    """Numbers of the documents to choose by, which nothing may be fitted to; none where there are hardly any."""
-    documents = np.unique(rows.document)
+def hold_documents(numbers: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    """Numbers of the documents to choose by, which nothing may be fitted to; none where there are hardly any.
+
+    Args:
+        numbers: of the documents of all rows, in as many parts as one likes, ``int [N]`` each.
+        seed: of the choice.
+    """
+    documents = np.unique(np.concatenate([np.unique(part) for part in numbers]))
     if len(documents) < _FEWEST:
         return documents[:0]
     drawn = np.random.default_rng((seed, 1)).permutation(documents)

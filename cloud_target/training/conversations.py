@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from cloud_target.engine.tokens import Tokens
 from cloud_target.training.corpus import id_type
-from cloud_target.training.own_text import OwnText, draw, write_on
+from cloud_target.training.own_text import OwnText, bearable_texts, draw, write_on
 from shared.chat.prompt import ChatEncoder
 from shared.config import Sampling
 from shared.errors import InputError
@@ -144,6 +144,7 @@ def write_conversations(
     room = min(longest + length, context - around)
     if longest < 1:
         raise InputError(f"the target's texts have up to {context} tokens, too few for conversations; leave --chat out")
+    batch = min(batch, bearable_texts(model, around + room))
     generator = torch.Generator(model.device).manual_seed(seed)
     done, kind = 0, id_type(model.config.get_text_config().vocab_size)
     found: list[tuple[np.ndarray, int, int, Sampling]] = []

@@ -6,7 +6,7 @@ the token is given (a corpus document, or the target's own text), as it is on th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -85,6 +85,26 @@ class Rows:
             return cls(*(arrays[field.name] for field in fields(cls)))
 
     @classmethod
+    def load_one(cls, path: str | Path, name: str) -> np.ndarray:
+        """One of the arrays of what `save` wrote, without the others; raises as `load`."""
+        with reading(path, "the verifier's rows") as file, np.load(file) as arrays:
+            found: np.ndarray = arrays[name]
+        return found
+
+    @classmethod
+    def gather(cls, parts: Iterable[Rows], count: int) -> Rows:
+        """As `join`, of parts that have so many rows together, in hardly more memory than the outcome takes: each part
+        may be forgotten before the next one is made."""
+        features, rest, filled = np.empty((count, 0), np.float32), [], 0
+        for part in parts:
+            if not rest:
+                features = np.empty((count, part.features.shape[1]), np.float32)
+            features[filled : filled + len(part)] = part.features
+            filled += len(part)
+            rest.append(replace(part, features=np.empty((len(part), 0), np.float32)))
+        return replace(cls.join(rest), features=features)
+
+    @classmethod
     def join(cls, parts: Sequence[Rows]) -> Rows:
         """All rows of `parts`; their documents must be numbered apart already."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
@@ -117,27 +137,65 @@ def label(
     starts = np.ones(len(documents), int) if starts is None else np.maximum(starts, 1)
     context = min(draft.context, target.config.max_position_embeddings)
     batch_tokens = min(batch_tokens, bearable_tokens(target.config.get_text_config().vocab_size, target.device.type))
-    parts = []
-    with tqdm(total=sum(map(len, documents)), unit=" tokens", unit_scale=True, mininterval=5, desc="label") as bar:
-        for indices, ids in padded_batches(documents, batch_tokens, context):
-            target_logits = run(target, ids)[1].cpu()
-            for place, index in enumerate(indices):
-                length = min(len(documents[index]), context)
-                steps = slice(int(starts[index]) - 1, length - 1)
-                if steps.stop > steps.start:
-                    outputs = {name: array[steps] for name, array in draft.read(ids[place, :length]).items()}
-                    for number, sampling in enumerate(samplings[index]):
-                        own = replace(sampling, seed=seed * 1_000_003 + (first_document + index) * 16 + number)
-                        logits = target_logits[place, steps]
-                        text = documents[index][:length].tolist()
-                        parts.append(
-                            _label_document(outputs, logits, text, steps.start + 1, own, first_document + index)
-                        )
-            bar.update(sum(len(documents[i]) for i in indices))
-    return Rows.join(parts)
+    wanted = [range(int(start) - 1, min(len(text), context) - 1) for text, start in zip(documents, starts, strict=True)]
+    total = sum(len(steps) * len(ways) for steps, ways in zip(wanted, samplings, strict=True))
+
+    def pieces() -> Iterator[Rows]:
+        with tqdm(total=sum(map(len, documents)), unit=" tokens", unit_scale=True, mininterval=5, desc="label") as bar:
+            for indices, ids in padded_batches(documents, batch_tokens, context):
+                steps = [wanted[index] for index in indices]
+                logits = run(target, ids, chosen=_marked(steps, ids.shape))[1].cpu()
+                for index, of_text in zip(indices, logits.split([len(few) for few in steps]), strict=True):
+                    ways = [
+                        replace(way, seed=seed * 1_000_003 + (first_document + index) * 16 + number)
+                        for number, way in enumerate(samplings[index])
+                    ]
+                    text = documents[index][:context]
+                    yield from _label_text(draft, of_text, text, wanted[index], ways, first_document + index)
+                bar.update(sum(len(documents[i]) for i in indices))
+
+    return Rows.gather(pieces(), total)
 
 
-def _label_document(
+def _marked(steps: Sequence[range], shape: tuple[int, ...]) -> np.ndarray:
+    """Where these steps of each row are, ``bool [b, n]``."""
+    marks = np.zeros(shape, bool)
+    for row, few in zip(marks, steps, strict=True):
+        row[few.start : few.stop] = True
+    return marks
+
+
+def _label_text(
+    draft: Steps, logits: torch.Tensor, text: np.ndarray, steps: range, ways: Sequence[Sampling], document: int
+) -> Iterator[Rows]:
+    """Rows of one text: way by way, so that a text that is read in one piece has them in order.
+
+    Args:
+        logits: the target's, of the steps, ``float32 [len(steps), vocabulary]``.
+        text: token ids.
+        steps: of the text that are labelled.
+        ways: in which tokens are drawn.
+        document: of the rows.
+    """
+    if not len(steps):
+        return
+    ids, at_once = text.astype(np.int64), bearable_tokens(logits.shape[1], "cpu")
+    found: list[list[Rows]] = [[] for _ in ways]
+    at = 0
+    for outputs in draft.pieces(ids, at_once):
+        count = len(outputs["hidden"])
+        first, end = max(at, steps.start), min(at + count, steps.stop)
+        if end > first:
+            some = {name: array[first - at : end - at] for name, array in outputs.items()}
+            answers = logits[first - steps.start : end - steps.start]
+            for rows, way in zip(found, ways, strict=True):
+                rows.append(_label_steps(some, answers, text.tolist(), first + 1, way, document))
+        at += count
+    for rows in found:
+        yield from rows
+
+
+def _label_steps(
     outputs: dict[str, np.ndarray],
     target_logits: torch.Tensor,
     text: list[int],
@@ -145,7 +203,7 @@ def _label_document(
     sampling: Sampling,
     document: int,
 ) -> Rows:
-    """Rows of one document under one sampling.
+    """Rows of some steps of a document under one sampling.
 
     Args:
         outputs: the draft's, n steps of each, see `steps.py`.

@@ -42,20 +42,33 @@ def load_model_tokenizer(directory: str | Path) -> Tokenizer:
     return read_tokens(_existing(directory)).tokenizer
 
 
-def run(model: PreTrainedModel, ids: np.ndarray | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def run(
+    model: PreTrainedModel, ids: np.ndarray | torch.Tensor, chosen: np.ndarray | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Hidden states after the final norm ``[b, n, hidden]`` and logits ``[b, n, vocabulary]``, float32.
 
     Documents are padded at their end only, so causal attention needs no mask.
+
+    Args:
+        chosen: the tokens that are asked about, ``bool [b, n]``: then it is ``[m, hidden]`` and ``[m, vocabulary]`` of
+            those, in order, and the head's product, a large part of the work, is spared for the others.
     """
     ids = torch.as_tensor(ids, device=model.device)
     heard: list[torch.Tensor] = []
     # What the output head is given is the hidden state, whatever the model does with its product afterwards.
-    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    marks = None if chosen is None else torch.from_numpy(chosen).to(model.device)
+
+    def hear(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        heard.append(inputs[0] if marks is None else inputs[0][marks][None])
+        return (heard[-1], *inputs[1:])
+
+    hook = model.get_output_embeddings().register_forward_pre_hook(hear)
     try:
         logits = model(input_ids=ids, use_cache=False).logits
     finally:
         hook.remove()
-    return heard[-1].float(), logits.float()
+    hidden, logits = heard[-1].float(), logits.float()
+    return (hidden, logits) if marks is None else (hidden[0], logits[0])
 
 
 def _existing(directory: str | Path) -> Path:

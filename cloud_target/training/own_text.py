@@ -29,6 +29,9 @@ from shared.errors import InputError
 SHORTEST_OPENING = 2
 # And at most this long.
 LONGEST_OPENING = 160
+# Bytes of keys and values that are kept at once: many texts of a large model would take more than the model.
+_KEPT = {"cpu": 1 << 30}
+_MORE_KEPT = 8 << 30
 # Tokens that are tried, to say how long it will take.
 _TRIED = 8
 # Mostly the two ways in which people sample; a little greedy, where texts of small models run in circles.
@@ -112,6 +115,16 @@ class _Buffer(DynamicLayer):
         self._filled = end
         self.keys, self.values = self._keys[:, :, :end], self._values[:, :, :end]
         return self.keys, self.values
+
+
+def bearable_texts(model: PreTrainedModel, length: int) -> int:
+    """How many texts of `length` tokens may be written at once so that keys and values stay small, at least one."""
+    config = model.config.get_text_config()
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    of_token = 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * size
+    most = _KEPT.get(model.device.type, _MORE_KEPT)
+    return max(1, most // (of_token * model.dtype.itemsize * length))
 
 
 @torch.inference_mode()
@@ -202,6 +215,7 @@ def write_own_text(
     """
     room: float = min(getattr(model.config, "max_position_embeddings", None) or math.inf, context or math.inf)
     longest_opening = int(min(longest_opening, room // 2))
+    batch = min(batch, bearable_texts(model, longest_opening + length))
     generator, random = torch.Generator(model.device).manual_seed(seed), np.random.default_rng(seed)
     started, done = time.monotonic(), 0
     found: list[tuple[np.ndarray, int, int, Sampling]] = []

@@ -5,6 +5,7 @@ The verifier should be fitted to the very numbers that it will see, so the expor
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -27,12 +28,13 @@ class Steps(Protocol):
 
     context: int
 
-    def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The outputs that `cloud_target/export/candidates.py` defines, a row for each token of a text of n; without
-        all logits where a graph does not give them.
+    def pieces(self, ids: np.ndarray, at_once: int) -> Iterator[dict[str, np.ndarray]]:
+        """The outputs that `cloud_target/export/candidates.py` defines, a row for each token of a text of n, piece by
+        piece of the text; without all logits where a graph does not give them.
 
         Args:
             ids: of the whole text, ``int64 [n]``.
+            at_once: tokens of a piece, so that all logits of it can be borne.
         """
 
 
@@ -44,14 +46,16 @@ class CheckpointSteps:
         self._model = model
 
     @torch.inference_mode()
-    def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def pieces(self, ids: np.ndarray, at_once: int) -> Iterator[dict[str, np.ndarray]]:
         hidden, logits = (part[0] for part in run(self._model, ids[None]))
         top_logits, top_ids = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1)
         normaliser = logits.logsumexp(1)
         entropy = torch.special.entr((logits - normaliser[:, None]).exp()).sum(1)
         named = {"top_ids": top_ids, "top_logits": top_logits, "log_normaliser": normaliser}
         named |= {"entropy": entropy, "hidden": hidden, EVERY: logits}
-        return {name: part.cpu().numpy() for name, part in named.items()}
+        arrays = {name: part.cpu().numpy() for name, part in named.items()}
+        for first in range(0, len(ids), at_once):
+            yield {name: array[first : first + at_once] for name, array in arrays.items()}
 
 
 class GraphSteps:
@@ -61,9 +65,10 @@ class GraphSteps:
         self.context = context
         self._runner = Runner(Path(path), context)
 
-    def read(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def pieces(self, ids: np.ndarray, at_once: int) -> Iterator[dict[str, np.ndarray]]:
         self._runner.rewind(0)
-        return self._runner.feed(ids, every=True)
+        for first in range(0, len(ids), at_once):
+            yield self._runner.feed(ids[first : first + at_once], every=True)
 
 
 def open_steps(path: str | Path, context: int) -> Steps:

@@ -20,6 +20,8 @@ from shared.errors import InputError
 UNITS = 64
 # Log-odds beyond which onnxruntime takes a sigmoid for flat, and so a device does.
 _FARTHEST = 18.0
+# Rows that are summed up at once.
+_AT_ONCE = 4096
 
 
 class Doubter(Protocol):
@@ -99,16 +101,21 @@ def fit(rows: Rows, settings: FitSettings, visible: np.ndarray | None = None) ->
     documents = np.unique(rows.document)
     held = random.permutation(documents)[: max(1, round(settings.held_out * len(documents)))]
     testing = np.isin(rows.document, held)
-    mean, std = rows.features[~testing].mean(0), rows.features[~testing].std(0)
-    std = np.where(std > 1e-6, std, 1.0).astype(np.float32)
-    x = torch.from_numpy((rows.features - mean) / std)
-    if visible is not None:
-        x *= torch.from_numpy(visible.astype(np.float32))
-    y = torch.from_numpy(np.stack((rows.off_typical, rows.off_strict), 1).astype(np.float32))
     train, test = (torch.from_numpy(np.flatnonzero(mask)) for mask in (~testing, testing))
+    mean, std = _moments(rows.features, train.numpy())
+    mask = None if visible is None else torch.from_numpy(visible.astype(np.float32))
+    given, centre, scale = map(torch.from_numpy, (rows.features, mean, std))
+
+    def inputs_of(some: torch.Tensor) -> torch.Tensor:
+        # Anew for each batch: a standardised copy of all rows would be as large as they are.
+        x = given[some].sub_(centre).div_(scale)
+        return x if mask is None else x.mul_(mask)
+
+    y = torch.from_numpy(np.stack((rows.off_typical, rows.off_strict), 1).astype(np.float32))
+    held_inputs = inputs_of(test)
 
     torch.manual_seed(settings.seed)
-    inputs, units = x.shape[1], settings.units
+    inputs, units = given.shape[1], settings.units
     layers = [nn.Linear(inputs, units), nn.ReLU(), nn.Linear(units, 2)] if units else [nn.Linear(inputs, 2)]
     model = nn.Sequential(*layers)
     optimiser = torch.optim.AdamW(model.parameters(), lr=settings.peak, weight_decay=settings.weight_decay)
@@ -123,12 +130,12 @@ def fit(rows: Rows, settings: FitSettings, visible: np.ndarray | None = None) ->
             order = train[torch.from_numpy(random.permutation(len(train)))]
             for chunk in order.split(settings.batch)[: max(1, len(train) // settings.batch)]:
                 optimiser.zero_grad(set_to_none=True)
-                loss = 2 * F.binary_cross_entropy_with_logits(model(x[chunk]), y[chunk])
+                loss = 2 * F.binary_cross_entropy_with_logits(model(inputs_of(chunk)), y[chunk])
                 loss.backward()
                 optimiser.step()
                 schedule.step()
             with torch.inference_mode():
-                held_out = 2 * float(F.binary_cross_entropy_with_logits(model(x[test]), y[test]))
+                held_out = 2 * float(F.binary_cross_entropy_with_logits(model(held_inputs), y[test]))
             bar.set_postfix_str(f"held-out loss {held_out:.4f}")
             waited += 1
             if held_out < best:
@@ -143,3 +150,13 @@ def fit(rows: Rows, settings: FitSettings, visible: np.ndarray | None = None) ->
         weights[0] = weights[0] * visible
     hidden = weights[:2] if units else (None, None)
     return Head(mean, std, *hidden, *weights[-2:]), best
+
+
+def _moments(features: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of some of the rows, ``float32 [features]`` each; 1 where nothing varies."""
+    parts = [some[i : i + _AT_ONCE] for i in range(0, len(some), _AT_ONCE)]
+    count = max(len(some), 1)
+    mean = np.sum([features[part].sum(0, dtype=np.float64) for part in parts], 0) / count
+    variance = np.sum([((features[part] - mean) ** 2).sum(0) for part in parts], 0) / count
+    std = np.sqrt(variance)
+    return mean.astype(np.float32), np.where(std > 1e-6, std, 1.0).astype(np.float32)

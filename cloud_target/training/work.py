@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from cloud_target.training.process import give_back_memory
 from shared.errors import InputError
 from shared.identity import file_digest
 
@@ -120,6 +121,7 @@ class Work:
                 scratch.rename(place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+            give_back_memory()
         return Stage(name, place, digest)
 
     def _once(self, line: str) -> None:

@@ -91,7 +91,7 @@ def test_the_better_doubt_of_each_criterion_is_shipped(tmp_path: Path, strict: s
 def test_what_is_chosen_by_is_not_trained_on(tmp_path: Path) -> None:
     """Other labels in the documents that were held back change the choice, and no head."""
     rows = rows_of("free", "free")
-    held = np.isin(rows.document, hold_documents(rows, Settings("", "", (), tmp_path).seed))
+    held = np.isin(rows.document, hold_documents([rows.document], Settings("", "", (), tmp_path).seed))
     off = np.where(held, rows.features[:, SCALARS] > 1, rows.off_strict)
     stages = [fitted(tmp_path / "as it is", rows)]
     stages.append(fitted(tmp_path / "changed", replace(rows, off_strict=off, off_typical=off)))
@@ -111,6 +111,6 @@ def test_only_text_that_is_drawn_as_it_was_written_is_chosen_by(tmp_path: Path) 
     half = np.arange(len(rows)) % 2 == 0
     mixed = replace(rows, temperature=np.where(half, rows.temperature, 1).astype(np.float32))
     stage = fitted(tmp_path, mixed)
-    held = np.isin(rows.document, hold_documents(rows, 0))
+    held = np.isin(rows.document, hold_documents([rows.document], 0))
     assert chosen(stage)["strict"]["tokens"] == (held & half).sum()
     assert (stage / VERIFIER).exists()

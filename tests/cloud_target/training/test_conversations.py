@@ -97,6 +97,7 @@ def test_each_conversation_is_framed_cut_and_told_apart(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conversations, "write_on", write_on)
         patch.setattr(conversations, "LONGEST_QUESTION", longest)
+        patch.setattr(conversations, "bearable_texts", lambda *_: len(said))
         wanted = [
             FRAME.before.tolist() + question + FRAME.after.tolist() + [*answer, 0][: length + longest - len(question)]
             for question, answer in zip(said, answered, strict=True)
