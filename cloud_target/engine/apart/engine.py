@@ -29,12 +29,9 @@ _ENDS = 2.0
 Tell = Callable[[str], None]
 
 
-class EngineFailed(RuntimeError):
-    """The other process failed in a way that only it knows, or is gone; the log says how."""
-
-
 class EngineApart:
-    """See `Engine`.
+    """See `Engine`. Where the other process fails in a way that only it knows, or is gone, each call is a RuntimeError,
+    and the log says how.
 
     Args:
         link: to the other process, which `load_apart` began.
@@ -115,7 +112,7 @@ class _There:
         if isinstance(error, (EOFError, OSError)):
             sentence = f"the engine's process {how_it_ended(self._process)}"
             log.error(sentence)
-            raise EngineFailed(sentence) from None
+            raise RuntimeError(sentence) from None
 
 
 def load_apart(
@@ -192,4 +189,4 @@ def _error_of(failure: Failure) -> Exception:
     if isinstance(failure.error, TandemError):
         return failure.error
     log.error("the engine failed with %s\n%s", failure.kind, failure.frames)
-    return failure.error or EngineFailed(failure.kind)
+    return failure.error or RuntimeError(failure.kind)
