@@ -8,8 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -95,21 +95,12 @@ class EngineApart:
             raise _error_of(answer[1])
         return answer[1]
 
-    def _there(self) -> _There:
-        return _There(self._process)
-
-
-class _There:
-    """Makes one kind of error of all that says that the other process is gone."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, (EOFError, OSError)):
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Make one kind of error of all that says that the other process is gone."""
+        try:
+            yield
+        except (EOFError, OSError):
             sentence = f"the engine's process {how_it_ended(self._process)}"
             log.error(sentence)
             raise RuntimeError(sentence) from None
@@ -154,6 +145,7 @@ def load_apart(
             "too little memory: give a narrower --dtype, or less --kv-memory"
         ) from None
     except BaseException:
+        process.kill()
         _end(link, process)
         raise
     return EngineApart(link, process, answer[1])
