@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,11 @@ def look_at(pid: int) -> Look:
 
 
 def seconds_of(pid: int) -> float:
-    """Of the processor, that a process has taken so far."""
+    """Of the processor, that a process has taken so far, and those that it began and that are there."""
+    place, found = Path(f"/proc/{pid}"), 0.0
+    for children in place.glob("task/*/children"):
+        with suppress(OSError):  # a thread, or a process, that has just ended
+            found += sum(seconds_of(int(child)) for child in children.read_text(encoding="ascii").split())
     # The name, in brackets, may have spaces; user and system time are the 14th and the 15th field (proc(5)).
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    fields = (place / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return found + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

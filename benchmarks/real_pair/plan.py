@@ -33,8 +33,8 @@ class Plan:
 
     texts: int = 100
     tokens: int = 96
-    equal: int = 10
-    equal_tokens: int = 128
+    equal: int = 30
+    equal_tokens: int = 256
     answers: int = 40
     prompts: int = 4
     links: tuple[float, ...] = (0, 10, 50, 100)

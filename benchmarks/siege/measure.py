@@ -1,4 +1,5 @@
-"""What honest devices feel, and what the target holds: alone, beside the strangers, and alone again, in rounds."""
+"""What honest devices feel, and what the target holds: alone, beside the strangers, alone again, and beside a neighbour
+that takes as much of the machine as the strangers did, in rounds."""
 
 from __future__ import annotations
 
@@ -52,20 +53,21 @@ class Round:
     """What one round found.
 
     Attributes:
-        alone, beside, after: questions of the devices in each phase.
+        alone, beside, after, neighboured: questions of the devices in each phase.
         before, most, left: what the target held before the first round, at most beside the strangers (bytes of
             memory), and after they had left.
-        cores: of the processor that the target took beside the strangers, and the strangers themselves.
+        cores: of the processor that the target took beside the strangers, the strangers themselves, and the neighbour.
         strangers: what became of them, by kind.
     """
 
     alone: Asked
     beside: Asked
     after: Asked
+    neighboured: Asked
     before: Look
     most: int
     left: Look
-    cores: tuple[float, float]
+    cores: tuple[float, float, float]
     strangers: dict[str, dict[str, int]]
 
 
@@ -112,7 +114,10 @@ def rounds(
             beside, most, cores, strangers = _besieged(there, asking, kinds, seconds)
             tell(f"{said}: alone again")
             left = _come_back(there.pid, before)
-            found.append(Round(alone, beside, _ask(asking, seconds), before, most, left, cores, strangers))
+            after = _ask(asking, seconds)
+            tell(f"{said}: beside a neighbour that takes as much as they did")
+            neighboured, took = _neighboured(asking, cores[1], seconds)
+            found.append(Round(alone, beside, after, neighboured, before, most, left, (*cores, took), strangers))
     return found
 
 
@@ -121,14 +126,26 @@ def _besieged(
 ) -> tuple[Asked, int, tuple[float, float], dict[str, dict[str, int]]]:
     hostile = {"address": there.address, "metrics": there.metrics, "ca": there.ca, "kinds": [k.name for k in kinds]}
     with _most_of(there.pid) as most, _process("strangers", hostile) as strangers:
-        pids = there.pid, strangers.pid
-        begun, taken = monotonic(), [seconds_of(pid) for pid in pids]
-        beside = _ask(asking, seconds)
-        lasted = monotonic() - begun
-        cores = tuple((seconds_of(pid) - one) / lasted for pid, one in zip(pids, taken, strict=True))
+        beside, cores = _asked_beside(asking, seconds, there.pid, strangers.pid)
         _pipe(strangers.stdin).close()
         counts = json.loads(_line(strangers))
     return beside, most[0], (cores[0], cores[1]), counts
+
+
+def _neighboured(asking: subprocess.Popen[str], cores: float, seconds: float) -> tuple[Asked, float]:
+    """Questions beside a neighbour, and how much of the processor that took."""
+    with _process("neighbour", {"cores": cores}) as neighbour:
+        asked, took = _asked_beside(asking, seconds, neighbour.pid)
+        _pipe(neighbour.stdin).close()
+    return asked, took[0]
+
+
+def _asked_beside(asking: subprocess.Popen[str], seconds: float, *pids: int) -> tuple[Asked, list[float]]:
+    """Questions, and how many cores these processes took meanwhile."""
+    begun, taken = monotonic(), [seconds_of(pid) for pid in pids]
+    asked = _ask(asking, seconds)
+    lasted = monotonic() - begun
+    return asked, [(seconds_of(pid) - one) / lasted for pid, one in zip(pids, taken, strict=True)]
 
 
 @contextmanager

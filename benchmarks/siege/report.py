@@ -25,9 +25,9 @@ def quantile(seconds: Sequence[float], share: float) -> float:
     return 1e3 * float(np.quantile(seconds, share)) if seconds else float("nan")
 
 
-def slowed(found: Sequence[Round], over: str, share: float, phase: str = "beside") -> float:
-    """How many times as long as alone in the same round, a median over rounds."""
-    return median(_time(each, phase, over, share) / _time(each, "alone", over, share) for each in found)
+def slowed(found: Sequence[Round], over: str, share: float, phase: str = "beside", than: str = "alone") -> float:
+    """How many times as long as in another phase of the same round, a median over rounds."""
+    return median(_time(each, phase, over, share) / _time(each, than, over, share) for each in found)
 
 
 def grown(found: Sequence[Round]) -> float:
@@ -67,11 +67,13 @@ def _times(found: Sequence[Round]) -> str:
     for over, way in WAYS.items():
         for share in SHARES:
             cells = [f"{median(_time(each, 'alone', over, share) for each in found):.1f}"]
-            for phase in ("beside", "after"):
+            for phase in ("beside", "neighboured", "after"):
                 cells.append(f"{median(_time(each, phase, over, share) for each in found):.1f}")
                 cells.append(f"{slowed(found, over, share, phase):.2f}")
             rows.append([f"{way}, p{100 * share:.0f}", *cells])
-    return markdown_table(["a question, ms", "alone", "beside", "ratio", "after", "ratio"], rows)
+    return markdown_table(
+        ["a question, ms", "alone", "beside", "ratio", "beside a neighbour", "ratio", "after", "ratio"], rows
+    )
 
 
 def _bars(found: Sequence[Round]) -> str:
@@ -80,11 +82,16 @@ def _bars(found: Sequence[Round]) -> str:
     left = max(each.left.resident for each in found) - before.resident
     open_ = max(each.left.descriptors for each in found) - before.descriptors
     back = sum(is_back(each.left, before) for each in found)
-    asked = [phase for each in found for phase in (each.alone, each.beside, each.after)]
+    asked = [phase for each in found for phase in (each.alone, each.beside, each.after, each.neighboured)]
     rows = [
         *(
             (f"p99 beside strangers, {way}, ratio", f"{slowed(found, o, 0.99):.2f}", f"{SLOWER:g}")
             for o, way in WAYS.items()
+        ),
+        *(
+            (f"p99 beside strangers over that beside a neighbour, {way}", f"{of_it:.2f}", "")
+            for o, way in WAYS.items()
+            for of_it in [slowed(found, o, 0.99, than="neighboured")]
         ),
         ("memory before, MB", f"{before.resident / MB:.0f}", ""),
         ("memory that strangers took, MB", f"{grown(found):+.0f}", f"{GROWN_MB}"),
@@ -96,6 +103,7 @@ def _bars(found: Sequence[Round]) -> str:
         ("answers that were wrong", f"{sum(each.wrong for each in asked)}", "0"),
         ("processor cores of the target beside them", f"{median(each.cores[0] for each in found):.2f}", ""),
         ("processor cores of the strangers", f"{median(each.cores[1] for each in found):.2f}", ""),
+        ("processor cores of the neighbour", f"{median(each.cores[2] for each in found):.2f}", ""),
     ]
     return markdown_table(["", "measured", "bar"], rows)
 

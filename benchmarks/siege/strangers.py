@@ -25,7 +25,7 @@ from benchmarks.siege.kinds import KINDS, Kind, Way
 # Seconds: before one comes again, for a greeting, and between looks at whether it is over.
 PAUSE, GREETING, LOOK = 0.5, 10.0, 0.2
 # What one takes of the machine itself counts as little as it can: on other machines it would take nothing here.
-_NICE = 19
+NICE = 19
 _VANISHES = struct.pack("ii", 1, 0)  # SO_LINGER: no farewell
 _READ = 1 << 16
 
@@ -52,7 +52,7 @@ class Stranger(threading.Thread):
                 self.counts["came"] += 1
                 if not self.came.is_set():
                     self.came.set()
-                    os.nice(_NICE)  # on Linux, this thread alone
+                    os.nice(NICE)  # on Linux, this thread alone
                 if not self._stay(link):
                     self.counts["sent away"] += 1
             self.came.set()

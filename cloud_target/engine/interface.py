@@ -191,11 +191,13 @@ class Vitals:
     Attributes:
         second_looks: answers so far that were so close that the text was read once more for them.
         allocated, reserved: bytes of a GPU's memory that are in use, and that are held; None where there is no GPU.
+        resident: bytes of memory of the engine's own process; None where it has none, or nobody knows.
     """
 
     second_looks: int = 0
     allocated: int | None = None
     reserved: int | None = None
+    resident: int | None = None
 
 
 class Engine(Protocol):

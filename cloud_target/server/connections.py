@@ -19,6 +19,9 @@ _OTHER_DESCRIPTORS = 100
 _WINDOW = 1 << 14, 1 << 16
 # Bytes that are read of a connection at a time. Left to itself the library makes that 4 MiB where a peer sends a lot.
 _READ = 1 << 14
+# Calls that wait until the event loop takes them. The library ends those beyond, whoever made them; left to itself it
+# does so with more and more of them from a thousand on, though honest ones would only have to wait for a moment.
+_UNTAKEN = 3000
 # Bytes of a call's metadata: a token, and what proxies add.
 _METADATA = 1 << 13
 # Seconds after which a connection that is not heard would be given up by its peer anyway.
@@ -122,6 +125,8 @@ def channel_options(settings: ConnectionSettings, engine: Engine) -> list[tuple[
         ("grpc.max_connection_idle_ms", round(1e3 * settings.idle)),
         ("grpc.max_connection_age_ms", round(1e3 * settings.age)),
         ("grpc.max_connection_age_grace_ms", round(1e3 * settings.grace)),
+        ("grpc.server.max_pending_requests", _UNTAKEN),
+        ("grpc.server.max_pending_requests_hard_limit", _UNTAKEN),
         # Left to itself the library takes in 4 MiB of each call, and more, before anybody reads them.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", window(engine)),

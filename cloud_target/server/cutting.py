@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
-from cloud_target.server.links import Address, Links, place_of
+from cloud_target.server.links import Address, Link, Links, place_of
 from cloud_target.server.silencing import Silencer
 
 # What share of the time may go by looking for connections among all descriptors.
@@ -54,7 +55,10 @@ class Cutter:
     def _cut(self) -> None:
         begun, clock = time.perf_counter(), asyncio.get_running_loop().time
         wanted, self._wanted, self._is_due = self._wanted, set(), False
-        there = self._links.now() if wanted else []
+        there: list[Link] = []
+        if wanted:
+            with suppress(OSError):  # they are counted anew, and may be closed later
+                there = self._links.now()
         for address in wanted:
             named = [link for link in there if link.peer == address]
             if len(named) == 1:

@@ -104,7 +104,10 @@ class Doorkeeper:
 
     def _look(self) -> int:
         """How many are sent away."""
-        there = self._links.now()
+        try:
+            there = self._links.now()
+        except OSError:
+            return 0  # what is not seen at the moment is not gone: whoever is known stays so
         known = self._sees(there)
         bound = [link for link in there if link.number not in known]
         too_loud = self._speech.too_much(bound, time.monotonic())

@@ -116,7 +116,11 @@ class Links:
             return bool(os.path.isdir(_OPEN) and self._number_of(one.fileno()) and len(said) == _RECEIVED.stop)
 
     def now(self) -> list[Link]:
-        """Those that there are."""
+        """Those that there are.
+
+        Raises:
+            OSError: the system does not tell at the moment, as where no descriptor is left.
+        """
         found = list(self._all()) if self.port is not None else []
         self._peers = {number: peer for number, peer, _ in found}
         return [Link(number, peer, descriptor) for number, peer, descriptor in found if peer]
@@ -129,15 +133,14 @@ class Links:
         return 0 if said else number.value
 
     def _all(self) -> Iterator[tuple[int, Address | None, int]]:
-        with suppress(OSError):
-            for descriptor in map(int, os.listdir(_OPEN)):
-                if number := self._number_of(descriptor):
-                    try:
-                        peer = self._peers[number]
-                    except KeyError:
-                        ours = _end(_C.getsockname, descriptor)
-                        peer = _end(_C.getpeername, descriptor) if ours and ours[1] == self.port else None
-                    yield number, peer, descriptor
+        for descriptor in map(int, os.listdir(_OPEN)):
+            if number := self._number_of(descriptor):
+                try:
+                    peer = self._peers[number]
+                except KeyError:
+                    ours = _end(_C.getsockname, descriptor)
+                    peer = _end(_C.getpeername, descriptor) if ours and ours[1] == self.port else None
+                yield number, peer, descriptor
 
 
 def place_of(peer: str) -> Address | None:

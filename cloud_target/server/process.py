@@ -13,8 +13,8 @@ from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
 from cloud_target.bundles.offered import OfferedBundle
+from cloud_target.engine.apart.engine import load_apart
 from cloud_target.engine.interface import Engine
-from cloud_target.engine.load import load_engine
 from cloud_target.server.connections import make_room
 from cloud_target.server.hearing import hearing
 from cloud_target.server.heartbeat import heartbeat
@@ -57,7 +57,8 @@ def serve_until_signal(settings: ServeSettings) -> int:
             bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
         with about("target"):
-            engine = load_engine(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
+            engine = load_apart(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
+        opened.enter_context(closing(engine))
         if bundle is not None:
             with about("bundle"):
                 bundle.check(engine.description)
@@ -83,6 +84,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     resort,
                     settings.drain_seconds,
                     settings.pass_seconds,
+                    engine.show_where,
                 )
 
         resort = opened.enter_context(last_resort())
@@ -95,6 +97,7 @@ async def serve(
     resort: LastResort,
     drain_seconds: float = DRAIN_SECONDS,
     pass_seconds: float = PASS_SECONDS,
+    show_where: Callable[[], None] = lambda: None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, until the engine is dead, or until a pass does not end.
 
@@ -106,6 +109,7 @@ async def serve(
         resort: ends the process where that takes longer.
         drain_seconds: how long calls under way may still take after the signal.
         pass_seconds: how long a forward pass may take.
+        show_where: has an engine of another process say where a pass hangs.
 
     Returns:
         The exit status.
@@ -129,6 +133,7 @@ async def serve(
 
     def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
         resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
+        show_where()
         server.observer.hung()
         loop.call_soon_threadsafe(end, HANGS, _HOPELESS)
 

@@ -27,9 +27,10 @@ from cloud_target.server.connections import (
 )
 from cloud_target.server.cutting import Cutter
 from cloud_target.server.doorkeeper import Doorkeeper, SpeechLimits
+from cloud_target.server.giving_way import GivingWay
 from cloud_target.server.health import LIVENESS, Health
 from cloud_target.server.health import SERVICE as HEALTH
-from cloud_target.server.links import Links
+from cloud_target.server.links import Link, Links
 from cloud_target.server.rations import Rations
 from cloud_target.server.reflecting import SERVICE as REFLECTION
 from cloud_target.server.reflecting import Reflection
@@ -53,6 +54,8 @@ _LOOK = 1.0
 _RETIRED = "the target takes no calls at the moment; connect again, to another one if there is one"
 # The reason of which a connection is closed whose calls are all in vain.
 FLOOD = "FLOOD"
+# And of which one is that gave way as few places were left.
+CROWD = "CROWD"
 # So long after its drain a server has ended, or never will.
 SURELY_ENDED = _GOODBYE + _CALLS + _DEVICE + 0.5
 
@@ -142,11 +145,12 @@ class TargetServer:
         self._links = Links()
         self._silencer = Silencer(settings.silence)
         cutter = Cutter(self._links, self._silencer)
-        strangers = Strangers(partial(self._send_away, cutter), spare=cutter.spare)
+        self._strangers = strangers = Strangers(partial(self._send_away, cutter), spare=cutter.spare)
+        self._giving_way = GivingWay(self._connections, partial(self._sent_away, why=CROWD))
         once = {f"/{HEALTH}/Check": refusing.bounded(self._health.handlers()["Check"])}
         door = Door(self._knows, self._is_in_vain, strangers, once, Rations())
         speech = SpeechLimits(said_in_vain(StrangerLimits.in_vain, engine))
-        self._doorkeeper = Doorkeeper(self._links, speech, self._silencer, strangers.see, self._sent_away)
+        self._doorkeeper = Doorkeeper(self._links, speech, self._silencer, self._see, self._sent_away)
         self._server = open_server((refusing,), (*_OPTIONS, *options), door)
         self.address = ""
 
@@ -180,9 +184,15 @@ class TargetServer:
         self._sent_away(peer)
         cutter.cut(peer)
 
-    def _sent_away(self, peer: str) -> None:
+    def _sent_away(self, peer: str, why: str = FLOOD) -> None:
         with about_call(peer):
-            self.observer.refused(ANYBODY, FLOOD)
+            self.observer.refused(ANYBODY, why)
+
+    def _see(self, links: list[Link]) -> set[int]:
+        """All connections that there are; the numbers of those that are known."""
+        known = self._strangers.see(links)
+        self._giving_way.see(links, known)
+        return known
 
     async def _keep_looking(self) -> None:
         """Give up where the library has stopped accepting calls: nobody else would notice."""

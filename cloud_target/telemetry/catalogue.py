@@ -111,6 +111,7 @@ LOOKED_AT = {
     "reserved": Metric(
         Gauge, "tandem_device_reserved_bytes", "Bytes of the device's memory that are held, in use or not, likewise"
     ),
+    "resident": Metric(Gauge, "tandem_engine_resident_bytes", "Bytes of memory of the process that the model runs in"),
 }
 
 METRICS = COUNTED | LOOKED_AT

@@ -120,6 +120,7 @@ class Metrics(Observer):
                     "looks": lambda: vitals().second_looks,
                     "allocated": lambda: vitals().allocated,
                     "reserved": lambda: vitals().reserved,
+                    "resident": lambda: vitals().resident,
                 }
             )
         )

@@ -95,7 +95,8 @@ class Rows:
     def gather(cls, parts: Iterable[Rows], count: int) -> Rows:
         """As `join`, of parts that have so many rows together, in hardly more memory than the outcome takes: each part
         may be forgotten before the next one is made."""
-        features, rest, filled = np.empty((count, 0), np.float32), [], 0
+        features, filled = np.empty((count, 0), np.float32), 0
+        rest: list[Rows] = []
         for part in parts:
             if not rest:
                 features = np.empty((count, part.features.shape[1]), np.float32)

@@ -11,7 +11,7 @@ from benchmarks.siege import __main__ as siege
 from benchmarks.siege.kinds import KINDS
 
 CONNECTIONS = 2 * len(KINDS)
-PHASES = ("alone", "beside", "after")
+PHASES = ("alone", "beside", "after", "neighboured")
 
 
 @pytest.mark.slow
@@ -33,6 +33,7 @@ def test_a_tiny_siege(monkeypatch, capsys, tmp_path):
     assert one["most"] >= one["before"]["resident"] > 1 << 20
     assert one["left"]["descriptors"] <= one["before"]["descriptors"] + 2
     assert one["cores"][0] > 0
+    assert one["neighboured"]["held"]
 
 
 def test_its_help_shows_examples_and_kinds(monkeypatch, capsys):

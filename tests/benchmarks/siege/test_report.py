@@ -19,7 +19,8 @@ def asked(seconds: float, lost: int = 0) -> Asked:
 
 def made(ratio: float, most: int = 450, left: Look = BEFORE, lost: int = 0) -> Round:
     strangers = {"pings": {"came": 3, "sent away": 1, "bytes": 5 * MB}, "silent": {"came": 2}}
-    return Round(asked(0.01), asked(0.01 * ratio, lost), asked(0.01), BEFORE, most * MB, left, (0.5, 0.1), strangers)
+    phases = asked(0.01), asked(0.01 * ratio, lost), asked(0.01), asked(0.01 * ratio / 1.25)
+    return Round(*phases, BEFORE, most * MB, left, (0.5, 0.1, 0.1), strangers)
 
 
 def cells(table: str) -> dict[str, list[str]]:
@@ -44,8 +45,9 @@ def test_all_is_back_within_what_is_said():
 def test_the_table_puts_bars_beside_figures():
     kept = replace(BEFORE, resident=BEFORE.resident + 2 * BACK_MB * MB, descriptors=21)
     found = cells(report([made(1.5), made(3.0, 610, kept, lost=2), made(1.5)]))
-    assert found["over a link that is held, p99"] == ["10.0", "15.0", "1.50", "10.0", "1.00"]
+    assert found["over a link that is held, p99"] == ["10.0", "15.0", "1.50", "12.0", "1.20", "10.0", "1.00"]
     assert found["p99 beside strangers, over a new link, ratio"] == ["1.50", "2"]
+    assert found["p99 beside strangers over that beside a neighbour, over a new link"] == ["1.25", ""]
     assert found["memory that strangers took, MB"] == ["+210", "200"]
     assert found["descriptors after they had left"] == ["+1", "2"]
     assert found["rounds in which all came back"] == ["2", "3"]

@@ -143,6 +143,7 @@ def serve_and_kill(arguments: list[str], number: signal.Signals, capfd: pytest.C
     return status, *capfd.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_serve_until_a_signal(checkpoint, capfd, number, expected):
     status, out, err = serve_and_kill(["--target", str(checkpoint), "--device", "cpu"], number, capfd)
@@ -177,6 +178,7 @@ def test_bfloat16_survives_on_any_processor(checkpoint):
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "match"),
     [
@@ -199,6 +201,7 @@ def test_errors_are_one_sentence(arguments, status, match, capsys):
     assert match in last
 
 
+@pytest.mark.slow
 def test_a_context_that_is_too_long(checkpoint, capsys):
     assert cli.main(["serve", "--target", str(checkpoint), "--context", "65", "--port", "0"]) == 2
     assert "own 64 tokens, not 65; give another --context" in capsys.readouterr().err
@@ -234,7 +237,7 @@ def test_ctrl_c_while_loading_is_quiet(monkeypatch, capsys):
     def interrupted(*_: object) -> Callable[[], int]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cloud_target.engine.hf.model.load_target", interrupted)
+    monkeypatch.setattr("cloud_target.server.process.load_apart", interrupted)
     assert cli.main(["serve", "--port", "0"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 

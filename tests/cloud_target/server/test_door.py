@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +17,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from benchmarks.siege.said import CHECK, DECODE, WATCH, framed
+from benchmarks.siege.said import CHECK, DECODE, WATCH, all_at_once, framed
 from cloud_target.access.protection import Access
 from cloud_target.access.tokens import TokenFile, add_line, new_token
 from cloud_target.engine.scripted import ScriptedEngine, random_script
@@ -27,6 +29,7 @@ from cloud_target.server.server import FLOOD, SERVICE, running
 from cloud_target.server.strangers import StrangerLimits, Strangers
 from cloud_target.telemetry.calls import present_call
 from cloud_target.telemetry.observer import Observer
+from shared.addresses import parse_address
 from tests.cloud_target.server.raw_peer import RawPeer
 
 PATIENCE = 20.0
@@ -175,6 +178,35 @@ def test_a_token_goes_before_all_strangers(address, token):
         assert told(honest, DESCRIBE, token[0]) == "0"
         assert told(stranger, DESCRIBE, token[0]) == "0"  # of the same connection, too
         assert waiting not in stranger.statuses
+
+
+def test_a_token_is_let_in_behind_thousands_of_calls_that_nobody_has_looked_at(address, token, monkeypatch):
+    """They come while the event loop is at something else; the library would end more and more of them by itself."""
+    is_busy, is_over, calls = threading.Event(), threading.Event(), 30
+
+    def look(*_: object) -> bool:
+        is_busy.set()
+        is_over.wait(PATIENCE)
+        return False
+
+    said = all_at_once(DESCRIBE, calls, framed(b""), end=True)
+    with ExitStack() as opened:
+        opened.callback(is_over.set)
+        honest = opened.enter_context(RawPeer(address))
+        assert told(honest, DESCRIBE, token[0]) == "0"
+        host, port = parse_address(address)
+        monkeypatch.setattr(Strangers, "is_leaving", look)
+        for _ in range(2000 // calls):
+            opened.enter_context(socket.create_connection((host, port))).sendall(said)
+        assert is_busy.wait(PATIENCE)
+        time.sleep(0.5)  # until all have come
+        asked = [honest.call(DESCRIBE, token[0]) for _ in range(10)]
+        for stream in asked:
+            honest.send(stream, framed(b""), end=True)
+        honest.read(0.5)
+        is_over.set()
+        honest.read_until(lambda: set(asked) <= honest.statuses.keys())
+        assert [honest.statuses[stream] for stream in asked] == ["0"] * len(asked)
 
 
 def test_where_nobody_is_asked_for_a_token_texts_go_first(ear, monkeypatch):

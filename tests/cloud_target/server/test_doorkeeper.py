@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -133,6 +134,21 @@ def test_who_has_shown_a_token_may_say_as_much_as_it_takes(besieged):
         for _ in range(200):
             assert told(honest, CHECK, b"\n" + _varint(15_000) + b"x" * 15_000) in ("5", "8")
         assert told(honest, DESCRIBE, b"", token) == "0"
+
+
+@pytest.mark.slow
+def test_who_is_known_stays_so_where_no_descriptor_is_left(besieged):
+    """The target cannot look then, and what it does not see is not gone."""
+    server, token = besieged
+    with RawPeer(server.address) as honest:
+        for _ in range(120):  # of a field that nobody knows
+            assert told(honest, DESCRIBE, b"\x7a" + _varint(15_000) + b"x" * 15_000, token) == "0"
+        soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (5, hard))
+        time.sleep(1.0)  # some looks
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        time.sleep(1.0)
+        assert told(honest, CHECK, b"") == "0"
 
 
 @pytest.mark.slow

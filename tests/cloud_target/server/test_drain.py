@@ -195,11 +195,17 @@ class LostEngine(ScriptedEngine):
     def forward(self, feeds: Sequence[Feed]) -> list[Scores]:
         raise RuntimeError
 
+    def close(self) -> None:
+        pass
+
+    def show_where(self) -> None:
+        pass
+
 
 @pytest.mark.slow
 def test_a_server_whose_engine_is_dead_ends_with_status_1(monkeypatch, capfd):
     port = unused_port()
-    monkeypatch.setattr(process, "load_engine", lambda *_: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
+    monkeypatch.setattr(process, "load_apart", lambda *_: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
     statuses = []
 
     def ask() -> None:

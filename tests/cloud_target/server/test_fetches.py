@@ -276,9 +276,16 @@ def test_a_server_that_ends_sends_no_further_chunk_until_it_is_in_service_again(
     assert len(written) > 1
 
 
+class HereEngine(ScriptedEngine):
+    """In the place of one in a process of its own."""
+
+    def close(self) -> None:
+        pass
+
+
 def test_a_server_does_not_start_with_a_bundle_of_another_target(tmp_path, monkeypatch):
     directory = made(tmp_path / "bundle", target_fingerprint="another")
-    monkeypatch.setattr(process, "load_engine", lambda *_: ScriptedEngine(SCRIPT, VOCABULARY))
+    monkeypatch.setattr(process, "load_apart", lambda *_: HereEngine(SCRIPT, VOCABULARY))
     with pytest.raises(BundleError, match="and this target is scripted"):
         process.serve_until_signal(ServeSettings(port=0, bundle=BundleSettings(directory)))
 

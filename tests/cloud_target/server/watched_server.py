@@ -25,7 +25,7 @@ from cloud_target.telemetry.logs import logging_to
 from cloud_target.telemetry.settings import TelemetrySettings
 
 VOCABULARY, CONTEXT = 60_000, 64
-VITALS = Vitals(second_looks=7, allocated=1 << 20, reserved=1 << 21)
+VITALS = Vitals(second_looks=7, allocated=1 << 20, reserved=1 << 21, resident=1 << 22)
 
 
 class GatedEngine(ScriptedEngine):

@@ -92,7 +92,7 @@ def test_it_listens_to_every_event():
 
 
 def test_the_list_is_what_there_is():
-    metrics = Metrics(WHO, "0.1.0", process=False, vitals=lambda: Vitals(1, 2, 3))
+    metrics = Metrics(WHO, "0.1.0", process=False, vitals=lambda: Vitals(1, 2, 3, 4))
     tell_everything(metrics)
     families = {family.name for family in metrics.registry.collect()}
     assert families == {metric.name for metric in METRICS.values()} | {"tandem_build_info"}
@@ -114,10 +114,11 @@ def test_an_engine_is_asked_whenever_somebody_looks():
     metrics = Metrics(WHO, "0.1.0", process=False, vitals=lambda: vitals)
     assert sample(metrics, "tandem_second_looks_total") == 0
     assert sample(metrics, "tandem_device_allocated_bytes") is None  # there is no GPU
-    vitals = Vitals(5, 6, 7)
+    vitals = Vitals(5, 6, 7, 8)
     assert sample(metrics, "tandem_second_looks_total") == 5
     assert sample(metrics, "tandem_device_allocated_bytes") == 6
     assert sample(metrics, "tandem_device_reserved_bytes") == 7
+    assert sample(metrics, "tandem_engine_resident_bytes") == 8
 
 
 def test_times_from_a_millisecond_to_half_a_minute_are_told_apart():

@@ -136,6 +136,7 @@ def test_what_the_engine_says_of_itself(story: Story):
     assert story.after.value("tandem_second_looks_total") == VITALS.second_looks
     assert story.after.value("tandem_device_allocated_bytes") == VITALS.allocated
     assert story.after.value("tandem_device_reserved_bytes") == VITALS.reserved
+    assert story.after.value("tandem_engine_resident_bytes") == VITALS.resident
     assert story.after.value("process_resident_memory_bytes") > 1 << 20
 
 
