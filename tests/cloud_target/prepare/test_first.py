@@ -1,4 +1,4 @@
-"""A first bundle of a long run: there early, usable, marked, and gone without a trace once the finished one is there."""
+"""A first bundle of a long run: there early, usable, marked, and gone once the finished one is there."""
 
 from __future__ import annotations
 
