@@ -24,6 +24,17 @@ def above_zero(text: str) -> float:
     return value
 
 
+def zero_or_more(text: str) -> float:
+    """A number of 0 or more, such as minutes of which 0 means none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"must be a number of 0 or more, not {text!r}")
+    return value
+
+
 def port(text: str) -> int:
     """A port to listen on; 0 picks a free one."""
     return _whole(text, 0, (1 << 16) - 1)

@@ -8,7 +8,7 @@ import sys
 from cloud_target.engine.settings import DTYPES as TARGET_DTYPES
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.options import running, values
-from cloud_target.prepare.settings import OWN_TOKENS, ROWS, Settings
+from cloud_target.prepare.settings import FIRST_AFTER, OWN_TOKENS, ROWS, Settings
 from shared.errors import InputError
 from shared.paths import typed_path, typed_place
 
@@ -19,7 +19,8 @@ write the finished bundle, with a report on what it promises (report.html).
 A corpus file holds documents separated by a line <|endoftext|>, and may be packed with xz. A document that is given
 more than once counts once, and to train on if it is in the corpus and in the held-out text. Text like that which people
 will ask for, and that neither model was trained on, serves best. Finished stages are kept beside the bundle: a run that
-was interrupted goes on where it was, when the same command is given again.
+was interrupted goes on where it was, when the same command is given again. Of a run that takes long there is a first
+bundle after some minutes, made of little text, which the finished one replaces; see --first-after.
 """
 
 _EXAMPLES = """\
@@ -114,6 +115,15 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="that the target writes to train on; for calibration and report it writes 1.8 times as many again "
         "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--first-after",
+        type=values.zero_or_more,
+        default=FIRST_AFTER,
+        metavar="MINUTES",
+        help="if all takes more than three times as long, spend about so many minutes on a first bundle, made of less "
+        "text, before the rest; 0 makes none. It is never put in the place of a bundle that is there (default: "
+        "%(default)g)",
     )
     parser.add_argument(
         "--unseen",

@@ -98,7 +98,7 @@ def label_texts(
         train on; and those of documents to report on, in each of the ways `READ`.
     """
     kinds = [_own_text(text, own, settings) for text, own in texts.items()]
-    kinds += [_training_documents(documents, settings), _reported_documents(documents)]
+    kinds += [_training_documents(documents, settings), _reported_documents(documents, settings)]
     seeds = [100 * settings.seed + number for number in range(1, len(kinds) + 1)]
 
     @cache  # for a run whose rows are there already needs neither
@@ -152,12 +152,15 @@ def _training_documents(documents: Stage, settings: Settings) -> _Kind:
     return _Kind("train-documents", "to train, documents as they stand", wanted, documents, material)
 
 
-def _reported_documents(documents: Stage) -> _Kind:
+def _reported_documents(documents: Stage, settings: Settings) -> _Kind:
+    most = max(1, round(_REPORT_DOCUMENTS * settings.part))
+
     def material(_: np.random.Generator) -> Material:
-        found = read_split(documents, "report")[:_REPORT_DOCUMENTS]
+        found = read_split(documents, "report")[:most]
         return Material(found, np.ones(len(found), int), np.arange(len(found)), [list(READ)] * len(found))
 
-    return _Kind("report-documents", "to report, documents as they stand", "all", documents, material)
+    wanted = "all" if settings.part == 1 else f"{most} documents"
+    return _Kind("report-documents", "to report, documents as they stand", wanted, documents, material)
 
 
 def read_rows(stage: Stage, by_text: bool = False) -> Rows:

@@ -17,7 +17,7 @@ from cloud_target.prepare.tables import (
     provenance,
     steered_table,
 )
-from cloud_target.prepare.words import chosen, headline, lasting, measured, promise, rounding
+from cloud_target.prepare.words import chosen, first, headline, lasting, measured, promise, rounding
 from shared.calibration import DOUBT_COLUMNS
 from shared.config import Criterion, Sampling
 
@@ -73,6 +73,7 @@ def page(report: dict[str, Any]) -> str:
     parts = [
         f"<h1>{title}</h1>",
         f'<p class="headline">{_unbroken(headline(report))}</p>',
+        *(f"<p><b>This is {escape(said)}; the finished one replaces it.</b></p>" for said in [first(report)] if said),
         f"<p>{_unbroken(promise(report))}</p>",
         f'<p class="note">{_unbroken(measured(report))}</p>',
         "<h2>What a budget costs</h2>",

@@ -15,6 +15,7 @@ from cloud_target.export import blocks, candidates, gpt2, graph, llama, packing,
 from cloud_target.export.bundle import Target, check_place, make_bundle
 from cloud_target.export.choices import DTYPES, KINDS
 from cloud_target.export.domain import add_verifier, check_domain, check_target
+from cloud_target.prepare import first
 from cloud_target.prepare.documents import SPLITS, check_readable, read_split, split_documents
 from cloud_target.prepare.heads import VERIFIER, ExportedHead, fit_heads, read_heads
 from cloud_target.prepare.labels import READ, label_texts, read_rows
@@ -25,6 +26,7 @@ from cloud_target.prepare.pair import Pair
 from cloud_target.prepare.settings import Settings
 from cloud_target.prepare.texts import Text, write_texts
 from cloud_target.prepare.words import chosen
+from cloud_target.prepare.words import first as first_words
 from cloud_target.training.calibrate import calibrate, doubts, familiar, wording
 from cloud_target.training.label import Rows
 from cloud_target.training.work import Stage, Work, code
@@ -35,6 +37,7 @@ from shared.manifest import Domain, Manifest, read_manifest
 from shared.rounding import Disagreement
 
 STEPS = 7
+STEPS_BEFORE = 3  # those that a first bundle shares with the finished one
 
 
 def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -74,39 +77,88 @@ def prepare(settings: Settings, tell: Callable[[str], None] = lambda _: None) ->
         counts = {name: len(read_split(documents, name)) for name in SPLITS}
         tell("  " + ", ".join(f"{count} to {name}" for name, count in counts.items()))
 
-        work.begin("own text of the target")
-        texts = write_texts(work, pair, documents, settings, read_manifest(draft.directory).context, tell)
+        few = first.smaller(work, pair, draft, documents, settings, tell)
+        if few is not None:
+            _make_first(work, pair, draft, documents, few, settings, tell)
+        return _make(work, pair, had, draft, documents, settings, settings, tell)
 
-        work.begin("rows: the draft's steps, and what the target says of them")
-        rows, *read = label_texts(work, pair, draft, texts, documents, settings, tell)
 
-        noise = measure_disagreement(work, pair, texts, settings, tell) if had is None else had.disagreement
+def _make_first(
+    work: Work,
+    pair: Pair,
+    draft: Stage,
+    documents: Stage,
+    few: Settings,
+    settings: Settings,
+    tell: Callable[[str], None],
+) -> None:
+    """A first bundle; where so little does not suffice for one, the run goes on all the same."""
 
+    def within(line: str) -> None:
+        tell(f"    {line.strip()}")
+
+    try:
+        with Work.open(work.directory / first.DIRECTORY, STEPS - STEPS_BEFORE, within) as inner:
+            report = _make(inner, pair, None, draft, documents, few, settings, within)
+    except InputError as error:
+        tell(f"  there is no first bundle ({error}); going on")
+    else:
+        tell(f"  {first_words(report)}, is in {settings.place}; going on")
+
+
+def _make(
+    work: Work,
+    pair: Pair,
+    had: Manifest | None,
+    draft: Stage,
+    documents: Stage,
+    settings: Settings,
+    asked: Settings,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """The bundle, from what documents, pair and the draft's graph are; returns its report.
+
+    Args:
+        settings: how much text and how many rows it is made of.
+        asked: as the user gave them, for the report; others where it is a first bundle.
+    """
+    work.begin("own text of the target")
+    texts = write_texts(work, pair, documents, settings, read_manifest(draft.directory).context, tell)
+
+    work.begin("rows: the draft's steps, and what the target says of them")
+    rows, *read = label_texts(work, pair, draft, texts, documents, settings, tell)
+
+    noise = measure_disagreement(work, pair, texts, settings, tell) if had is None else had.disagreement
+
+    if settings.part == 1:
         pair.release()  # the target has said all
-        work.begin("the verifier")
-        heads = fit_heads(work, read[0], {t: stage for t, stage in rows.items() if t.split == "train"}, settings)
-        for choice in read_heads(heads)[2]["chosen"]:
-            tell(f"  {chosen(choice)}")
+    work.begin("the verifier")
+    heads = fit_heads(work, read[0], {t: stage for t, stage in rows.items() if t.split == "train"}, settings)
+    for choice in read_heads(heads)[2]["chosen"]:
+        tell(f"  {chosen(choice)}")
 
-        work.begin("calibration, report and bundle")
-        cells, spread, seen = _calibrate(read_heads(heads)[0], rows)
-        fewest = min(cell.documents for cell in cells)
-        if 1 / (fewest + 1) > min(cell.budget for cell in cells):
-            tell(
-                f"  calibrated on {fewest} documents, which can promise no less than {1 / (fewest + 1):.1%}; smaller "
-                "budgets ask about every token, unless you give more --own-tokens or more held-out documents"
-            )
-        words = wording(pair.tokenizer, read_split(documents, "calibrate"))
-        report = _report(settings, pair, draft, counts, heads, rows, read[1], cells, spread, seen, noise)
-        pages = {f"{settings.page}.json": _as_json(report), f"{settings.page}.html": page(report)}
-        if settings.domain is None:
-            target = replace(pair.identity, disagreement=tuple(noise))
-            _publish(settings, target, draft, heads, cells, spread, seen, words, report["name"], pages, tell)
-        else:
-            calibrated = file_digest(draft / "draft.onnx")
-            domain = Domain(settings.domain, cells, calibrated, spread, seen, words)
-            add_verifier(Path(settings.draft).expanduser(), settings.place, domain, heads / VERIFIER, pages)
-        return report
+    work.begin("calibration, report and bundle")
+    cells, spread, seen = _calibrate(read_heads(heads)[0], rows)
+    fewest = min(cell.documents for cell in cells)
+    if 1 / (fewest + 1) > min(cell.budget for cell in cells):
+        tell(
+            f"  calibrated on {fewest} documents, which can promise no less than {1 / (fewest + 1):.1%}; smaller "
+            "budgets ask about every token, unless you give more --own-tokens or more held-out documents"
+        )
+    words = wording(pair.tokenizer, read_split(documents, "calibrate"))
+    counts = {name: len(read_split(documents, name)) for name in SPLITS}
+    report = _report(asked, pair, draft, counts, heads, rows, read[1], cells, spread, seen, noise)
+    if settings.part < 1:
+        report |= {"name": f"{report['name']}, a first one", "first": first.of_rows(report["rows"], settings.part)}
+    pages = {f"{settings.page}.json": _as_json(report), f"{settings.page}.html": page(report)}
+    if settings.domain is None:
+        target = replace(pair.identity, disagreement=tuple(noise))
+        _publish(settings, target, draft, heads, cells, spread, seen, words, report["name"], pages, tell)
+    else:
+        calibrated = file_digest(draft / "draft.onnx")
+        domain = Domain(settings.domain, cells, calibrated, spread, seen, words)
+        add_verifier(Path(settings.draft).expanduser(), settings.place, domain, heads / VERIFIER, pages)
+    return report
 
 
 def _bundle_of(settings: Settings) -> Manifest | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 ROWS = 300_000
 # Tokens that the target writes for them.
 OWN_TOKENS = 120_000
+# Minutes of the target's writing and reading that a first bundle of a long run takes.
+FIRST_AFTER = 10.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Settings:
         domain: of the verifier that is added to the bundle; None makes a bundle with a general one.
         rows: draft steps to train the verifier on, about.
         own_tokens: that the target writes for them; it writes as many again, and more, to calibrate and to check.
+        first_after: minutes after which there is a first bundle, if all takes much longer; 0 for none.
+        part: of the whole that this is: below 1 for a first bundle.
         seed: of everything random.
         device: that the target runs on.
         target_dtype: of its forward pass; None for what `serve` would take there, or, with `domain`, for the bundle's.
@@ -50,6 +54,8 @@ class Settings:
     domain: str | None = None
     rows: int = ROWS
     own_tokens: int = OWN_TOKENS
+    first_after: float = FIRST_AFTER
+    part: float = 1.0
     seed: int = 0
     device: str = "cpu"
     target_dtype: str | None = None

@@ -63,6 +63,8 @@ TEXTS = tuple(
     )
     for split, share in zip(("train", "calibrate", "report"), shares, strict=True)
 )
+# What is written of all of them at least.
+LEAST_TOKENS = len(TEXTS) * _SMALLEST_BATCH * RUN_LENGTH
 
 
 def write_texts(
@@ -70,17 +72,19 @@ def write_texts(
 ) -> dict[Text, Stage]:
     """Each of `TEXTS`, in a file `own.npz` (`OwnText`), none longer than the draft's `context` in tokens."""
     longest = min(context, LONGEST_OPENING + RUN_LENGTH)
-
-    def speed() -> float:
-        split = read_split(documents, "train")
-        return writing_speed(pair.target.model, beginnings(split, _SMALLEST_BATCH), longest)
-
-    left = TimeLeft(settings.own_tokens * sum(text.share for text in TEXTS), speed)
+    total = settings.own_tokens * sum(text.share for text in TEXTS)
+    left = TimeLeft(total, lambda: speed_of(pair, documents, context))
     found = {}
     for number, text in enumerate(TEXTS):
         found[text] = _write(work, pair, documents, settings, longest, number, left, tell)
         left.reach(settings.own_tokens * sum(text.share for text in TEXTS[: number + 1]))
     return found
+
+
+def speed_of(pair: Pair, documents: Stage, context: int) -> float:
+    """Tokens a second that the target writes, and then reads again, tried on a few."""
+    rows = beginnings(read_split(documents, "train"), _SMALLEST_BATCH)
+    return writing_speed(pair.target.model, rows, min(context, LONGEST_OPENING + RUN_LENGTH))
 
 
 def _write(

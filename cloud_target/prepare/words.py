@@ -89,6 +89,12 @@ def chosen(choice: dict[str, Any]) -> str:
     )
 
 
+def first(report: dict[str, Any]) -> str:
+    """Of how many rows a first bundle was made; "" of a finished one."""
+    found = report.get("first")
+    return f"a first bundle, of {found['rows']:,} of about {found['of about']:,} rows" if found else ""
+
+
 def rounding(report: dict[str, Any]) -> str:
     """How often the target disagrees with itself; "" where it does not."""
     if not report["disagreement"]:

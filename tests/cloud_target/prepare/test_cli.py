@@ -40,7 +40,9 @@ def test_help_needs_no_torch() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("options", [["--rows", "0"], ["--seed", "-1"], ["--own-tokens", "x"], ["--dtype", "int2"]])
+@pytest.mark.parametrize(
+    "options", [["--rows", "0"], ["--seed", "-1"], ["--own-tokens", "x"], ["--first-after", "-1"], ["--dtype", "int2"]]
+)
 def test_values_out_of_range_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused([*LINE, *options], capsys)
 
