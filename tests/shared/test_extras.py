@@ -14,12 +14,14 @@ from shared.extras import PACKAGES, missing
 from tests.project.tree import ROOT
 
 _TRAINING = ("onnx", "onnxruntime", "onnxscript", "optimum", "matplotlib", "tqdm")
+# By files that are found first, as a process that this one begins finds them, too.
 _HIDDEN = """
 import runpy, sys
-sys.modules |= dict.fromkeys(sys.argv[1].split(","))
+sys.path.insert(0, sys.argv[1])
 del sys.argv[:2]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
+_MISSING = "raise ModuleNotFoundError(f'No module named {__name__!r}', name=__name__)"
 
 
 def test_the_packages_are_those_of_the_extras():
@@ -64,9 +66,11 @@ def test_other_packages_and_our_own_modules_are_not_explained_away():
         (("onnxruntime",), "benchmarks.demo", "edge,train"),
     ],
 )
-def test_every_command_names_the_extra_that_it_lacks(hidden, command, extra):
-    words = [sys.executable, "-c", _HIDDEN, ",".join(hidden), *command.split()]
-    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+def test_every_command_names_the_extra_that_it_lacks(hidden, command, extra, tmp_path):
+    for name in hidden:
+        (tmp_path / f"{name}.py").write_text(_MISSING)
+    words = [sys.executable, "-c", _HIDDEN, str(tmp_path), *command.split()]
+    run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert "Traceback" not in run.stderr
     assert f'pip install ".[{extra}]"' in run.stderr.splitlines()[-1]
     assert run.returncode in (1, 2)
