@@ -82,16 +82,16 @@ def test_what_a_killed_run_left_half_made_is_cleared_away(finished: Finished, tm
 
 
 @pytest.mark.slow
-def test_other_settings_redo_what_they_change_and_nothing_else(finished: Finished, monkeypatch: pytest.MonkeyPatch):
+def test_other_settings_redo_what_they_change_and_nothing_else(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    work = shutil.copytree(finished.settings.workplace, tmp_path / "work")
     monkeypatch.setattr(texts, "write_own_text", refuse)
     labelled = count_calls(monkeypatch, labels, "label")
     said: list[str] = []
-    changed = replace(finished.settings, rows=400, out=finished.out.with_name("changed"))
-    prepare(replace(changed, work=finished.settings.workplace), said.append)
+    prepare(replace(finished.settings, rows=400, out=tmp_path / "bundle", work=work), said.append)
     assert "  made anew: rows changed from 100 to 133" in said
     assert labelled[0] == 5  # four texts to train on, and the corpus; not those that calibrate and check
-    # The stages of the session's run are put back as they were.
-    prepare(finished.settings)
 
 
 @pytest.mark.slow
