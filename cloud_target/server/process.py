@@ -13,7 +13,7 @@ from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
 from cloud_target.bundles.offered import OfferedBundle
-from cloud_target.engine.apart.engine import load_apart
+from cloud_target.engine.apart.engine import EngineApart, load_apart
 from cloud_target.engine.interface import Engine
 from cloud_target.server.connections import make_room
 from cloud_target.server.hearing import hearing
@@ -34,6 +34,8 @@ from shared.sizes import show_size
 from shared.streams import abandon_output
 
 log = logging.getLogger(__name__)
+# Seconds between two looks at whether the engine's process is there.
+_LOOK = 1.0
 # Seconds that calls may still take where nothing that hangs will answer them.
 _HOPELESS = 1.0
 
@@ -84,7 +86,7 @@ def serve_until_signal(settings: ServeSettings) -> int:
                     resort,
                     settings.drain_seconds,
                     settings.pass_seconds,
-                    engine.show_where,
+                    engine,
                 )
 
         resort = opened.enter_context(last_resort())
@@ -97,7 +99,7 @@ async def serve(
     resort: LastResort,
     drain_seconds: float = DRAIN_SECONDS,
     pass_seconds: float = PASS_SECONDS,
-    show_where: Callable[[], None] = lambda: None,
+    apart: EngineApart | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, until the engine is dead, or until a pass does not end.
 
@@ -109,7 +111,7 @@ async def serve(
         resort: ends the process where that takes longer.
         drain_seconds: how long calls under way may still take after the signal.
         pass_seconds: how long a forward pass may take.
-        show_where: has an engine of another process say where a pass hangs.
+        apart: the engine, where it is another process.
 
     Returns:
         The exit status.
@@ -133,7 +135,8 @@ async def serve(
 
     def hangs() -> None:  # from the thread that noticed, and so heard even where the event loop hangs, too
         resort.arm(_HOPELESS + SURELY_ENDED, HANGS)
-        show_where()
+        if apart is not None:
+            apart.show_where()
         server.observer.hung()
         loop.call_soon_threadsafe(end, HANGS, _HOPELESS)
 
@@ -141,6 +144,14 @@ async def serve(
         await server.dead.wait()
         log.error("nobody can be served any more; the server ends, so that another may be started")
         end(DEAD, drain_seconds)
+
+    async def stay_with_it() -> None:
+        if apart is None:
+            return
+        while apart.is_there:
+            await asyncio.sleep(_LOOK)
+        log.error("the process that the model runs in is gone")
+        server.dead.set()
 
     def out() -> None:
         event(log, "out of service", logging.WARNING)
@@ -155,7 +166,7 @@ async def serve(
     service = {OUT: lambda: loop.call_soon_threadsafe(out), BACK: lambda: loop.call_soon_threadsafe(back)}
     with hearing(heard, service), vanished_untold(), short_turns():
         await server.start()
-        beside = asyncio.create_task(notice()), asyncio.create_task(give_back())
+        beside = [asyncio.create_task(task) for task in (notice(), stay_with_it(), give_back())]
         status, seconds = DEAD, drain_seconds
         try:
             with (

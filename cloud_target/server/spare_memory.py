@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import os
 from collections.abc import Callable
-from pathlib import Path
+
+from shared.resident import give_back as trim
+from shared.resident import resident
 
 # Bytes by which the process must have grown for it to be worth a look.
 WORTH_IT = 32 << 20
 # Looks after which what it has grown by is taken to be in use.
 LOOKS = 60
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def resident() -> int:
-    """Bytes of this process that are in memory now; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
-    except OSError:
-        return 0
-
-
-def trim() -> None:
-    """Give back all whole pages that are free; other threads may go on meanwhile."""
-    if of_glibc := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        of_glibc(0)
 
 
 class SpareMemory:
@@ -38,7 +23,7 @@ class SpareMemory:
         trim: gives back.
     """
 
-    def __init__(self, size: Callable[[], int] = resident, trim: Callable[[], None] = trim) -> None:
+    def __init__(self, size: Callable[[], int] = lambda: resident() or 0, trim: Callable[[], None] = trim) -> None:
         self._size, self._trim = size, trim
         self._least, self._looks = size(), 0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import suppress
 
 # The names of glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -29,13 +28,6 @@ def prepare(threads: int | None = None) -> None:
         import torch
 
         torch.set_num_threads(threads)
-
-
-def give_back_memory() -> None:
-    """Let the system have what `keep_memory` kept: between two pieces of work whose arrays are of other sizes, which
-    do not fit in the holes that the first one leaves."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def keep_memory() -> bool:

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
-from cloud_target.training.process import give_back_memory
 from shared.errors import InputError
 from shared.identity import file_digest
+from shared.resident import give_back
 
 # What a stage was made from.
 _RECORD = "stage.json"
@@ -121,7 +121,7 @@ class Work:
                 scratch.rename(place)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            give_back_memory()
+            give_back()
         return Stage(name, place, digest)
 
     def _once(self, line: str) -> None:

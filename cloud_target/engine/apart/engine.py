@@ -10,18 +10,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from cloud_target.engine.apart.messages import Answer, Call, Failure, Features, Packed, Passed
-from cloud_target.engine.interface import Description, Engine, Feed, Scores, Vitals
+from cloud_target.engine.interface import Engine, Feed, Scores, Vitals
 from cloud_target.engine.load import load_engine
 from cloud_target.engine.settings import EngineSettings
 from shared.errors import TandemError, TargetError
+from shared.resident import resident
 
 log = logging.getLogger(__name__)
 # Seconds after which a process that should have ended is killed.
@@ -29,7 +27,7 @@ _ENDS = 2.0
 Tell = Callable[[str], None]
 
 
-class EngineApart:
+class EngineApart(Features):
     """See `Engine`. Where the other process fails in a way that only it knows, or is gone, each call is a RuntimeError,
     and the log says how.
 
@@ -39,21 +37,9 @@ class EngineApart:
         features: of its engine.
     """
 
-    description: Description
-    context: int
-    capacity: int
-    block: int
-    token_bytes: int
-    chunk: int
-    step: float
-    branches: bool
-    tokenizer: Tokenizer | None
-
     def __init__(self, link: Connection, process: subprocess.Popen[bytes], features: Features) -> None:
-        self._link, self._process = link, process
-        self._vitals = Vitals()
-        for field in fields(features):
-            setattr(self, field.name, getattr(features, field.name))
+        super().__init__(**vars(features))
+        self._link, self._process, self._vitals = link, process, Vitals()
 
     def forward(self, feeds: Sequence[Feed]) -> Sequence[Scores | TargetError]:
         """See `Engine`."""
@@ -76,7 +62,12 @@ class EngineApart:
 
     def vitals(self) -> Vitals:
         """See `Engine`; as it was after the last pass, but for memory."""
-        return replace(self._vitals, resident=_resident(self._process.pid))
+        return replace(self._vitals, resident=resident(self._process.pid))
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the other process has not ended. May be asked in any thread."""
+        return self._process.poll() is None
 
     def show_where(self) -> None:
         """Have the other process write to standard error where its threads are. From any thread."""
@@ -167,14 +158,6 @@ def how_it_ended(process: subprocess.Popen[bytes]) -> str:
         status = process.wait(_ENDS)
         return f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     return "does not answer any more"
-
-
-def _resident(pid: int) -> int | None:
-    """Bytes of a process that are in memory; None where the system does not say."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return None
 
 
 def _error_of(failure: Failure) -> Exception:

@@ -33,7 +33,7 @@ class Answer(Enum):
     TEXT = auto()  # the ids of which feed's text are wanted
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Features:
     """All of an engine but what it does; see `Engine`."""
 
