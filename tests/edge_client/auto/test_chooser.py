@@ -244,6 +244,59 @@ def test_a_devices_first_texts_are_written_nearly_as_fast_as_in_the_best_mode():
     assert fmean(losses) < 1.05
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(LEADERS), st.floats(2, 1e4), st.booleans())
+def test_one_stretch_that_is_far_off_counts_little_and_a_second_one_in_full(mode, times, is_slow):
+    """A link that stalled for a moment says nothing of the next texts; one that goes on stalling does."""
+    factor = times if is_slow else 1 / times
+    pace, clock = Pace(told=0.010, guess=0.02), Clock()
+    kind = pace.kind(("kind",), 0.2)
+
+    def stretch(factor: float) -> float:
+        chooser = a_chooser(pace, clock)
+        chooser.mode = mode
+        chooser.shown(1, 1000, 0)
+        clock.now += factor * REVIEW * forecast(mode, chooser.conditions).seconds
+        chooser.measure(1 + REVIEW, REVIEW // 5 if mode is Mode.SPRINT else 0)
+        return a_chooser(pace, clock).forecast(mode).seconds
+
+    for _ in range(10):
+        usual = stretch(1.0)
+    assert usual / 1.05 < stretch(factor) < usual * 1.05
+    assert usual / 1.05 < stretch(1.0) < usual * 1.05
+    stretch(factor)
+    before = kind.spent[mode][0]
+    twice = stretch(factor)
+    assert twice > 1.1 * usual if is_slow else kind.spent[mode][0] - 0.97 * before < 0.75 * before / 10
+
+
+def test_a_short_text_begins_where_its_first_token_is_soon():
+    """A token takes a tenth longer in `sprint`, but the target's first one comes over the link."""
+    pace, modes = Pace(told=0.010), (Mode.SPRINT, Mode.CLOUD)
+    pace.travelled(0.05)
+
+    def begun(most: int) -> Chooser:
+        return Chooser(pace, ("kind",), Prefer.SPEED, modes, 0, 32, 0.2, 0.85, Clock(), most)
+
+    plain = begun(128).forecast(Mode.CLOUD).seconds / begun(128).forecast(Mode.SPRINT).seconds
+    kind = pace.kinds["kind",]
+    kind.spent, kind.looks = {Mode.SPRINT: (1.1 * plain * 1e3, 1e3)}, dict.fromkeys(modes, 100.0)
+    assert [begun(most).mode for most in (8, 4000)] == [Mode.SPRINT, Mode.CLOUD]
+
+
+def test_a_hard_text_is_handed_over_at_the_first_look():
+    """Most texts ask about a twentieth, so that the device leads; this one asks about every second token."""
+    pace, clock = Pace(told=0.010, guess=0.1), Clock()
+    pace.kind(("kind",), 0.05).asks.add(50, 1000)
+    chooser = a_chooser(pace, clock)
+    assert chooser.mode is Mode.SPRINT
+    shown = 0
+    while not chooser.shown(shown, 128 - shown, shown // 2):
+        clock.now += 0.002 + 0.5 * 0.06
+        shown += 1
+    assert shown == REVIEW + 1
+
+
 def test_where_round_trips_differ_much_one_slow_stretch_says_less():
     figures = []
     for trips in ([0.02] * 8, [0.02] * 4 + [0.3] * 4):
