@@ -284,17 +284,27 @@ def test_a_short_text_begins_where_its_first_token_is_soon():
     assert [begun(most).mode for most in (8, 4000)] == [Mode.SPRINT, Mode.CLOUD]
 
 
-def test_a_hard_text_is_handed_over_at_the_first_look():
-    """Most texts ask about a twentieth, so that the device leads; this one asks about every second token."""
+def test_after_the_first_look_a_text_is_known_by_itself_as_much_as_by_the_others():
     pace, clock = Pace(told=0.010, guess=0.1), Clock()
-    pace.kind(("kind",), 0.05).asks.add(50, 1000)
+    pace.kind(("kind",), 0.05)
     chooser = a_chooser(pace, clock)
-    assert chooser.mode is Mode.SPRINT
-    shown = 0
-    while not chooser.shown(shown, 128 - shown, shown // 2):
-        clock.now += 0.002 + 0.5 * 0.06
-        shown += 1
-    assert shown == REVIEW + 1
+    chooser.mode = Mode.SPRINT
+    chooser.shown(1, 128, 0)
+    clock.now += 0.2
+    chooser.shown(1 + REVIEW, 128, REVIEW // 2)
+    assert chooser.conditions.ask_rate == pytest.approx((0.05 + 0.5) / 2, rel=0.05)
+
+
+def test_a_mode_that_is_known_to_be_slower_is_hardly_tried_again():
+    pace, clock = Pace(told=0.010, guess=0.02), Clock()
+    takes = {Mode.SPRINT: 0.0050, Mode.EXACT: 0.0070, Mode.CLOUD: 0.0108}
+    written = dict.fromkeys(LEADERS, 0)
+    for number in range(100):
+        chooser = a_chooser(pace, clock)
+        write(chooser, clock, takes, 128)
+        for mode, tokens in chooser.tokens.items():
+            written[mode] += tokens if number >= 20 else 0
+    assert written[Mode.SPRINT] >= 0.99 * sum(written.values())
 
 
 def test_where_round_trips_differ_much_one_slow_stretch_says_less():
