@@ -108,9 +108,7 @@ class Chooser:
         if self._since is None or tokens <= self._since[0]:
             return
         self._read(self.mode)
-        self.learn(
-            self.mode, tokens - self._since[0], asked - self._asked, self._clock() - self._since[1], _FURTHEST
-        )
+        self.learn(self.mode, tokens - self._since[0], asked - self._asked, self._clock() - self._since[1], _FURTHEST)
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
 
     def learn(self, mode: Mode, written: int, asked: int, seconds: float, furthest: float = inf) -> None:
