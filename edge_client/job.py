@@ -62,7 +62,8 @@ class Job:
         if feedback is not None:
             modes, asks = (Mode.SPRINT, *modes), self._asks(feedback, cast.verifier)
         window, begins = settings.window_of(Mode.SPRINT), self.text.prompt_length
-        return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement)
+        most = self.text.remaining
+        return Chooser(pace, kind, settings.prefer, modes, begins, window, asks, agreement, most=most)
 
     def seen_by(self, verifier: str) -> Manifest:
         """What the bundle is, with the tables of one of its verifiers."""

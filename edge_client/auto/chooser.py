@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import log, sqrt
+from math import inf, log, sqrt
 from time import perf_counter
 
 from edge_client.auto.forecast import Conditions, Forecast, forecast
@@ -19,7 +19,12 @@ WORTH_LEAVING = 1.1
 # A look counts less with each that follows.
 _KEPT = 0.97
 # How much better than its forecast a mode may be that was hardly tried; see `_hoped`.
-_HOPE = 0.4
+_HOPE = 0.15
+# A stretch of text counts as so many times longer, or shorter, than usual at most, unless the one before it was as far
+# off: a link that stalls once, or tokens that come in a burst, would else decide for many texts.
+_FURTHEST = 1.5
+# A text whose end is not near has so many tokens to make good for what it takes to begin.
+_USUAL = 128
 
 
 class Chooser:
@@ -35,6 +40,7 @@ class Chooser:
         ask_rate: to be expected of `sprint`, where this kind was not written yet.
         agreement: share of drafted tokens that are the target's own, as far as it is known.
         clock: seconds.
+        most: tokens that the text may have.
 
     Attributes:
         mode: chosen now.
@@ -52,6 +58,7 @@ class Chooser:
         ask_rate: float,
         agreement: float | None = None,
         clock: Callable[[], float] = perf_counter,
+        most: int = _USUAL,
     ) -> None:
         self._pace, self._prefer, self._modes = pace, prefer, modes
         self._window = window
@@ -64,6 +71,7 @@ class Chooser:
         self._counted = begins
         self._asked = self._next = 0
         self.tokens: dict[Mode, int] = dict.fromkeys(modes, 0)
+        self._length = max(min(most, _USUAL), 1)
         self.mode = min(modes, key=self._hoped)
 
     def listen(self, read: Callable[[Mode], None]) -> None:
@@ -100,11 +108,16 @@ class Chooser:
         if self._since is None or tokens <= self._since[0]:
             return
         self._read(self.mode)
-        self.learn(self.mode, tokens - self._since[0], asked - self._asked, self._clock() - self._since[1])
+        self.learn(self.mode, tokens - self._since[0], asked - self._asked, self._clock() - self._since[1], _FURTHEST)
         self._since, self._next, self._asked = (tokens, self._clock()), tokens + REVIEW, asked
 
-    def learn(self, mode: Mode, written: int, asked: int, seconds: float) -> None:
-        """So many tokens, one at least, were written in a mode, of which so many were asked about."""
+    def learn(self, mode: Mode, written: int, asked: int, seconds: float, furthest: float = inf) -> None:
+        """So many tokens, one at least, were written in a mode, of which so many were asked about.
+
+        Args:
+            furthest: how many times longer, or shorter, than usual that counts at most, unless what was learned of the
+                mode before was as far off.
+        """
         now = self.conditions
         if mode is Mode.SPRINT:
             for rate in (self._kind.asks, self._asks):
@@ -114,7 +127,11 @@ class Chooser:
         expected = written * forecast(mode, now).seconds
         spent, looks = self._kind.spent, self._kind.looks
         measured, forecasted = spent.get(mode, (0.0, 0.0))
-        spent[mode] = _KEPT * measured + seconds, _KEPT * forecasted + expected
+        usual, found = self._correction(mode), seconds / expected
+        before = self._kind.newest.get(mode, usual)
+        self._kind.newest[mode] = found
+        counts = min(max(found, min(usual, before) / furthest), max(usual, before) * furthest)
+        spent[mode] = _KEPT * measured + counts * expected, _KEPT * forecasted + expected
         for each in self._modes:
             looks[each] = _KEPT * looks.get(each, 0.0) + (each is mode)
 
@@ -147,9 +164,13 @@ class Chooser:
         """
         now = self.conditions
         plain = forecast(mode, now if round_trip is None else replace(now, round_trip=round_trip))
+        return Forecast(plain.seconds * self._correction(mode), plain.target, plain.device)
+
+    def _correction(self, mode: Mode) -> float:
+        """How many times longer than forecast a mode takes, by what was measured."""
         measured, forecasted = self._kind.spent.get(mode, (0.0, 0.0))
         trust = self._pace.trust
-        return Forecast(plain.seconds * (measured + trust) / (forecasted + trust), plain.target, plain.device)
+        return (measured + trust) / (forecasted + trust)
 
     def _leaving(self, other: Mode) -> float:
         """What it takes to go over to another mode, seconds.
@@ -161,10 +182,14 @@ class Chooser:
 
     def _hoped(self, mode: Mode) -> float:
         """What a text begins with: the figure, and the better the less it is known, as in UCB1 (Auer, Cesa-Bianchi,
-        Fischer, 2002), so that no mode is given up for a forecast that was never tried."""
+        Fischer, 2002), so that no mode is given up for a forecast that was never tried. Where time counts, the first
+        token does, too: the device has it at once, the target's comes over the link."""
         looks = self._kind.looks
         hope = sqrt(log(1.0 + sum(looks.values())) / (1.0 + looks.get(mode, 0.0)))
-        return self._figure(mode) / (1.0 + _HOPE * hope)
+        begins = 0.0
+        if self._prefer is Prefer.SPEED and mode is not Mode.SPRINT:
+            begins = (self._pace.round_trip + self._pace.step(mode)) / self._length
+        return self._figure(mode) / (1.0 + _HOPE * hope) + begins
 
     def _figure(self, mode: Mode) -> float:
         """What is to be least."""

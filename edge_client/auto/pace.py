@@ -20,7 +20,7 @@ AGREEMENT = 0.85
 # How many asks' worth of trust an ask rate has that was not measured here, and at most one that was; and how many
 # tokens' worth it has within one text. What is asked about comes in clusters, and texts differ more than chance would
 # have it: a text says less of the others than of itself.
-PRIOR_ASKS, MOST_ASKS, TEXT_TOKENS = 14.0, 140.0, 64.0
+PRIOR_ASKS, MOST_ASKS, TEXT_TOKENS = 14.0, 140.0, 24.0
 # Rarer asks are trusted as these are.
 _RAREST = 0.005
 # A forecast is as good as what was measured in so many round trips, long ones, and seconds: tokens come in bursts, and
@@ -82,11 +82,13 @@ class Kind:
         asks: the share of tokens that `sprint` asks about.
         spent: by mode, the time that was measured, and what was forecast for it; the older the less.
         looks: by mode, at how many stretches of text that was measured, the older the less.
+        newest: by mode, how many times longer than forecast the newest stretch took.
     """
 
     asks: Rate
     spent: dict[Mode, tuple[float, float]] = field(default_factory=dict)
     looks: dict[Mode, float] = field(default_factory=dict)
+    newest: dict[Mode, float] = field(default_factory=dict)
 
 
 @dataclass

@@ -244,6 +244,69 @@ def test_a_devices_first_texts_are_written_nearly_as_fast_as_in_the_best_mode():
     assert fmean(losses) < 1.05
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(LEADERS), st.floats(2, 1e4), st.booleans())
+def test_one_stretch_that_is_far_off_counts_little_and_a_second_one_in_full(mode, times, is_slow):
+    """A link that stalled for a moment says nothing of the next texts; one that goes on stalling does."""
+    factor = times if is_slow else 1 / times
+    pace, clock = Pace(told=0.010, guess=0.02), Clock()
+    kind = pace.kind(("kind",), 0.2)
+
+    def stretch(factor: float) -> float:
+        chooser = a_chooser(pace, clock)
+        chooser.mode = mode
+        chooser.shown(1, 1000, 0)
+        clock.now += factor * REVIEW * forecast(mode, chooser.conditions).seconds
+        chooser.measure(1 + REVIEW, REVIEW // 5 if mode is Mode.SPRINT else 0)
+        return a_chooser(pace, clock).forecast(mode).seconds
+
+    for _ in range(10):
+        usual = stretch(1.0)
+    assert usual / 1.05 < stretch(factor) < usual * 1.05
+    assert usual / 1.05 < stretch(1.0) < usual * 1.05
+    stretch(factor)
+    before = kind.spent[mode][0]
+    twice = stretch(factor)
+    assert twice > 1.1 * usual if is_slow else kind.spent[mode][0] - 0.97 * before < 0.75 * before / 10
+
+
+def test_a_short_text_begins_where_its_first_token_is_soon():
+    """A token takes a tenth longer in `sprint`, but the target's first one comes over the link."""
+    pace, modes = Pace(told=0.010), (Mode.SPRINT, Mode.CLOUD)
+    pace.travelled(0.05)
+
+    def begun(most: int) -> Chooser:
+        return Chooser(pace, ("kind",), Prefer.SPEED, modes, 0, 32, 0.2, 0.85, Clock(), most)
+
+    plain = begun(128).forecast(Mode.CLOUD).seconds / begun(128).forecast(Mode.SPRINT).seconds
+    kind = pace.kinds["kind",]
+    kind.spent, kind.looks = {Mode.SPRINT: (1.1 * plain * 1e3, 1e3)}, dict.fromkeys(modes, 100.0)
+    assert [begun(most).mode for most in (8, 4000)] == [Mode.SPRINT, Mode.CLOUD]
+
+
+def test_after_the_first_look_a_text_is_known_by_itself_as_much_as_by_the_others():
+    pace, clock = Pace(told=0.010, guess=0.1), Clock()
+    pace.kind(("kind",), 0.05)
+    chooser = a_chooser(pace, clock)
+    chooser.mode = Mode.SPRINT
+    chooser.shown(1, 128, 0)
+    clock.now += 0.2
+    chooser.shown(1 + REVIEW, 128, REVIEW // 2)
+    assert chooser.conditions.ask_rate == pytest.approx((0.05 + 0.5) / 2, rel=0.05)
+
+
+def test_a_mode_that_is_known_to_be_slower_is_hardly_tried_again():
+    pace, clock = Pace(told=0.010, guess=0.02), Clock()
+    takes = {Mode.SPRINT: 0.0050, Mode.EXACT: 0.0070, Mode.CLOUD: 0.0108}
+    written = dict.fromkeys(LEADERS, 0)
+    for number in range(100):
+        chooser = a_chooser(pace, clock)
+        write(chooser, clock, takes, 128)
+        for mode, tokens in chooser.tokens.items():
+            written[mode] += tokens if number >= 20 else 0
+    assert written[Mode.SPRINT] >= 0.99 * sum(written.values())
+
+
 def test_where_round_trips_differ_much_one_slow_stretch_says_less():
     figures = []
     for trips in ([0.02] * 8, [0.02] * 4 + [0.3] * 4):
