@@ -26,6 +26,9 @@ class ReliableLink:
         account: of the text; asked before a request goes out.
         is_known: the target has the session already.
         is_wanted: whether anybody still wants the text; looked at while the target reads.
+
+    Attributes:
+        streams: how many were opened.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class ReliableLink:
         self._link: Link | None = None
         self._request_id = 0
         self._used = is_known
+        self.streams = 0
 
     @property
     def number(self) -> int:
@@ -164,6 +168,7 @@ class ReliableLink:
         link = self._link
         if link is None:
             link = self._link = self._transport.open()
+            self.streams += 1
             self._request_id = 0
             request.session.CopyFrom(self._header)
         if not self._used:

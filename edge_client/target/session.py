@@ -17,7 +17,7 @@ from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, no
 from edge_client.usage.meter import Meter
 from shared import prefix_hash
 from shared.errors import CapReached, TargetAway, TargetError, TargetUnavailable
-from shared.wire.guesses import GuessTree, encode_guesses
+from shared.wire.guesses import TEXT, GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 # So many tokens take long enough for both sides to read them at once; for fewer, one more request is not worth it.
@@ -73,6 +73,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         self._answered = 0  # number of the request that was answered last
         self._read_at = 0.0  # when what was to be read ahead was read, seconds
         self.drops = 0
+        self._names_on = 0  # the stream on which guesses may name those sent before
 
     def post(
         self, question: Question, q: Sequence[Distribution] = (), is_wanted: Callable[[], bool] = lambda: True
@@ -230,6 +231,11 @@ class TargetSession(AbstractContextManager["TargetSession"]):
             if text[-1] in self._reader.end_ids:
                 return
 
+    @property
+    def guess_stream(self) -> int | None:
+        """The stream that guesses go to, if they may name those sent before on it; None if not."""
+        return self._names_on if self._names_on == self._link.streams else None
+
     def guess(
         self, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int], odds: Sequence[float] = ()
     ) -> None:
@@ -242,8 +248,10 @@ class TargetSession(AbstractContextManager["TargetSession"]):
             tokens, parents, odds: a tree, see `shared.wire.guesses.GuessTree`.
         """
         if self._trouble is None:
-            hash_ = prefix_hash.extend(self._known.hash, before)
-            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents, len(self._known), odds)
+            position, hash_ = 0, 0
+            if TEXT in parents:
+                position, hash_ = len(self._known) + len(before), prefix_hash.extend(self._known.hash, before)
+            tree = GuessTree(position, hash_, tokens, parents, len(self._known), odds)
             try:
                 self._link.post(wire.DecodeRequest(guesses=encode_guesses(tree)))
             except PASSING as error:
@@ -360,6 +368,8 @@ class TargetSession(AbstractContextManager["TargetSession"]):
     def _read(self, message: wire.Verdict, question: Question) -> Verdict:
         """A verdict, of which all has been taken note."""
         verdict = self._reader.verdict(message, question)
+        if message.names_guesses:
+            self._names_on = self._link.streams
         seconds = seconds_of(message.timing)
         # An answer that took the target no time was read by an earlier pass.
         self.meter.passed(seconds, is_step=self.meter.calls > 0 and seconds > 0)

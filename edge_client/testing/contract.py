@@ -120,6 +120,7 @@ class ScriptedStream:
             audit=_audit(audit),
             stands=max(len(text) - judge_from, 0),
             fallen_unlikely=fallen_unlikely,
+            names_guesses=message.write_on > 0,
             timing=wire.Timing(),
         )
         if not (message.audit_only or ends or len(text) == self._context):
