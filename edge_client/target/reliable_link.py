@@ -29,6 +29,7 @@ class ReliableLink:
 
     Attributes:
         streams: how many were opened.
+        names_guesses: whether guesses on the last one may name those before them; found by whoever reads the answers.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class ReliableLink:
         self._request_id = 0
         self._used = is_known
         self.streams = 0
+        self.names_guesses = False
 
     @property
     def number(self) -> int:
@@ -169,6 +171,7 @@ class ReliableLink:
         if link is None:
             link = self._link = self._transport.open()
             self.streams += 1
+            self.names_guesses = False
             self._request_id = 0
             request.session.CopyFrom(self._header)
         if not self._used:

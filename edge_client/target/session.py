@@ -10,14 +10,13 @@ from time import perf_counter
 
 from edge_client.target.absence import Absence
 from edge_client.target.known_prefix import Known
-from edge_client.target.posted import Distribution, Posted, part_of, request_of, seconds_of
+from edge_client.target.posted import Distribution, Posted, guesses_of, part_of, request_of, seconds_of
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Patience, Retry
 from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
 from shared import prefix_hash
 from shared.errors import CapReached, TargetAway, TargetError, TargetUnavailable
-from shared.wire.guesses import TEXT, GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 # So many tokens take long enough for both sides to read them at once; for fewer, one more request is not worth it.
@@ -73,7 +72,6 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         self._answered = 0  # number of the request that was answered last
         self._read_at = 0.0  # when what was to be read ahead was read, seconds
         self.drops = 0
-        self._names_on = 0  # the stream on which guesses may name those sent before
 
     def post(
         self, question: Question, q: Sequence[Distribution] = (), is_wanted: Callable[[], bool] = lambda: True
@@ -162,11 +160,8 @@ class TargetSession(AbstractContextManager["TargetSession"]):
                 continue
             self._posted.popleft()
             if is_due:
-                verdict, now, self._answered = (
-                    self._read(answer.verdict, posted.question),
-                    perf_counter(),
-                    posted.number,
-                )
+                verdict, now = self._read(answer.verdict, posted.question), perf_counter()
+                self._answered = posted.number
                 if posted.is_ahead:
                     self._read_at = now
                     continue
@@ -233,27 +228,21 @@ class TargetSession(AbstractContextManager["TargetSession"]):
 
     @property
     def guess_stream(self) -> int | None:
-        """The stream that guesses go to, if they may name those sent before on it; None if not."""
-        return self._names_on if self._names_on == self._link.streams else None
+        """The stream, if guesses may name those sent before on it."""
+        return self._link.streams if self._link.names_guesses else None
 
     def guess(
         self, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int], odds: Sequence[float] = ()
     ) -> None:
         """Tell the target what it may write after all that it is known to have written. Never waits.
 
-        Guesses change no token, and what becomes of them is nobody's business.
-
         Args:
             before: guesses that were told, and that all of these follow.
             tokens, parents, odds: a tree, see `shared.wire.guesses.GuessTree`.
         """
         if self._trouble is None:
-            position, hash_ = 0, 0
-            if TEXT in parents:
-                position, hash_ = len(self._known) + len(before), prefix_hash.extend(self._known.hash, before)
-            tree = GuessTree(position, hash_, tokens, parents, len(self._known), odds)
             try:
-                self._link.post(wire.DecodeRequest(guesses=encode_guesses(tree)))
+                self._link.post(guesses_of(self._known, before, tokens, parents, odds))
             except PASSING as error:
                 self._trouble = error
 
@@ -368,8 +357,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
     def _read(self, message: wire.Verdict, question: Question) -> Verdict:
         """A verdict, of which all has been taken note."""
         verdict = self._reader.verdict(message, question)
-        if message.names_guesses:
-            self._names_on = self._link.streams
+        self._link.names_guesses |= message.names_guesses
         seconds = seconds_of(message.timing)
         # An answer that took the target no time was read by an earlier pass.
         self.meter.passed(seconds, is_step=self.meter.calls > 0 and seconds > 0)
