@@ -161,6 +161,7 @@ def _verdict(
     verdict = wire.Verdict(audit=codec.encode_audit(audit), stands=stands, timing=_timing(scores))
     if fell:
         verdict.fallen_unlikely = bool(given.unlikely[rows])
+    verdict.names_guesses = request.write_on > 0
     if gives_own:
         verdict.token = int(scores.own[rows])
         verdict.token_nll = codec.encode_nll(scores.own_nll[rows : rows + 1])[0]

@@ -6,13 +6,14 @@ on a token that did not come is never looked up again, and what hangs on the one
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from shared import prefix_hash as prefix
-from shared.wire.guesses import TEXT, GuessTree
+from shared.errors import ProtocolError
+from shared.wire.guesses import MOST_NAMED, TEXT, GuessTree
 
 # Two of the largest trees. What was sent before them was most likely about a text that has come out otherwise.
 MOST_KEPT = 512
@@ -82,6 +83,8 @@ class Guesses:
     def __init__(self, branches: bool = True) -> None:
         # By the hash of a text, the least recently sent first: its length, and the odds of what may follow it.
         self._after: OrderedDict[int, tuple[int, dict[int, float]]] = OrderedDict()
+        # Of the nodes that came last, the length and the hash of the text up to each.
+        self._last: deque[tuple[int, int]] = deque(maxlen=MOST_NAMED)
         self._count = 0
         self.branches = branches
 
@@ -89,17 +92,25 @@ class Guesses:
         return self._count
 
     def add(self, tree: GuessTree) -> None:
-        """Keep the nodes of a tree. Those sent longest ago make room."""
-        lengths: list[int] = []
-        hashes: list[int] = []
+        """Keep the nodes of a tree. Those sent longest ago make room.
+
+        Raises:
+            ProtocolError: a node follows one that was not sent.
+        """
+        if TEXT - min(tree.parents) > len(self._last):
+            raise ProtocolError("a guess follows one that was not sent on this stream; send what it follows first")
+        ends: list[tuple[int, int]] = []
         for token, parent, odds in zip(tree.tokens, tree.parents, tree.odds or _untold(tree.parents), strict=True):
-            length, text = (tree.position, tree.prefix_hash) if parent == TEXT else (lengths[parent], hashes[parent])
+            if parent < TEXT:
+                length, text = self._last[parent - TEXT]
+            else:
+                length, text = (tree.position, tree.prefix_hash) if parent == TEXT else ends[parent]
             _, tokens = self._after.setdefault(text, (length, {}))
             self._after.move_to_end(text)
             self._count += token not in tokens
             tokens.setdefault(token, odds)
-            lengths.append(length + 1)
-            hashes.append(prefix.extend(text, (token,)))
+            ends.append((length + 1, prefix.extend(text, (token,))))
+        self._last.extend(ends)
         while self._count > MOST_KEPT:
             self._forget_oldest()
 

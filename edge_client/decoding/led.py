@@ -16,7 +16,7 @@ from edge_client.decoding.preview import Preview
 from edge_client.decoding.text import Event, Origin, Text
 from edge_client.decoding.tree import Node, Tree
 from edge_client.target.session import TargetSession
-from shared.wire.guesses import MOST_NODES, TEXT
+from shared.wire.guesses import MOST_NAMED, MOST_NODES, TEXT
 
 # Guesses travel when there are so many, or nothing is left to guess.
 ENOUGH = 24
@@ -38,6 +38,7 @@ class Guesses:
     def __init__(self, drafter: Drafter, tree: Tree, target: TargetSession, ahead: int) -> None:
         self._drafter, self._tree, self._target, self._ahead = drafter, tree, target, ahead
         self._drops = target.drops
+        self._stream, self._sent = 0, 0  # on which guesses were numbered, and how many went there
         self._has_moved = self._rests = False
         self._is_awaited = False  # whether the target may wait for guesses about what it just wrote
         self.is_exhausted = False
@@ -59,13 +60,13 @@ class Guesses:
             tree.least = self._least()
             tree.settle()
             # What was not worth telling may be now.
-            tree.fresh[:] = [node for node in tree.nodes() if not node.is_told and node.reach >= tree.least]
+            tree.fresh[:] = [node for node in tree.nodes() if node.told < 0 and node.reach >= tree.least]
             self._has_moved = False
         if self._target.drops != self._drops:  # another stream, which knows no guesses
             self._drops = self._target.drops
             tree.fresh[:] = tree.nodes()
             for node in tree.fresh:
-                node.is_told = False
+                node.told = -1
         if tree.root is None:
             tree.begin(text.sequence, 0, self._drafter.propose(text.sequence))
             self.is_exhausted = False
@@ -108,24 +109,54 @@ class Guesses:
         if self._is_awaited and not news and tree.root is not None:
             news = sorted(tree.root.children)[:1]  # which says that there is nothing new
         self._is_awaited = False
-        if news:
-            lines = [node.line() for node in news]
-            known = sum(1 for _ in takewhile(_is_known, zip(*(line[:-1] for line in lines), strict=False)))
-            nodes = [*dict.fromkeys(node for line in lines for node in line[known:])][:MOST_NODES]
-            numbers: dict[Node | None, int] = {node: number for number, node in enumerate(nodes)}
-            self._target.guess(
-                [node.token for node in lines[0][:known]],
-                [node.token for node in nodes],
-                [numbers.get(node.parent, TEXT) for node in nodes],
-                [node.odds for node in nodes],
-            )
-            for node in nodes:
-                node.is_told = True
+        if news and (stream := self._target.guess_stream) is not None:
+            self._tell_by_number(news, stream)
+        elif news:
+            self._tell_by_path(news)
+
+    def _tell_by_number(self, news: Sequence[Node], stream: int) -> None:
+        """To a target that knows by number what it was told on this stream; what it was not told goes along."""
+        tree = self._tree
+        if stream != self._stream:  # another one, which knows nothing
+            self._stream, self._sent = stream, 0
+            for node in (tree.root, *tree.nodes()):
+                if node is not None:
+                    node.told = -1
+        oldest = max(self._sent - MOST_NAMED, 0)
+        wanted = {node: None for one in news for node in one.line() if node is one or node.told < oldest}
+        nodes = [*wanted][:MOST_NODES]
+        numbers = {node: number for number, node in enumerate(nodes)}
+
+        def parent_of(node: Node) -> int:
+            parent = node.parent
+            if parent in numbers:
+                return numbers[parent]
+            return TEXT if parent is None or parent.told < oldest else TEXT + parent.told - self._sent
+
+        self._target.guess([], [node.token for node in nodes], [*map(parent_of, nodes)], [node.odds for node in nodes])
+        for node in nodes:
+            node.told = self._sent
+            self._sent += 1
+
+    def _tell_by_path(self, news: Sequence[Node]) -> None:
+        """To a target that knows what it was told by what stands before it; all that the new ones follow goes along."""
+        lines = [node.line() for node in news]
+        known = sum(1 for _ in takewhile(_is_known, zip(*(line[:-1] for line in lines), strict=False)))
+        nodes = [*dict.fromkeys(node for line in lines for node in line[known:])][:MOST_NODES]
+        numbers: dict[Node | None, int] = {node: number for number, node in enumerate(nodes)}
+        self._target.guess(
+            [node.token for node in lines[0][:known]],
+            [node.token for node in nodes],
+            [numbers.get(node.parent, TEXT) for node in nodes],
+            [node.odds for node in nodes],
+        )
+        for node in nodes:
+            node.told = 0
 
 
 def _is_known(nodes: Sequence[Node]) -> bool:
     """Whether these are one, which the target was told."""
-    return nodes[0].is_told and all(node is nodes[0] for node in nodes)
+    return nodes[0].told >= 0 and all(node is nodes[0] for node in nodes)
 
 
 def let_the_target_write(

@@ -55,7 +55,7 @@ class Node:
         proposal: what the draft thinks of the next token; None until it is read.
         number: of the draft's node; -1 where the draft has it in the text, or not at all.
         children: what may follow; none until it is read.
-        is_told: whether the target knows it as a guess.
+        told: its number among the guesses that the target was sent; -1 where it was not.
         is_gone: the text took another path.
     """
 
@@ -64,7 +64,6 @@ class Node:
         "children",
         "due",
         "is_gone",
-        "is_told",
         "number",
         "odds",
         "parent",
@@ -73,6 +72,7 @@ class Node:
         "reach",
         "since",
         "token",
+        "told",
         "way",
     )
 
@@ -83,7 +83,8 @@ class Node:
         self.way = Way.ACCEPTED
         self.odds = self.reach = reach
         self.since = 0
-        self.due = self.is_gone = self.is_told = False
+        self.due = self.is_gone = False
+        self.told = -1
         self.asks: Question | None = None
         self.proposal: Proposal | None = None
         self.number = -1

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge_client.target.known_prefix import Known
 from edge_client.target.verdict import Question
+from shared import prefix_hash
 from shared.errors import InputError
 from shared.wire import codec
+from shared.wire.guesses import TEXT, GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 # Token ids and their probabilities, as the residual coupling needs them of the draft.
@@ -65,6 +68,16 @@ def request_of(question: Question, position: int, hash_: int, q: Sequence[Distri
         audit_only=question.audit_only,
         q=[codec.encode_distribution(*distribution) for distribution in q],
     )
+
+
+def guesses_of(
+    known: Known, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int], odds: Sequence[float]
+) -> wire.DecodeRequest:
+    """The request with guesses for a target that knows so much, see `TargetSession.guess`."""
+    position, hash_ = 0, 0
+    if TEXT in parents:
+        position, hash_ = len(known) + len(before), prefix_hash.extend(known.hash, before)
+    return wire.DecodeRequest(guesses=encode_guesses(GuessTree(position, hash_, tokens, parents, len(known), odds)))
 
 
 def seconds_of(timing: wire.Timing) -> float:

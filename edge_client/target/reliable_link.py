@@ -26,6 +26,10 @@ class ReliableLink:
         account: of the text; asked before a request goes out.
         is_known: the target has the session already.
         is_wanted: whether anybody still wants the text; looked at while the target reads.
+
+    Attributes:
+        streams: how many were opened.
+        names_guesses: whether guesses on the last one may name those before them; found by whoever reads the answers.
     """
 
     def __init__(
@@ -53,6 +57,8 @@ class ReliableLink:
         self._link: Link | None = None
         self._request_id = 0
         self._used = is_known
+        self.streams = 0
+        self.names_guesses = False
 
     @property
     def number(self) -> int:
@@ -164,6 +170,8 @@ class ReliableLink:
         link = self._link
         if link is None:
             link = self._link = self._transport.open()
+            self.streams += 1
+            self.names_guesses = False
             self._request_id = 0
             request.session.CopyFrom(self._header)
         if not self._used:

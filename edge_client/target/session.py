@@ -10,14 +10,13 @@ from time import perf_counter
 
 from edge_client.target.absence import Absence
 from edge_client.target.known_prefix import Known
-from edge_client.target.posted import Distribution, Posted, part_of, request_of, seconds_of
+from edge_client.target.posted import Distribution, Posted, guesses_of, part_of, request_of, seconds_of
 from edge_client.target.reliable_link import ReliableLink
 from edge_client.target.retry import PASSING, Patience, Retry
 from edge_client.target.verdict import Audit, Own, Question, Reader, Verdict, nonsense
 from edge_client.usage.meter import Meter
 from shared import prefix_hash
 from shared.errors import CapReached, TargetAway, TargetError, TargetUnavailable
-from shared.wire.guesses import GuessTree, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 # So many tokens take long enough for both sides to read them at once; for fewer, one more request is not worth it.
@@ -227,6 +226,11 @@ class TargetSession(AbstractContextManager["TargetSession"]):
             if text[-1] in self._reader.end_ids:
                 return
 
+    @property
+    def guess_stream(self) -> int | None:
+        """The stream, if guesses may name those sent before on it."""
+        return self._link.streams if self._link.names_guesses else None
+
     def begin_writing(self, ids: Sequence[int], count: int) -> None:
         """Ask for what `write_on` will ask, behind all that is under way. Never waits, and may come to nothing."""
         self.post(question := Question.writing(ids, count), is_wanted=lambda: self._newest is question)
@@ -236,17 +240,12 @@ class TargetSession(AbstractContextManager["TargetSession"]):
     ) -> None:
         """Tell the target what it may write after all that it is known to have written. Never waits.
 
-        Guesses change no token, and what becomes of them is nobody's business.
-
         Args:
-            before: guesses that were told, and that all of these follow.
-            tokens, parents, odds: a tree, see `shared.wire.guesses.GuessTree`.
+            before, tokens, parents, odds: guesses that were told, and a `shared.wire.guesses.GuessTree` after them.
         """
         if self._trouble is None:
-            hash_ = prefix_hash.extend(self._known.hash, before)
-            tree = GuessTree(len(self._known) + len(before), hash_, tokens, parents, len(self._known), odds)
             try:
-                self._link.post(wire.DecodeRequest(guesses=encode_guesses(tree)))
+                self._link.post(guesses_of(self._known, before, tokens, parents, odds))
             except PASSING as error:
                 self._trouble = error
 
@@ -360,6 +359,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
     def _read(self, message: wire.Verdict, question: Question) -> Verdict:
         """A verdict, of which all has been taken note."""
         verdict = self._reader.verdict(message, question)
+        self._link.names_guesses |= message.names_guesses
         seconds = seconds_of(message.timing)
         # An answer that took the target no time was read by an earlier pass.
         self.meter.passed(seconds, is_step=self.meter.calls > 0 and seconds > 0)

@@ -20,7 +20,7 @@ from shared.grammar import library
 from shared.grammar.cursor import Cursor
 from shared.grammar.engine import GrammarEngine
 from shared.wire import codec
-from shared.wire.guesses import decode_guesses
+from shared.wire.guesses import TEXT, decode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 # In the place of a forbidden token's logit: no temperature and no noise lets it win.
@@ -67,6 +67,7 @@ class ScriptedStream:
         self._vocabulary, self._context = vocabulary, context
         self._texts, self._grammars = texts, grammars
         self._terms: Terms | None = None
+        self._guesses = 0  # that came
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
         """See `ServiceStream.answers`."""
@@ -120,6 +121,7 @@ class ScriptedStream:
             audit=_audit(audit),
             stands=max(len(text) - judge_from, 0),
             fallen_unlikely=fallen_unlikely,
+            names_guesses=message.write_on > 0,
             timing=wire.Timing(),
         )
         if not (message.audit_only or ends or len(text) == self._context):
@@ -176,8 +178,12 @@ class ScriptedStream:
             raise ProtocolError("the first request of a stream has no guesses; send them after one with the session")
         if wire.DecodeRequest(request_id=message.request_id, guesses=message.guesses) != message:
             raise ProtocolError("a request with guesses has nothing else but its id; send the rest in another one")
-        if decode_guesses(message.guesses, self._vocabulary).position > self._context:
+        tree = decode_guesses(message.guesses, self._vocabulary)
+        if tree.position > self._context:
             raise ProtocolError(f"guesses are outside the target's context of {self._context}; send none there")
+        if TEXT - min(tree.parents) > self._guesses:
+            raise ProtocolError("a guess follows one that was not sent on this stream; send what it follows first")
+        self._guesses += len(tree.tokens)
 
 
 def _audit(rows: list[tuple[bool, bool, float]]) -> wire.Audit:

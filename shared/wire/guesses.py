@@ -10,7 +10,9 @@ from shared.wire.v1 import target_pb2 as wire
 
 # Of the contract in proto/: nodes of one message.
 MOST_NODES = 256
-# The node that is the text itself.
+# Of the nodes sent before on a stream, so many may be named.
+MOST_NAMED = 1024
+# The node that is the text itself; below it are those sent before on the stream, the newest first.
 TEXT = -1
 _ONE = 255
 
@@ -23,7 +25,8 @@ class GuessTree:
         position: tokens of the text.
         prefix_hash: of the text (`shared.prefix_hash`).
         tokens: the nodes, each after its parent; of those with one parent, the likeliest first.
-        parents: of each node, the index of the one that it follows, or `TEXT`.
+        parents: of each node, the index of the one that it follows, or `TEXT`, or `TEXT` - k for the k-th last
+            node sent before on the stream.
         seen: tokens of the text that whoever guessed had.
         odds: of each node, how likely it is the token after the one that it follows, 0 to 1; empty if nobody knows.
     """
@@ -65,10 +68,10 @@ def decode_guesses(message: wire.Guesses, vocabulary: int) -> GuessTree:
         raise ProtocolError(f"a guess is not below the vocabulary of {vocabulary}; check the tokenizer")
     if not offsets:
         offsets = [1] * count
-    if len(offsets) != count or not all(1 <= offset <= node + 1 for node, offset in enumerate(offsets)):
+    if len(offsets) != count or not all(1 <= offset <= node + 1 + MOST_NAMED for node, offset in enumerate(offsets)):
         raise ProtocolError(
-            f"{len(offsets)} parents for {count} guesses; send one for each, counted back from it to a guess before it "
-            "or to the text, or none for a line"
+            f"{len(offsets)} parents for {count} guesses; send one for each, counted back from it to a guess before "
+            "it, to the text or to one of the last guesses, or none for a line"
         )
     if message.odds and len(message.odds) != count:
         raise ProtocolError(f"odds of {len(message.odds)} guesses for {count}; send one byte for each, or none")

@@ -123,6 +123,8 @@ class _VirtualLink(Link):
             write_on, message.write_on, self._writing = message.write_on, 0, None
             for answer in self._stream.answers(message):
                 is_judged = answer.WhichOneof("answer") == "verdict"
+                if is_judged:
+                    answer.verdict.names_guesses = write_on > 0
                 rows += len(message.tokens) if is_judged else 0
                 answers.append(answer)
                 if is_judged and write_on and answer.verdict.HasField("token"):

@@ -191,7 +191,7 @@ class DecodeResponse(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., verdict: _Optional[_Union[Verdict, _Mapping]] = ..., continuation: _Optional[_Union[Continuation, _Mapping]] = ..., stale: _Optional[_Union[Stale, _Mapping]] = ..., resync: _Optional[_Union[Resync, _Mapping]] = ..., reading: _Optional[_Union[Reading, _Mapping]] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("audit", "stands", "token", "token_nll", "timing", "token_unlikely", "fallen_unlikely")
+    __slots__ = ("audit", "stands", "token", "token_nll", "timing", "token_unlikely", "fallen_unlikely", "names_guesses")
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     STANDS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +199,7 @@ class Verdict(_message.Message):
     TIMING_FIELD_NUMBER: _ClassVar[int]
     TOKEN_UNLIKELY_FIELD_NUMBER: _ClassVar[int]
     FALLEN_UNLIKELY_FIELD_NUMBER: _ClassVar[int]
+    NAMES_GUESSES_FIELD_NUMBER: _ClassVar[int]
     audit: Audit
     stands: int
     token: int
@@ -206,7 +207,8 @@ class Verdict(_message.Message):
     timing: Timing
     token_unlikely: bool
     fallen_unlikely: bool
-    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., stands: _Optional[int] = ..., token: _Optional[int] = ..., token_nll: _Optional[int] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., token_unlikely: _Optional[bool] = ..., fallen_unlikely: _Optional[bool] = ...) -> None: ...
+    names_guesses: bool
+    def __init__(self, audit: _Optional[_Union[Audit, _Mapping]] = ..., stands: _Optional[int] = ..., token: _Optional[int] = ..., token_nll: _Optional[int] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., token_unlikely: _Optional[bool] = ..., fallen_unlikely: _Optional[bool] = ..., names_guesses: _Optional[bool] = ...) -> None: ...
 
 class Continuation(_message.Message):
     __slots__ = ("position", "tokens", "nll", "done", "timing", "unlikely")

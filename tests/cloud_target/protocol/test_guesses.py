@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cloud_target.protocol.guesses import MOST_KEPT, WORTH_JUDGING, Guesses, Picked
 from shared import prefix_hash as prefix
-from shared.wire.guesses import MOST_NODES, TEXT, GuessTree
+from shared.errors import ProtocolError
+from shared.wire.guesses import MOST_NAMED, MOST_NODES, TEXT, GuessTree
 
 ids = st.integers(0, 2)
 texts = st.lists(ids, max_size=4)
@@ -129,3 +130,39 @@ def test_on_a_fall_the_line_goes_on_behind_the_token_that_came():
     guesses.add(GuessTree(1, prefix.extend(0, [0]), [1, 2, 1, 2], [TEXT, TEXT, 1, 2], odds=[0.8, 0.2, 1.0, 1.0]))
     assert line(guesses, [0], 1) == [1]
     assert line(guesses, [0, 2]) == [1, 2]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_nodes_may_follow_those_sent_before(data):
+    """However a tree is cut into messages, of which each names what the ones before held, it is the same tree."""
+    text = data.draw(texts)
+    tree, whole, pieces = data.draw(trees_after(text)), Guesses(), Guesses()
+    whole.add(tree)
+    begin = 0
+    while begin < len(tree.tokens):
+        end = data.draw(st.integers(begin + 1, len(tree.tokens)))
+        parents = [parent if parent == TEXT else parent - begin for parent in tree.parents[begin:end]]
+        parents = [
+            one + TEXT if old != TEXT and one < 0 else one
+            for old, one in zip(tree.parents[begin:end], parents, strict=True)
+        ]
+        is_text = TEXT in tree.parents[begin:end]
+        place = (tree.position, tree.prefix_hash) if is_text else (0, 0)
+        pieces.add(GuessTree(*place, tree.tokens[begin:end], parents, odds=tree.odds[begin:end]))
+        begin = end
+    assert len(pieces) == len(whole)
+    assert picked(pieces, text) == picked(whole, text)
+
+
+def test_what_was_not_sent_can_not_be_named():
+    guesses = Guesses()
+    guesses.add(GuessTree(0, 0, [1, 2], [TEXT, 0], odds=[1.0, 1.0]))
+    guesses.add(GuessTree(0, 0, [3], [TEXT - 2], odds=[1.0]))
+    with pytest.raises(ProtocolError, match="was not sent on this stream"):
+        guesses.add(GuessTree(0, 0, [4], [TEXT - 4], odds=[1.0]))
+    assert picked(guesses, [1]) == ([2, 3], [TEXT, TEXT])
+    for _ in range(MOST_NAMED // MOST_NODES + 1):
+        guesses.add(GuessTree(0, 0, [5] * MOST_NODES, range(TEXT, MOST_NODES - 1), odds=[1.0] * MOST_NODES))
+    with pytest.raises(ProtocolError, match="was not sent on this stream"):
+        guesses.add(GuessTree(0, 0, [4], [TEXT - MOST_NAMED - 1], odds=[1.0]))

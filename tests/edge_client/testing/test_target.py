@@ -234,6 +234,7 @@ def test_what_both_refuse(message, error):
         {"tokens": [VOCABULARY]},
         {"tokens": [1] * 257},
         {"tokens": [1, 2], "parents": [1]},
+        {"tokens": [1, 2], "parents": [1, 0]},
         {"tokens": [1, 2], "parents": [1, 3]},
         {"tokens": [1], "position": CONTEXT + 1},
     ],

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import ProtocolError
-from shared.wire.guesses import MOST_NODES, TEXT, GuessTree, decode_guesses, encode_guesses
+from shared.wire.guesses import MOST_NAMED, MOST_NODES, TEXT, GuessTree, decode_guesses, encode_guesses
 from shared.wire.v1 import target_pb2 as wire
 
 VOCABULARY = 50
@@ -16,7 +16,7 @@ VOCABULARY = 50
 @st.composite
 def trees(draw) -> GuessTree:
     tokens = draw(st.lists(st.integers(0, VOCABULARY - 1), min_size=1, max_size=MOST_NODES))
-    parents = [draw(st.integers(TEXT, node - 1)) for node in range(len(tokens))]
+    parents = [draw(st.integers(TEXT - MOST_NAMED, node - 1)) for node in range(len(tokens))]
     numbers = st.integers(0, 2**32 - 1)
     hash_ = draw(st.integers(0, 2**64 - 1))
     odds = draw(st.sampled_from([(), tuple(draw(st.integers(0, 255)) / 255 for _ in tokens)]))
@@ -50,8 +50,8 @@ def test_parents_are_counted_back():
         ("1 parents for 2 guesses", {"tokens": [1, 2], "parents": [1]}),
         ("3 parents for 2 guesses", {"tokens": [1, 2], "parents": [1, 1, 1]}),
         ("counted back from it", {"tokens": [1, 2], "parents": [1, 0]}),
-        ("counted back from it", {"tokens": [1, 2], "parents": [1, 3]}),
-        ("counted back from it", {"tokens": [1, 2], "parents": [2, 1]}),
+        ("counted back from it", {"tokens": [1, 2], "parents": [1, 3 + MOST_NAMED]}),
+        ("counted back from it", {"tokens": [1, 2], "parents": [2 + MOST_NAMED, 1]}),
         ("odds of 1 guesses for 2", {"tokens": [1, 2], "odds": b"x"}),
     ],
 )
