@@ -185,7 +185,7 @@ class GrpcTransport:
     def release(self, session_id: bytes) -> None:
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
             request = wire.ReleaseRequest(session_id=session_id)
-            about = _about(session_id, self._metadata)
+            about = metadata.about_session(session_id, self._metadata)
             release = self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=about)
             with self._releases_lock:
                 self._releases = [*(earlier for earlier in self._releases if not earlier.done()), release]
@@ -206,11 +206,6 @@ def _channel(address: str, credentials: Credentials, options: list[tuple[str, in
     return grpc.secure_channel(address, grpc.ssl_channel_credentials(*credentials.files()), options=options)
 
 
-def _about(session_id: bytes, others: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """The metadata of a call about a session."""
-    return (*others, (metadata.SESSION, metadata.session_key(session_id)))
-
-
 class GrpcLink:
     """One stream of `Decode`. A thread reads ahead, so that several requests can be under way.
 
@@ -218,9 +213,9 @@ class GrpcLink:
     a stream that a proxy would send elsewhere than its session's others.
     """
 
-    def __init__(self, stub: TargetServiceStub, metadata: tuple[tuple[str, str], ...] = ()) -> None:
+    def __init__(self, stub: TargetServiceStub, others: tuple[tuple[str, str], ...] = ()) -> None:
         self._stub = stub
-        self._metadata = metadata
+        self._metadata = others
         self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
         self._answers: SimpleQueue[wire.DecodeResponse | TargetError] = SimpleQueue()
         self._call: Any = None  # generated code has no types
@@ -236,7 +231,7 @@ class GrpcLink:
             raise LinkBroken("the stream was closed")
         self._requests.put(request)
         if self._call is None:
-            about = _about(request.session.session_id, self._metadata)
+            about = metadata.about_session(request.session.session_id, self._metadata)
             try:
                 self._call = self._stub.Decode(iter(self._requests.get, None), metadata=about)
             except ValueError:
@@ -260,6 +255,8 @@ class GrpcLink:
         self._requests.put(None)
         if self._call is not None:
             self._call.cancel()
+        else:  # who waits is woken
+            self._answers.put(LinkBroken("the stream was closed"))
 
     def _read(self, call: Iterator[wire.DecodeResponse]) -> None:
         try:

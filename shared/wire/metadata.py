@@ -10,8 +10,8 @@ AUTHORIZATION = "authorization"
 # With a call, where its caller or a proxy gives it an id; trailing, with every call that ends with an error: the id by
 # which the target's log knows it. The key is what proxies commonly use.
 REQUEST_ID = "x-request-id"
-# With `Decode` and `Release`: which session the call is about, so that a proxy that hashes it sends all calls of a session
-# to the replica that has its cache. Targets do not look at it.
+# With `Decode` and `Release`: which session the call is about, so that a proxy that hashes it sends all calls of a
+# session to the replica that has its cache. Targets do not look at it.
 SESSION = "tandem-session"
 # Trailing, with every call that ends with an error: its machine-readable reason (`shared/errors.py`).
 REASON = "tandem-reason"
@@ -36,3 +36,8 @@ def session_key(session_id: bytes) -> str:
     Who knows a session's id may ask about its text, so the id itself does not belong into the logs of a proxy.
     """
     return hashlib.sha256(b"tandem-session\0" + session_id).hexdigest()[:_KEY_DIGITS]
+
+
+def about_session(session_id: bytes, others: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call about a session: what goes with every call, and its key."""
+    return (*others, (SESSION, session_key(session_id)))
