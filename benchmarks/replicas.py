@@ -6,7 +6,7 @@
 Two targets stand behind deploy/envoy/envoy.yaml, with TLS and tokens. All edges write two turns in `exact`; in the
 third one target is killed (SIGKILL), then another one is added, and in the fourth the survivor is drained (SIGTERM).
 The same conversations, written before with one target and nothing between, say what every text must be. Needs the extra
-`proxy`, and openssl.
+`deploy`, and openssl.
 """
 
 from __future__ import annotations

