@@ -23,7 +23,10 @@ NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "proto", "tests")
 
 # Options of programs that are not ours.
-FOREIGN = {"docker": {"--build", "--profile", "--volumes"}}
+FOREIGN = {
+    "docker": {"--build", "--no-deps", "--profile", "--rm", "--volumes"},
+    "kubectl": {"--from-file"},
+}
 
 
 def read(name: str) -> str:
