@@ -12,6 +12,7 @@ The same conversations, written before with one target and nothing between, say 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import runpy
 import sys
@@ -112,13 +113,13 @@ class Writers:
 
 
 class Replica:
-    """A target with metrics, TLS and tokens on a port of its own."""
+    """A target with metrics, TLS and tokens on a port of its own; `process` is what runs it."""
 
     def __init__(self, server: Path, port: int) -> None:
         [self._metrics] = free_ports(1)
         files = ("--tls-cert", str(server / "server.pem"), "--tls-key", str(server / "server.key"))
         words = ("--tokens", str(server / "tokens.txt"), "--metrics-port", str(self._metrics), "--threads", "1")
-        self._process = TargetProcess((*files, *words, "--kv-memory", "128MiB", *BEHIND_PROXY), port)
+        self.process = TargetProcess((*files, *words, "--kv-memory", "128MiB", *BEHIND_PROXY), port)
         self._is_over = False
 
     def answers(self) -> dict[str, int]:
@@ -130,18 +131,66 @@ class Replica:
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._process.kill()
+        self.process.kill()
         self._is_over = True
 
     def drain(self) -> int:
         """SIGTERM; returns the exit status."""
         self._is_over = True
-        return self._process.stop()
+        return self.process.stop()
 
     def close(self) -> None:
         """End it, if it runs."""
         if not self._is_over:
             self.drain()
+
+
+class Fleet:
+    """Places for targets, with TLS and tokens as deploy/credentials.py makes them, and Envoy; a context manager.
+
+    Args:
+        places: for so many targets, each of which may start at any time.
+
+    Attributes:
+        credentials: of an edge.
+        direct: host:port of the first target, without Envoy.
+
+    Raises:
+        InputError: there is no Envoy.
+    """
+
+    def __init__(self, places: int) -> None:
+        binary()  # says so before anything is waited for
+        self._resources = ExitStack()
+        temporary = tempfile.TemporaryDirectory(prefix="tandem-replicas-")
+        self._directory = Path(self._resources.enter_context(temporary))
+        self._server, edge = self._directory / "server", self._directory / "edge"
+        for directory in (self._server, edge):
+            directory.mkdir()
+        with contextlib.redirect_stdout(sys.stderr):
+            runpy.run_path(str(CREDENTIALS))["main"](self._server, edge, "cloud", "edge")
+        self.credentials = Credentials(ca=edge / "ca.pem", token=(edge / "edge.token").read_text().strip())
+        self._ports, self._places = free_ports(3), free_ports(places)
+        self.direct = f"localhost:{self._places[0]}"
+
+    def start(self, place: int) -> Replica:
+        """A target, which ends with the fleet at the latest."""
+        replica = Replica(self._server, self._places[place])
+        self._resources.callback(replica.close)
+        return replica
+
+    def proxy(self, hashed: bool = True) -> EnvoyProcess:
+        """Envoy, which keeps sessions where they are, unless not `hashed`."""
+        configuration = for_loopback(self._server, self._ports, self._places)
+        if not hashed:
+            _unhash(configuration)
+        return self._resources.enter_context(EnvoyProcess(self._directory, configuration))
+
+    def __enter__(self) -> Fleet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._resources.close()
 
 
 @dataclass
@@ -187,37 +236,17 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
         InputError: there is no Envoy.
         TandemError: something did not start.
     """
-    binary()  # says so before anything is waited for
     bundle, found = Bundle.load(), Outcome(edges)
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tandem-replicas-")))
-        server, edge = directory / "server", directory / "edge"
-        server.mkdir()
-        edge.mkdir()
-        runpy.run_path(str(CREDENTIALS))["main"](server, edge, "cloud", "edge")
-        token = (edge / "edge.token").read_text().strip()
-        ports, places = free_ports(3), free_ports(3)
-
-        def start(number: int) -> Replica:
-            replica = Replica(server, places[number])
-            stack.callback(replica.close)
-            return replica
-
+        fleet = stack.enter_context(Fleet(3))
         tell("two targets start")
-        first, second = start(0), start(1)
+        first, second = fleet.start(0), fleet.start(1)
         tell("the conversations without a proxy, for comparison")
-        expected = _undisturbed(
-            edges, tokens, bundle, f"localhost:{places[0]}", Credentials(ca=edge / "ca.pem", token=token)
-        )
+        expected = _undisturbed(edges, tokens, bundle, fleet.direct, fleet.credentials)
         before = [first.answers(), second.answers()]
-        configuration = for_loopback(server, ports, places)
-        if not hashed:
-            _unhash(configuration)
-        envoy = stack.enter_context(EnvoyProcess(directory, configuration))
+        envoy = fleet.proxy(hashed)
         envoy.wait_for_replicas(2)
-        writers = stack.enter_context(
-            Writers(edges, tokens, bundle, envoy.address, Credentials(ca=edge / "ca.pem", token=token))
-        )
+        writers = stack.enter_context(Writers(edges, tokens, bundle, envoy.address, fleet.credentials))
 
         def turn(what: str, happens: Callable[[], object] | None = None) -> None:
             tell(what)
@@ -231,13 +260,15 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
         found.shares = [new["served"] - old["served"] for old, new in zip(before, after, strict=True)]
         found.missed = sum(new["missed"] - old["missed"] for old, new in zip(before, after, strict=True))
         found.requests, found.resumed = sum(found.shares) + found.missed, edges
-        turn("turn 3, in which one target is killed", first.kill)
+        # The busier one, so that its end is felt.
+        victim, survivor = (first, second) if found.shares[0] > found.shares[1] else (second, first)
+        turn("turn 3, in which one target is killed", victim.kill)
         found.killed = writers.reconnects
         tell("another target is added")
-        start(2)
+        fleet.start(2)
         envoy.wait_for_replicas(2)
         statuses: list[int] = []
-        turn("turn 4, in which the other is drained", lambda: statuses.append(second.drain()))
+        turn("turn 4, in which the other is drained", lambda: statuses.append(survivor.drain()))
         found.drained, found.exit_status = writers.reconnects - found.killed, statuses[0]
         found.different = sum(ours != theirs for ours, theirs in zip(writers.texts, expected, strict=True))
     return found

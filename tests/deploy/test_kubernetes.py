@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.envoy import SHIPPED
+from benchmarks.envoy import SHIPPED, EnvoyProcess, for_loopback, free_ports
 from cloud_target import cli
 from cloud_target.server.configuration import configure
 from cloud_target.server.health import LIVENESS
 from cloud_target.server.options import read_settings
 from cloud_target.server.server import SURELY_ENDED
 from cloud_target.telemetry.catalogue import METRICS
+from tests.certificates import Authority
+from tests.deploy.envoys import needs_envoy
 from tests.project.tree import ROOT
 
 FOLDER = ROOT / "deploy/kubernetes"
@@ -194,3 +196,17 @@ def test_kustomize_puts_it_together(overlay: str, tmp_path: Path) -> None:
         kubernetes_validate = pytest.importorskip("kubernetes_validate", reason="install the extra `deploy`")
         for document in made:
             kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+@needs_envoy
+@pytest.mark.slow
+def test_what_envoy_does_before_its_end_drains_it(tmp_path: Path) -> None:
+    """Kubernetes runs those words; here the sleep is left out, and the admin's port is another."""
+    authority = Authority(tmp_path)
+    authority.issue("server", "cloud", "localhost")
+    ports = free_ports(3)
+    bash, option, script = ENVOY["lifecycle"]["preStop"]["exec"]["command"]
+    script = script.replace("127.0.0.1/9901", f"127.0.0.1/{ports[2]}").replace("sleep 15", "head -n 1 <&3")
+    with EnvoyProcess(tmp_path, for_loopback(tmp_path, ports, free_ports(1))):
+        run = subprocess.run([bash, option, script], capture_output=True, text=True, check=True, timeout=20)
+        assert run.stdout.strip() == "HTTP/1.1 200 OK"
