@@ -30,11 +30,15 @@ endef
 VENV5  := .venv-tf5
 PIP5   := $(VENV5)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo bench check test test5 coverage lint format proto clean
+# So has vLLM, which pins what it stands on; constraints-vllm.txt is all of that, so that nothing is resolved again.
+VENVV  := .venv-vllm
+PIPV   := $(VENVV)/bin/python -m pip --disable-pip-version-check
+
+.PHONY: help demo bench check test test5 test-vllm coverage lint format proto clean
 .DEFAULT_GOAL := help
 
 help: ## List these commands
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 demo: $(VENV)/.demo ## Start a target on loopback, run the edge against it in every mode, compare them
 	@$(BIN)/python -m benchmarks.demo $(ARGS)
@@ -57,6 +61,10 @@ test5: $(VENV5)/.test ## Run the tests of targets and drafts under transformers 
 	@echo "==> tests under $$(sed -n '/^transformers==/p' constraints-tf5.txt)"
 	@$(VENV5)/bin/python -m pytest -q $(or $(ARGS),$(SPREAD) -m "not slow" tests/cloud_target/engine tests/cloud_target/export tests/cloud_target/gguf)
 
+test-vllm: $(VENVV)/.test ## Run the tests of the engine vLLM beside it, on the CPU: half a dozen minutes
+	@echo "==> tests with $$(sed -n '/^vllm/p' constraints-vllm.txt)"
+	@$(VENVV)/bin/python -m pytest -q $(or $(ARGS),tests/cloud_target/engine/vllm)
+
 lint: $(VENV)/.test ## Check format, style, types and import rules
 	$(call step,format,$(BIN)/ruff format --check .)
 	$(call step,style,$(BIN)/ruff check .)
@@ -71,7 +79,7 @@ proto: $(VENV)/.test ## Make the gRPC stubs again from proto/
 	@PYTHON=$(BIN)/python sh proto/generate.sh
 
 clean: ## Remove the virtual environment, caches and build products
-	@rm -rf $(VENV) $(VENV5) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage* .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(VENV5) $(VENVV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .coverage* .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are touched last, so that an installation which broke off is made again.
@@ -102,6 +110,15 @@ $(VENV5)/.test: $(VENV)/.test constraints-tf5.txt
 	@$(PIP5) uninstall --quiet --yes optimum optimum-onnx
 	@rm -rf $(VENV5)/lib/python*/site-packages/optimum
 	@$(PIP5) install --quiet -r constraints-tf5.txt -c $(VENV5)/constraints.txt
+	@touch $@
+
+$(VENVV)/.test: pyproject.toml constraints.txt constraints-vllm.txt | $(BIN)/python
+	@rm -rf $(VENVV)
+	@"$(PYTHON)" -m venv $(VENVV)
+	@echo "==> Installing vLLM in $(VENVV) (3.6 GB; once only)"
+	@$(PIPV) install --quiet "$$(sed -n '/^torch==/p' constraints.txt)" -c constraints.txt
+	@$(PIPV) install --quiet --no-deps -r constraints-vllm.txt
+	@$(PIPV) install --quiet --no-deps -e .
 	@touch $@
 
 # Order-only: an interpreter's own timestamp says nothing about this tree.

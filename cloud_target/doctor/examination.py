@@ -10,7 +10,7 @@ from contextlib import contextmanager
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from cloud_target.doctor import files, machine, target
-from cloud_target.engine.settings import EngineSettings
+from cloud_target.engine.settings import VLLM, EngineSettings
 from cloud_target.options.dial import DialSettings
 from cloud_target.server.settings import ServeSettings
 from shared.findings import Check
@@ -49,6 +49,10 @@ def _configuration(settings: ServeSettings) -> Iterator[Check]:
         yield "bundle", lambda: files.bundle(bundle, engine.target)
     yield "address", lambda: files.address(settings)
     yield "threads", lambda: machine.threads(engine.threads)
+    if engine.engine == VLLM:
+        yield "engine", target.vllm
+        yield "target", lambda: target.in_vllm(engine)
+        return
     yield "bf16", lambda: machine.bfloat16(_device(engine), engine.dtype)
     yield "memory", lambda: target.weights(engine)
     yield "target", lambda: target.forward(engine)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from time import perf_counter
 
-from cloud_target.engine.interface import Feed, all_scores
+from cloud_target.engine.interface import Engine, Feed, all_scores
 from cloud_target.engine.settings import EngineSettings
 from shared.config import Sampling
 from shared.findings import Finding, fail, ok
@@ -38,16 +39,38 @@ def forward(settings: EngineSettings) -> Iterator[Finding]:
     begun = perf_counter()
     engine = load_engine(settings)
     loaded = perf_counter() - begun
+    yield from _loaded(engine, loaded)
     who = engine.description
-    yield ok("target", f"{who.name} ({who.dtype} on {who.device}, fingerprint {who.fingerprint}) in {loaded:.1f} s")
-    size = show_size(engine.capacity * engine.token_bytes)
-    texts = engine.capacity // engine.context
-    yield ok("cache", f"{size} hold {engine.capacity} tokens, {texts} texts of full length")
     feed = Feed(0, 0, tuple(i % who.vocabulary for i in range(1, 17)), 0, Sampling(0.0))
     all_scores(engine.forward([feed]))  # the first pass of a process has everything to set up
     begun = perf_counter()
     all_scores(engine.forward([feed]))
     yield ok("forward pass", f"16 tokens in {1e3 * (perf_counter() - begun):.1f} ms")
+
+
+def vllm() -> Iterator[Finding]:
+    """vLLM is installed, in a version that was tried, and would load the plug-in."""
+    from cloud_target.engine.vllm.versions import check_version
+
+    yield ok("engine", f"vLLM {check_version()}, with the plug-in that scores in it")
+
+
+def in_vllm(settings: EngineSettings) -> Iterator[Finding]:
+    """vLLM loads the target, and its answers are ours."""
+    from cloud_target.engine.vllm.load import load_vllm
+
+    begun = perf_counter()
+    with closing(load_vllm(settings)) as engine:
+        yield from _loaded(engine, perf_counter() - begun)
+        yield ok("forward pass", f"one token in {1e3 * engine.step:.1f} ms")
+
+
+def _loaded(engine: Engine, seconds: float) -> Iterator[Finding]:
+    who = engine.description
+    yield ok("target", f"{who.name} ({who.dtype} on {who.device}, fingerprint {who.fingerprint}) in {seconds:.1f} s")
+    size = show_size(engine.capacity * engine.token_bytes)
+    texts = engine.capacity // engine.context
+    yield ok("cache", f"{size} hold {engine.capacity} tokens, {texts} texts of full length")
 
 
 def _free(device: str) -> int | None:

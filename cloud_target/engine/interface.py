@@ -258,6 +258,27 @@ class Engine(Protocol):
         ...
 
 
+class FlowingEngine(Engine, Protocol):
+    """An engine that batches by itself: feeds are begun as they come, and answered as they are done.
+
+    `forward` is none of its methods; `trim` and `copy` take effect at once, for feeds that come later.
+
+    Attributes:
+        most_at_once: so many feeds are computed side by side; more would wait inside of it.
+    """
+
+    most_at_once: int
+
+    def start(self, feed: Feed, tenant: str, done: Callable[[Scores | Exception], None]) -> None:
+        """Begin with a feed, which is done later, in any thread. Nothing of a tenant's texts tells on another's.
+
+        Raises:
+            ValueError: as `Engine.forward`.
+            RuntimeError: the engine is gone.
+        """
+        ...
+
+
 def all_scores(found: Sequence[Scores | TargetError]) -> list[Scores]:
     """What `Engine.forward` has given, where every feed counts.
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 POCKET = "pocket"
 # What its forward pass may be computed in.
 DTYPES = ("float32", "bfloat16", "float16")
+# What runs it: transformers in a process of ours, or vLLM.
+HF, VLLM = "hf", "vllm"
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class EngineSettings:
         kv_memory: for the keys and values of all texts, bytes; None for half of what is free, on a CPU at most 1 GiB.
         context: longest text in tokens; None for the model's own, at most 4096.
         threads: of the CPU; None for one a core.
+        engine: `HF` or `VLLM`.
+        vllm_options: vLLM's own, as on its command line.
     """
 
     target: str = POCKET
@@ -29,3 +33,5 @@ class EngineSettings:
     kv_memory: int | None = None
     context: int | None = None
     threads: int | None = None
+    engine: str = HF
+    vllm_options: tuple[str, ...] = ()

@@ -14,11 +14,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 
 from cloud_target.engine.interface import Engine, Feed, Scores
-from cloud_target.scheduling.chunks import ChunkedFeed
 from cloud_target.scheduling.interface import STOPPING
+from cloud_target.scheduling.jobs import Job, full, newest_of_the_crowd, too_late
 from cloud_target.scheduling.round_robin import RoundRobin
 from cloud_target.scheduling.settings import WINDOW, SchedulerSettings
 from cloud_target.scheduling.shares import share_out
@@ -26,29 +25,6 @@ from cloud_target.telemetry.observer import NOBODY, Observer
 from shared.errors import TargetBusy, TargetError, TargetUnavailable
 
 log = logging.getLogger(__name__)
-
-
-class _Job:
-    """One feed on its way: what is left of it, and who waits."""
-
-    def __init__(
-        self,
-        feed: Feed,
-        tenant: str,
-        deadline: float | None,
-        on_begin: Callable[[], None] | None,
-        future: asyncio.Future[Scores],
-    ) -> None:
-        self.chunked = ChunkedFeed(feed)
-        self.tenant, self.deadline, self.on_begin, self.future = tenant, deadline, on_begin, future
-        self.asked = time.monotonic()
-        self.begun: float | None = None
-        self.forward_seconds = 0.0
-
-    def scores(self) -> Scores:
-        begun = self.asked if self.begun is None else self.begun
-        waited = int((begun - self.asked) * 1e6)
-        return replace(self.chunked.scores(), queue_us=waited, forward_us=int(self.forward_seconds * 1e6))
 
 
 class Scheduler:
@@ -68,10 +44,10 @@ class Scheduler:
         self._settings = settings or SchedulerSettings()
         self._chunk = self._settings.chunk or engine.chunk
         self._whole = self._settings.chunk or WINDOW
-        self._short: RoundRobin[_Job] = RoundRobin()
-        self._long: RoundRobin[_Job] = RoundRobin()
+        self._short: RoundRobin[Job] = RoundRobin()
+        self._long: RoundRobin[Job] = RoundRobin()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
-        self._batch: list[tuple[_Job, Feed]] = []
+        self._batch: list[tuple[Job, Feed]] = []
         self._changes: list[tuple[Callable[[], None], Callable[[], None]]] = []
         self._failures, self.dead = 0, asyncio.Event()
         self._due = self._closed = self._read_chunk = False
@@ -100,7 +76,7 @@ class Scheduler:
         if len(self._short) + len(self._long) >= self._settings.most_waiting and not self._make_room(tenant):
             raise self._full()
         loop = asyncio.get_running_loop()
-        job = _Job(feed, tenant, deadline, on_begin, loop.create_future())
+        job = Job(feed, tenant, deadline, on_begin, loop.create_future())
         job.future.add_done_callback(lambda future: self._give_up(job) if future.cancelled() else None)
         self._queue(job).add(tenant, job)
         self._idle.clear()
@@ -115,25 +91,22 @@ class Scheduler:
 
     def _make_room(self, tenant: str) -> bool:
         """Refuse the newest feed of whoever has most of them waiting, if that is more than the tenant's own share."""
-        counts = self._short.counts() + self._long.counts()
-        [(crowd, most)] = counts.most_common(1)
-        newest = [job for queue in (self._short, self._long) if (job := queue.last(crowd)) and job.begun is None]
-        if not newest or most <= counts[tenant] + 1:
+        job = newest_of_the_crowd((self._short, self._long), tenant)
+        if job is None:
             return False
-        job = max(newest, key=lambda job: job.asked)
-        self._queue(job).discard(crowd, job)
+        self._queue(job).discard(job.tenant, job)
         if not job.future.done():
             job.future.set_exception(self._full())
         return True
 
     def _full(self) -> TargetBusy:
-        return TargetBusy(f"{self._settings.most_waiting} calls wait for the target already; try again in a moment")
+        return full(self._settings.most_waiting)
 
-    def _queue(self, job: _Job) -> RoundRobin[_Job]:
+    def _queue(self, job: Job) -> RoundRobin[Job]:
         is_long = job.chunked.left > self._chunk and job.chunked.feed.needed > self._whole
         return self._long if is_long else self._short
 
-    def _give_up(self, job: _Job) -> None:
+    def _give_up(self, job: Job) -> None:
         if any(queue.discard(job.tenant, job) for queue in (self._short, self._long)):
             self._observe_queue()
             self._rest()
@@ -160,13 +133,13 @@ class Scheduler:
         self._observer.passing()
         loop.run_in_executor(self._thread, self._pass, feeds, changes, loop).add_done_callback(self._end)
 
-    def _take(self) -> list[tuple[_Job, Feed]]:
+    def _take(self) -> list[tuple[Job, Feed]]:
         """What the next pass reads: short feeds as they take turns, and chunks of long ones.
 
         Where short feeds wait, every other pass is theirs alone: one that comes in the middle of a chunk then waits for
         the rest of that chunk and not for another one.
         """
-        batch: list[tuple[_Job, Feed]] = []
+        batch: list[tuple[Job, Feed]] = []
         long = 0
         now, had_chunk, self._read_chunk = time.monotonic(), self._read_chunk, False
         # Where short feeds come and go, the next one may be here any moment.
@@ -182,8 +155,7 @@ class Scheduler:
                 if job.future.done():
                     continue
                 if job.begun is None and job.deadline is not None and job.deadline <= now:
-                    sentence = "the target was too busy to begin before the call's deadline; try again in a moment"
-                    job.future.set_exception(TargetBusy(sentence))
+                    job.future.set_exception(too_late())
                     continue
                 if job.begun is None:
                     job.begun = now

@@ -15,6 +15,8 @@ examples:
   cloud-target serve --port 0 --threads 1               any free port, which the startup line names
   cloud-target serve --target ./my-model --device cuda
   cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --kv-memory 8GiB --context 1024
+  cloud-target serve --target ./my-model --engine vllm
+  cloud-target serve --target ./my-model-awq --engine vllm -- --quantization awq --tensor-parallel-size 2
   cloud-target serve --target ./my-model --bundle ./my-bundle   edges without a bundle fetch this one
   cloud-target serve --host 0.0.0.0 --tls-cert server.pem --tls-key server.key --tokens tokens.txt
 
@@ -43,6 +45,9 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.is_configurable = True
     add_options(parser)
+    parser.add_argument(
+        "vllm_options", nargs="*", metavar="-- VLLM_OPTION", help="options of vLLM's own, with --engine vllm"
+    )
     parser.set_defaults(run=run)
 
 

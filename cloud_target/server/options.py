@@ -6,12 +6,13 @@ import argparse
 
 from cloud_target.access import options as access
 from cloud_target.bundles import options as bundles
-from cloud_target.engine.settings import DTYPES, EngineSettings
+from cloud_target.engine.settings import DTYPES, HF, VLLM, EngineSettings
 from cloud_target.options import values
 from cloud_target.server.connections import CONNECTIONS, ConnectionSettings
 from cloud_target.server.settings import HANGS, ServeSettings
 from cloud_target.telemetry import options as telemetry
 from shared.addresses import bare_host
+from shared.errors import InputError
 from shared.paths import typed_place
 
 
@@ -24,6 +25,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=usual.engine.target,
         metavar="pocket|DIR|HUB_ID",
         help="the model: the one that ships with Tandem, a directory, or a Hugging Face id (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=(HF, VLLM),
+        default=usual.engine.engine,
+        help="what runs the model: hf is transformers, with a cache and batches of our own; vllm is vLLM, where it is "
+        "installed, with all that it can load (default: %(default)s)",
     )
     parser.add_argument(
         "--device",
@@ -161,7 +169,11 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
         arguments.kv_memory,
         arguments.context,
         arguments.threads,
+        arguments.engine,
+        tuple(getattr(arguments, "vllm_options", ())),
     )
+    if engine.vllm_options and engine.engine != VLLM:
+        raise InputError(f"what stands behind -- is for vLLM ({' '.join(engine.vllm_options)}); add --engine {VLLM}")
     return ServeSettings(
         engine,
         arguments.host,

@@ -13,7 +13,7 @@ from typing import Any
 
 from cloud_target.access.protection import check_address, read_access
 from cloud_target.bundles.offered import OfferedBundle
-from cloud_target.engine.apart.engine import EngineApart, load_apart
+from cloud_target.engine.elsewhere import Elsewhere, load_elsewhere
 from cloud_target.engine.interface import Engine
 from cloud_target.server.connections import make_room
 from cloud_target.server.hearing import hearing
@@ -59,7 +59,9 @@ def serve_until_signal(settings: ServeSettings) -> int:
             bundle = opened.enter_context(closing(OfferedBundle(directory))) if directory else None
         print(f"cloud-target: loading {settings.engine.target} ...", file=sys.stderr, flush=True)
         with about("target"):
-            engine = load_apart(settings.engine, lambda note: print(f"cloud-target: {note}", file=sys.stderr))
+            engine = load_elsewhere(
+                settings.engine, settings.prefix_caching, lambda note: print(f"cloud-target: {note}", file=sys.stderr)
+            )
         opened.enter_context(closing(engine))
         if bundle is not None:
             with about("bundle"):
@@ -99,7 +101,7 @@ async def serve(
     resort: LastResort,
     drain_seconds: float = DRAIN_SECONDS,
     pass_seconds: float = PASS_SECONDS,
-    apart: EngineApart | None = None,
+    apart: Elsewhere | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT, until the engine is dead, or until a pass does not end.
 

@@ -16,7 +16,7 @@ from cloud_target.access.tls import server_credentials
 from cloud_target.bundles.offered import OfferedBundle
 from cloud_target.bundles.settings import FETCHES
 from cloud_target.engine.interface import Engine
-from cloud_target.scheduling.scheduler import Scheduler
+from cloud_target.scheduling.choice import scheduler_for
 from cloud_target.server.accepting import NAMELESS, Door, accepts, open_server
 from cloud_target.server.connections import (
     CONNECTIONS_OPTION,
@@ -120,7 +120,7 @@ class TargetServer:
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
         self.observer = observer
-        self._scheduler = scheduler = Scheduler(engine, observer)
+        self._scheduler = scheduler = scheduler_for(engine, observer)
         self.dead = scheduler.dead
         self._servicer = TargetServicer(
             engine,

@@ -154,10 +154,10 @@ class Chooser:
     def _leaving(self, other: Mode) -> float:
         """What it takes to go over to another mode, seconds.
 
-        Where the device has led, all of that is audited, and then the target begins: a round trip each. Whoever drafts
-        for the target, or not, or begins to lead, does so at once.
+        Where the device has led, all of that is audited, and the target begins: a pass each, in one round trip. Whoever
+        drafts for the target, or not, or begins to lead, does so at once.
         """
-        return 2.0 * (self._pace.round_trip + self._pace.step(other)) if self.mode is Mode.SPRINT else 0.0
+        return self._pace.round_trip + 2.0 * self._pace.step(other) if self.mode is Mode.SPRINT else 0.0
 
     def _hoped(self, mode: Mode) -> float:
         """What a text begins with: the figure, and the better the less it is known, as in UCB1 (Auer, Cesa-Bianchi,

@@ -135,7 +135,7 @@ class Questions:
         return None
 
     def settle(self, text: Text) -> None:
-        """Have all that is shown audited, and wait for it: from here on the text is written otherwise.
+        """Have all that is shown audited, and wait for it: from here on the target writes, and begins with it at once.
 
         Raises:
             TargetError, ProtocolError: there will be no answer.
@@ -145,12 +145,12 @@ class Questions:
         if self.since < text.shown:
             self._post(Open(Question(tuple(text.sequence), self.since, text.shown, audit_only=True)))
             self.since = text.shown
+        self._target.begin_writing(text.sequence, text.remaining)
         while any(map(self._is_wanted, self._open)):
             if (answer := self._target.collect(wait=True)) is None:
                 raise nonsense("answers to everything but an audit")
             self._audits.append((self._close(answer[0]), answer[1]))
             self._renew()
-        self._target.drop()
 
     def take_effect(self, position: int | None = None) -> Iterator[tuple[Question, Verdict]]:
         """The audits that count when the token at `position` is decided, each once; all of them if it is not given.

@@ -58,20 +58,18 @@ class TargetSession(AbstractContextManager["TargetSession"]):
     ) -> None:
         self.meter = Meter()
         self._link = make_link(self.meter)
-        self._reader = reader
-        self._limit = limit
-        self._retry = retry
-        self._patience = patience
+        self._reader, self._limit = reader, limit
+        self._retry, self._patience = retry, patience
         self._patience_with_absence = absence or (lambda: patience(retry, True))
         self._known = Known(known)
-        self._keep = keep
-        self._is_finished = False
+        self._keep, self._is_finished = keep, False
         self.reused = len(known)
         self._prompt_length = self._audited = prompt_length
         self._posted: deque[Posted] = deque()
         self._trouble: TargetUnavailable | None = None
         self._answered = 0  # number of the request that was answered last
         self._read_at = 0.0  # when what was to be read ahead was read, seconds
+        self._newest: Question | None = None  # which alone may be one that `write_on` goes on with
         self.drops = 0
 
     def post(
@@ -90,7 +88,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         Raises:
             TargetRefused: the target refuses.
         """
-        known = self._known
+        known, self._newest = self._known, question
         position = question.audit_from if self._posted else len(known)
         hash_ = prefix_hash.extend(known.hash, question.ids[len(known) : position])
         number = None
@@ -161,11 +159,8 @@ class TargetSession(AbstractContextManager["TargetSession"]):
                 continue
             self._posted.popleft()
             if is_due:
-                verdict, now, self._answered = (
-                    self._read(answer.verdict, posted.question),
-                    perf_counter(),
-                    posted.number,
-                )
+                verdict = self._read(answer.verdict, posted.question)
+                now, self._answered = perf_counter(), posted.number
                 if posted.is_ahead:
                     self._read_at = now
                     continue
@@ -219,7 +214,9 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         while len(text) < end:
             self._align(text)
             self._audited = len(text)
-            self.post(Question(tuple(text), len(text), len(text), write_on=end - len(text) - 1))
+            question = Question.writing(text, end - len(text))
+            if self._newest != question or all(one.question is not self._newest for one in self._posted):
+                self.post(question)
             while (answer := self.collect(waits())) is None:
                 yield None
             if (own := answer[1].own) is None:
@@ -229,6 +226,10 @@ class TargetSession(AbstractContextManager["TargetSession"]):
             yield from self._continuation(text, end, waits)
             if text[-1] in self._reader.end_ids:
                 return
+
+    def begin_writing(self, ids: Sequence[int], count: int) -> None:
+        """Ask for what `write_on` will ask, behind all that is under way. Never waits, and may come to nothing."""
+        self.post(question := Question.writing(ids, count), is_wanted=lambda: self._newest is question)
 
     def guess(
         self, before: Sequence[int], tokens: Sequence[int], parents: Sequence[int], odds: Sequence[float] = ()
@@ -267,10 +268,10 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         question = Question(ids, self._audited, len(ids), audit_only=True)
         if wait is None:
             return self._exchange(question, self._patience(self._retry, True)).audit
-        if len(ids) == self._audited:
-            return None
         with suppress(TargetError):  # nobody waits: the text is on the screen
-            return self._exchange(question, self._patience(replace(self._retry, attempt=wait, total=wait), False)).audit
+            if len(ids) > self._audited:
+                patience = self._patience(replace(self._retry, attempt=wait, total=wait), False)
+                return self._exchange(question, patience).audit
         return None
 
     def leave_off(self, ids: Sequence[int], away: TargetAway, then: str) -> Absence:
@@ -283,8 +284,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         self.drop()
         self._align(ids)
         # No tokens but what it may hold already; or the first, where it holds none, for a request is about some text.
-        held = max(len(self._known), 1)
-        at = len(self._known)
+        held, at = max(len(self._known), 1), len(self._known)
         request = request_of(Question(ids[:held], held, held, audit_only=True), at, self._known.hash)
         until = " until it answers again" if away.may_return else ""
         self._link.leave_off(f"{away.clause}: {then}{until}")

@@ -118,6 +118,11 @@ class Question:
     write_on: int = 0
     audit_only: bool = False
 
+    @classmethod
+    def writing(cls, ids: Sequence[int], count: int) -> Question:
+        """One that has the target write `count` tokens after a text."""
+        return cls(tuple(ids), len(ids), len(ids), write_on=count - 1)
+
 
 @dataclass(frozen=True)
 class Reader:

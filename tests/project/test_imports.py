@@ -98,8 +98,8 @@ def imported(sources: list[Path]) -> dict[str, str]:
         ("shared/grammar", set(), ["cloud"]),
         ("shared/wire", set(), ["edge"]),
         ("edge_client", set(), ["edge"]),
-        ("cloud_target", TRAINING | TRACING | {"gguf"}, ["cloud"]),
-        ("cloud_target", TRACING, ["cloud", "train", "gguf"]),
+        ("cloud_target", TRAINING | TRACING | {"gguf", "vllm"}, ["cloud"]),
+        ("cloud_target", TRACING, ["cloud", "train", "gguf", "vllm"]),
         ("cloud_target/telemetry", set(), ["cloud", "otel"]),
         # The demo needs no more than the two sides, the report what training without optimum needs; what changes or
         # trains models needs all, and what speaks HTTP/2 by hand what tests need.

@@ -26,6 +26,7 @@ FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "proto", "tests")
 FOREIGN = {
     "docker": {"--build", "--no-deps", "--profile", "--rm", "--volumes"},
     "kubectl": {"--from-file"},
+    "vllm": {"--max-num-seqs", "--quantization", "--tensor-parallel-size"},
 }
 
 

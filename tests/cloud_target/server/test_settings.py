@@ -10,6 +10,7 @@ import pytest
 from cloud_target.access.settings import AccessSettings
 from cloud_target.bundles.settings import BundleSettings
 from cloud_target.engine.settings import EngineSettings
+from cloud_target.server.cli import add_commands
 from cloud_target.server.connections import ConnectionSettings
 from cloud_target.server.options import add_options, read_settings
 from cloud_target.server.settings import ServeSettings
@@ -29,6 +30,7 @@ def test_without_options_all_is_as_the_settings_say():
 
 def test_every_option_arrives():
     engine = ["--target", "m", "--device", "cpu", "--dtype", "float16", "--kv-memory", "1KiB", "--context", "9"]
+    engine += ["--engine", "vllm"]
     server = ["--threads", "2", "--host", "0.0.0.0", "--port", "0", "--no-prefix-caching", "--drain-seconds", "1.5"]
     access = ["--tls-cert", "c", "--tls-key", "k", "--client-ca", "a", "--tokens", "t", "--limits", "calls=1"]
     seen = ["--metrics-port", "1", "--metrics-host", "::1", "--log-format", "json", "--log-level", "info"]
@@ -39,7 +41,7 @@ def test_every_option_arrives():
     bundle = ["--bundle", "b", "--bundle-fetches", "3"]
     words = [*engine, *server, *passes, *connections, *more, *access, "--insecure-bind", *seen, *bundle]
     assert read(*words) == ServeSettings(
-        EngineSettings("m", "cpu", "float16", 1024, 9, 2),
+        EngineSettings("m", "cpu", "float16", 1024, 9, 2, "vllm"),
         "0.0.0.0",
         0,
         prefix_caching=False,
@@ -51,6 +53,15 @@ def test_every_option_arrives():
         telemetry=TelemetrySettings(1, "::1", "json", "info", "http://[::1]:4317"),
         bundle=BundleSettings(Path("b"), 3),
     )
+
+
+def test_what_stands_behind_two_dashes_is_for_vllm():
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    words = ["serve", "--engine", "vllm", "--", "--quantization", "awq"]
+    assert read_settings(parser.parse_args(words)).engine.vllm_options == ("--quantization", "awq")
+    with pytest.raises(InputError, match=r"is for vLLM .--quantization awq.; add --engine vllm"):
+        read_settings(parser.parse_args(["serve", "--", "--quantization", "awq"]))
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan"])

@@ -217,7 +217,7 @@ def test_only_the_device_has_to_settle_up_before_it_hands_over():
         chooser.shown(1, 100, 0)
         clock.now += 24 * forecast(mode, chooser.conditions).seconds
         pace.kinds["kind",].spent = {mode: (200.0, 100.0), Mode.CLOUD: (1.0, 100.0)}
-        left = 10  # tokens that are quicker otherwise, but not by two seconds in all
+        left = 4  # tokens that are quicker otherwise, but not by a second in all
         assert chooser.shown(25, left, 5) is gains
 
 

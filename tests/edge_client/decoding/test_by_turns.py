@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import pytest
@@ -15,11 +15,13 @@ from edge_client.decoding.text import Origin, Text
 from edge_client.inference.pool import Models
 from edge_client.promise.feedback import Feedback
 from edge_client.settings import Settings
+from edge_client.target.transport import Link, Transport
 from edge_client.testing import LoopbackTransport, LossyTransport, ManualClock
 from edge_client.testing.models import ScriptedDraft, ScriptedVerifier
 from shared.config import Coupling, Criterion, Mode
 from shared.sampling import Sampler
 from shared.stopping import Stopper
+from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.clients import client_of
 from tests.edge_client.decoding.pair import Letters, Pair
 from tests.edge_client.decoding.test_in_flight import PLANS, PROMPT, SAMPLINGS, TROUBLES, doubt
@@ -146,6 +148,65 @@ def test_no_trouble_of_the_link_changes_that(sampling, turns, tokens, rate, plan
     transport = LateTransport(LossyTransport(pair.cloud, troubles, clock), plan)
     text, *_ = written(pair, sampling, chooser, rate, tokens, transport, clock)
     assert text.sequence == reference(pair, sampling, chooser, rate, tokens)
+
+
+class Watched(Transport):
+    """Another transport, of which every message is remembered: what is asked, and what is answered.
+
+    Attributes:
+        log: "write" for a request that has the target write on, "ask" for others, and "answer".
+    """
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner, self.log = inner, []
+        self.describe, self.release, self.close = inner.describe, inner.release, inner.close
+
+    def open(self) -> Link:
+        link, log = self._inner.open(), self.log
+
+        class Noted(Link):
+            def send(self, request: wire.DecodeRequest) -> None:
+                log.append("write" if request.write_on else "ask")
+                link.send(request)
+
+            def receive(self, timeout: float) -> wire.DecodeResponse | None:
+                if (answer := link.receive(timeout)) is not None:
+                    log.append("answer")
+                return answer
+
+            def close(self) -> None:
+                link.close()
+
+        return Noted()
+
+
+@pytest.mark.parametrize("mode", [Mode.EXACT, Mode.CLOUD])
+def test_the_target_begins_to_write_while_the_last_audit_is_under_way(mode):
+    """So that going over takes one round trip, and not one for the audit and another one for the first token."""
+    pair, chooser = Pair(), Scripted([(6, Mode.SPRINT), (14, mode)])
+    transport = Watched(LateTransport(LoopbackTransport(pair.cloud), repeat(False)))
+    text, *_ = written(pair, Settings().sampling, chooser, 0.0, 20, transport)
+    assert len(text.continuation) == 20
+    assert transport.log.count("write") == 1
+    before = transport.log[: transport.log.index("write")]
+    # Two audits of a window each at most, and the tail's: not one answer came before the target was to write on.
+    assert set(before) == {"ask"}
+
+
+def test_whoever_leads_on_after_all_asks_as_if_nothing_had_been_begun():
+    class Fickle(Scripted):
+        def shown(self, tokens: int, left: int, asked: int) -> bool:
+            super().shown(tokens, left, asked)
+            if tokens >= self.begins + 6 and self.mode is Mode.SPRINT and not self.turned:
+                self.mode, self.turned = Mode.EXACT, True
+            return True
+
+    pair, chooser = Pair(), Fickle([(40, Mode.SPRINT)])
+    chooser.turned = False
+    text, generation, _ = written(pair, Settings().sampling, chooser, 0.3, 20, LoopbackTransport(pair.cloud))
+    assert chooser.turned
+    assert text.sequence == reference(pair, Settings().sampling, chooser, 0.3, 20)
+    assert generation.summary.audit.known == 20
 
 
 def test_the_choice_is_looked_at_behind_every_token():

@@ -1,0 +1,173 @@
+"""A target in vLLM, as an engine that batches by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cloud_target.engine.apart.messages import Features
+from cloud_target.engine.interface import Feed, Scores, Vitals, check_feeds
+from cloud_target.engine.scoring.feeds import of_feeds
+from cloud_target.engine.vllm.travelling import NAME, packed, row_scores
+from shared.errors import TargetError
+
+log = logging.getLogger(__name__)
+Done = Callable[[Scores | Exception], None]
+_GONE = "the process that vLLM runs in is gone"
+
+
+class VllmEngine(Features):
+    """A `FlowingEngine`. Its texts are lists of ids; keys and values are in vLLM's prefix cache, a tenant's apart.
+
+    Args:
+        features: see `Engine`.
+        client: of vLLM's `EngineCoreClient`, to another process.
+        most_at_once: requests that it computes side by side.
+        shares: whether texts of a tenant that begin alike share what was read.
+
+    Attributes:
+        cached: tokens so far that vLLM found in its cache.
+    """
+
+    def __init__(self, features: Features, client: Any, most_at_once: int, shares: bool = True) -> None:
+        super().__init__(**vars(features))
+        self.most_at_once = most_at_once
+        self._client, self._shares = client, shares
+        self._texts: dict[int, list[int]] = {}
+        self._lives: dict[int, int] = {}
+        self._asked: dict[str, tuple[Feed, Done]] = {}
+        self._number = self.cached = 0
+        self._is_gone = self._is_closed = False
+        self._lock = threading.Lock()
+        threading.Thread(target=self._listen, name="vllm", daemon=True).start()
+
+    def start(self, feed: Feed, tenant: str, done: Done) -> None:
+        """See `FlowingEngine`."""
+        from vllm.sampling_params import SamplingParams
+        from vllm.v1.engine import EngineCoreRequest
+
+        check_feeds(self, [feed])
+        text = self._texts.get(feed.slot, [])
+        if len(text) < feed.start:
+            raise ValueError(f"slot {feed.slot} holds {len(text)} tokens, and {feed.start} come before the feed's")
+        self._texts[feed.slot] = ids = [*text[: feed.start], *feed.tokens]
+        # One token is written in any case, and thrown away: vLLM has no requests without.
+        parameters = SamplingParams(
+            max_tokens=1,
+            temperature=0.0,
+            prompt_logprobs=1,
+            skip_reading_prefix_cache=False,
+            detokenize=False,
+            extra_args={NAME: packed(feed, self.description.vocabulary)},
+        )
+        with self._lock:
+            if self._is_gone:
+                raise RuntimeError(_GONE)
+            self._number += 1
+            name = str(self._number)
+            self._asked[name] = feed, done
+        salt = f"tenant {tenant}" if self._shares else f"slot {feed.slot}, {self._lives.get(feed.slot, 0)}"
+        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), None, salt, None)
+        try:
+            self._client.add_request(request)
+        except Exception as error:
+            self._end()
+            raise RuntimeError(_GONE) from error
+
+    def trim(self, slot: int, tokens: int = 0) -> None:
+        """See `Engine`."""
+        if tokens:
+            del self._texts.get(slot, [])[tokens:]
+        else:
+            self._texts.pop(slot, None)
+            self._lives[slot] = self._lives.get(slot, 0) + 1
+
+    def copy(self, source: int, target: int, count: int) -> None:
+        """See `Engine`."""
+        text = self._texts.get(source, [])
+        if len(text) < count:
+            raise ValueError(f"slot {source} holds {len(text)} tokens, not {count}")
+        self._texts[target] = text[:count]
+
+    def forward(self, feeds: Sequence[Feed]) -> Sequence[Scores | TargetError]:
+        """A `FlowingEngine` makes no passes."""
+        raise NotImplementedError("feeds are begun with `start`")
+
+    def vitals(self) -> Vitals:
+        """See `Engine`."""
+        return Vitals()
+
+    def check_integrity(self) -> None:
+        """See `Engine`."""
+        if any(len(text) > self.context for text in self._texts.values()):
+            raise AssertionError("a text is longer than the context")
+
+    @property
+    def is_there(self) -> bool:
+        """Whether vLLM's processes have not ended. May be asked in any thread; whoever waits then hears of it, too, for
+        the client tells nobody by itself."""
+        if not self._is_gone and self._client.resources.engine_dead:
+            self._end()
+        return not self._is_gone
+
+    def show_where(self) -> None:
+        """vLLM's processes have nobody who could be asked where they are."""
+
+    def close(self) -> None:
+        """End vLLM's processes."""
+        self._is_closed = True
+        end(self._client)
+
+    def _listen(self) -> None:
+        """Give out what vLLM answers, until it is gone."""
+        try:
+            while True:
+                for output in self._client.get_output().outputs:
+                    with self._lock:
+                        asked = self._asked.pop(output.request_id, None)
+                    if asked is not None:
+                        feed, done = asked
+                        if output.prefill_stats is not None:
+                            self.cached += output.prefill_stats.num_cached_tokens
+                        done(_scores(feed, output))
+        except Exception as error:
+            if not self._is_closed:
+                log.error("vLLM failed with %s", type(error).__name__)
+            self._end()
+
+    def _end(self) -> None:
+        """Whoever waits, waits in vain."""
+        with self._lock:
+            self._is_gone = True
+            waiting, self._asked = list(self._asked.values()), {}
+        for _, done in waiting:
+            done(RuntimeError(_GONE))
+
+
+def end(client: Any) -> None:
+    """End what vLLM has begun, its sockets too."""
+    client.shutdown()
+    client.ctx.destroy(linger=0)
+
+
+def _scores(feed: Feed, output: Any) -> Scores | Exception:
+    """What vLLM has answered about a feed."""
+    given = output.new_prompt_logprobs_tensors
+    if given is None:
+        return TargetError("vLLM ended a request without having read its text; its log says why")
+    ids, nll = given.logprob_token_ids.numpy(), given.logprobs.numpy()
+    rows = (
+        row_scores(ids, nll, feed.spare) if ids.shape == (len(feed.tokens) - feed.score_from + feed.spare, 2) else None
+    )
+    if rows is None:
+        return RuntimeError("vLLM answered otherwise than its plug-in does")
+    if not _are_numbers(rows.own_nll):
+        return TargetError("the target's arithmetic gave values that are not numbers; use another --dtype")
+    return of_feeds([feed], rows)[0]
+
+
+def _are_numbers(values: Any) -> bool:
+    return bool((abs(values) < float("inf")).all())

@@ -1,0 +1,211 @@
+"""From settings to a target in vLLM that is ready: its processes are begun, and tried with a text."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from cloud_target.engine.apart.messages import Features
+from cloud_target.engine.files import POCKET, find_directory, target_fingerprint, vocabulary_size, weight_files
+from cloud_target.engine.interface import Description, Feed, Scores
+from cloud_target.engine.settings import EngineSettings
+from cloud_target.engine.tokens import read_tokens
+from cloud_target.engine.vllm.ending import name_the_service
+from cloud_target.engine.vllm.engine import VllmEngine, end
+from cloud_target.engine.vllm.versions import check_version, set_up
+from shared.config import Sampling
+from shared.errors import InputError, first_line
+from shared.identity import tokenizer_fingerprint
+
+# Tokens of the longest text where nobody asks for more, as with other engines.
+USUAL = 4096
+# Tokens that are read of a long text at once: then it is told how far it is.
+CHUNK = 512
+# A page of the cache, tokens. What a text ends with beyond whole pages is read again with each request.
+_BLOCK = {"cpu": 32, "cuda": 16}
+_PROBE = 48
+_PATIENCE = 600.0
+# How far two answers about one text may be apart by rounding, nats.
+_NEAR = 0.05
+
+
+def load_vllm(
+    settings: EngineSettings,
+    shares: bool = True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> VllmEngine:
+    """Begin vLLM with a target.
+
+    Args:
+        shares: whether texts of a tenant that begin alike share what was read.
+        tell: is told, in a sentence, what is otherwise than usual about it.
+
+    Raises:
+        InputError: it is not installed, cannot serve the target, or answers otherwise than it should.
+    """
+    found = check_version()
+    set_up(settings.threads)
+    name_the_service()
+    directory = find_directory(settings.target)
+    is_here = Path(settings.target).expanduser().is_dir() or settings.target == POCKET
+    source = str(directory) if is_here else settings.target
+    tokenizer = read_tokens(source).tokenizer
+    try:
+        client, config = _begin(source, settings)
+    except InputError:
+        raise
+    except Exception as error:  # vLLM's own have no common base, and most are told in its log only
+        raise InputError(
+            f"vLLM {found} cannot serve {settings.target} ({first_line(error)}); its lines above say why"
+        ) from error
+    try:
+        features = Features(
+            Description(
+                "pocket-target" if settings.target == POCKET else Path(source).name if is_here else source,
+                target_fingerprint(directory),
+                tokenizer_fingerprint(tokenizer),
+                vocabulary_size(tokenizer),
+                str(config.model_config.dtype).removeprefix("torch."),
+                config.device_config.device_type,
+                _parameters(directory),
+            ),
+            config.model_config.max_model_len - 1,
+            config.cache_config.num_gpu_blocks * config.cache_config.block_size,
+            config.cache_config.block_size,
+            _token_bytes(config),
+            CHUNK,
+            step=0.0,
+            branches=False,
+            tokenizer=tokenizer,
+        )
+        engine = VllmEngine(features, client, config.scheduler_config.max_num_seqs, shares)
+        engine.step = probe(engine)
+        if settings.context and engine.context < settings.context:
+            tell(
+                f"texts of {engine.context} tokens at most: vLLM needs one more than that"
+            )
+        return engine
+    except BaseException:
+        end(client)
+        raise
+
+
+def _begin(source: str, settings: EngineSettings) -> tuple[Any, Any]:
+    """vLLM's processes with the target, and how they are configured."""
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.platforms import current_platform
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+    from vllm.v1.engine.core_client import EngineCoreClient
+    from vllm.v1.executor import Executor
+
+    kind = "cpu" if current_platform.is_cpu() else "cuda"
+    if settings.device not in ("auto", kind):
+        raise InputError(f"the vLLM that is installed here runs on {kind}; leave --device out, or use --engine hf")
+    given = {
+        "model": source,
+        "dtype": settings.dtype or ("float32" if kind == "cpu" else "bfloat16"),
+        # One more than a text may have: vLLM writes a token behind whatever it reads.
+        "max_model_len": min((settings.context or USUAL) + 1, _longest(source)),
+        "kv_cache_memory_bytes": settings.kv_memory or (1 << 30 if kind == "cpu" else None),
+        "block_size": _BLOCK[kind],
+        "enable_prefix_caching": True,
+        "enforce_eager": kind == "cpu",
+        "generation_config": "vllm",
+        "disable_log_stats": True,
+    }
+    parser = EngineArgs.add_cli_args(
+        FlexibleArgumentParser(prog="cloud-target serve --engine vllm --", exit_on_error=False)
+    )
+    parser.set_defaults(**{name: value for name, value in given.items() if value is not None})
+    try:
+        arguments = EngineArgs.from_cli_args(parser.parse_args(list(settings.vllm_options)))
+    except (argparse.ArgumentError, SystemExit) as error:
+        words = " ".join(settings.vllm_options)
+        raise InputError(
+            f"vLLM does not take what stands behind -- ({words}); `vllm serve --help=all` lists what it takes"
+        ) from error
+    config = arguments.create_engine_config()
+    return EngineCoreClient.make_client(True, False, config, Executor.get_class(config), False), config
+
+
+def _longest(source: str) -> int:
+    """How many tokens the model was made for; a great many where its configuration does not say."""
+    from transformers import AutoConfig
+
+    length = getattr(AutoConfig.from_pretrained(source).get_text_config(), "max_position_embeddings", None)
+    return length if isinstance(length, int) else sys.maxsize
+
+
+def _token_bytes(config: Any) -> int:
+    """What keys and values of a token take."""
+    model, parallel = config.model_config, config.parallel_config
+    heads = model.get_total_num_kv_heads() * model.get_head_size()
+    return 2 * model.get_num_layers(parallel) * parallel.pipeline_parallel_size * heads * model.dtype.itemsize
+
+
+def _parameters(directory: Path) -> int:
+    """How many the files of a model hold; 0 where they are no safetensors."""
+    from safetensors import safe_open
+
+    count = 0
+    for file in weight_files(directory):
+        if file.suffix != ".safetensors":
+            return 0
+        with safe_open(file, "np") as tensors:
+            count += sum(int(np.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118
+    return count
+
+
+def probe(engine: VllmEngine) -> float:
+    """See that the answers are ours: scored at once, in two parts, and after another end.
+
+    Returns:
+        What a pass over one token takes, seconds.
+
+    Raises:
+        InputError: they are not.
+    """
+    count = min(_PROBE, engine.context)
+    ids = tuple(1 + i * i % (engine.description.vocabulary - 1) for i in range(count))
+    sampling = Sampling(1.0, 0, 0.95, 7)
+    whole = _ask(engine, Feed(0, 0, ids, 0, sampling))
+    half = count // 2
+    other = (ids[half] + 1) % engine.description.vocabulary
+    _ask(engine, Feed(0, half, (other,), 0, sampling))
+    rest = _ask(engine, Feed(0, half, ids[half:], 0, sampling))
+    # A near tie may fall either way, for passes of another shape round otherwise.
+    same = np.mean(whole.own[half:] == rest.own)
+    near = np.abs(whole.given.nll[half:] - rest.given.nll).max(initial=0.0)
+    steps = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        again = _ask(engine, Feed(0, count - 1, ids[-1:], 0, sampling))
+        steps.append(time.perf_counter() - begun)
+    engine.trim(0)
+    if not (same >= 0.9 and near < _NEAR and abs(again.own_nll[0] - whole.own_nll[-1]) < _NEAR):
+        raise InputError(
+            "this vLLM scores a text otherwise when it is read in parts, so its answers cannot be relied on; "
+            "use a version that is known to work, or --engine hf"
+        )
+    return min(steps)
+
+
+def _ask(engine: VllmEngine, feed: Feed) -> Scores:
+    answers: SimpleQueue[Scores | Exception] = SimpleQueue()
+    engine.start(feed, "", answers.put)
+    answer = answers.get(timeout=_PATIENCE)
+    if not engine.is_there:
+        raise InputError("vLLM ended at its first text; its lines above say why")
+    if isinstance(answer, Exception):
+        raise InputError(
+            f"this vLLM does not answer as Tandem's plug-in does ({first_line(answer)}); use a version that is known "
+            "to work, or --engine hf"
+        )
+    return answer
