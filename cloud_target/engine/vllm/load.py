@@ -88,9 +88,7 @@ def load_vllm(
         engine = VllmEngine(features, client, config.scheduler_config.max_num_seqs, shares)
         engine.step = probe(engine)
         if settings.context and engine.context < settings.context:
-            tell(
-                f"texts of {engine.context} tokens at most: vLLM needs one more than that"
-            )
+            tell(f"texts of {engine.context} tokens at most: vLLM needs one more than that")
         return engine
     except BaseException:
         end(client)
