@@ -92,7 +92,7 @@ $(VENV)/.bench: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
-	$(call install,edge$(comma)train$(comma)dev)
+	$(call install,edge$(comma)train$(comma)dev$(comma)deploy)
 	@# For its axe.min.js alone; what it depends on is another driver of browsers, and large.
 	@$(PIP) install --quiet --no-deps axe-playwright-python -c constraints.txt
 	@touch $@ $(VENV)/.demo $(VENV)/.bench

@@ -1,8 +1,8 @@
 """Makes what protects the link between the containers, once: certificates with openssl, and a token an edge.
 
-    python credentials.py SERVER_DIRECTORY EDGE_DIRECTORY HOST TENANT...
+    python credentials.py SERVER_DIRECTORY EDGE_DIRECTORY HOST[,HOST...] TENANT...
 
-SERVER_DIRECTORY gets server.pem and server.key for HOST, tokens.txt, and ca.pem for its own health check;
+SERVER_DIRECTORY gets server.pem and server.key for all of HOST, tokens.txt, and ca.pem for its own health check;
 EDGE_DIRECTORY gets ca.pem and a TENANT.token each. What is there and good for another month is kept. The authority's
 key is thrown away: near the certificate's end both are made anew, and edges that start after that read the new one.
 """
@@ -35,8 +35,8 @@ def need(*arguments: str) -> None:
         sys.exit(f"openssl {arguments[0]} failed, so nothing was made: {run.stderr.strip()}")
 
 
-def is_good(server: Path) -> bool:
-    """Whether certificate, key and authority are there and belong together, and will be valid for a month."""
+def is_good(server: Path, hosts: list[str]) -> bool:
+    """Whether certificate, key and authority are there and belong together, for all hosts and for another month."""
     cert, key, ca = (server / name for name in ("server.pem", "server.key", "ca.pem"))
     of_cert, of_key = (
         openssl("x509", "-in", str(cert), "-noout", "-pubkey"),
@@ -46,22 +46,25 @@ def is_good(server: Path) -> bool:
     return (
         of_cert.returncode == of_key.returncode == 0
         and of_cert.stdout == of_key.stdout
+        and all(
+            "does match" in openssl("x509", "-in", str(cert), "-noout", "-checkhost", host).stdout for host in hosts
+        )
         and openssl("verify", "-attime", at, "-CAfile", str(ca), str(cert)).returncode == 0
     )
 
 
-def make_certificates(server: Path, host: str) -> None:
-    """An authority, and a certificate of it for `host` and this machine's loopback."""
+def make_certificates(server: Path, hosts: list[str]) -> None:
+    """An authority, and a certificate of it for `hosts` and this machine's loopback."""
     new = ("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(DAYS))
     with tempfile.TemporaryDirectory() as directory:
         ca, ca_key = Path(directory) / "ca.pem", Path(directory) / "ca.key"
         cert, key = Path(directory) / "server.pem", Path(directory) / "server.key"
         usage = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         need(*new, "-subj", "/CN=tandem authority", *usage, "-keyout", str(ca_key), "-out", str(ca))
-        names = f"subjectAltName=DNS:{host},DNS:localhost,IP:127.0.0.1"
+        names = "subjectAltName=" + ",".join([*(f"DNS:{host}" for host in hosts), "DNS:localhost", "IP:127.0.0.1"])
         signer = ("-CA", str(ca), "-CAkey", str(ca_key))
         rules = ("-addext", "basicConstraints=critical,CA:FALSE", "-addext", names)
-        need(*new, *signer, "-subj", f"/CN={host}", *rules, "-keyout", str(key), "-out", str(cert))
+        need(*new, *signer, "-subj", f"/CN={hosts[0]}", *rules, "-keyout", str(key), "-out", str(cert))
         for source in (ca, key, cert):
             put(source, server / source.name)
 
@@ -85,9 +88,10 @@ def make_token(server: Path, edge: Path, tenant: str) -> None:
 def main(server: Path, edge: Path, host: str, *tenants: str) -> None:
     """Make what is missing."""
     tokens = server / "tokens.txt"
-    if not is_good(server):
-        make_certificates(server, host)
-        print(f"made certificates for {host}")
+    hosts = host.split(",")
+    if not is_good(server, hosts):
+        make_certificates(server, hosts)
+        print(f"made certificates for {' and '.join(hosts)}")
     put(server / "ca.pem", edge / "ca.pem")
     known = {grant.tenant for grant in parse_tokens(tokens.read_text(), tokens).values()} if tokens.exists() else ()
     for tenant in tenants:
@@ -98,5 +102,5 @@ def main(server: Path, edge: Path, host: str, *tenants: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) < 4:
-        sys.exit("usage: python credentials.py SERVER_DIRECTORY EDGE_DIRECTORY HOST TENANT...")
+        sys.exit("usage: python credentials.py SERVER_DIRECTORY EDGE_DIRECTORY HOST[,HOST...] TENANT...")
     main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

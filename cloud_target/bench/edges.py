@@ -18,6 +18,7 @@ from cloud_target.bench.texts import Text
 from cloud_target.options.dial import Line
 from shared.errors import LinkBroken, TargetRefused
 from shared.wire import codec
+from shared.wire.metadata import about_session
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
@@ -161,4 +162,5 @@ class Edge:
     async def _release(self, stub: TargetServiceStub, session_id: bytes) -> None:
         # The run may be over, or the target gone: a release that is lost costs nothing.
         with suppress(grpc.RpcError, grpc.aio.BaseError):
-            await stub.Release(wire.ReleaseRequest(session_id=session_id), metadata=self._line.metadata, timeout=5.0)
+            about = about_session(session_id, self._line.metadata)
+            await stub.Release(wire.ReleaseRequest(session_id=session_id), metadata=about, timeout=5.0)

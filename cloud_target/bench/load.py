@@ -19,6 +19,7 @@ from cloud_target.bench.texts import Opening, Text, openings
 from cloud_target.options.dial import Line
 from shared.errors import LinkBroken, TargetRefused, TargetUnavailable
 from shared.wire import codec
+from shared.wire.metadata import about_session
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
 
@@ -151,7 +152,8 @@ class Load:
                     ids += part.tokens
                     is_done = part.done
                 await stream.close()
-                await stub.Release(wire.ReleaseRequest(session_id=session.session_id), metadata=self._line.metadata)
+                about = about_session(session.session_id, self._line.metadata)
+                await stub.Release(wire.ReleaseRequest(session_id=session.session_id), metadata=about)
                 return Text(opening, ids)
             except (LinkBroken, grpc.RpcError):
                 continue

@@ -34,15 +34,16 @@ class Stream:
 
     Args:
         session: goes with the first request of every call.
-        metadata: goes with every call.
+        others: metadata that goes with every call.
         tally: where errors are counted.
         chance: for pauses.
     """
 
     def __init__(
-        self, stub: TargetServiceStub, session: wire.Session, metadata: tuple, tally: Tally, chance: Random
+        self, stub: TargetServiceStub, session: wire.Session, others: tuple, tally: Tally, chance: Random
     ) -> None:
-        self._stub, self._session, self._metadata = stub, session, metadata
+        self._stub, self._session = stub, session
+        self._metadata = metadata.about_session(session.session_id, others)
         self._tally, self._chance = tally, chance
         self._call: Any = None  # a grpc.aio.StreamStreamCall, of whose messages its types know nothing
         self._sent = self._failures = 0

@@ -9,6 +9,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import RLock, Thread
 from time import monotonic
+from typing import Any
 
 # The library prints its own account of broken connections on the terminal; ours goes through exceptions.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -141,6 +142,7 @@ class GrpcTransport:
         self._stub = TargetServiceStub(self._channel)  # type: ignore[no-untyped-call]  # generated code has no types
         token = self._credentials.token
         self._metadata = ((metadata.AUTHORIZATION, f"Bearer {token}"),) if token else ()
+        self._is_closed = False
         self._releases: list[grpc.Future[wire.ReleaseResponse]] = []
         self._releases_lock = RLock()  # texts of several threads end here, dropped ones even in the middle of this
 
@@ -162,6 +164,8 @@ class GrpcTransport:
             raise _closed() from None
 
     def open(self) -> GrpcLink:
+        if self._is_closed:
+            raise _closed()
         return GrpcLink(self._stub, self._metadata)
 
     def fetch(self, digest: bytes, file: str, offset: int, timeout: float) -> Generator[bytes]:
@@ -181,11 +185,13 @@ class GrpcTransport:
     def release(self, session_id: bytes) -> None:
         with suppress(grpc.RpcError, ValueError):  # ValueError: the channel is closed
             request = wire.ReleaseRequest(session_id=session_id)
-            release = self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=self._metadata)
+            about = metadata.about_session(session_id, self._metadata)
+            release = self._stub.Release.future(request, timeout=RELEASE_WAIT, metadata=about)
             with self._releases_lock:
                 self._releases = [*(earlier for earlier in self._releases if not earlier.done()), release]
 
     def close(self) -> None:
+        self._is_closed = True
         end = monotonic() + RELEASE_WAIT
         for release in self._releases:
             with suppress(grpc.RpcError, grpc.FutureTimeoutError, grpc.FutureCancelledError):
@@ -201,22 +207,38 @@ def _channel(address: str, credentials: Credentials, options: list[tuple[str, in
 
 
 class GrpcLink:
-    """One stream of `Decode`. A thread reads ahead, so that several requests can be under way."""
+    """One stream of `Decode`. A thread reads ahead, so that several requests can be under way.
 
-    def __init__(self, stub: TargetServiceStub, metadata: tuple[tuple[str, str], ...] = ()) -> None:
+    The call begins with the first request, which names the session that the whole stream is about: so nobody can open
+    a stream that a proxy would send elsewhere than its session's others.
+    """
+
+    def __init__(self, stub: TargetServiceStub, others: tuple[tuple[str, str], ...] = ()) -> None:
+        self._stub = stub
+        self._metadata = others
         self._requests: SimpleQueue[wire.DecodeRequest | None] = SimpleQueue()
         self._answers: SimpleQueue[wire.DecodeResponse | TargetError] = SimpleQueue()
+        self._call: Any = None  # generated code has no types
         self._closed = False
-        try:
-            self._call = stub.Decode(iter(self._requests.get, None), metadata=metadata)
-        except ValueError:
-            raise _closed() from None
-        Thread(target=self._read, args=(self._call,), name="tandem-link", daemon=True).start()
 
     def send(self, request: wire.DecodeRequest) -> None:
+        """See `Link.send`.
+
+        Raises:
+            TargetUnavailable: with the first request, if the transport is closed.
+        """
         if self._closed:
             raise LinkBroken("the stream was closed")
         self._requests.put(request)
+        if self._call is None:
+            about = metadata.about_session(request.session.session_id, self._metadata)
+            try:
+                self._call = self._stub.Decode(iter(self._requests.get, None), metadata=about)
+            except ValueError:
+                raise _closed() from None
+            Thread(target=self._read, args=(self._call,), name="tandem-link", daemon=True).start()
+            if self._closed:  # meanwhile, by another thread, which found no call
+                self._call.cancel()
 
     def receive(self, timeout: float) -> wire.DecodeResponse | None:
         try:
@@ -231,7 +253,10 @@ class GrpcLink:
     def close(self) -> None:
         self._closed = True
         self._requests.put(None)
-        self._call.cancel()
+        if self._call is not None:
+            self._call.cancel()
+        else:  # who waits is woken
+            self._answers.put(LinkBroken("the stream was closed"))
 
     def _read(self, call: Iterator[wire.DecodeResponse]) -> None:
         try:

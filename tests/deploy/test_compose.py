@@ -13,6 +13,9 @@ import jsonschema
 import pytest
 import yaml
 
+from cloud_target import cli
+from cloud_target.server.configuration import configure
+from cloud_target.server.options import read_settings
 from tests.project.clis import PARSERS, parses
 from tests.project.tree import ROOT, pyproject
 
@@ -51,7 +54,7 @@ def test_it_is_a_compose_file(document: dict[str, Any]) -> None:
 
 
 def test_a_target_two_edges_and_their_credentials_are_built_from_this_tree() -> None:
-    assert set(OURS) == {"credentials", "cloud", "edge-1", "edge-2"}
+    assert set(OURS) == {"credentials", "cloud", "targets", "edge-1", "edge-2"}
     assert {dockerfile_of(service) for service in OURS} == set(DOCKERFILES)
     assert {build["context"] for build in BUILDS.values()} == {"."}
 
@@ -64,7 +67,7 @@ def test_every_image_is_built_once_and_never_looked_for_elsewhere() -> None:
         assert "build" in service or service["pull_policy"] == "never"
 
 
-@pytest.mark.parametrize("service", ["cloud", *EDGES])
+@pytest.mark.parametrize("service", ["cloud", "targets", *EDGES])
 def test_the_command_line_understands_its_command(service: str) -> None:
     dockerfile = dockerfile_of(service)
     (program,) = json.loads(last(dockerfile, "ENTRYPOINT"))
@@ -109,7 +112,7 @@ def test_credentials_reach_only_those_who_need_them() -> None:
             source, goal, *mode = volume.split(":")
             if "credentials" in source and name != "credentials":
                 assert mode == ["ro"], (name, volume)
-                assert source == ("server-credentials" if name == "cloud" else "edge-credentials")
+                assert source == ("edge-credentials" if name in EDGES else "server-credentials")
                 assert goal == f"/credentials/{source.split('-')[0]}"
 
 
@@ -130,7 +133,7 @@ def test_volumes_are_declared_and_mounted_files_exist() -> None:
 def test_images_of_others_are_pinned_and_started_only_on_request() -> None:
     for name in set(SERVICES) - set(OURS):
         assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", SERVICES[name]["image"])
-        assert SERVICES[name]["profiles"] == ["observability"]
+        assert SERVICES[name]["profiles"] == ["replicas" if name == "envoy" else "observability"]
 
 
 def test_nothing_is_published_beyond_this_machine() -> None:
@@ -167,3 +170,34 @@ def test_each_image_installs_its_own_extra_and_copies_its_own_package(service: s
     copied = {shlex.split(rest)[-1] for name, rest in instructions(dockerfile) if name == "COPY"}
     (entry,) = json.loads(last(dockerfile, "ENTRYPOINT"))
     assert {"shared/", f"{entry.replace('-', '_')}/"} <= copied
+
+
+def test_replicas_are_the_target_with_what_a_proxy_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    cloud, targets = SERVICES["cloud"], SERVICES["targets"]
+    own = {"build", "image", "ports", "pull_policy", "profiles", "environment", "deploy"}
+    assert {key: cloud[key] for key in cloud.keys() - own} == {key: targets[key] for key in targets.keys() - own}
+    assert targets["profiles"] == SERVICES["envoy"]["profiles"]
+    assert targets["deploy"]["replicas"] == 2
+    for name, value in targets["environment"].items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings(configure(cli.parse_args([*targets["entrypoint"][1:], *targets["command"]])))
+    assert (settings.connections.streams, settings.connections.silence) == (1000, 0)
+
+
+def test_envoy_has_the_file_that_ships_the_name_of_the_targets_and_a_certificate_for_both_sides() -> None:
+    envoy = SERVICES["envoy"]
+    text = (ROOT / "deploy/envoy/envoy.yaml").read_text(encoding="utf-8")
+    assert "./deploy/envoy/envoy.yaml:/etc/envoy/envoy.yaml:ro" in envoy["volumes"]
+    assert "/etc/envoy/envoy.yaml" in envoy["command"]
+    whole = yaml.safe_load(text)
+    [cluster] = (each for each in whole["static_resources"]["clusters"] if each["name"] == "targets")
+    assert cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"] == {
+        "address": "targets",
+        "port_value": 50051,
+    }
+    hosts = SERVICES["credentials"]["command"][2].split(",")
+    assert {cluster["transport_socket"]["typed_config"]["sni"], "envoy"} <= set(hosts)
+    listening = {each["address"]["socket_address"]["port_value"] for each in whole["static_resources"]["listeners"]}
+    assert {int(port.rpartition(":")[2]) for port in envoy["ports"]} == listening
+    assert "server-credentials:/credentials:ro" in envoy["volumes"]
+    assert any(f"--uid {envoy['user']} " in rest for _, rest in instructions(dockerfile_of("cloud")))

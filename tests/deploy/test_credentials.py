@@ -76,7 +76,11 @@ def port(place: Place, made: str) -> Iterator[str]:
 
 
 def test_credentials_are_made_once(place: Place, made: str) -> None:
-    assert made.splitlines() == ["made certificates for cloud", "made a token for edge-1", "made a token for edge-2"]
+    assert made.splitlines() == [
+        "made certificates for cloud and envoy",
+        "made a token for edge-1",
+        "made a token for edge-2",
+    ]
     files = {path: path.read_bytes() for path in place.directory.rglob("*.*")}
     assert make_credentials(place) == ""
     assert {path: path.read_bytes() for path in place.directory.rglob("*.*")} == files
@@ -107,7 +111,7 @@ def test_a_lost_or_broken_file_is_made_again_with_those_that_belong_to_it(
     make_credentials(place)
     file = tmp_path / "credentials/server" / name
     file.unlink() if content is None else file.write_text(content)
-    assert make_credentials(place) == "made certificates for cloud\n"
+    assert make_credentials(place) == "made certificates for cloud and envoy\n"
     assert make_credentials(place) == ""
     assert (tmp_path / "credentials/edge/ca.pem").read_bytes() == (tmp_path / "credentials/server/ca.pem").read_bytes()
 

@@ -103,11 +103,16 @@ def imported(sources: list[Path]) -> dict[str, str]:
         ("cloud_target/telemetry", set(), ["cloud", "otel"]),
         # The demo needs no more than the two sides, the report what training without optimum needs; what changes or
         # trains models needs all, and what speaks HTTP/2 by hand what tests need.
-        ("benchmarks", {"report", "peers", "siege", "scenarios.py", "heads.py", "learning.py"}, ["edge", "cloud"]),
+        (
+            "benchmarks",
+            {"report", "peers", "siege", "scenarios.py", "heads.py", "learning.py", "envoy.py"},
+            ["edge", "cloud"],
+        ),
         ("benchmarks/report", set(), ["edge", "export"]),
         ("benchmarks/peers", set(), ["edge", "export"]),
         ("benchmarks/siege", set(), ["edge", "cloud", "test"]),
-        ("benchmarks", {"siege"}, ["edge", "cloud", "train"]),
+        ("benchmarks", {"siege", "envoy.py"}, ["edge", "cloud", "train"]),
+        ("benchmarks", {"siege"}, ["edge", "cloud", "train", "deploy"]),
         ("deploy", set(), ["cloud"]),
         ("tests", set(), ["edge", "cloud", "train", "dev"]),
     ],

@@ -24,7 +24,8 @@ FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "proto", "tests")
 
 # Options of programs that are not ours.
 FOREIGN = {
-    "docker": {"--build", "--profile", "--volumes"},
+    "docker": {"--build", "--no-deps", "--profile", "--rm", "--volumes"},
+    "kubectl": {"--from-file"},
     "vllm": {"--max-num-seqs", "--quantization", "--tensor-parallel-size"},
 }
 

@@ -19,6 +19,7 @@ from edge_client.target.grpc_transport import ERRORS, GrpcTransport
 from edge_client.testing import LoopbackTransport
 from shared.config import Coupling, Sampling
 from shared.errors import InputError, LinkBroken, TargetBusy, TargetError, TargetRefused, TargetUnavailable
+from shared.wire.metadata import SESSION, session_key
 from shared.wire.v1 import target_pb2 as wire
 from tests.grpc_service import Servicer, serving, unused_port
 
@@ -79,6 +80,74 @@ def test_a_target_that_restarts_is_found_again(servicer):
     with TargetClient.connect(f"127.0.0.1:{port}") as client:
         assert text_of(client, 7, restart) == expected
     lives[1].__exit__(None, None, None)
+
+
+class Noting(Servicer):
+    """Takes note of (call, session's key) of what is asked of it."""
+
+    def __init__(self, service) -> None:
+        super().__init__(service)
+        self.noted: list[tuple[str, str | None]] = []
+        self.sessions: set[bytes] = set()
+
+    def _note(self, call: str, context) -> None:
+        self.noted.append((call, dict(context.invocation_metadata()).get(SESSION)))
+
+    def Describe(self, request, context):
+        self._note("Describe", context)
+        return super().Describe(request, context)
+
+    def Decode(self, requests, context):
+        self._note("Decode", context)
+        return super().Decode(self._seen(requests), context)
+
+    def Release(self, request, context):
+        self._note("Release", context)
+        return super().Release(request, context)
+
+    def _seen(self, requests):
+        for request in requests:
+            if request.HasField("session"):
+                self.sessions.add(request.session.session_id)
+            yield request
+
+
+def test_all_calls_of_a_session_have_one_key_over_breaks_and_no_others_do():
+    servicer = Noting(make_cloud())
+    with serving(servicer) as port, TargetClient.connect(f"127.0.0.1:{port}") as client:
+        with client.session(SAMPLING, Coupling.GUMBEL, (), len(PROMPT)) as session:
+            session.judge([*PROMPT, 4], len(PROMPT))
+            session._link.hang_up()
+            session.judge([*PROMPT, 5], len(PROMPT))
+        with client.session(SAMPLING, Coupling.GUMBEL, (), len(PROMPT)) as session:
+            session.judge([*PROMPT, 4], len(PROMPT))
+    first, second = (key for call, key in servicer.noted if call == "Release")
+    assert sorted(call for call, key in servicer.noted if key == first) == ["Decode", "Decode", "Release"]
+    assert sorted(call for call, key in servicer.noted if key == second) == ["Decode", "Release"]
+    assert first != second
+    assert {key for call, key in servicer.noted if call == "Describe"} == {None}
+    assert {first, second} == {session_key(id_) for id_ in servicer.sessions}
+
+
+def test_the_turns_of_a_conversation_have_one_key():
+    servicer = Noting(make_cloud())
+    prompt = [*PROMPT * 20]
+    with serving(servicer) as port, TargetClient.connect(f"127.0.0.1:{port}", kept=1) as client:
+        for _ in range(3):
+            with client.session(SAMPLING, Coupling.GUMBEL, (), len(prompt), prompt=prompt) as session:
+                prompt = [*prompt, session.judge(prompt, len(prompt)).own.token]
+                session.finish()
+    keys = [key for call, key in servicer.noted if call == "Decode"]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
+def test_a_session_that_begins_on_a_closed_transport_says_so(transport):
+    link = transport.open()
+    transport.close()
+    with pytest.raises(TargetUnavailable, match="closed"):
+        link.send(wire.DecodeRequest())
+    link.close()
 
 
 def test_the_table_of_statuses_is_complete():
