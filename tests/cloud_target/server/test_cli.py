@@ -237,7 +237,7 @@ def test_ctrl_c_while_loading_is_quiet(monkeypatch, capsys):
     def interrupted(*_: object) -> Callable[[], int]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cloud_target.server.process.load_apart", interrupted)
+    monkeypatch.setattr("cloud_target.server.process.load_elsewhere", interrupted)
     assert cli.main(["serve", "--port", "0"]) == 130
     assert "Traceback" not in capsys.readouterr().err
 

@@ -204,7 +204,7 @@ class LostEngine(ScriptedEngine):
 @pytest.mark.slow
 def test_a_server_whose_engine_is_dead_ends_with_status_1(monkeypatch, capfd):
     port = unused_port()
-    monkeypatch.setattr(process, "load_apart", lambda *_: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
+    monkeypatch.setattr(process, "load_elsewhere", lambda *_: LostEngine(SCRIPT, VOCABULARY, context=CONTEXT))
     statuses = []
 
     def ask() -> None:

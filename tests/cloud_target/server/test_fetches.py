@@ -285,7 +285,7 @@ class HereEngine(ScriptedEngine):
 
 def test_a_server_does_not_start_with_a_bundle_of_another_target(tmp_path, monkeypatch):
     directory = made(tmp_path / "bundle", target_fingerprint="another")
-    monkeypatch.setattr(process, "load_apart", lambda *_: HereEngine(SCRIPT, VOCABULARY))
+    monkeypatch.setattr(process, "load_elsewhere", lambda *_: HereEngine(SCRIPT, VOCABULARY))
     with pytest.raises(BundleError, match="and this target is scripted"):
         process.serve_until_signal(ServeSettings(port=0, bundle=BundleSettings(directory)))
 

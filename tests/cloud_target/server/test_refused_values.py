@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ USELESS: dict[str, tuple[str, str]] = {
 # These are seen where the model is loaded.
 LOADED: dict[str, tuple[str, str]] = {
     "target": ('"./nothing"', ""),
+    "engine": ('"vllm"', ""),
     "device": ('"cuda"', ""),
     "kv-memory": ('"900TiB"', ""),
     "context": ("100000000", ""),
@@ -116,7 +118,7 @@ def test_where_a_useless_value_stands_is_told(config, monkeypatch, capsys, key):
 def test_where_a_value_stands_that_is_useless_for_the_model_is_told(config, monkeypatch, capsys, key):
     import torch
 
-    if key == "device" and torch.cuda.is_available():
+    if (key == "device" and torch.cuda.is_available()) or (key == "engine" and find_spec("vllm")):
         pytest.skip("it is of use here")
     tell_everywhere(config, monkeypatch, capsys, key, *LOADED[key])
 
