@@ -37,7 +37,6 @@ class VllmEngine(Features):
         self.most_at_once = most_at_once
         self._client, self._shares = client, shares
         self._texts: dict[int, list[int]] = {}
-        self._lives: dict[int, int] = {}
         self._asked: dict[str, tuple[Feed, Done]] = {}
         self._number = self.cached = 0
         self._is_gone = self._is_closed = False
@@ -69,13 +68,12 @@ class VllmEngine(Features):
             self._number += 1
             name = str(self._number)
             self._asked[name] = feed, done
-        salt = f"tenant {tenant}" if self._shares else f"slot {feed.slot}, {self._lives.get(feed.slot, 0)}"
+        salt = f"tenant {tenant}" if self._shares else f"slot {feed.slot}"
         request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), None, salt, None)
         try:
             self._client.add_request(request)
-        except Exception as error:
-            self._end()
-            raise RuntimeError(_GONE) from error
+        except Exception:
+            self._end()  # which is an answer to this one, too
 
     def trim(self, slot: int, tokens: int = 0) -> None:
         """See `Engine`."""
@@ -83,7 +81,6 @@ class VllmEngine(Features):
             del self._texts.get(slot, [])[tokens:]
         else:
             self._texts.pop(slot, None)
-            self._lives[slot] = self._lives.get(slot, 0) + 1
 
     def copy(self, source: int, target: int, count: int) -> None:
         """See `Engine`."""
