@@ -15,7 +15,7 @@ from tests.project.clis import PARSERS, parses
 from tests.project.tree import ROOT
 
 README = ROOT / "README.md"
-TARGETS = set(re.findall(r"^([a-z0-9]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def blocks(text: str) -> Iterator[str]:
