@@ -36,7 +36,8 @@ class Proposal:
         inputs: what the doubt was corrected from, None where nothing corrects it.
         q: the draft's distribution (ids, probabilities), where it is kept.
         is_forced: a grammar allows no other token, so it is the target's own.
-        is_blind: a grammar allows nothing that the draft thought of: whatever the doubt, the target must be asked.
+        is_blind: a grammar allows nothing that the draft thought of, or the doubt is no probability: whatever it is,
+            the target must be asked.
         is_structure: a grammar leaves little choice here.
     """
 
@@ -202,20 +203,21 @@ class Drafter:
         begin, position = perf_counter_ns(), len(sequence)
         draw = self._draw(step, logits, position, is_free)
         drafted = perf_counter_ns()
-        doubt, shipped, falls, inputs = 0.0, 0.0, 0.0, None
+        doubt, shipped, falls, inputs, is_known = 0.0, 0.0, 0.0, None, True
         if self._verifier is not None:
             column = self._columns[is_strict or repeats(sequence, draw.token)]
             shipped, falls = self._verifier.doubt(step, draw, self._temperature, column)
             doubt = shipped
             if not 0.0 <= shipped <= 1.0:  # NaN too: graphs that fail at this text are not trusted
-                doubt = shipped = falls = 1.0
+                doubt, shipped, falls, is_known = 1.0, 1.0, falls if 0.0 <= falls <= 1.0 else 1.0, False
             elif self._learner is not None:
                 doubt, inputs = self._learner.correct(self._verifier.scalars, shipped)
             self.verifier_ns += perf_counter_ns() - drafted
         self.draft_ns += drafted - begin
         self.drafted += 1
         q = draw.distribution if self._keeps_q else None
-        return Proposal(draw.token, (draw.rival, draw.third), doubt, shipped, falls, step.entropy, inputs, q)
+        rivals = draw.rival, draw.third
+        return Proposal(draw.token, rivals, doubt, shipped, falls, step.entropy, inputs, q, is_blind=not is_known)
 
     def _made_up(self, narrowed: Narrowed, entropy: float) -> Proposal:
         """What is proposed without the draft: the verifier has nothing to say of it, and learns nothing from it."""

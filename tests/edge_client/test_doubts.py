@@ -80,15 +80,16 @@ def test_what_a_grammar_decides_is_not_doubted():
     assert set(completion.doubts) == {None}
 
 
+@pytest.mark.parametrize("budget", [0.05, 1.0])
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf, -0.5, 1.5])
-def test_a_verifier_that_gives_no_probability_is_not_trusted(wrong):
-    """Every token is asked then, and what was learned stays made of numbers."""
+def test_a_verifier_that_gives_no_probability_is_not_trusted(wrong, budget):
+    """Every token is asked then, however much may be shown, and what was learned stays made of numbers."""
     target = random_script(byte_tokenizer().get_vocab_size())
     broken = {"is": False}
     bundle = scripted_bundle(blurred(target, 0.5), lambda step, draw: wrong if broken["is"] else 0.2)
     transport = LoopbackTransport(ScriptedTarget.of(bundle.manifest, target))
     how = {"seed": 3, "temperature": 1.0, "max_tokens": 40}
-    with scripted_edge(bundle=bundle, transport=transport, memory=False, mode="sprint", budget=0.05) as edge:
+    with scripted_edge(bundle=bundle, transport=transport, memory=False, mode="sprint", budget=budget) as edge:
         edge.generate("Once", **how)
         broken["is"] = True
         text = edge.generate("Once", **how)
