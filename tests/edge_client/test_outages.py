@@ -87,6 +87,8 @@ def test_the_text_goes_on_within_the_grace_of_a_broken_link():
         if isinstance(event, Token) and event.origin is Origin.ALONE:
             break
     assert world.clock.time - cut < 1.0 + 100 * Ticking.TICK
+    world.transport.mend()
+    world.stream.close()  # else its session stays with a target that other tests look at
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from(["sprint", "exact", "cloud", "auto"]))
@@ -259,7 +261,6 @@ def test_what_is_written_alone_is_not_what_the_promise_is_about():
 @given(st.integers(0, 2**32), st.lists(st.tuples(st.integers(1, 50), st.floats(0, 4)), max_size=6))
 def test_a_link_that_flaps_costs_no_token(seed, cuts):
     world = World(mode="sprint", seed=seed)
-    others = set(world.transport.service.texts)  # of texts that were broken off elsewhere
     due = dict(cuts)
     with world.edge.stream(PROMPT) as stream:
         for i, _ in enumerate(stream, 1):
@@ -268,5 +269,5 @@ def test_a_link_that_flaps_costs_no_token(seed, cuts):
     ids = stream.completion.token_ids
     assert len(ids) == TOKENS == len(stream.completion.origins)
     assert np.isfinite([n for n in stream.completion.nll if n is not None]).all()
-    assert set(world.transport.service.texts) <= others, "no session is left behind"
+    assert len(world.transport.service.texts) == 0, "no session is left behind"
     assert world.edge.settings.on_outage == OnOutage.LOCAL

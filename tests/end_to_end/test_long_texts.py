@@ -71,16 +71,18 @@ def test_the_text_is_what_transformers_writes(pair, serving, expected, mode):
     assert written.token_ids == expected
 
 
-def test_a_target_that_was_killed_reads_all_of_it_again(pair, serving, expected):
+@pytest.mark.parametrize("mode", [Mode.CLOUD, Mode.EXACT])
+def test_a_target_that_was_killed_reads_all_of_it_again(pair, serving, expected, mode):
     with (
         Edge(serving[-1].address, bundle=pair[1], memory=False, on_outage="wait") as edge,
-        edge.stream(PROMPT, mode=Mode.CLOUD, temperature=0, max_tokens=TOKENS) as stream,
+        edge.stream(PROMPT, mode=mode, temperature=0, max_tokens=TOKENS) as stream,
     ):
         for number, _ in enumerate(stream):
-            if number == 0:  # later, or while a device still reads for its guesses, all of it may be written already
+            if number == 0:
                 port = int(serving[-1].address.rpartition(":")[2])
                 serving[-1].kill()
                 serving.append(TargetProcess(["--target", str(pair[0]), "--context", str(CONTEXT)], port))
         written = stream.finish()
     assert written.token_ids == expected
-    assert written.usage.reconnects >= 1
+    # A device that reads for its guesses sees the first token late, when all may have come already.
+    assert written.usage.reconnects >= (mode is Mode.CLOUD)

@@ -221,7 +221,7 @@ def test_a_second_signal_ends_it_at_once_where_its_loop_has_not_heard_the_first(
     a_loop_that_sticks(siege)
     siege.server.signal(signal.SIGTERM)
     status, log = siege.server.end(signal.SIGINT, SLACK)
-    # Whichever the system told first; by the signal itself where Python had not begun to hear of it.
+    # Whichever the system told first; the second by itself where the first one's handler has left it to the system.
     assert status in (128 + signal.SIGTERM, 128 + signal.SIGINT, -signal.SIGINT), log
 
 
