@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rate",
         type=float,
         default=0.25,
-        help="tokens/s of all devices, for each replica: with four, each reads at four times this (default: %(default)g)",
+        help="of all devices, tokens/s for each replica: with four it is four times this (default: %(default)g)",
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement (default: %(default)g)")
     parser.add_argument("--json", type=typed_path, metavar="FILE", help="also write the figures to this file")

@@ -1,7 +1,7 @@
 """How many devices one target serves at a stated text speed, in simulated time: no figure hangs on this machine.
 
 Each device begins a text whenever its reader, at that speed, would have read the one before, and writes it as fast as
-it can. It keeps the speed if no token comes later than a second after that reader wants it.
+it can. It keeps the speed if no token comes later than half a second after that reader wants it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.fleet.device import Device
 from benchmarks.fleet.traces import Pass, Trace
 
 # Seconds that a token may be late: what a reader's first glance takes.
-GRACE = 1.0
+GRACE = 0.5
 # Of the devices, so many must keep the speed.
 SHARE = 0.95
 # More devices are not tried.

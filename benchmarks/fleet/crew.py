@@ -73,7 +73,7 @@ def _work(pipe: Connection, address: str, ca: Path, traces: Sequence[Trace], fir
 async def _obey(pipe: Connection, address: str, ca: Path, traces: Sequence[Trace], first: int, count: int) -> None:
     line = Line(DialSettings(address, ca=ca))
     channels = [line.aio_channel() for _ in range(-(-count // STREAMS))]
-    stubs = [TargetServiceStub(channel) for channel in channels]  # type: ignore[no-untyped-call]
+    stubs = [TargetServiceStub(channel) for channel in channels]
     writers = [Writer(first + i, stubs[i // STREAMS], traces, Tally()) for i in range(count)]
     try:
         pipe.send("ready")

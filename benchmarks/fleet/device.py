@@ -50,7 +50,8 @@ class Device:
         Returns:
             Of each its pass and what is left of that for another one, see `Pass.within`.
         """
-        room, chosen = SchedulerSettings().pass_tokens, []
+        room = SchedulerSettings().pass_tokens
+        chosen: list[Item] = []
         while waiting and (not chosen or of(waiting[0]).needed <= room):
             room -= of(waiting[0]).needed
             chosen.append(waiting.popleft())

@@ -16,7 +16,7 @@ from benchmarks.report.systems import CLOUD
 from benchmarks.tables import markdown_table
 
 # Where the replicas' devices are at work for so much of the time, they are full; and cores likewise.
-FULL = 0.85
+FULL = 0.8
 
 
 def devices_words(found: Sequence[Served], device: Device) -> str:
@@ -37,7 +37,8 @@ def devices_words(found: Sequence[Served], device: Device) -> str:
         ]
         parts.append(
             f"A pass takes {1e3 * device.base:g} ms, {1e3 * device.per_token:g} ms more for each token in it, and "
-            f"{1e3 * per_text:g} ms more for each text:\n\n" + markdown_table(heads, [_served(one, plain) for one in rows])
+            f"{1e3 * per_text:g} ms more for each text:\n\n"
+            + markdown_table(heads, [_served(one, plain) for one in rows])
         )
     return "\n\n".join(parts)
 
@@ -69,7 +70,8 @@ def devices_limit(found: Sequence[Served]) -> str:
 def fleet_words(rows: Sequence[Row]) -> str:
     """The replicas behind Envoy, as tables."""
     heads = ["replicas", "streams open", "until all are served, s", "wrong answers", "errors"]
-    opened = [[str(row.replicas), str(row.open), f"{row.opening:.0f}", str(wrong(row)), str(errors(row))] for row in rows]
+    counts = [(row.replicas, row.open, round(row.opening), wrong(row), errors(row)) for row in rows]
+    opened = [[str(count) for count in of_row] for of_row in counts]
     heads_of = [
         "replicas",
         "tokens/s",
@@ -92,12 +94,12 @@ def fleet_words(rows: Sequence[Row]) -> str:
 
 
 def wrong(row: Row) -> int:
-    """Answers that were not the target's own.
+    """Answers that were not the target's own."""
     return sum(tally.wrong for tally in (row.opened, row.hurried.tally, row.paced.tally))
 
 
 def errors(row: Row) -> int:
-    """Calls that failed, and were made again.
+    """Calls that failed, and were made again."""
     return sum(tally.errors.total() for tally in (row.opened, row.hurried.tally, row.paced.tally))
 
 
@@ -143,7 +145,12 @@ def errors_words(rows: Sequence[Row]) -> str:
 
 def row_figures(row: Row) -> dict[str, Any]:
     """A row for JSON: without what is too long for it."""
-    found = {"replicas": row.replicas, "opening_seconds": row.opening, "streams": row.open, "wrong": wrong(row)}
+    found: dict[str, Any] = {
+        "replicas": row.replicas,
+        "opening_seconds": row.opening,
+        "streams": row.open,
+        "wrong": wrong(row),
+    }
     found["errors"] = errors(row)
     for name, part in (("hurried", row.hurried), ("paced", row.paced)):
         found[name] = {

@@ -1,4 +1,4 @@
-"""Texts of a real pair of models, with all that they ask of the target: what the simulated devices do is drawn from them.
+"""Texts of a real pair of models, with all that they ask of the target, for simulated devices to draw from.
 
 The target takes at least `step` for a pass, and devices reach it over the link `home`, as in docs/benchmarks.md.
 """

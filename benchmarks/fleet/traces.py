@@ -28,7 +28,7 @@ class Pass:
     steps: int = 0
 
     def within(self, room: int) -> tuple[Pass, Pass | None]:
-        """The pass with the first `room` of its guesses, and another one for what it then has not settled, if anything."""
+        """The pass with the first `room` of its guesses, and another one for what it then leaves unsettled, if any."""
         if room >= self.guesses:
             return self, None
         kept = tuple(hit for hit in self.hits if hit <= room)
