@@ -114,9 +114,7 @@ class Following:
             if self._asked is not None:
                 self._asked = float("-inf")
 
-    def wrote(
-        self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts
-    ) -> None:
+    def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         """See `Source.wrote`. Waits for no other text, which may be fetching something."""
         if bundle is not self._bundle:
             return

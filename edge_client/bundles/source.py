@@ -34,9 +34,7 @@ class Source(Protocol):
     def doubt(self) -> None:
         """There was trouble with the link: the target may be another one by now."""
 
-    def wrote(
-        self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts
-    ) -> None:
+    def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         """A text has ended, in whatever way.
 
         Args:
@@ -81,9 +79,7 @@ class Given:
     def doubt(self) -> None:
         pass
 
-    def wrote(
-        self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts
-    ) -> None:
+    def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         pass
 
     def close(self) -> None:

@@ -119,9 +119,7 @@ class ScriptedTarget:
 
     def stream(self) -> ScriptedStream:
         """See `Service.stream`."""
-        return ScriptedStream(
-            self.script, self.vocabulary, self.context, self.texts, self._grammars, self._fingerprint
-        )
+        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts, self._grammars, self._fingerprint)
 
     def release(self, session_id: bytes) -> None:
         """See `Service.release`."""
