@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import accumulate
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -20,17 +22,22 @@ from tests.edge_client.cut import BUNDLE, PROMPT, TOKENS, Ticking
 
 MODES = ["cloud", "exact", "sprint", "auto"]
 SWAPPED = "the target at OneName is new (51c9adf4) now, and no longer old (1a9ebb55)"
-plans = st.lists(st.integers(0, 1), max_size=30)
-breaks = st.lists(st.booleans(), max_size=60)
 
 
-@given(plans, breaks, st.integers(0, 7), st.sampled_from(["cloud", "exact"]), st.booleans())
+@st.composite
+def proxies(draw) -> OneName:
+    """A proxy that sends each call to either of two targets, now and then another one, over links that break."""
+    chance = Random(draw(st.integers(0, 2**32)))
+    changes, breaks = draw(st.sampled_from([0.05, 0.5])), draw(st.sampled_from([0.0, 0.03, 0.2]))
+    plan = accumulate((chance.random() < changes for _ in range(500)), lambda who, moves: who ^ moves)
+    return OneName(*targets(), plan=plan, breaks=(chance.random() < breaks for _ in range(500)))
+
+
+@given(proxies(), st.integers(0, 7), st.sampled_from(["cloud", "exact"]), st.booleans())
 @settings(max_examples=40)
-def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(plan, breaks, seed, mode, converses):
-    """A proxy that sends each call to either of two targets, over links that break at any answer."""
+def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(name, seed, mode, converses):
     whole = own_texts(seed)
     assert whole[0] != whole[1]
-    name = OneName(*targets(), plan=plan, breaks=breaks)
     with edge_of(name, mode=mode, seed=seed, conversations=int(converses)) as edge:
         for _ in range(2):
             with edge.stream(PROMPT) as stream:
@@ -44,11 +51,10 @@ def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(plan, b
                     assert ids in whole
 
 
-@given(plans, breaks, st.integers(0, 7))
+@given(proxies(), st.integers(0, 7))
 @settings(max_examples=30)
-def test_in_sprint_all_audits_of_a_text_are_one_targets(plan, breaks, seed):
+def test_in_sprint_all_audits_of_a_text_are_one_targets(name, seed):
     """With a budget of 0 each token is asked, so the text is its own, too."""
-    name = OneName(*targets(), plan=plan, breaks=breaks)
     with edge_of(name, mode="sprint", budget=0.0, criterion="strict", seed=seed) as edge:
         try:
             completion = edge.generate(PROMPT)
