@@ -43,8 +43,7 @@ from shared.tokenizer import encode_prompt
 CREDENTIALS = Path(__file__).resolve().parents[1] / "deploy" / "credentials.py"
 # What a target behind a proxy is told: few connections, each everybody's (docs/operations.md).
 BEHIND_PROXY = ("--connection-streams", "1000", "--connection-silence", "0")
-# Of the edges in turn. Where each token is asked about, `sprint` writes the target's own text, too; with no budget at all
-# it would be `exact`.
+# Of the edges in turn. With next to no budget each token is asked about, so that `sprint` writes the target's own text.
 MODES: tuple[dict[str, Any], ...] = (
     {"mode": Mode.EXACT},
     {"mode": Mode.SPRINT, "criterion": Criterion.STRICT, "budget": 1e-9},
@@ -136,11 +135,13 @@ class Replica:
         self.process = TargetProcess((*files, *words, "--kv-memory", "128MiB", *BEHIND_PROXY), port)
         self._is_over = False
 
-    def verdicts(self) -> int:
-        """How many requests it has answered so far, but for those whose text it lacked."""
+    def served(self) -> int:
+        """How many requests it has judged so far; those that have it write on are counted apart there."""
         page = fetched(f"127.0.0.1:{self._metrics}", "/metrics")
-        found = re.search(r'^tandem_answer_seconds_count\{kind="verdict"\} (\S+)$', page, re.MULTILINE)
-        return round(float(found[1])) if found else 0
+        found = re.findall(
+            r'^tandem_answer_seconds_count\{kind="(?:verdict|continuation)"\} (\S+)$', page, re.MULTILINE
+        )
+        return sum(round(float(count)) for count in found)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -213,7 +214,7 @@ class Outcome:
     Attributes:
         edges: that wrote.
         different: of their conversations, those that are not the undisturbed ones.
-        shares: verdicts that each replica gave before anything happened to one.
+        shares: requests that each replica has judged before anything happened to one.
         requests: before that, which were judged, or met a replica that had nothing of their text.
         missed: of them, the latter.
         resumed: second turns whose replica held the first.
@@ -256,7 +257,7 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
         first, second = fleet.start(0), fleet.start(1)
         tell("the conversations without a proxy, for comparison")
         expected = _undisturbed(edges, tokens, bundle, fleet.direct, fleet.credentials)
-        before = [first.verdicts(), second.verdicts()]
+        before = [first.served(), second.served()]
         envoy = fleet.proxy(hashed)
         envoy.wait_for_replicas(2)
         writers = stack.enter_context(Writers(edges, tokens, bundle, envoy.address, fleet.credentials))
@@ -269,7 +270,7 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
 
         turn("turn 1")
         turn("turn 2, which goes on from the caches of turn 1")
-        found.shares = [first.verdicts() - before[0], second.verdicts() - before[1]]
+        found.shares = [first.served() - before[0], second.served() - before[1]]
         met, found.missed = writers.met()
         found.requests, found.resumed = met + found.missed, writers.resumed
         # The busier one, so that its end is felt.
@@ -304,7 +305,7 @@ def words(found: Outcome) -> str:
     rows = (
         ("edges", str(found.edges)),
         ("conversations that differ from the undisturbed ones", str(found.different)),
-        ("before the kill: verdicts that each replica gave", " and ".join(map(str, found.shares))),
+        ("before the kill: requests that each replica judged", " and ".join(map(str, found.shares))),
         ("before the kill: requests that met their cache", f"{found.hits:.1%} of {found.requests - found.edges}"),
         ("second turns that met the cache of the first", f"{found.resumed} of {found.edges}"),
         ("outages mended after SIGKILL", str(found.killed)),
