@@ -50,8 +50,6 @@ def set_up(threads: int | None) -> None:
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
-        # The plug-in is for the first runner; on GPUs vLLM would take the second one.
-        "VLLM_USE_V2_MODEL_RUNNER": "0",
         # Else it takes whole processors for itself, and edges and targets on one machine are in each other's way.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(threads or os.cpu_count() or 1),
