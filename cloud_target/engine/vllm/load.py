@@ -145,8 +145,8 @@ def _longest(source: str) -> int:
 
 
 def _keeps_all(model: Any) -> bool:
-    """Whether every layer has the keys and values of all tokens, so that a text may lose its end and go on. Where one has
-    those of a window only, or a state, what it needs then may be gone."""
+    """Whether every layer has the keys and values of all tokens, so that a text may lose its end and go on. Where one
+    has those of a window only, or a state, what it needs then may be gone."""
     kinds = getattr(model.hf_text_config, "layer_types", None) or []
     return not (
         model.is_hybrid
