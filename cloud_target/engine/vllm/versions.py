@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
@@ -59,6 +60,8 @@ def set_up(threads: int | None) -> None:
     }
     for name, value in usual.items():
         os.environ.setdefault(name, value)
+    # vLLM says some things before it has read how much it should say.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
 
 
 def _version(package: str) -> str | None:
