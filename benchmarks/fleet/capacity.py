@@ -38,6 +38,7 @@ class Load:
         joined: passes in which a text took part, a token: what it would take alone.
         read: tokens that the target read, guesses among them, a token.
         busy: seconds of the target, a token.
+        drafting: share of these in which a draft beside it worked.
         use: share of the time in which it was busy.
     """
 
@@ -47,6 +48,7 @@ class Load:
     joined: float
     read: float
     busy: float
+    drafting: float
     use: float
 
 
@@ -112,7 +114,7 @@ def load(traces: Sequence[Trace], devices: int, speed: float, device: Device, se
     coming = [(writer.first, number) for number, writer in enumerate(writers)]
     heapq.heapify(coming)
     waiting: deque[_Writer] = deque()
-    now = busy = 0.0
+    now = busy = drafting = 0.0
     passes = joined = read = 0
     while coming or waiting:
         if not waiting:
@@ -123,13 +125,16 @@ def load(traces: Sequence[Trace], devices: int, speed: float, device: Device, se
             waiting.append(writers[number])
         taken, seconds = device.take(waiting, _Writer.now)
         now, busy, passes, joined = now + seconds, busy + seconds, passes + 1, joined + len(taken)
-        for writer, here, again in taken:
-            read += here.needed + here.guesses
+        fed = sum(here.needed + here.guesses for _, here, _ in taken)
+        read, drafting = read + fed, drafting + seconds - device.seconds(fed, len(taken))
+        for writer, _, again in taken:
             if (at_next := writer.served(again, now)) is not None:
                 heapq.heappush(coming, (at_next, writer.number))
     tokens = sum(writer.tokens for writer in writers)
     kept = sum(writer.kept for writer in writers) / devices
-    return Load(devices, kept, passes / tokens, joined / tokens, read / tokens, busy / tokens, busy / now)
+    return Load(
+        devices, kept, passes / tokens, joined / tokens, read / tokens, busy / tokens, drafting / busy, busy / now
+    )
 
 
 def most_devices(

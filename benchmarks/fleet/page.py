@@ -12,7 +12,7 @@ from benchmarks.fleet.behind_envoy import Part, Row
 from benchmarks.fleet.capacity import GRACE, SHARE
 from benchmarks.fleet.device import Device
 from benchmarks.fleet.serving import Served
-from benchmarks.report.systems import CLOUD
+from benchmarks.report.systems import CLOUD, COLOCATED
 from benchmarks.tables import markdown_table
 
 # Where the replicas' devices are at work for so much of the time, they are full; and cores likewise.
@@ -59,12 +59,18 @@ def devices_limit(found: Sequence[Served]) -> str:
     if not known:
         return "No system keeps that speed even for one device: a pass takes longer than a token may."
     shares = [one.weights for one in known]
+    drafts = [one.most.drafting for one in known if one.most and one.system.startswith(COLOCATED)]
+    drafting = f" Beside the target the draft takes {_range(drafts)} of the device's time." if drafts else ""
     return (
         f"A device is served where no token comes more than {GRACE:g} s after its reader wants it; {SHARE:.0%} of the "
         "devices must be. Who share a pass share the reading of the weights: of the target's time at these loads that "
-        f"is {min(shares):.0%} to {max(shares):.0%}, and the rest is spent on tokens, which every system has read, "
-        "judged ones and wrong guesses included. So few passes a token save less, the fuller the target is."
+        f"is {_range(shares)}, and the rest is spent on tokens, which every system has read, "
+        "judged ones and wrong guesses included. So few passes a token save less, the fuller the target is." + drafting
     )
+
+
+def _range(shares: Sequence[float]) -> str:
+    return f"{min(shares):.0%} to {max(shares):.0%}"
 
 
 def fleet_words(rows: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.fleet.capacity import SHARE, load, most_devices
 from benchmarks.fleet.device import Device
-from benchmarks.fleet.traces import Pass, Trace, streamed
+from benchmarks.fleet.traces import Pass, Trace, speculated, streamed
 
 DEVICE = Device(base=0.025, per_token=0.0001)
 STREAM = [streamed(Trace(1, 100, [Pass(0.0, 1)]))]
@@ -47,6 +47,15 @@ def test_who_asks_seldom_lives_with_slow_passes_where_a_stream_does_not() -> Non
     assert stream is None
     assert asks is not None
     assert asks.devices > 50
+
+
+def test_a_draft_beside_the_target_takes_its_time() -> None:
+    traces = [speculated(Trace(1, 100, [Pass(0.0, 1)], right=[True] * 100), 4)]
+    alone = load(traces, 1, 10.0, Device(base=0.025, per_token=0.0, draft=0.1))
+    assert alone.joined == pytest.approx(0.2)
+    # Four steps of a tenth of a pass each.
+    assert alone.drafting == pytest.approx(0.4 / 1.4)
+    assert load(STREAM, 1, 10.0, DEVICE).drafting == pytest.approx(0.0, abs=1e-9)
 
 
 def test_what_was_shown_late_is_not_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 from benchmarks.fleet import page
 from benchmarks.fleet.behind_envoy import Part, Row
@@ -11,7 +12,7 @@ from benchmarks.fleet.capacity import Load
 from benchmarks.fleet.device import Device
 from benchmarks.fleet.serving import Served
 from benchmarks.fleet.writer import Tally
-from benchmarks.report.systems import CLOUD
+from benchmarks.report.systems import CLOUD, COLOCATED
 
 
 def part(tokens: int, busy: float, machine: float, cores: float = 0.3) -> Part:
@@ -41,11 +42,13 @@ def test_throughput_is_told_beside_that_of_one_replica() -> None:
 
 
 def test_a_system_that_serves_nobody_is_told_as_that() -> None:
-    load = Load(100, 1.0, 0.01, 1.0, 1.1, 0.0002, 0.9)
+    load = Load(100, 1.0, 0.01, 1.0, 1.1, 0.0002, 0.0, 0.9)
     found = [Served(30.0, 0.0, CLOUD, load, load, 0.4), Served(30.0, 0.0, "exact", None, load, 0.0)]
     words = page.devices_words(found, Device())
     assert "1.00" in words.splitlines()[4]
     assert words.splitlines()[5].startswith("| exact")
     assert "40% to 40%" in page.devices_limit(found)
+    beside = replace(found[0], system=COLOCATED, most=replace(load, drafting=0.12))
+    assert "the draft takes 12% to 12%" in page.devices_limit([*found, beside])
     assert page.devices_limit(found[1:]).startswith("No system")
     assert json.loads(json.dumps(page.served_figures(found[1])))["most"] is None
