@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         "--speeds", type=float, nargs="+", default=[10.0, 30.0], help="of readers, tokens/s (default: 10 30)"
     )
     parser.add_argument("--devices", type=count, default=10_000, help="behind Envoy (default: %(default)s)")
-    parser.add_argument("--replicas", type=count, nargs="+", default=[1, 2, 4], help="of the target (default: 1 2 4)")
+    parser.add_argument(
+        "--replicas", type=count, nargs="+", default=[1, 2, 4, 8], help="of the target (default: 1 2 4 8)"
+    )
     parser.add_argument(
         "--hurried", type=count, default=800, help="devices that ask again at once, for the most (default: %(default)s)"
     )

@@ -131,12 +131,17 @@ def limit_of(part: Part, cores: int) -> str:
 def fleet_limit(rows: Sequence[Row], cores: int | None = None) -> str:
     """What limits each number of replicas, in sentences."""
     cores = cores or os.cpu_count() or 1
-    first = rows[0].hurried.tokens / rows[0].replicas
-    parts = [
-        f"With {row.replicas} replica{'s' * (row.replicas > 1)}, {row.hurried.tokens / first:.2f} times what one does, "
-        f"the limit is {limit_of(row.hurried, cores)}."
-        for row in rows
-    ]
+    first, parts = rows[0].hurried.tokens / rows[0].replicas, []
+    for row in rows:
+        times = "" if row is rows[0] else f", {row.hurried.tokens / first:.2f} times the throughput of one,"
+        name = "replica" if row.replicas == 1 else "replicas"
+        parts.append(f"With {row.replicas} {name}{times} the limit is {limit_of(row.hurried, cores)}.")
+    last = rows[-1].hurried
+    replica, envoy, device = (1e3 * share / max(last.calls, 1) for share in last.cores)
+    parts.append(
+        f"A call takes {replica:.2f} ms of CPU in the replica, {envoy:.2f} ms in Envoy and {device:.2f} ms in the "
+        "device."
+    )
     return " ".join(parts)
 
 

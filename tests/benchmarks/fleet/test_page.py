@@ -34,8 +34,9 @@ def test_the_limit_is_what_is_full() -> None:
 def test_throughput_is_told_beside_that_of_one_replica() -> None:
     rows = [row(1, part(1000, 0.9, 1.0)), row(4, part(3500, 0.5, 1.9, cores=1.6))]
     words = page.fleet_limit(rows, 2)
-    assert "With 1 replica, 1.00 times" in words
-    assert "With 4 replicas, 3.50 times" in words
+    assert words.startswith("With 1 replica the limit is the replicas' devices")
+    assert "With 4 replicas, 3.50 times the throughput of one, the limit is this machine's 2 cores" in words
+    assert "1600.00 ms of CPU in the replica, 100.00 ms in Envoy" in words
     assert page.errors_words(rows).splitlines()[0] == "1 replicas: 2 times UNAVAILABLE: away"
     assert "| 4        |          400 |" in page.fleet_words(rows)
     assert json.loads(json.dumps(page.row_figures(rows[0])))["errors"] == 2
