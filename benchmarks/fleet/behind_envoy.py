@@ -78,6 +78,7 @@ class Row:
         open: streams that were then open at Envoy.
         hurried: some of the devices ask again at once.
         paced: all of them write at the rate of a reader.
+        rate: of that reader, tokens a second.
     """
 
     replicas: int
@@ -86,6 +87,7 @@ class Row:
     open: int
     hurried: Part
     paced: Part
+    rate: float
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def measure(replicas: int, plan: Plan, traces: Sequence[Trace], tell: Callable[[
         hurried = fleet.write("devices that hurry", Shift(plan.hurried // CREWS, None, plan.warm, plan.seconds))
         rate = plan.rate * replicas
         paced = fleet.write(f"all devices, {rate:g} tokens/s each", Shift(share, rate, plan.warm, plan.seconds))
-        return Row(replicas, opening, opened, streams, hurried, paced)
+        return Row(replicas, opening, opened, streams, hurried, paced, rate)
 
 
 class _Fleet:
