@@ -43,7 +43,8 @@ class Anatomy:
         attention, feed_forward: of a layer.
         norm: the last one, that the head reads through.
         untouched: weights of a layer that do not meet the stream.
-        neurons: what the configuration calls the number of a layer's neurons.
+        neurons, epsilon: what the configuration calls the number of a layer's neurons, and what norms add to a mean
+            square.
         offset: what a norm's gain is beside its weight.
         grows: embeddings are multiplied by the square root of the width.
         centred: norms take the mean away first (LayerNorm), and have a bias.
@@ -58,6 +59,7 @@ class Anatomy:
     norm: str
     untouched: tuple[str, ...] = ()
     neurons: str = "intermediate_size"
+    epsilon: str = "rms_norm_eps"
     offset: float = 0.0
     grows: bool = False
     centred: bool = False
@@ -102,6 +104,7 @@ _GPT2 = Anatomy(
     feed_forward=Branch("ln_2", (("mlp.c_fc", "n"),), "mlp.c_proj"),
     norm="transformer.ln_f",
     neurons="n_inner",
+    epsilon="layer_norm_epsilon",
     centred=True,
     transposed=True,
     whole=True,
@@ -204,8 +207,10 @@ def narrowed(config: PretrainedConfig, sizes: Sizes) -> PretrainedConfig:
     Raises:
         ValueError: transformers knows no such model.
     """
-    anatomy, config = anatomy_of(config), copy.deepcopy(config)
+    anatomy, wide, config = anatomy_of(config), config.hidden_size, copy.deepcopy(config)
     config.hidden_size, config.num_attention_heads = sizes.hidden, sizes.heads
+    # The mean square of fewer numbers that carry as much is larger.
+    setattr(config, anatomy.epsilon, getattr(config, anatomy.epsilon) * wide / sizes.hidden)
     setattr(config, anatomy.neurons, sizes.neurons)
     if not anatomy.whole:
         config.num_key_value_heads, config.head_dim = sizes.groups, sizes.head

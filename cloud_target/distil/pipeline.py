@@ -16,8 +16,8 @@ from cloud_target.distil import documents, held_out, texts
 from cloud_target.distil.card import card
 from cloud_target.distil.checkpoint import TABLE, as_json, check_place, saving, write, write_pages
 from cloud_target.distil.choice import Choice, choose_layers
-from cloud_target.distil.held_out import SAMPLINGS, HeldOut
 from cloud_target.distil.directions import find_width
+from cloud_target.distil.held_out import SAMPLINGS, HeldOut
 from cloud_target.distil.layers import Layers
 from cloud_target.distil.models import Models
 from cloud_target.distil.pace import step_seconds
@@ -219,8 +219,7 @@ def _texts(models: Models, writer: Writer, documents: Sequence[np.ndarray], coun
     """Up to `count` of the `documents`, or of texts that the target makes up, ``int64 [b, n]``."""
     width, at_once = min(_ROW, models.context), min(count, _AT_ONCE)
     texts = (
-        documents
-        or writer.write([SAMPLINGS[-1]], 2 * _ROW, 2 * _ROW * count, models.context, at_once, seed).documents
+        documents or writer.write([SAMPLINGS[-1]], 2 * _ROW, 2 * _ROW * count, models.context, at_once, seed).documents
     )
     long = [text[:width] if documents else text[-width:] for text in texts if len(text) >= width][:count]
     return np.stack(long or [np.resize(np.concatenate(texts), width)]).astype(np.int64)

@@ -32,7 +32,7 @@ class Settings:
         corpus: text files.
         out: the directory for the draft.
         start: what is trained: a directory or id of a smaller model with the target's tokens; None for the target.
-        layers: of it that are kept; None for all of another model or of one that is made narrower, or for a third of the
+        layers: of it that are kept; None for all of another model or of a narrower one, or for a third of the
             target's.
         hidden: numbers that its residual stream keeps; None for all.
         dev: held-out text files; without any, the table is measured on documents of the corpus's last fifth.

@@ -41,9 +41,7 @@ class Width:
         """Write it to a file, npz."""
         names = np.array(list(self.gains))
         gains = np.array(list(self.gains.values()), np.float64)
-        np.savez(
-            path, directions=self.directions, names=names, gains=gains, groups=self.groups, neurons=self.neurons
-        )
+        np.savez(path, directions=self.directions, names=names, gains=gains, groups=self.groups, neurons=self.neurons)
 
     @classmethod
     def load(cls, path: Path) -> Width:
