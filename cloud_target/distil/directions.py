@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
@@ -18,6 +19,8 @@ from cloud_target.distil.width import Width, added
 from cloud_target.engine.hf.reading import one_sentence
 from cloud_target.training.time_left import duration
 
+# Beside a mean square, so that nothing stays nothing.
+_LEAST = 1e-30
 # Is given what a module was given, or what it answered, a text at a time: ``[n, size]``.
 Hear = Callable[[torch.Tensor], None]
 
@@ -47,43 +50,41 @@ def find_width(
 
     def plain(x: torch.Tensor) -> torch.Tensor:
         x = x - x.mean(-1, keepdim=True) if anatomy.centred else x
-        return x * x.pow(2).mean(-1, keepdim=True).rsqrt()
+        return x * (x.pow(2).mean(-1, keepdim=True) + _LEAST).rsqrt()
 
     covariance = torch.zeros((sizes.hidden, sizes.hidden), dtype=torch.float64, device=model.device)
 
     def spread(x: torch.Tensor) -> None:
         covariance.add_((plain(x).T @ plain(x)).double())
 
-    run = _Runs(model, ids, tell)
+    run = _Runs(model, ids, 2, tell)
     with _given(model, dict.fromkeys(norms, spread)):
         run()
     directions = _principal(covariance, hidden, anatomy.centred).float()
 
-    squares: dict[str, Any] = {}
+    squares: dict[str, torch.Tensor] = {}
 
-    def add(name: str, found: torch.Tensor) -> None:
-        squares[name] = squares.get(name, 0.0) + found.double()
+    def add(name: str, square: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> None:
+        found = square(x).double()
+        squares[name] = squares[name] + found if name in squares else found
 
-    given: dict[str, Hear] = {}
+    def kept_of(x: torch.Tensor) -> torch.Tensor:
+        return (x @ directions).pow(2).sum()
+
+    given = {name: partial(add, name, lambda x: kept_of(plain(x))) for name in norms}
     answered: dict[str, Hear] = {}
-    for name in norms:
-        given[name] = lambda x, name=name: add(name, (plain(x) @ directions).pow(2).sum())  # type: ignore[misc]
     for layer in layers:
         for branch in branches:
-            heads = branch is anatomy.attention
-            writer = layer + branch.writer
-            weight: torch.Tensor = model.get_submodule(writer).weight  # type: ignore[assignment]
-            scale = 1.0
+            rows, behind = _weight(model, layer + branch.writer), layer + (branch.behind or "")
+            rows = rows if anatomy.transposed else rows.T
             if branch.behind:
-                behind = layer + branch.behind
-                scale = model.get_submodule(behind).weight + anatomy.offset  # type: ignore[operator,assignment]
-                answered[behind] = lambda y, name=behind: add(name, (y @ directions).pow(2).sum())  # type: ignore[misc]
-            rows = added((weight if anatomy.transposed else weight.T) * scale, directions, anatomy.centred)
-            measure = _groups(rows, sizes.groups) if heads else _neurons(rows)
-            given[writer] = lambda a, name=writer, measure=measure: add(name, measure(a))  # type: ignore[misc]
+                rows = rows * (_weight(model, behind) + anatomy.offset)
+                answered[behind] = partial(add, behind, kept_of)
+            rows = added(rows, directions, anatomy.centred)
+            measure = _groups(rows, sizes.groups) if branch is anatomy.attention else _neurons(rows)
+            given[layer + branch.writer] = partial(add, layer + branch.writer, measure)
     with _given(model, given), _answered(model, answered):
         run()
-    run.close()
     kept = sizes.narrowed(hidden)
     return Width(
         directions.cpu().numpy(),
@@ -91,6 +92,10 @@ def find_width(
         np.stack([_most(squares[layer + anatomy.attention.writer], kept.groups) for layer in layers]),
         np.stack([_most(squares[layer + anatomy.feed_forward.writer], kept.neurons) for layer in layers]),
     )
+
+
+def _weight(model: PreTrainedModel, name: str) -> torch.Tensor:
+    return model.get_parameter(f"{name}.weight")
 
 
 def _principal(covariance: torch.Tensor, count: int, centred: bool) -> torch.Tensor:
@@ -133,47 +138,48 @@ def _most(squares: torch.Tensor, count: int) -> np.ndarray:
 
 
 class _Runs:
-    """Runs a model over all texts, twice; says how long that takes."""
+    """Runs a model over all texts, `times` times in all; says how long that takes."""
 
-    def __init__(self, model: PreTrainedModel, ids: np.ndarray, tell: Callable[[str], None]) -> None:
+    def __init__(self, model: PreTrainedModel, ids: np.ndarray, times: int, tell: Callable[[str], None]) -> None:
         self._model, self._ids, self._tell = model, torch.as_tensor(ids, device=model.device), tell
-        self._bar = tqdm(total=2 * len(ids), unit=" texts", mininterval=2, desc="width")
+        self._times, self._run = times, 0
 
     @torch.inference_mode()
     def __call__(self) -> None:
-        for row in self._ids:
-            started = time.monotonic()
+        self._run += 1
+        started, what = time.monotonic(), f"width, {self._run} of {self._times}"
+        for number, row in enumerate(tqdm(self._ids, unit=" texts", mininterval=2, desc=what)):
             with one_sentence(f"{type(self._model).__name__} cannot be made narrower: it does not run"):
                 self._model(input_ids=row[None], use_cache=False)
-            if not self._bar.n:
-                self._tell(f"about {duration((time.monotonic() - started) * 2 * len(self._ids))}")
-            self._bar.update()
-
-    def close(self) -> None:
-        self._bar.close()
+            if self._run == 1 and number == 0:
+                self._tell(f"about {duration((time.monotonic() - started) * self._times * len(self._ids))}")
 
 
 @contextmanager
-def _given(model: nn.Module, hear: dict[str, Hear]) -> Iterator[None]:
+def _given(model: nn.Module, hear: Mapping[str, Hear]) -> Iterator[None]:
     """For the length of a `with` block, what modules are given is heard, by their names."""
-    hooks = [
-        model.get_submodule(name).register_forward_pre_hook(lambda _, given, one=one: one(given[0].flatten(0, 1)))  # type: ignore[misc]
-        for name, one in hear.items()
-    ]
-    try:
+
+    def hook(one: Hear, _: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        one(given[0].flatten(0, 1))
+
+    with _hooks(model.get_submodule(name).register_forward_pre_hook(partial(hook, one)) for name, one in hear.items()):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
-def _answered(model: nn.Module, hear: dict[str, Hear]) -> Iterator[None]:
+def _answered(model: nn.Module, hear: Mapping[str, Hear]) -> Iterator[None]:
     """Likewise, what they answer."""
-    hooks = [
-        model.get_submodule(name).register_forward_hook(lambda _, __, y, one=one: one(y.flatten(0, 1)))  # type: ignore[misc]
-        for name, one in hear.items()
-    ]
+
+    def hook(one: Hear, _: nn.Module, __: object, answer: torch.Tensor) -> None:
+        one(answer.flatten(0, 1))
+
+    with _hooks(model.get_submodule(name).register_forward_hook(partial(hook, one)) for name, one in hear.items()):
+        yield
+
+
+@contextmanager
+def _hooks(made: Iterable[RemovableHandle]) -> Iterator[None]:
+    hooks = list(made)
     try:
         yield
     finally:
