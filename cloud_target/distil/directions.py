@@ -15,7 +15,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from cloud_target.distil.anatomy import Sizes, anatomy_of
-from cloud_target.distil.width import Width, added
+from cloud_target.distil.width import Width
 from cloud_target.engine.hf.reading import one_sentence
 from cloud_target.training.time_left import duration
 
@@ -80,7 +80,9 @@ def find_width(
             if branch.behind:
                 rows = rows * (_weight(model, behind) + anatomy.offset)
                 answered[behind] = partial(add, behind, kept_of)
-            rows = added(rows, directions, anatomy.centred)
+            if anatomy.centred:  # the mean of what is added is read by nobody
+                rows = rows - rows.mean(-1, keepdim=True)
+            rows = rows @ directions
             measure = _groups(rows, sizes.groups) if branch is anatomy.attention else _neurons(rows)
             given[layer + branch.writer] = partial(add, layer + branch.writer, measure)
     with _given(model, given), _answered(model, answered):

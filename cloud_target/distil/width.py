@@ -26,7 +26,7 @@ class Width:
 
     Attributes:
         directions: of the stream, orthonormal columns, ``float32 [H, N]``. Where norms take the mean away, ones are
-            turned into ones, so that what has no mean has none afterwards.
+            turned into ones, so that it is the same that they take.
         gains: of each norm, by its name: with it what is read is as long as the part of it that is kept was.
         groups: of heads that share keys and values, ascending, ``int64 [layers, kept]``.
         neurons: ascending, ``int64 [layers, kept]``.
@@ -60,7 +60,7 @@ def narrow(model: PreTrainedModel, width: Width) -> PreTrainedModel:
 
     Gains of norms, and their biases, are multiplied into the products that read them, since a norm without them is the
     same whichever way the stream is turned; the norms get one gain each. Tables that are tied part by that, as the last
-    norm's gains are in one of them only. Where norms take the mean away, whatever adds to the stream does so first.
+    norm's gains are in one of them only.
     So with all directions, heads and neurons the model computes what it did, up to rounding; but for norms behind a
     writer (Gemma 3), whose gains no turned norm can have: there what is added keeps its direction, and its length only
     in the mean, unless the gains are all the same.
@@ -106,7 +106,7 @@ class _Narrowing:
         anatomy = self._anatomy
         wide, kept = self._directions.shape
         for name in anatomy.embeddings:
-            table = added(self.left.pop(f"{name}.weight"), self._directions, anatomy.centred)
+            table = self.left.pop(f"{name}.weight") @ self._directions
             self._made[f"{name}.weight"] = table * (wide / kept) ** 0.5 if anatomy.grows else table
         for layer, (groups, neurons) in enumerate(zip(self._width.groups, self._width.neurons, strict=True)):
             for branch in (anatomy.attention, anatomy.feed_forward):
@@ -137,11 +137,10 @@ class _Narrowing:
         scale = self._norm(layer + branch.behind)[0] if branch.behind else 1.0
         columns = self._rows("n" if branch is self._anatomy.feed_forward else "q", groups, neurons)
         weight = self._product(layer + branch.writer).T[columns]
-        self._put(layer + branch.writer, added(weight * scale, self._directions, self._anatomy.centred).T)
+        self._put(layer + branch.writer, ((weight * scale) @ self._directions).T)
         own = self.left.pop(f"{layer}{branch.writer}.bias", None)
         if own is not None:
-            made = added(own * scale, self._directions, self._anatomy.centred)
-            self._made[f"{layer}{branch.writer}.bias"] = made
+            self._made[f"{layer}{branch.writer}.bias"] = (own * scale) @ self._directions
 
     def _norm(self, name: str) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Gain and bias of a norm, which gets others."""
@@ -174,15 +173,3 @@ class _Narrowing:
             rows.append(before + (kept[:, None] * each + np.arange(each)).ravel())
             before += each * count
         return torch.as_tensor(np.concatenate(rows), device=self._directions.device)
-
-
-def added(vectors: torch.Tensor, directions: torch.Tensor, centred: bool) -> torch.Tensor:
-    """What is added to a narrow stream where `vectors` were added to a wide one.
-
-    Args:
-        vectors: ``[..., H]``.
-        directions: ``[H, N]``.
-        centred: their mean is no part of it.
-    """
-    found = vectors @ directions
-    return found - found.mean(-1, keepdim=True) if centred else found
