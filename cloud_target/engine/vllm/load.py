@@ -77,7 +77,8 @@ def load_vllm(
                 _parameters(directory),
             ),
             config.model_config.max_model_len - 1,
-            config.cache_config.num_gpu_blocks * config.cache_config.block_size,
+            # vLLM keeps one page for itself.
+            (config.cache_config.num_gpu_blocks - 1) * config.cache_config.block_size,
             config.cache_config.block_size,
             _token_bytes(config),
             CHUNK,
@@ -85,7 +86,9 @@ def load_vllm(
             branches=False,
             tokenizer=tokenizer,
         )
-        engine = VllmEngine(features, client, config.scheduler_config.max_num_seqs, shares)
+        engine = VllmEngine(
+            features, client, config.scheduler_config.max_num_seqs, shares, _keeps_all(config.model_config)
+        )
         engine.step = probe(engine)
         if settings.context and engine.context < settings.context:
             tell(f"texts of {engine.context} tokens at most: vLLM needs one more than that")
@@ -139,6 +142,19 @@ def _longest(source: str) -> int:
 
     length = getattr(AutoConfig.from_pretrained(source).get_text_config(), "max_position_embeddings", None)
     return length if isinstance(length, int) else sys.maxsize
+
+
+def _keeps_all(model: Any) -> bool:
+    """Whether every layer has the keys and values of all tokens, so that a text may lose its end and go on. Where one
+    has those of a window only, or a state, what it needs then may be gone."""
+    kinds = getattr(model.hf_text_config, "layer_types", None) or []
+    return not (
+        model.is_hybrid
+        or model.is_attention_free
+        or model.get_sliding_window() is not None
+        or getattr(model.hf_text_config, "attention_chunk_size", None) is not None
+        or set(kinds) - {"full_attention"}
+    )
 
 
 def _token_bytes(config: Any) -> int:
