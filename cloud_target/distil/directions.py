@@ -45,7 +45,7 @@ def find_width(
     """
     anatomy, sizes = anatomy_of(model.config), Sizes.of(model.config)
     branches = (anatomy.attention, anatomy.feed_forward)
-    layers = [f"{anatomy.layers}.{layer}." for layer in range(len(model.get_submodule(anatomy.layers)))]  # type: ignore[arg-type]
+    layers = [f"{anatomy.layers}.{layer}." for layer in range(model.config.num_hidden_layers)]
     norms = [*(layer + branch.norm for layer in layers for branch in branches), anatomy.norm]
 
     def plain(x: torch.Tensor) -> torch.Tensor:
