@@ -160,7 +160,7 @@ class Edge:
         Raises:
             InputError: no prompt, an unknown option, or a value out of range.
             ContextLengthError: a prompt that leaves no room for a token.
-            TargetError: the target cannot be asked: it is not reached, refuses, or has another tokenizer.
+            TargetError: the target is not reached, refuses, has another tokenizer, or is another one by now.
             BundleError: the bundle that comes with the target cannot be kept or used.
         """
         return self.stream(prompt, **options).finish()
@@ -360,13 +360,14 @@ class Edge:
                 raise
             finally:
                 if generation.summary is not None:
+                    by = "" if session is None else session.author.fingerprint
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
-                        ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
+                        ending.warnings += map(LossWarning, memory.end(lesson.about(by), generation.promised))
                     if job.client is not None:
-                        self._source.wrote(bundle, job.client, settings, generation.promised)
-                    if chooser is not None and job.client is not None:
-                        ending.warnings += job.kit.keep_pace(job.client)
+                        self._source.wrote(bundle, job.client, by, settings, generation.promised)
+                    if pace is not None:
+                        ending.warnings += job.kit.keep_pace(pace)
                     if generation.summary.reconnects or generation.summary.alone:
                         self._source.doubt()
                     cost = None

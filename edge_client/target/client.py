@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from threading import Thread
 
+from edge_client.target.author import Author
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
 from edge_client.target.fetching import chunks
@@ -57,6 +58,7 @@ class TargetClient:
     Attributes:
         description: what is served.
         round_trip: of the link, as far as connecting to it tells, seconds.
+        is_doubted: a text has met another target than that.
 
     Raises:
         TargetUnavailable: no target there.
@@ -82,6 +84,7 @@ class TargetClient:
         self._clock = clock or SystemClock()
         self._chance = chance or random.Random()
         self._presence = Presence()
+        self.is_doubted = False
         begin = self._clock.now()
         self.description = self.describe(timeout, notify, holds_on)
         self.round_trip = (self._clock.now() - begin) / CONNECTING
@@ -139,15 +142,21 @@ class TargetClient:
                 outage.failed(error, patience)
                 patience.after(error)
 
-    def look_again(self) -> None:
+    def look_again(self) -> bool:
         """Ask once more what is served: the target may have been updated. Where it is away just now, nothing changes.
+
+        Returns:
+            Whether it is another target than before.
 
         Raises:
             TargetRefused, ProtocolError: as the class.
         """
+        before = self.description
         timeout = self._retry.grace if self._presence.is_away else CONNECT.attempt
         with suppress(TargetUnavailable):
             self.description = Description.from_wire(self._transport.describe(timeout))
+            self.is_doubted = False
+        return self.description.fingerprint != before.fingerprint
 
     def fetch(self, digest: str, file: BundleFile, offset: int, notify: Callable[[str], None]) -> Generator[bytes]:
         """The bytes of a file of the offered bundle from `offset` on, in chunks that nobody has checked.
@@ -209,20 +218,29 @@ class TargetClient:
         kept_to = None
         if grammar is not None:
             kept_to = wire.Grammar(source=grammar, begin=prompt_length, engine=library.version())
-        reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
+        described = self.description
+        reader = Reader(described.vocabulary, described.context, frozenset(end_ids))
         found = self._kept.take(prompt) if self._kept else None
         kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
-        limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
+        limit, retry = described.max_request_tokens, _within(self._retry, timeout)
         header = codec.encode_session(
             kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to, interval(retry)
         )
 
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify, self._presence)
-            is_known = found is not None
-            pays = account or Account()
+            author = Author(described, self._who_is_there, self.address, notify, self._doubt, grammar is not None)
             return ReliableLink(
-                self._transport, header, prompt_length, meter, self._clock, outage, pays, is_known, is_wanted
+                self._transport,
+                header,
+                prompt_length,
+                meter,
+                self._clock,
+                outage,
+                account or Account(),
+                author,
+                found is not None,
+                is_wanted,
             )
 
         def keep(ids: Sequence[int]) -> bool:
@@ -252,6 +270,13 @@ class TargetClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _who_is_there(self) -> Description:
+        self.look_again()
+        return self.description
+
+    def _doubt(self) -> None:
+        self.is_doubted = True
 
     def _patience(self, retry: Retry, tells: bool = True, grace: float = math.inf) -> Patience:
         return Patience(retry, self.address, self._clock, self._chance, tells, grace)

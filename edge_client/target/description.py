@@ -53,7 +53,7 @@ class Description:
         """
         codec.check_revision(message)
         names = (message.fingerprint, message.tokenizer_fingerprint, message.grammar_engine)
-        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in names):
+        if not all(len(one) <= codec.LONGEST_FINGERPRINT and one.isascii() and one.isprintable() for one in names):
             raise nonsense("a fingerprint or an engine's name that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise nonsense("a description without its vocabulary, its context or its longest request")
@@ -93,6 +93,25 @@ class Description:
                 "tokens; install the same version on both sides"
             )
         raise TargetMismatch(f"{self.name} at {address} {why}. The mode local needs no target", options=("mode local",))
+
+    def instead_of(self, other: Description, address: str) -> str:
+        """A sentence: it is here, where there was another target."""
+        ours, theirs = (f"{one.name} ({one.fingerprint[:8]})" for one in (self, other))
+        return f"the target at {address} is {ours} now, and no longer {theirs}"
+
+    def cannot_replace(self, other: Description, follows: bool) -> str:
+        """Why it cannot write a text that was begun for another target, a clause; "" where it can.
+
+        Args:
+            follows: the text is kept to a grammar.
+        """
+        if (self.tokenizer_fingerprint, self.vocabulary) != (other.tokenizer_fingerprint, other.vocabulary):
+            return "has another tokenizer"
+        if min(self.context, self.max_request_tokens) < min(other.context, other.max_request_tokens):
+            return f"holds {self.context} tokens only"
+        if follows and self.grammar_engine != other.grammar_engine:
+            return "keeps texts to schemas in another way"
+        return ""
 
     def check(self, manifest: Manifest, address: str) -> None:
         """See that this target can judge the tokens of a bundle.

@@ -19,6 +19,8 @@ from shared.wire.v1 import target_pb2 as wire
 # are requests with guesses, which a target of before would take for empty requests and refuse.
 REVISION = 3
 SESSION_ID_BYTES = 16
+# Characters of a target's fingerprint, which are plain ASCII.
+LONGEST_FINGERPRINT = 64
 MAX_END_IDS = 64
 # Seconds between two words about how far a text is read, at least and at most.
 LEAST_READING, MOST_READING = 0.05, 1.0

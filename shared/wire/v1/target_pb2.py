@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bshared/wire/v1/target.proto\x12\ttandem.v1\"\"\n\x0f\x44\x65scribeRequest\x12\x0f\n\x07padding\x18\x01 \x01(\x0c\"\x9d\x02\n\x10\x44\x65scribeResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x1d\n\x15tokenizer_fingerprint\x18\x03 \x01(\t\x12\x12\n\nvocabulary\x18\x04 \x01(\r\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\r\x12\x1a\n\x12max_request_tokens\x18\x06 \x01(\r\x12\r\n\x05\x64type\x18\x07 \x01(\t\x12\x10\n\x08protocol\x18\x08 \x01(\r\x12\x0f\n\x07step_us\x18\t \x01(\r\x12\x16\n\x0egrammar_engine\x18\n \x01(\t\x12\x12\n\nrepeatable\x18\x0b \x01(\x08\x12(\n\x06\x62undle\x18( \x01(\x0b\x32\x18.tandem.v1.OfferedBundle\"S\n\rOfferedBundle\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12$\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x15.tandem.v1.BundleFile\"8\n\nBundleFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"B\n\x12\x46\x65tchBundleRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"#\n\x13\x46\x65tchBundleResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xa4\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12%\n\x08sampling\x18\x02 \x01(\x0b\x32\x13.tandem.v1.Sampling\x12%\n\x08\x63oupling\x18\x03 \x01(\x0e\x32\x13.tandem.v1.Coupling\x12#\n\x07grammar\x18\x04 \x01(\x0b\x32\x12.tandem.v1.Grammar\x12\x12\n\nreading_ms\x18\x05 \x01(\r\"8\n\x07Grammar\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\r\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\\\n\x08Sampling\x12\x0c\n\x04seed\x18\x01 \x01(\x06\x12\x13\n\x0btemperature\x18\x02 \x01(\x02\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\r\n\x05top_p\x18\x04 \x01(\x02\x12\x0f\n\x07\x65nd_ids\x18\x05 \x03(\r\"\x9c\x02\n\rDecodeRequest\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.tandem.v1.Session\x12\x12\n\nrequest_id\x18\x02 \x01(\r\x12\x10\n\x08position\x18\x03 \x01(\r\x12\x13\n\x0bprefix_hash\x18\x04 \x01(\x06\x12\x0e\n\x06tokens\x18\x05 \x03(\r\x12\x12\n\naudit_from\x18\x06 \x01(\r\x12\x12\n\njudge_from\x18\x07 \x01(\r\x12\x10\n\x08write_on\x18\x08 \x01(\r\x12\x12\n\naudit_only\x18\t \x01(\x08\x12(\n\x01q\x18\n \x03(\x0b\x32\x1d.tandem.v1.SparseDistribution\x12#\n\x07guesses\x18\x0b \x01(\x0b\x32\x12.tandem.v1.Guesses\"m\n\x07Guesses\x12\x10\n\x08position\x18\x01 \x01(\r\x12\x13\n\x0bprefix_hash\x18\x02 \x01(\x06\x12\x0e\n\x06tokens\x18\x03 \x03(\r\x12\x0f\n\x07parents\x18\x04 \x03(\r\x12\x0c\n\x04seen\x18\x05 \x01(\r\x12\x0c\n\x04odds\x18\x06 \x01(\x0c\"8\n\x12SparseDistribution\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"\xf5\x01\n\x0e\x44\x65\x63odeResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\r\x12%\n\x07verdict\x18\x02 \x01(\x0b\x32\x12.tandem.v1.VerdictH\x00\x12/\n\x0c\x63ontinuation\x18\x03 \x01(\x0b\x32\x17.tandem.v1.ContinuationH\x00\x12!\n\x05stale\x18\x04 \x01(\x0b\x32\x10.tandem.v1.StaleH\x00\x12#\n\x06resync\x18\x05 \x01(\x0b\x32\x11.tandem.v1.ResyncH\x00\x12%\n\x07reading\x18\x06 \x01(\x0b\x32\x12.tandem.v1.ReadingH\x00\x42\x08\n\x06\x61nswer\"\xd6\x01\n\x07Verdict\x12\x1f\n\x05\x61udit\x18\x01 \x01(\x0b\x32\x10.tandem.v1.Audit\x12\x0e\n\x06stands\x18\x02 \x01(\r\x12\x12\n\x05token\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x11\n\ttoken_nll\x18\x04 \x01(\r\x12!\n\x06timing\x18\x05 \x01(\x0b\x32\x11.tandem.v1.Timing\x12\x16\n\x0etoken_unlikely\x18\x06 \x01(\x08\x12\x17\n\x0f\x66\x61llen_unlikely\x18\x07 \x01(\x08\x12\x15\n\rnames_guesses\x18\x08 \x01(\x08\x42\x08\n\x06_token\"\x80\x01\n\x0c\x43ontinuation\x12\x10\n\x08position\x18\x01 \x01(\r\x12\x0e\n\x06tokens\x18\x02 \x03(\r\x12\x0b\n\x03nll\x18\x03 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x04 \x01(\x08\x12!\n\x06timing\x18\x05 \x01(\x0b\x32\x11.tandem.v1.Timing\x12\x10\n\x08unlikely\x18\x06 \x01(\x0c\"\x07\n\x05Stale\"\x16\n\x06Resync\x12\x0c\n\x04held\x18\x01 \x01(\r\"#\n\x07Reading\x12\x0c\n\x04read\x18\x01 \x01(\r\x12\n\n\x02of\x18\x02 \x01(\r\":\n\x05\x41udit\x12\x12\n\noff_strict\x18\x01 \x01(\x0c\x12\x10\n\x08unlikely\x18\x02 \x01(\x0c\x12\x0b\n\x03nll\x18\x03 \x01(\x0c\".\n\x06Timing\x12\x10\n\x08queue_us\x18\x01 \x01(\r\x12\x12\n\nforward_us\x18\x02 \x01(\r\"$\n\x0eReleaseRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\"\x11\n\x0fReleaseResponse*P\n\x08\x43oupling\x12\x18\n\x14\x43OUPLING_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OUPLING_GUMBEL\x10\x01\x12\x15\n\x11\x43OUPLING_RESIDUAL\x10\x02\x32\xa9\x02\n\rTargetService\x12\x43\n\x08\x44\x65scribe\x12\x1a.tandem.v1.DescribeRequest\x1a\x1b.tandem.v1.DescribeResponse\x12\x41\n\x06\x44\x65\x63ode\x12\x18.tandem.v1.DecodeRequest\x1a\x19.tandem.v1.DecodeResponse(\x01\x30\x01\x12@\n\x07Release\x12\x19.tandem.v1.ReleaseRequest\x1a\x1a.tandem.v1.ReleaseResponse\x12N\n\x0b\x46\x65tchBundle\x12\x1d.tandem.v1.FetchBundleRequest\x1a\x1e.tandem.v1.FetchBundleResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bshared/wire/v1/target.proto\x12\ttandem.v1\"\"\n\x0f\x44\x65scribeRequest\x12\x0f\n\x07padding\x18\x01 \x01(\x0c\"\x9d\x02\n\x10\x44\x65scribeResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x1d\n\x15tokenizer_fingerprint\x18\x03 \x01(\t\x12\x12\n\nvocabulary\x18\x04 \x01(\r\x12\x0f\n\x07\x63ontext\x18\x05 \x01(\r\x12\x1a\n\x12max_request_tokens\x18\x06 \x01(\r\x12\r\n\x05\x64type\x18\x07 \x01(\t\x12\x10\n\x08protocol\x18\x08 \x01(\r\x12\x0f\n\x07step_us\x18\t \x01(\r\x12\x16\n\x0egrammar_engine\x18\n \x01(\t\x12\x12\n\nrepeatable\x18\x0b \x01(\x08\x12(\n\x06\x62undle\x18( \x01(\x0b\x32\x18.tandem.v1.OfferedBundle\"S\n\rOfferedBundle\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12$\n\x05\x66iles\x18\x03 \x03(\x0b\x32\x15.tandem.v1.BundleFile\"8\n\nBundleFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\"B\n\x12\x46\x65tchBundleRequest\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"#\n\x13\x46\x65tchBundleResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"\xb4\x01\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\x12%\n\x08sampling\x18\x02 \x01(\x0b\x32\x13.tandem.v1.Sampling\x12%\n\x08\x63oupling\x18\x03 \x01(\x0e\x32\x13.tandem.v1.Coupling\x12#\n\x07grammar\x18\x04 \x01(\x0b\x32\x12.tandem.v1.Grammar\x12\x12\n\nreading_ms\x18\x05 \x01(\r\x12\x0e\n\x06target\x18\x06 \x01(\t\"8\n\x07Grammar\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\r\n\x05\x62\x65gin\x18\x02 \x01(\r\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\"\\\n\x08Sampling\x12\x0c\n\x04seed\x18\x01 \x01(\x06\x12\x13\n\x0btemperature\x18\x02 \x01(\x02\x12\r\n\x05top_k\x18\x03 \x01(\r\x12\r\n\x05top_p\x18\x04 \x01(\x02\x12\x0f\n\x07\x65nd_ids\x18\x05 \x03(\r\"\x9c\x02\n\rDecodeRequest\x12#\n\x07session\x18\x01 \x01(\x0b\x32\x12.tandem.v1.Session\x12\x12\n\nrequest_id\x18\x02 \x01(\r\x12\x10\n\x08position\x18\x03 \x01(\r\x12\x13\n\x0bprefix_hash\x18\x04 \x01(\x06\x12\x0e\n\x06tokens\x18\x05 \x03(\r\x12\x12\n\naudit_from\x18\x06 \x01(\r\x12\x12\n\njudge_from\x18\x07 \x01(\r\x12\x10\n\x08write_on\x18\x08 \x01(\r\x12\x12\n\naudit_only\x18\t \x01(\x08\x12(\n\x01q\x18\n \x03(\x0b\x32\x1d.tandem.v1.SparseDistribution\x12#\n\x07guesses\x18\x0b \x01(\x0b\x32\x12.tandem.v1.Guesses\"m\n\x07Guesses\x12\x10\n\x08position\x18\x01 \x01(\r\x12\x13\n\x0bprefix_hash\x18\x02 \x01(\x06\x12\x0e\n\x06tokens\x18\x03 \x03(\r\x12\x0f\n\x07parents\x18\x04 \x03(\r\x12\x0c\n\x04seen\x18\x05 \x01(\r\x12\x0c\n\x04odds\x18\x06 \x01(\x0c\"8\n\x12SparseDistribution\x12\x0b\n\x03ids\x18\x01 \x03(\r\x12\x15\n\rprobabilities\x18\x02 \x03(\x02\"\xf5\x01\n\x0e\x44\x65\x63odeResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\r\x12%\n\x07verdict\x18\x02 \x01(\x0b\x32\x12.tandem.v1.VerdictH\x00\x12/\n\x0c\x63ontinuation\x18\x03 \x01(\x0b\x32\x17.tandem.v1.ContinuationH\x00\x12!\n\x05stale\x18\x04 \x01(\x0b\x32\x10.tandem.v1.StaleH\x00\x12#\n\x06resync\x18\x05 \x01(\x0b\x32\x11.tandem.v1.ResyncH\x00\x12%\n\x07reading\x18\x06 \x01(\x0b\x32\x12.tandem.v1.ReadingH\x00\x42\x08\n\x06\x61nswer\"\xd6\x01\n\x07Verdict\x12\x1f\n\x05\x61udit\x18\x01 \x01(\x0b\x32\x10.tandem.v1.Audit\x12\x0e\n\x06stands\x18\x02 \x01(\r\x12\x12\n\x05token\x18\x03 \x01(\rH\x00\x88\x01\x01\x12\x11\n\ttoken_nll\x18\x04 \x01(\r\x12!\n\x06timing\x18\x05 \x01(\x0b\x32\x11.tandem.v1.Timing\x12\x16\n\x0etoken_unlikely\x18\x06 \x01(\x08\x12\x17\n\x0f\x66\x61llen_unlikely\x18\x07 \x01(\x08\x12\x15\n\rnames_guesses\x18\x08 \x01(\x08\x42\x08\n\x06_token\"\x80\x01\n\x0c\x43ontinuation\x12\x10\n\x08position\x18\x01 \x01(\r\x12\x0e\n\x06tokens\x18\x02 \x03(\r\x12\x0b\n\x03nll\x18\x03 \x01(\x0c\x12\x0c\n\x04\x64one\x18\x04 \x01(\x08\x12!\n\x06timing\x18\x05 \x01(\x0b\x32\x11.tandem.v1.Timing\x12\x10\n\x08unlikely\x18\x06 \x01(\x0c\"\x07\n\x05Stale\"\x16\n\x06Resync\x12\x0c\n\x04held\x18\x01 \x01(\r\"#\n\x07Reading\x12\x0c\n\x04read\x18\x01 \x01(\r\x12\n\n\x02of\x18\x02 \x01(\r\":\n\x05\x41udit\x12\x12\n\noff_strict\x18\x01 \x01(\x0c\x12\x10\n\x08unlikely\x18\x02 \x01(\x0c\x12\x0b\n\x03nll\x18\x03 \x01(\x0c\".\n\x06Timing\x12\x10\n\x08queue_us\x18\x01 \x01(\r\x12\x12\n\nforward_us\x18\x02 \x01(\r\"$\n\x0eReleaseRequest\x12\x12\n\nsession_id\x18\x01 \x01(\x0c\"\x11\n\x0fReleaseResponse*P\n\x08\x43oupling\x12\x18\n\x14\x43OUPLING_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43OUPLING_GUMBEL\x10\x01\x12\x15\n\x11\x43OUPLING_RESIDUAL\x10\x02\x32\xa9\x02\n\rTargetService\x12\x43\n\x08\x44\x65scribe\x12\x1a.tandem.v1.DescribeRequest\x1a\x1b.tandem.v1.DescribeResponse\x12\x41\n\x06\x44\x65\x63ode\x12\x18.tandem.v1.DecodeRequest\x1a\x19.tandem.v1.DecodeResponse(\x01\x30\x01\x12@\n\x07Release\x12\x19.tandem.v1.ReleaseRequest\x1a\x1a.tandem.v1.ReleaseResponse\x12N\n\x0b\x46\x65tchBundle\x12\x1d.tandem.v1.FetchBundleRequest\x1a\x1e.tandem.v1.FetchBundleResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shared.wire.v1.target_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COUPLING']._serialized_start=2220
-  _globals['_COUPLING']._serialized_end=2300
+  _globals['_COUPLING']._serialized_start=2236
+  _globals['_COUPLING']._serialized_end=2316
   _globals['_DESCRIBEREQUEST']._serialized_start=42
   _globals['_DESCRIBEREQUEST']._serialized_end=76
   _globals['_DESCRIBERESPONSE']._serialized_start=79
@@ -46,37 +46,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FETCHBUNDLERESPONSE']._serialized_start=577
   _globals['_FETCHBUNDLERESPONSE']._serialized_end=612
   _globals['_SESSION']._serialized_start=615
-  _globals['_SESSION']._serialized_end=779
-  _globals['_GRAMMAR']._serialized_start=781
-  _globals['_GRAMMAR']._serialized_end=837
-  _globals['_SAMPLING']._serialized_start=839
-  _globals['_SAMPLING']._serialized_end=931
-  _globals['_DECODEREQUEST']._serialized_start=934
-  _globals['_DECODEREQUEST']._serialized_end=1218
-  _globals['_GUESSES']._serialized_start=1220
-  _globals['_GUESSES']._serialized_end=1329
-  _globals['_SPARSEDISTRIBUTION']._serialized_start=1331
-  _globals['_SPARSEDISTRIBUTION']._serialized_end=1387
-  _globals['_DECODERESPONSE']._serialized_start=1390
-  _globals['_DECODERESPONSE']._serialized_end=1635
-  _globals['_VERDICT']._serialized_start=1638
-  _globals['_VERDICT']._serialized_end=1852
-  _globals['_CONTINUATION']._serialized_start=1855
-  _globals['_CONTINUATION']._serialized_end=1983
-  _globals['_STALE']._serialized_start=1985
-  _globals['_STALE']._serialized_end=1992
-  _globals['_RESYNC']._serialized_start=1994
-  _globals['_RESYNC']._serialized_end=2016
-  _globals['_READING']._serialized_start=2018
-  _globals['_READING']._serialized_end=2053
-  _globals['_AUDIT']._serialized_start=2055
-  _globals['_AUDIT']._serialized_end=2113
-  _globals['_TIMING']._serialized_start=2115
-  _globals['_TIMING']._serialized_end=2161
-  _globals['_RELEASEREQUEST']._serialized_start=2163
-  _globals['_RELEASEREQUEST']._serialized_end=2199
-  _globals['_RELEASERESPONSE']._serialized_start=2201
-  _globals['_RELEASERESPONSE']._serialized_end=2218
-  _globals['_TARGETSERVICE']._serialized_start=2303
-  _globals['_TARGETSERVICE']._serialized_end=2600
+  _globals['_SESSION']._serialized_end=795
+  _globals['_GRAMMAR']._serialized_start=797
+  _globals['_GRAMMAR']._serialized_end=853
+  _globals['_SAMPLING']._serialized_start=855
+  _globals['_SAMPLING']._serialized_end=947
+  _globals['_DECODEREQUEST']._serialized_start=950
+  _globals['_DECODEREQUEST']._serialized_end=1234
+  _globals['_GUESSES']._serialized_start=1236
+  _globals['_GUESSES']._serialized_end=1345
+  _globals['_SPARSEDISTRIBUTION']._serialized_start=1347
+  _globals['_SPARSEDISTRIBUTION']._serialized_end=1403
+  _globals['_DECODERESPONSE']._serialized_start=1406
+  _globals['_DECODERESPONSE']._serialized_end=1651
+  _globals['_VERDICT']._serialized_start=1654
+  _globals['_VERDICT']._serialized_end=1868
+  _globals['_CONTINUATION']._serialized_start=1871
+  _globals['_CONTINUATION']._serialized_end=1999
+  _globals['_STALE']._serialized_start=2001
+  _globals['_STALE']._serialized_end=2008
+  _globals['_RESYNC']._serialized_start=2010
+  _globals['_RESYNC']._serialized_end=2032
+  _globals['_READING']._serialized_start=2034
+  _globals['_READING']._serialized_end=2069
+  _globals['_AUDIT']._serialized_start=2071
+  _globals['_AUDIT']._serialized_end=2129
+  _globals['_TIMING']._serialized_start=2131
+  _globals['_TIMING']._serialized_end=2177
+  _globals['_RELEASEREQUEST']._serialized_start=2179
+  _globals['_RELEASEREQUEST']._serialized_end=2215
+  _globals['_RELEASERESPONSE']._serialized_start=2217
+  _globals['_RELEASERESPONSE']._serialized_end=2234
+  _globals['_TARGETSERVICE']._serialized_start=2319
+  _globals['_TARGETSERVICE']._serialized_end=2616
 # @@protoc_insertion_point(module_scope)

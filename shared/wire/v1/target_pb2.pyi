@@ -87,18 +87,20 @@ class FetchBundleResponse(_message.Message):
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_id", "sampling", "coupling", "grammar", "reading_ms")
+    __slots__ = ("session_id", "sampling", "coupling", "grammar", "reading_ms", "target")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     SAMPLING_FIELD_NUMBER: _ClassVar[int]
     COUPLING_FIELD_NUMBER: _ClassVar[int]
     GRAMMAR_FIELD_NUMBER: _ClassVar[int]
     READING_MS_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
     session_id: bytes
     sampling: Sampling
     coupling: Coupling
     grammar: Grammar
     reading_ms: int
-    def __init__(self, session_id: _Optional[bytes] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., coupling: _Optional[_Union[Coupling, str]] = ..., grammar: _Optional[_Union[Grammar, _Mapping]] = ..., reading_ms: _Optional[int] = ...) -> None: ...
+    target: str
+    def __init__(self, session_id: _Optional[bytes] = ..., sampling: _Optional[_Union[Sampling, _Mapping]] = ..., coupling: _Optional[_Union[Coupling, str]] = ..., grammar: _Optional[_Union[Grammar, _Mapping]] = ..., reading_ms: _Optional[int] = ..., target: _Optional[str] = ...) -> None: ...
 
 class Grammar(_message.Message):
     __slots__ = ("source", "begin", "engine")
