@@ -191,8 +191,9 @@ def check_hidden(config: PretrainedConfig, hidden: int, name: str) -> None:
             f"the residual stream of {name} is {sizes.hidden} numbers wide, of which a draft can keep from 1 to "
             f"{sizes.hidden - 1}, not {hidden}"
         )
-    # What this rope knows of the size of a head is the width by the number of heads.
-    counted = anatomy.whole or (config.model_type == "phi3" and bool(config.rope_scaling))
+    # What the longrope of a Phi-3 knows of the size of a head is the width by the number of heads.
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    counted = anatomy.whole or (config.model_type == "phi3" and "longrope" in rope.values())
     if counted and sizes.groups * hidden % sizes.hidden:
         least = sizes.hidden // math.gcd(sizes.hidden, sizes.groups)
         raise InputError(
