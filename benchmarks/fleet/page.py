@@ -93,7 +93,11 @@ def fleet_words(rows: Sequence[Row]) -> str:
         "whole machine",
     ]
     parts = [markdown_table(heads, opened)]
-    for what, of in (("Some devices ask again at once", "hurried"), ("All devices write", "paced")):
+    rates = ", ".join(f"{row.rate:g}" for row in rows)
+    for what, of in (
+        ("Some devices ask again at once", "hurried"),
+        (f"All devices write, for readers of {rates} tokens/s", "paced"),
+    ):
         table = markdown_table(heads_of, [_part(row.replicas, getattr(row, of)) for row in rows])
         parts.append(f"{what}:\n\n{table}")
     return "\n\n".join(parts)
@@ -160,6 +164,7 @@ def row_figures(row: Row) -> dict[str, Any]:
         "replicas": row.replicas,
         "opening_seconds": row.opening,
         "streams": row.open,
+        "rate": row.rate,
         "wrong": wrong(row),
     }
     found["errors"] = errors(row)

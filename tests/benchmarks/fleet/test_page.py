@@ -21,7 +21,15 @@ def part(tokens: int, busy: float, machine: float, cores: float = 0.3) -> Part:
 
 
 def row(replicas: int, hurried: Part) -> Row:
-    return Row(replicas, 5.0, Tally(errors=Counter({"UNAVAILABLE: away": 2})), 400, hurried, part(10, 0.1, 0.5))
+    return Row(
+        replicas,
+        5.0,
+        Tally(errors=Counter({"UNAVAILABLE: away": 2})),
+        400,
+        hurried,
+        part(10, 0.1, 0.5),
+        0.25 * replicas,
+    )
 
 
 def test_the_limit_is_what_is_full() -> None:
@@ -38,6 +46,7 @@ def test_throughput_is_told_beside_that_of_one_replica() -> None:
     assert "With 4 replicas, 3.50 times the throughput of one, the limit is this machine's 2 cores" in words
     assert "1600.00 ms of CPU in the replica, 100.00 ms in Envoy" in words
     assert page.errors_words(rows).splitlines()[0] == "1 replicas: 2 times UNAVAILABLE: away"
+    assert "for readers of 0.25, 1 tokens/s" in page.fleet_words(rows)
     assert "| 4        |          400 |" in page.fleet_words(rows)
     assert json.loads(json.dumps(page.row_figures(rows[0])))["errors"] == 2
 

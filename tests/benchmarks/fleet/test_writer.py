@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Callable
 
 import grpc
@@ -49,7 +50,7 @@ def test_a_cache_that_is_not_the_texts_own_is_seen() -> None:
     def disturb(number: int) -> None:
         if number == 2:
             for hashes in target._hashes.values():
-                hashes[-1] ^= 1
+                hashes[:] = array("Q", [each ^ 1 for each in hashes])
 
     assert written(target, 4, disturb).wrong > 0
 
