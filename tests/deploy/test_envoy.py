@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from benchmarks.envoy import SHIPPED, EnvoyProcess, for_loopback, free_ports, validate
+from benchmarks.replicas import BEHIND_PROXY
 from edge_client.target.credentials import Credentials
 from edge_client.target.grpc_transport import GrpcTransport
 from shared.errors import TargetBusy, TargetError
@@ -36,6 +37,13 @@ def test_sessions_are_kept_by_the_key_that_edges_send_and_nobody_retries_or_time
     assert TARGETS["lb_policy"] == "RING_HASH"
     assert "retry_policy" not in ROUTE
     assert ROUTE["timeout"] == MANAGER["stream_idle_timeout"] == MANAGER["request_timeout"] == "0s"
+
+
+def test_a_connection_to_a_target_never_has_the_streams_that_the_target_would_refuse() -> None:
+    options = TARGETS["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+    streams = options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"]
+    most = int(BEHIND_PROXY[BEHIND_PROXY.index("--connection-streams") + 1])
+    assert 0.5 * most < streams < 0.95 * most
 
 
 def test_only_two_pages_of_the_admin_are_shown_to_others() -> None:
