@@ -48,6 +48,7 @@ class Terms:
 
     Attributes:
         reading: seconds between two words to the edge about how far a long text is read; 0 for none.
+        adapter: the name of that which the text is read with; "" for none.
     """
 
     session_id: bytes
@@ -57,6 +58,7 @@ class Terms:
     tenant: str = ""
     constraint: Constraint | None = field(default=None, compare=False)
     reading: float = field(default=0.0, compare=False)
+    adapter: str = ""
 
     @property
     def key(self) -> bytes:

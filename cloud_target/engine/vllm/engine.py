@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cloud_target.engine.apart.messages import Features
@@ -27,15 +27,23 @@ class VllmEngine(Features):
         client: of vLLM's `EngineCoreClient`, to another process.
         most_at_once: requests that it computes side by side.
         shares: whether texts of a tenant that begin alike share what was read.
+        adapters: what vLLM knows those of the target by, by name.
 
     Attributes:
         cached: tokens so far that vLLM found in its cache.
     """
 
-    def __init__(self, features: Features, client: Any, most_at_once: int, shares: bool = True) -> None:
+    def __init__(
+        self,
+        features: Features,
+        client: Any,
+        most_at_once: int,
+        shares: bool = True,
+        adapters: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(**vars(features))
         self.most_at_once = most_at_once
-        self._client, self._shares = client, shares
+        self._client, self._shares, self._adapters = client, shares, {"": None, **(adapters or {})}
         self._texts: dict[int, list[int]] = {}
         self._asked: dict[str, tuple[Feed, Done]] = {}
         self._number = self.cached = 0
@@ -69,7 +77,9 @@ class VllmEngine(Features):
             name = str(self._number)
             self._asked[name] = feed, done
         salt = f"tenant {tenant}" if self._shares else f"slot {feed.slot}"
-        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), None, salt, None)
+        # Its cache tells adapters apart by itself.
+        adapter = self._adapters[feed.adapter]
+        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), adapter, salt, None)
         try:
             self._client.add_request(request)
         except Exception:

@@ -1,6 +1,6 @@
 """What vLLM loads of ours in each of its processes: noise and scores, where the logits are.
 
-Two of vLLM's functions are wrapped, for requests of ours only, and any other is served as if nothing were here:
+Three of vLLM's functions are wrapped; requests that are not ours are served as if nothing were here:
 
     the worker's, that gives the log-probabilities of a prompt: instead of them it scores the rows of all such requests
     of a pass at once, so that only small arrays leave the device
@@ -26,8 +26,9 @@ from cloud_target.engine.vllm.travelling import NAME, Answers, first_row, unpack
 
 
 def register() -> None:
-    """Wrap both; several times is as once. An entry point in the group `vllm.general_plugins`."""
+    """Wrap them; several times is as once. An entry point in the group `vllm.general_plugins`."""
     end_with_the_service()
+    from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
     from vllm.v1.core.kv_cache_manager import KVCacheManager
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
@@ -35,6 +36,7 @@ def register() -> None:
         setattr(GPUModelRunner, NAME, True)
         GPUModelRunner._get_prompt_logprobs_dict = scoring(GPUModelRunner._get_prompt_logprobs_dict)
         KVCacheManager.get_computed_blocks = looking_up(KVCacheManager.get_computed_blocks)
+        LRUCacheWorkerLoRAManager.add_adapter = complete(LRUCacheWorkerLoRAManager.add_adapter)
 
 
 def ours(request: Any) -> dict[str, Any] | None:
@@ -67,6 +69,24 @@ def looking_up(before: Callable) -> Callable:
         return before(self, request if there is None else _UpTo(request, first_row(there) + 1))
 
     return get_computed_blocks
+
+
+def complete(before: Callable) -> Callable:
+    """The worker's loading of an adapter, which leaves out what it has no layer for, and then is silent about it."""
+
+    def add_adapter(self: Any, request: Any) -> bool:
+        is_new = request.lora_int_id not in self.list_adapters()
+        found: bool = before(self, request)
+        if is_new:
+            from vllm.distributed import get_pp_group
+
+            manager = self._adapter_manager
+            left_out = sorted(set(manager.get_adapter(request.lora_int_id).loras) - set(manager.modules))
+            if left_out and get_pp_group().world_size == 1:  # else other workers may have them
+                raise ValueError(f"vLLM would leave out {left_out[0]}, and {len(left_out)} of its layers in all")
+        return found
+
+    return add_adapter
 
 
 class _Part:
