@@ -16,7 +16,8 @@
         │   └── TargetBusy      no room at this moment; the same request may succeed later
         │       └── LimitReached    there may be room, but not for this tenant
         ├── TargetRefused       the target understood and said no
-        │   └── AccessDenied    it does not know who asks: no token, or one that it does not take
+        │   ├── AccessDenied    it does not know who asks: no token, or one that it does not take
+        │   └── OtherTarget     it is another target than the one that the text belongs to
         └── TargetMismatch      it serves another vocabulary or tokenizer than the bundle's
 
 Each has a `reason` (for machines), a sentence (for people) that says what to do, and an exit status. Sentences name no
@@ -184,6 +185,12 @@ class AccessDenied(TargetRefused):
     """The target does not know who asks: there was no token, or one that it does not take."""
 
     reason = "UNAUTHENTICATED"
+
+
+class OtherTarget(TargetRefused):
+    """What answers is another target than the one that was asked before, whose text it never goes on with."""
+
+    reason = "OTHER_TARGET"
 
 
 class TargetMismatch(TargetError):

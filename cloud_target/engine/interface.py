@@ -201,6 +201,10 @@ class Description:
     repeatable: bool = False
     adapters: tuple[Adapter, ...] = ()
 
+    def adapter_of(self, fingerprint: str) -> str:
+        """The name of the adapter with this fingerprint; "" where none has it."""
+        return next((one.name for one in self.adapters if one.fingerprint == fingerprint), "")
+
 
 @dataclass(frozen=True)
 class Vitals:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from cloud_target.engine.interface import Description
 from cloud_target.protocol.guesses import Guesses
 from cloud_target.protocol.patience import Patience
 from cloud_target.protocol.requests import Limits, Request, Terms, parse_guesses, parse_request, parse_terms
@@ -17,16 +20,23 @@ class RequestReader:
         tenant: who sends them.
         branches: whether a pass can judge a tree of guesses.
         grammars: that texts can be kept to; None where they cannot.
+        targets: that there are here; () where nobody looks which one is meant.
 
     Attributes:
         guesses: what came with them of what the target may write next.
         patience: how long it is worth waiting for more of it.
     """
 
-    def __init__(self, tenant: str = "", branches: bool = True, grammars: GrammarEngine | None = None) -> None:
+    def __init__(
+        self,
+        tenant: str = "",
+        branches: bool = True,
+        grammars: GrammarEngine | None = None,
+        targets: Sequence[Description] = (),
+    ) -> None:
         self.guesses = Guesses(branches)
         self.patience = Patience()
-        self._tenant, self._grammars = tenant, grammars
+        self._tenant, self._grammars, self._targets = tenant, grammars, targets
         self._terms: Terms | None = None
         self._last_id = 0
 
@@ -39,6 +49,7 @@ class RequestReader:
         Raises:
             ContextLengthError: the text would be longer than the context.
             ProtocolError, InputError: any other rule of the contract broken.
+            OtherTarget: the stream means a target that is not here.
         """
         if message.request_id <= self._last_id:
             raise ProtocolError("request ids count from 1 and must grow within a stream")
@@ -54,7 +65,7 @@ class RequestReader:
 
     def _request(self, message: wire.DecodeRequest, limits: Limits) -> Request:
         if self._terms is None:
-            self._terms = parse_terms(message, limits, self._tenant, self._grammars)
+            self._terms = parse_terms(message, limits, self._tenant, self._grammars, self._targets)
         elif message.HasField("session"):
             raise ProtocolError("only the first request of a stream carries the session; open another")
         return parse_request(message, self._terms, limits)

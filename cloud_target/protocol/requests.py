@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cloud_target.engine.interface import Engine, Sparse
+from cloud_target.engine.interface import Description, Engine, Sparse
 from cloud_target.protocol.constraint import Constraint
+from cloud_target.protocol.meant import meant
 from cloud_target.sessions.session import session_key
 from shared.config import Coupling, Sampling
 from shared.errors import ContextLengthError, ProtocolError
@@ -48,6 +50,7 @@ class Terms:
 
     Attributes:
         reading: seconds between two words to the edge about how far a long text is read; 0 for none.
+        target: fingerprint of the target that is meant; "" where nobody looked.
         adapter: the name of that which the text is read with; "" for none.
     """
 
@@ -58,6 +61,7 @@ class Terms:
     tenant: str = ""
     constraint: Constraint | None = field(default=None, compare=False)
     reading: float = field(default=0.0, compare=False)
+    target: str = ""
     adapter: str = ""
 
     @property
@@ -99,19 +103,26 @@ def parse_session_id(session_id: bytes) -> bytes:
 
 
 def parse_terms(
-    message: wire.DecodeRequest, limits: Limits, tenant: str = "", grammars: GrammarEngine | None = None
+    message: wire.DecodeRequest,
+    limits: Limits,
+    tenant: str = "",
+    grammars: GrammarEngine | None = None,
+    targets: Sequence[Description] = (),
 ) -> Terms:
     """The terms that the first request of a stream carries, and who sent it.
 
     Args:
         grammars: of this target; None where no text is kept to one.
+        targets: that there are, of which the session may name one; () where nobody looks.
 
     Raises:
         ProtocolError, InputError: absent, or a value that the contract does not allow.
+        OtherTarget: it means a target that is not here. Looked at first: the rest is that one's to judge.
     """
     if not message.HasField("session"):
         raise ProtocolError("the first request of a stream must carry the session; send it again with one")
     session = message.session
+    target = meant(session.target, targets).fingerprint if targets else ""
     end_ids = session.sampling.end_ids
     if len(end_ids) > codec.MAX_END_IDS or max(end_ids, default=0) >= limits.vocabulary:
         raise ProtocolError(f"send at most {codec.MAX_END_IDS} end ids, each below {limits.vocabulary}")
@@ -123,6 +134,8 @@ def parse_terms(
         tenant,
         Constraint.of(session, grammars, end_ids, tenant),
         codec.decode_reading(session.reading_ms),
+        target,
+        targets[0].adapter_of(target) if targets else "",
     )
 
 

@@ -21,6 +21,7 @@ from cloud_target.protocol.answer import Pause, Step, answer
 from cloud_target.protocol.constraint import grammars_of
 from cloud_target.protocol.describe import describe
 from cloud_target.protocol.forthcoming import MOST_AHEAD
+from cloud_target.protocol.meant import targets_of
 from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.reading import reading
@@ -91,7 +92,7 @@ class TargetServicer:
         self.idle = IdleSessions(session_idle, lambda key: self._table.get(key) is not None, self._table.release)
         self._admission = admission = Admission(tokens, quota or Quota(), self._leases.release)
         self.knows = admission.knows
-        self._grammars = grammars_of(engine)
+        self._grammars, self._targets = grammars_of(engine), targets_of(engine)
         self._masking = Masking()
         self._fetches = Fetches(bundle, fetches, self._timeouts, observer)
         self.withdrawals = Withdrawals(self._admission, self._timeouts.token_check)
@@ -134,7 +135,7 @@ class TargetServicer:
     async def _decode(self, requests: Requests, context: grpc.aio.ServicerContext) -> None:
         counted = has_verdict = False
         async with self._call(context) as caller:
-            reader = RequestReader(caller.tenant, self._engine.branches, self._grammars)
+            reader = RequestReader(caller.tenant, self._engine.branches, self._grammars, self._targets)
             stream = RequestStream(lambda message: reader.read(message, self._limits(caller)))
             answers = Answers(context)
             prospects = Prospects(reader.guesses, reader.patience, stream.waiting)

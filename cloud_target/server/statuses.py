@@ -22,6 +22,7 @@ STATUSES: dict[type[errors.TandemError], grpc.StatusCode] = {
     errors.TargetUnavailable: grpc.StatusCode.UNAVAILABLE,
     errors.TargetRefused: grpc.StatusCode.FAILED_PRECONDITION,
     errors.AccessDenied: grpc.StatusCode.UNAUTHENTICATED,
+    errors.OtherTarget: grpc.StatusCode.FAILED_PRECONDITION,
     errors.TargetMismatch: grpc.StatusCode.FAILED_PRECONDITION,
     errors.CapReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.LinkBroken: grpc.StatusCode.UNAVAILABLE,

@@ -11,6 +11,7 @@ from threading import RLock
 from cloud_target.engine.interface import Engine
 from cloud_target.protocol.constraint import grammars_of
 from cloud_target.protocol.describe import describe
+from cloud_target.protocol.meant import targets_of
 from cloud_target.protocol.prospects import Prospects
 from cloud_target.protocol.reader import RequestReader
 from cloud_target.protocol.requests import Limits, Request, parse_session_id
@@ -101,7 +102,7 @@ class InProcessStream:
 
     def __init__(self, target: InProcessTarget) -> None:
         self._target = target
-        self._reader = RequestReader(_ANYBODY, target.engine.branches, target.grammars)
+        self._reader = RequestReader(_ANYBODY, target.engine.branches, target.grammars, targets_of(target.engine))
         self._prospects = Prospects(self._reader.guesses)
 
     def answers(self, message: wire.DecodeRequest) -> Iterator[wire.DecodeResponse]:
@@ -109,6 +110,7 @@ class InProcessStream:
 
         Raises:
             ProtocolError, InputError: a request that the contract does not allow.
+            OtherTarget: the stream means another target than this one.
             TargetBusy: there is no room now.
         """
         request = self._reader.read(message, self._target.limits)

@@ -214,7 +214,13 @@ class TargetClient:
         kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
         limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
         header = codec.encode_session(
-            kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to, interval(retry)
+            kept.session_id,
+            sampling,
+            coupling,
+            sorted(reader.end_ids),
+            kept_to,
+            interval(retry),
+            self.description.fingerprint,
         )
 
         def make_link(meter: Meter) -> ReliableLink:

@@ -53,7 +53,7 @@ class Description:
         """
         codec.check_revision(message)
         names = (message.fingerprint, message.tokenizer_fingerprint, message.grammar_engine)
-        if not all(len(one) <= 64 and one.isascii() and one.isprintable() for one in names):
+        if not all(len(one) <= codec.LONGEST_FINGERPRINT and one.isascii() and one.isprintable() for one in names):
             raise nonsense("a fingerprint or an engine's name that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise nonsense("a description without its vocabulary, its context or its longest request")

@@ -19,7 +19,15 @@ import grpc
 from edge_client.target.credentials import Credentials
 from edge_client.target.diagnosis import why_not
 from shared.addresses import is_loopback, parse_address
-from shared.errors import AccessDenied, LinkBroken, TargetBusy, TargetError, TargetRefused, TargetUnavailable
+from shared.errors import (
+    AccessDenied,
+    LinkBroken,
+    OtherTarget,
+    TargetBusy,
+    TargetError,
+    TargetRefused,
+    TargetUnavailable,
+)
 from shared.wire import metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1.target_pb2_grpc import TargetServiceStub
@@ -86,6 +94,8 @@ def _meaning(call: grpc.Call | None) -> TargetError:
     kind = ERRORS.get(status, LinkBroken)
     if status is _Status.UNIMPLEMENTED:
         return TargetRefused("what answers there is not a Tandem target, or one of another version; check the address")
+    if kind is TargetRefused and _trailing(call, metadata.REASON) == OtherTarget.reason:
+        return OtherTarget(details)
     # The library's own limit on messages has the same status as a target without room; waiting would not help.
     if issubclass(kind, TargetRefused) or (kind is TargetBusy and "larger than max" in details):
         what = "access" if kind is AccessDenied else "the request"

@@ -19,6 +19,8 @@ from shared.wire.v1 import target_pb2 as wire
 # are requests with guesses, which a target of before would take for empty requests and refuse.
 REVISION = 3
 SESSION_ID_BYTES = 16
+# Characters of a target's fingerprint, which are plain ASCII.
+LONGEST_FINGERPRINT = 64
 MAX_END_IDS = 64
 # Seconds between two words about how far a text is read, at least and at most.
 LEAST_READING, MOST_READING = 0.05, 1.0
@@ -122,8 +124,14 @@ def encode_session(
     end_ids: Sequence[int] = (),
     grammar: wire.Grammar | None = None,
     reading: float = 0.0,
+    target: str = "",
 ) -> wire.Session:
-    """What the first request of a stream carries; `reading` in seconds, see `Session.reading_ms`."""
+    """What the first request of a stream carries.
+
+    Args:
+        reading: seconds, see `Session.reading_ms`.
+        target: who is to write the text, see `Session.target`.
+    """
     return wire.Session(
         session_id=session_id,
         sampling=wire.Sampling(
@@ -136,6 +144,7 @@ def encode_session(
         coupling=_COUPLINGS[coupling],
         grammar=grammar,
         reading_ms=round(1e3 * reading),
+        target=target,
     )
 
 
