@@ -60,9 +60,12 @@ def in_vllm(settings: EngineSettings) -> Iterator[Finding]:
     from cloud_target.engine.vllm.load import load_vllm
 
     begun = perf_counter()
-    with closing(load_vllm(settings)) as engine:
+    notes: list[str] = []
+    with closing(load_vllm(settings, tell=notes.append)) as engine:
         yield from _loaded(engine, perf_counter() - begun)
         yield ok("forward pass", f"one token in {1e3 * engine.step:.1f} ms")
+        for one in engine.description.adapters:
+            yield ok("adapter", f"{one.name} (fingerprint {one.fingerprint})")
 
 
 def _loaded(engine: Engine, seconds: float) -> Iterator[Finding]:

@@ -114,7 +114,7 @@ class Following:
 
     def wrote(self, bundle: Bundle, client: TargetClient, settings: Settings, counts: AuditCounts) -> None:
         """See `Source.wrote`. Waits for no other text, which may be fetching something."""
-        if bundle is not self._bundle:
+        if bundle is not self._bundle or client.adapter:  # what an adapter needs says nothing of the target
             return
         self._probation.wrote(client.address, self._digest, client.description.fingerprint, settings, counts)
         if (

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from threading import Thread
@@ -56,6 +57,7 @@ class TargetClient:
 
     Attributes:
         description: what is served.
+        adapter: with which; "" for none.
         round_trip: of the link, as far as connecting to it tells, seconds.
 
     Raises:
@@ -75,7 +77,7 @@ class TargetClient:
         kept: int = 0,
         holds_on: bool = True,
     ) -> None:
-        self.address = address
+        self.address, self.adapter = address, ""
         self._kept = KeptSessions(kept, transport.release) if kept else None
         self._transport = transport
         self._retry = retry or Retry()
@@ -138,6 +140,16 @@ class TargetClient:
             except PASSING as error:
                 outage.failed(error, patience)
                 patience.after(error)
+
+    def adapted(self, adapter: str) -> TargetClient:
+        """The same connection, to the target with one of its adapters; for one text, as it is described now.
+
+        Raises:
+            InputError: it has no such adapter.
+        """
+        found = copy(self)
+        found.description, found.adapter = self.description.adapted(adapter, self.address), adapter
+        return found
 
     def look_again(self) -> None:
         """Ask once more what is served: the target may have been updated. Where it is away just now, nothing changes.
@@ -210,8 +222,9 @@ class TargetClient:
         if grammar is not None:
             kept_to = wire.Grammar(source=grammar, begin=prompt_length, engine=library.version())
         reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
-        found = self._kept.take(prompt) if self._kept else None
-        kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
+        who = self.description.fingerprint
+        found = self._kept.take(prompt, who) if self._kept else None
+        kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), (), who)
         limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
         header = codec.encode_session(
             kept.session_id,
@@ -220,7 +233,7 @@ class TargetClient:
             sorted(reader.end_ids),
             kept_to,
             interval(retry),
-            self.description.fingerprint,
+            who,
         )
 
         def make_link(meter: Meter) -> ReliableLink:
@@ -233,7 +246,7 @@ class TargetClient:
 
         def keep(ids: Sequence[int]) -> bool:
             if self._kept is not None:
-                self._kept.give(Kept(kept.session_id, ids))
+                self._kept.give(Kept(kept.session_id, ids, who))
             return self._kept is not None
 
         def patience(retry: Retry, tells: bool) -> Patience:
