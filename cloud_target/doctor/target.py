@@ -9,7 +9,7 @@ from time import perf_counter
 from cloud_target.engine.interface import Engine, Feed, all_scores
 from cloud_target.engine.settings import EngineSettings
 from shared.config import Sampling
-from shared.findings import Finding, fail, ok
+from shared.findings import Finding, fail, ok, warn
 from shared.machine import available_memory
 from shared.sizes import show_size
 
@@ -64,6 +64,8 @@ def in_vllm(settings: EngineSettings) -> Iterator[Finding]:
     with closing(load_vllm(settings, tell=notes.append)) as engine:
         yield from _loaded(engine, perf_counter() - begun)
         yield ok("forward pass", f"one token in {1e3 * engine.step:.1f} ms")
+        for note in notes:
+            yield warn("target", note)
         for one in engine.description.adapters:
             yield ok("adapter", f"{one.name} (fingerprint {one.fingerprint})")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import astuple, replace
 from queue import Queue
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from cloud_target.engine.apart.messages import Features
-from cloud_target.engine.interface import Description, Feed
+from cloud_target.engine.interface import Adapter, Description, Feed
 from cloud_target.engine.vllm.engine import VllmEngine
 from cloud_target.engine.vllm.travelling import NAME, Answers
 from shared.config import Sampling
@@ -134,6 +135,17 @@ def test_where_vllm_is_gone_everyone_hears_it_once(client, how):
     assert [type(one) for one in found] == [RuntimeError] * (2 if how == "refuses" else 1)
     with pytest.raises(RuntimeError, match="gone"):
         engine.start(FEED, "", found.append)
+    engine.close()
+
+
+def test_a_feed_carries_what_vllm_knows_its_adapter_by(client):
+    known = replace(FEATURES.description, adapters=(Adapter("poet", "g"),))
+    engine = VllmEngine(Features(known, *astuple(FEATURES)[1:]), client, 4, adapters={"poet": "request of poet"})
+    for adapter in ("", "poet"):
+        engine.start(replace(FEED, adapter=adapter), "", lambda _: None)
+    assert [request.values[6] for request in client.asked] == [None, "request of poet"]
+    with pytest.raises(ValueError, match="no adapter pirate"):
+        engine.start(replace(FEED, adapter="pirate"), "", lambda _: None)
     engine.close()
 
 
