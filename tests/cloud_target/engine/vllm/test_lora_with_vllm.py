@@ -6,11 +6,12 @@ It is left out where vLLM is not installed; `make test-vllm` has an environment 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,10 +20,11 @@ from cloud_target.cli import main as cloud
 from cloud_target.engine.interface import Feed
 from cloud_target.engine.settings import VLLM, EngineSettings
 from edge_client.bundles.bundle import Bundle
+from edge_client.edge import Edge
 from shared.config import Sampling
 from shared.errors import InputError
 from tests.cloud_target.engine.adapters import ATTENTION, FEEDING, merged, write_adapter
-from tests.cloud_target.engine.vllm.test_served import MODES, SERVE, edge_on, texts
+from tests.cloud_target.engine.vllm.test_served import MODES, SERVE, Job, edge_on, text_of, texts
 from tests.cloud_target.engine.vllm.test_with_vllm import CONTEXT, asked, assert_same, random_feed
 from tests.end_to_end.families import FAMILIES
 
@@ -118,31 +120,28 @@ def test_an_adapter_that_vllm_does_not_take_is_refused_by_name(made, tmp_path):
         load_vllm(settings_of(replace(made, adapters=decomposed)))
 
 
+def written(edge: Edge, options: Mapping[str, object], job: tuple[str, Job]) -> list[int]:
+    return text_of(edge, job[1], adapter=job[0], **options)
+
+
 def test_a_service_writes_what_those_of_the_merged_models_write(made, tmp_path):
     words = ["export", "--draft", str(made.base), "--target", str(made.base), "--out", str(tmp_path / "bundle")]
     assert cloud(words) == 0
-    bundle, expected = Bundle.load(tmp_path / "bundle"), SimpleNamespace(of={})
+    bundle = Bundle.load(tmp_path / "bundle")
+    expected: dict[str, list[list[int]]] = {}
     for name, path in made.merged.items():
         with local_target("--target", str(path), "--dtype", "float32", *SERVE) as other:
             with edge_on(other.address, bundle) as edge:
-                expected.of[name] = texts(edge, JOBS, 4, **MODES["cloud"])
-    assert len({tuple(map(tuple, found)) for found in expected.of.values()}) == len(made.merged)
+                expected[name] = texts(edge, JOBS, 4, **MODES["cloud"])
+    assert len({tuple(map(tuple, found)) for found in expected.values()}) == len(made.merged)
     loras = [word for name, path in made.adapters.items() for word in ("--lora", f"{name}={path}")]
     with local_target("--target", str(made.base), "--engine", "vllm", *loras, *SERVE) as served:
         with edge_on(served.address, bundle) as edge:
             for mode, options in MODES.items():
                 jobs = [(name, job) for job in JOBS for name in made.merged]
-                found = texts_with(edge, jobs, options)
+                with ThreadPoolExecutor(12) as pool:  # texts of all at once
+                    found = [*pool.map(partial(written, edge, options), jobs)]
                 for name in made.merged:
                     own = [text for (other, _), text in zip(jobs, found, strict=True) if other == name]
-                    assert own == expected.of[name], (mode, name)
+                    assert own == expected[name], (mode, name)
 
-
-def texts_with(edge, jobs, options):
-    """Texts of all adapters at once."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from tests.cloud_target.engine.vllm.test_served import text_of
-
-    with ThreadPoolExecutor(12) as pool:
-        return [*pool.map(lambda job: text_of(edge, job[1], adapter=job[0], **options), jobs)]
