@@ -3,8 +3,9 @@
     python -m benchmarks.replicas
     python -m benchmarks.replicas --edges 8 --tokens 16
 
-Two targets stand behind deploy/envoy/envoy.yaml, with TLS and tokens. All edges write two turns in `exact`; in the
-third one target is killed (SIGKILL), then another one is added, and in the fourth the survivor is drained (SIGTERM).
+Two targets stand behind deploy/envoy/envoy.yaml, with TLS and tokens. The edges write two turns, every second one in
+`exact`, with a request a turn, and the others in `sprint`, where each token is asked about (`strict`, budget 0); in the
+third turn one target is killed (SIGKILL), then one is added, and in the fourth the survivor is drained (SIGTERM).
 The same conversations, written before with one target and nothing between, say what every text must be. Needs the extra
 `deploy`, and openssl.
 """
@@ -32,15 +33,21 @@ from benchmarks.tables import markdown_table
 from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
+from edge_client.settings import Options
 from edge_client.target.credentials import Credentials
-from shared.config import Mode
+from shared.config import Criterion, Mode
 from shared.tokenizer import encode_prompt
 
 CREDENTIALS = Path(__file__).resolve().parents[1] / "deploy" / "credentials.py"
 # What a target behind a proxy is told: few connections, each everybody's (docs/operations.md).
 BEHIND_PROXY = ("--connection-streams", "1000", "--connection-silence", "0")
-# By what they are called here, the kinds of answers in `tandem_answer_seconds`.
-KINDS = {"served": ("verdict", "continuation"), "missed": ("resync",)}
+# By what they are called here, the kinds of answers in `tandem_answer_seconds`; a stale one has a text that is there.
+KINDS = {"served": ("verdict", "continuation", "stale"), "missed": ("resync",)}
+# Of the edges in turn. Where each token is asked about, `sprint` writes the target's own text, too.
+MODES: tuple[Options, ...] = (
+    {"mode": Mode.EXACT},
+    {"mode": Mode.SPRINT, "criterion": Criterion.STRICT, "budget": 0.0},
+)
 MORE = "\nUser: Tell me more about that, please.\nAssistant:"
 # Part of a turn's tokens that are written when something happens to a target.
 MOMENT = 0.25
@@ -52,13 +59,14 @@ class Writers:
     Attributes:
         texts: ids of each edge's conversation so far, prompts included.
         reconnects: outages that the edges have mended.
+        resumed: turns whose target held what they go on from.
     """
 
     def __init__(self, edges: int, tokens: int, bundle: Bundle, address: str, credentials: Credentials | None) -> None:
         self._tokens = tokens
         self._more = encode_prompt(bundle.tokenizer, MORE)
         self.texts = [encode_prompt(bundle.tokenizer, EVERY[number % len(EVERY)]) for number in range(edges)]
-        self.reconnects = 0
+        self.reconnects = self.resumed = 0
         self._written, self._lock = 0, threading.Lock()
         self._resources = ExitStack()
         self._edges = [
@@ -69,10 +77,10 @@ class Writers:
                     credentials=credentials,
                     memory=False,
                     conversations=1,
-                    mode=Mode.EXACT,
                     seed=number,
                     max_tokens=tokens,
                     on_outage="wait",
+                    **MODES[number % len(MODES)],
                 )
             )
             for number in range(edges)
@@ -104,6 +112,7 @@ class Writers:
         self.texts[number] = [*self.texts[number], *ids, *self._more]
         with self._lock:
             self.reconnects += done.usage.reconnects
+            self.resumed += done.usage.reused_target > 0
 
     def __enter__(self) -> Writers:
         return self
@@ -202,8 +211,8 @@ class Outcome:
         different: of their conversations, those that are not the undisturbed ones.
         shares: requests that each replica served before anything happened to one.
         requests: answered before that, by all replicas.
-        resumed: of them, first ones of a turn that goes on from what its replica should hold.
-        missed: that came to a replica which lacked what they build on.
+        missed: of them, those that came to a replica which lacked what they build on.
+        resumed: second turns whose replica held the first.
         killed, drained: outages that edges mended after each.
         exit_status: of the drained target.
         seconds: of each turn.
@@ -213,8 +222,8 @@ class Outcome:
     different: int = 0
     shares: list[int] = field(default_factory=list)
     requests: int = 0
-    resumed: int = 0
     missed: int = 0
+    resumed: int = 0
     killed: int = 0
     drained: int = 0
     exit_status: int = 0
@@ -222,8 +231,8 @@ class Outcome:
 
     @property
     def hits(self) -> float:
-        """Share of the resumed turns whose replica had their cache: the hard part, for a stream stays where it is."""
-        return 1 - self.missed / max(self.resumed, 1)
+        """Share of the requests, but the first of each conversation, whose replica had their cache."""
+        return 1 - self.missed / max(self.requests - self.edges, 1)
 
 
 def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool = True) -> Outcome:
@@ -259,7 +268,7 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
         after = [first.answers(), second.answers()]
         found.shares = [new["served"] - old["served"] for old, new in zip(before, after, strict=True)]
         found.missed = sum(new["missed"] - old["missed"] for old, new in zip(before, after, strict=True))
-        found.requests, found.resumed = sum(found.shares) + found.missed, edges
+        found.requests, found.resumed = sum(found.shares) + found.missed, writers.resumed
         # The busier one, so that its end is felt.
         victim, survivor = (first, second) if found.shares[0] > found.shares[1] else (second, first)
         turn("turn 3, in which one target is killed", victim.kill)
@@ -293,9 +302,8 @@ def words(found: Outcome) -> str:
         ("edges", str(found.edges)),
         ("conversations that differ from the undisturbed ones", str(found.different)),
         ("before the kill: requests that each replica served", " and ".join(map(str, found.shares))),
-        ("before the kill: requests", str(found.requests)),
-        ("of them to a replica that lacked their text", str(found.missed)),
-        ("turns that met the cache of the turn before", f"{found.hits:.1%} of {found.resumed}"),
+        ("before the kill: requests that met their cache", f"{found.hits:.1%} of {found.requests - found.edges}"),
+        ("second turns that met the cache of the first", f"{found.resumed} of {found.edges}"),
         ("outages mended after SIGKILL", str(found.killed)),
         ("outages mended after SIGTERM", str(found.drained)),
         ("exit status of the drained target", str(found.exit_status)),

@@ -360,11 +360,12 @@ class Edge:
                 raise
             finally:
                 if generation.summary is not None:
+                    by = "" if session is None else session.author.fingerprint
                     if memory is not None and lesson is not None:
                         # People give up on texts that go wrong, so those count above all.
-                        ending.warnings += map(LossWarning, memory.end(lesson, generation.promised))
+                        ending.warnings += map(LossWarning, memory.end(lesson.about(by), generation.promised))
                     if job.client is not None:
-                        self._source.wrote(bundle, job.client, settings, generation.promised)
+                        self._source.wrote(bundle, job.client, by, settings, generation.promised)
                     if chooser is not None and job.client is not None:
                         ending.warnings += job.kit.keep_pace(job.client)
                     if generation.summary.reconnects or generation.summary.alone:

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import grpc
 
 from edge_client.testing import LoopbackTransport, Service
-from shared.errors import InputError, ProtocolError
+from shared.errors import InputError, OtherTarget, ProtocolError
+from shared.wire import metadata
 from shared.wire.v1 import target_pb2 as wire
 from shared.wire.v1 import target_pb2_grpc
 
@@ -59,6 +60,9 @@ class Servicer(target_pb2_grpc.TargetServiceServicer):
                 yield from stream.answers(request)
             except (ProtocolError, InputError) as error:
                 context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            except OtherTarget as error:
+                context.set_trailing_metadata(((metadata.REASON, error.reason),))
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
 
     def FetchBundle(self, request, context):
         for chunk in self.transport.service.fetch(request):

@@ -9,12 +9,16 @@ from cloud_target.engine.interface import Description, Engine
 from shared.errors import OtherTarget, ProtocolError
 from shared.wire import codec
 
+# Characters of a target's name that stand in a sentence.
+_LONGEST_NAME = 64
+
 
 def targets_of(engine: Engine) -> tuple[Description, ...]:
     """The targets that an engine serves; the first is meant where a session names none. Each adapter makes one more."""
     base = engine.description
     adapted = [
-        replace(base, name=f"{base.name} with {one.name}", fingerprint=one.fingerprint, adapters=()) for one in base.adapters
+        replace(base, name=f"{base.name} with {one.name}", fingerprint=one.fingerprint, adapters=())
+        for one in base.adapters
     ]
     return base, *adapted
 
@@ -37,7 +41,7 @@ def meant(wanted: str, here: Sequence[Description]) -> Description:
     for target in here:
         if target.fingerprint == wanted:
             return target
-    others = " or ".join(f"{target.name} ({target.fingerprint[:8]})" for target in here)
+    others = " or ".join(f"{target.name[:_LONGEST_NAME]} ({target.fingerprint[:8]})" for target in here)
     raise OtherTarget(
         f"it is a text of the target {wanted[:8]}, and here is {others}; begin it anew to have it written here"
     )

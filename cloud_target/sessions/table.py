@@ -78,9 +78,7 @@ class SessionTable:
         known = self._sessions.get(session_id)
         self._evict(self._lacking(known, tokens), known)
 
-    def take(
-        self, session_id: bytes, tokens: int = 0, tenant: str = "", aside: int = 0, adapter: str = ""
-    ) -> Session:
+    def take(self, session_id: bytes, tokens: int = 0, tenant: str = "", aside: int = 0, adapter: str = "") -> Session:
         """The session, made if unknown, kept from eviction until `put_back`.
 
         Args:

@@ -89,8 +89,8 @@ class Following:
             is_stale = self._asked is None or self._clock.now() - self._asked > FRESH
             errand = self._errand if self._errand is not None and self._errand.is_over else None
             if is_stale or self._is_due or errand is not None:
-                if is_stale and self._asked is not None:
-                    client.look_again()
+                served = client.description
+                is_another = is_stale and self._asked is not None and client.look_again()
                 self._is_due, before = False, self._bundle
                 self._is_settling = True
                 try:
@@ -103,6 +103,8 @@ class Following:
                     self._asked = self._clock.now()
                 if before is not None and bundle is not before:
                     self._tell_of_change(client, bundle)
+                elif is_another and self._errand is None:  # else it was said that one comes with it
+                    self._notify(client.description.instead_of(served, client.address))
             assert self._bundle is not None, "it was settled"
             return self._bundle
 
@@ -112,11 +114,11 @@ class Following:
             if self._asked is not None:
                 self._asked = float("-inf")
 
-    def wrote(self, bundle: Bundle, client: TargetClient, settings: Settings, counts: AuditCounts) -> None:
+    def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         """See `Source.wrote`. Waits for no other text, which may be fetching something."""
         if bundle is not self._bundle or client.adapter:  # what an adapter needs says nothing of the target
             return
-        self._probation.wrote(client.address, self._digest, client.description.fingerprint, settings, counts)
+        self._probation.wrote(client.address, self._digest, target, settings, counts)
         if (
             not self._is_settling and (store := _store()) is not None
         ):  # else whoever settles, or the next one, sees to it

@@ -34,12 +34,13 @@ class Source(Protocol):
     def doubt(self) -> None:
         """There was trouble with the link: the target may be another one by now."""
 
-    def wrote(self, bundle: Bundle, client: TargetClient, settings: Settings, counts: AuditCounts) -> None:
+    def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         """A text has ended, in whatever way.
 
         Args:
             bundle: that it was written with.
-            client: of the target that it asked.
+            client: that it asked with.
+            target: fingerprint of the one that has answered.
             counts: what audits say of it.
         """
 
@@ -78,7 +79,7 @@ class Given:
     def doubt(self) -> None:
         pass
 
-    def wrote(self, bundle: Bundle, client: TargetClient, settings: Settings, counts: AuditCounts) -> None:
+    def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         pass
 
     def close(self) -> None:

@@ -52,6 +52,10 @@ class Lesson:
     losses: Mapping[str, float] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
 
+    def about(self, target: str) -> Lesson:
+        """The same, of a text that turned out to be another target's: what it teaches is about that one."""
+        return replace(self, promise=replace(self.promise, target=target))
+
 
 class Memory:
     """The entries of one bundle. Several texts at once, in several threads and processes, may use it.

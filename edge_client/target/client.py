@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from threading import Thread
 
+from edge_client.target.author import Author
 from edge_client.target.credentials import Credentials
 from edge_client.target.description import Description
 from edge_client.target.fetching import chunks
@@ -59,6 +60,7 @@ class TargetClient:
         description: what is served.
         adapter: with which; "" for none.
         round_trip: of the link, as far as connecting to it tells, seconds.
+        is_doubted: a text has met another target than that.
 
     Raises:
         TargetUnavailable: no target there.
@@ -77,13 +79,14 @@ class TargetClient:
         kept: int = 0,
         holds_on: bool = True,
     ) -> None:
-        self.address, self.adapter = address, ""
+        self.address, self.adapter, self._origin = address, "", self
         self._kept = KeptSessions(kept, transport.release) if kept else None
         self._transport = transport
         self._retry = retry or Retry()
         self._clock = clock or SystemClock()
         self._chance = chance or random.Random()
         self._presence = Presence()
+        self.is_doubted = False
         begin = self._clock.now()
         self.description = self.describe(timeout, notify, holds_on)
         self.round_trip = (self._clock.now() - begin) / CONNECTING
@@ -151,15 +154,21 @@ class TargetClient:
         found.description, found.adapter = self.description.adapted(adapter, self.address), adapter
         return found
 
-    def look_again(self) -> None:
+    def look_again(self) -> bool:
         """Ask once more what is served: the target may have been updated. Where it is away just now, nothing changes.
+
+        Returns:
+            Whether it is another target than before.
 
         Raises:
             TargetRefused, ProtocolError: as the class.
         """
+        before = self.description
         timeout = self._retry.grace if self._presence.is_away else CONNECT.attempt
         with suppress(TargetUnavailable):
             self.description = Description.from_wire(self._transport.describe(timeout))
+            self.is_doubted = False
+        return self.description.fingerprint != before.fingerprint
 
     def fetch(self, digest: str, file: BundleFile, offset: int, notify: Callable[[str], None]) -> Generator[bytes]:
         """The bytes of a file of the offered bundle from `offset` on, in chunks that nobody has checked.
@@ -221,32 +230,34 @@ class TargetClient:
         kept_to = None
         if grammar is not None:
             kept_to = wire.Grammar(source=grammar, begin=prompt_length, engine=library.version())
-        reader = Reader(self.description.vocabulary, self.description.context, frozenset(end_ids))
-        who = self.description.fingerprint
-        found = self._kept.take(prompt, who) if self._kept else None
-        kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), (), who)
-        limit, retry = self.description.max_request_tokens, _within(self._retry, timeout)
+        described = self.description
+        author = Author(described, self._who_is_there, self.address, notify, self._doubt, grammar is not None)
+        reader = Reader(described.vocabulary, described.context, frozenset(end_ids))
+        found = self._kept.take(prompt, described.fingerprint) if self._kept else None
+        kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
+        limit, retry = described.max_request_tokens, _within(self._retry, timeout)
         header = codec.encode_session(
-            kept.session_id,
-            sampling,
-            coupling,
-            sorted(reader.end_ids),
-            kept_to,
-            interval(retry),
-            who,
+            kept.session_id, sampling, coupling, sorted(reader.end_ids), kept_to, interval(retry)
         )
 
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify, self._presence)
-            is_known = found is not None
-            pays = account or Account()
             return ReliableLink(
-                self._transport, header, prompt_length, meter, self._clock, outage, pays, is_known, is_wanted
+                self._transport,
+                header,
+                prompt_length,
+                meter,
+                self._clock,
+                outage,
+                account or Account(),
+                author,
+                found is not None,
+                is_wanted,
             )
 
         def keep(ids: Sequence[int]) -> bool:
             if self._kept is not None:
-                self._kept.give(Kept(kept.session_id, ids, who))
+                self._kept.give(Kept(kept.session_id, ids, author.fingerprint))
             return self._kept is not None
 
         def patience(retry: Retry, tells: bool) -> Patience:
@@ -271,6 +282,13 @@ class TargetClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _who_is_there(self) -> Description:
+        self._origin.look_again()
+        return self._origin.description.adapted(self.adapter, self.address)
+
+    def _doubt(self) -> None:
+        self._origin.is_doubted = True
 
     def _patience(self, retry: Retry, tells: bool = True, grace: float = math.inf) -> Patience:
         return Patience(retry, self.address, self._clock, self._chance, tells, grace)

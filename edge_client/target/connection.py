@@ -85,6 +85,7 @@ class Connection:
                     raise
                 self._client = client
             elif manifest is not None:  # both may be others than at first
+                self._see_who_is_there(self._client)
                 self._client.description.check(manifest, self._client.address)
             return self._client
 
@@ -95,6 +96,12 @@ class Connection:
             self._client.close()
         elif self._transport is not None:
             self._transport.close()
+
+    def _see_who_is_there(self, client: TargetClient) -> None:
+        """Where a text has met another target, the next one says which that is, and is written by it."""
+        before = client.description
+        if client.is_doubted and client.look_again():
+            self._notify(client.description.instead_of(before, client.address))
 
     def _see_that_it_is_open(self) -> None:
         if self._is_closed:

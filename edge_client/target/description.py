@@ -18,6 +18,7 @@ from shared.wire.v1 import target_pb2 as wire
 # Fields that are not those of the message as they are.
 _MADE = {"step", "adapters", "bundle"}
 
+
 @dataclass(frozen=True)
 class Description:
     """What a target serves.
@@ -117,6 +118,25 @@ class Description:
                 "tokens; install the same version on both sides"
             )
         raise TargetMismatch(f"{self.name} at {address} {why}. The mode local needs no target", options=("mode local",))
+
+    def instead_of(self, other: Description, address: str) -> str:
+        """A sentence: it is here, where there was another target."""
+        ours, theirs = (f"{one.name} ({one.fingerprint[:8]})" for one in (self, other))
+        return f"the target at {address} is {ours} now, and no longer {theirs}"
+
+    def cannot_replace(self, other: Description, follows: bool) -> str:
+        """Why it cannot write a text that was begun for another target, a clause; "" where it can.
+
+        Args:
+            follows: the text is kept to a grammar.
+        """
+        if (self.tokenizer_fingerprint, self.vocabulary) != (other.tokenizer_fingerprint, other.vocabulary):
+            return "has another tokenizer"
+        if min(self.context, self.max_request_tokens) < min(other.context, other.max_request_tokens):
+            return f"holds {self.context} tokens only"
+        if follows and self.grammar_engine != other.grammar_engine:
+            return "keeps texts to schemas in another way"
+        return ""
 
     def check(self, manifest: Manifest, address: str) -> None:
         """See that this target can judge the tokens of a bundle.

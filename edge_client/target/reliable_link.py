@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edge_client.target.author import Author
 from edge_client.target.outage import Outage
 from edge_client.target.reading import GivenUp, Reading
 from edge_client.target.retry import PASSING, Clock, Patience
@@ -11,7 +12,7 @@ from edge_client.target.transport import Link, Transport
 from edge_client.target.verdict import nonsense
 from edge_client.usage.account import Account
 from edge_client.usage.meter import Meter
-from shared.errors import CapReached, LinkBroken, TargetUnavailable
+from shared.errors import CapReached, LinkBroken, OtherTarget, TargetUnavailable
 from shared.wire.v1 import target_pb2 as wire
 
 
@@ -19,15 +20,17 @@ class ReliableLink:
     """The way from one session to the target. All requests may be repeated, so all failures of a link are mended.
 
     Args:
-        header: what the first request of each stream carries.
+        header: what the first request of each stream carries, but for who is to write the text.
         prompt_length: the first tokens of the text, which the meter counts apart.
         meter: told of bytes, seconds and reconnects.
         outage: told of failures, and of their end.
         account: of the text; asked before a request goes out.
+        author: who is to write it; asked before a stream is opened.
         is_known: the target has the session already.
         is_wanted: whether anybody still wants the text; looked at while the target reads.
 
     Attributes:
+        author: as given.
         streams: how many were opened.
         names_guesses: whether guesses on the last one may name those before them; found by whoever reads the answers.
     """
@@ -41,6 +44,7 @@ class ReliableLink:
         clock: Clock,
         outage: Outage,
         account: Account,
+        author: Author,
         is_known: bool = False,
         is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -53,6 +57,7 @@ class ReliableLink:
         self._reading = Reading(clock)
         self._is_wanted = is_wanted
         self._account = account
+        self.author = author
         self._end_ids = frozenset(header.sampling.end_ids)
         self._link: Link | None = None
         self._request_id = 0
@@ -165,6 +170,8 @@ class ReliableLink:
 
     def _send(self, request: wire.DecodeRequest) -> None:
         request.ClearField("session")
+        if self._link is None:
+            self._header.target = self.author.named()
         if not request.HasField("guesses"):
             self._account.ask(1 if self._link is None else self._request_id + 1, request)
         link = self._link
@@ -229,9 +236,14 @@ class ReliableLink:
         while True:
             if self._link is None:
                 raise LinkBroken("the stream was given up")
-            answer = self._link.receive(max(end - self._clock.now(), 0.0) if timeout else 0.0)
+            try:
+                answer = self._link.receive(max(end - self._clock.now(), 0.0) if timeout else 0.0)
+            except OtherTarget as refusal:
+                self.hang_up(refusal)
+                raise self.author.refused(refusal) from refusal
             if answer is None:
                 return None
+            self.author.answered()
             self._meter.received(answer.ByteSize())
             self._account.answered(answer, self._end_ids)
             if answer.request_id == number:

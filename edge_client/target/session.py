@@ -39,6 +39,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
 
     Attributes:
         meter: what the conversation has taken so far.
+        author: whose text it is.
         reused: tokens of the prompt that the target held from an earlier text.
         drops: how often questions under way were given up, so that those which still matter have to be posted again.
     """
@@ -57,6 +58,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
     ) -> None:
         self.meter = Meter()
         self._link = make_link(self.meter)
+        self.author = self._link.author
         self._reader, self._limit = reader, limit
         self._retry, self._patience = retry, patience
         self._patience_with_absence = absence or (lambda: patience(retry, True))
@@ -253,10 +255,7 @@ class TargetSession(AbstractContextManager["TargetSession"]):
         """Have all of `ids` audited that is not yet; what is under way is given up.
 
         Args:
-            wait: for at most so many seconds, and then never mind; None where the text cannot go on without it.
-
-        Returns:
-            None if there is no answer in time.
+            wait: for at most so many seconds, and then return None; None where the text cannot go on without it.
 
         Raises:
             TargetError: as `judge` does, where there is no end to `wait`.

@@ -15,7 +15,7 @@ from edge_client.testing.opinion import Opinion
 from edge_client.testing.scripts import Script
 from shared import prefix_hash as prefix
 from shared.config import Coupling, Sampling
-from shared.errors import ContextLengthError, InputError, ProtocolError
+from shared.errors import ContextLengthError, InputError, OtherTarget, ProtocolError
 from shared.grammar import library
 from shared.grammar.cursor import Cursor
 from shared.grammar.engine import GrammarEngine
@@ -53,6 +53,7 @@ class ScriptedStream:
         script, vocabulary, context: see `ScriptedTarget`.
         texts: ids that are known of each session's text, by session id; changed by every answer.
         grammars: that texts can be kept to; None where they cannot.
+        fingerprint: of the target; a stream that names another one is refused.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class ScriptedStream:
         context: int,
         texts: dict[bytes, list[int]],
         grammars: GrammarEngine | None = None,
+        fingerprint: str = "",
     ) -> None:
         self._script = script
         self._vocabulary, self._context = vocabulary, context
-        self._texts, self._grammars = texts, grammars
+        self._texts, self._grammars, self._fingerprint = texts, grammars, fingerprint
         self._terms: Terms | None = None
         self._guesses = 0  # that came
 
@@ -75,7 +77,7 @@ class ScriptedStream:
             self._check_guesses(message)
             return
         if self._terms is None:
-            self._terms = _terms(message, self._grammars)
+            self._terms = _terms(message, self._grammars, self._fingerprint)
         self._check(message)
         text = self._texts.setdefault(self._terms.session_id, [])
         for answer in self._answer(text, message, self._terms):
@@ -196,10 +198,12 @@ def _code(nats: float) -> int:
     return codec.encode_nll([nats])[0]
 
 
-def _terms(message: wire.DecodeRequest, grammars: GrammarEngine | None) -> Terms:
+def _terms(message: wire.DecodeRequest, grammars: GrammarEngine | None, fingerprint: str) -> Terms:
     if not message.HasField("session"):
         raise ProtocolError("the first request of a stream must carry the session; send it again with one")
     session = message.session
+    if session.target not in ("", fingerprint):
+        raise OtherTarget(f"it is a text of {session.target[:8]}, and here is {fingerprint[:8]}; begin it anew")
     return Terms(
         session.session_id,
         codec.decode_sampling(session.sampling),

@@ -22,6 +22,7 @@ class ServiceStream(Protocol):
 
         Raises, here or at any answer:
             ProtocolError, InputError: the request breaks a rule of the contract.
+            OtherTarget: the stream means another target.
             TargetUnavailable: it cannot be served now; with `TargetBusy`, for want of room.
         """
         ...

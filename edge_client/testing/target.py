@@ -31,7 +31,8 @@ class ScriptedTarget:
         script: from the ids of a text to the next token's logits, ``float32 [vocabulary]``, all finite.
         vocabulary: number of token ids.
         context: longest text in tokens, prompt included.
-        name, fingerprint: who it says it is. A bundle made for a target of another fingerprint is used, with a warning.
+        name, fingerprint: who it says it is; a stream that names another fingerprint is refused. A bundle made for a
+            target of another one is used, with a warning.
         tokenizer_fingerprint: a bundle with another one is refused.
         step: what it says that a pass over one token takes, seconds; 0 says nothing.
         tokenizer: by which grammars know its tokens; without one it keeps no text to a schema.
@@ -118,7 +119,7 @@ class ScriptedTarget:
 
     def stream(self) -> ScriptedStream:
         """See `Service.stream`."""
-        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts, self._grammars)
+        return ScriptedStream(self.script, self.vocabulary, self.context, self.texts, self._grammars, self._fingerprint)
 
     def release(self, session_id: bytes) -> None:
         """See `Service.release`."""

@@ -124,14 +124,8 @@ def encode_session(
     end_ids: Sequence[int] = (),
     grammar: wire.Grammar | None = None,
     reading: float = 0.0,
-    target: str = "",
 ) -> wire.Session:
-    """What the first request of a stream carries.
-
-    Args:
-        reading: seconds, see `Session.reading_ms`.
-        target: who is to write the text, see `Session.target`.
-    """
+    """What the first request of a stream carries; `reading` in seconds, see `Session.reading_ms`."""
     return wire.Session(
         session_id=session_id,
         sampling=wire.Sampling(
@@ -144,7 +138,6 @@ def encode_session(
         coupling=_COUPLINGS[coupling],
         grammar=grammar,
         reading_ms=round(1e3 * reading),
-        target=target,
     )
 
 

@@ -19,8 +19,9 @@ from tests.deploy.envoys import needs_envoy
 def test_no_token_changes_while_targets_die_come_and_drain_and_sessions_meet_their_cache() -> None:
     found = measure(8, 16, lambda _: None)
     assert found.different == 0
-    assert (found.resumed, found.missed) == (8, 0)
-    assert found.requests >= 16
+    assert found.requests >= 2 * (4 + 4 * 8), "sprint asks about every token, a few at a time"
+    assert found.hits >= 0.95
+    assert found.resumed == 8
     assert found.killed > 0
     assert found.exit_status == 0
 
@@ -47,8 +48,9 @@ def test_a_target_that_hangs_is_left_for_another_one() -> None:
                 os.kill(first.process.pid, signal.SIGCONT)
 
 
-def test_hits_are_told_of_the_turns_that_go_on() -> None:
-    found = Outcome(4, shares=[3, 5], requests=9, resumed=4, missed=1, seconds=[1.0, 2.0])
-    assert found.hits == 0.75
-    assert "75.0% of 4" in words(found)
-    assert "3 and 5" in words(found)
+def test_hits_are_told_of_all_requests_but_the_first_of_each_conversation() -> None:
+    found = Outcome(4, shares=[18, 25], requests=44, missed=1, resumed=3, seconds=[1.0, 2.0])
+    assert found.hits == 0.975
+    assert "97.5% of 40" in words(found)
+    assert "3 of 4" in words(found)
+    assert "18 and 25" in words(found)

@@ -71,6 +71,17 @@ def test_the_data_comes_from_where_it_is() -> None:
     assert f"--metrics-port={address.split(':')[1]}" in SERVICES["cloud"]["command"]
 
 
+def test_prometheus_finds_every_replica_behind_their_name() -> None:
+    """As Envoy does: one address each, however many there are."""
+    [job] = yaml.safe_load((DEPLOY / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    [found] = job["dns_sd_configs"]
+    assert found["type"] == "A"
+    [name] = found["names"]
+    assert SERVICES[name]["deploy"]["replicas"] > 1
+    assert {"--metrics-host=0.0.0.0", f"--metrics-port={found['port']}"} <= set(SERVICES[name]["command"])
+    assert SERVICES[name].get("networks") == SERVICES["prometheus"].get("networks"), "it reaches them"
+
+
 def test_the_dashboard_is_mounted_where_it_is_looked_for() -> None:
     [provider] = yaml.safe_load((DEPLOY / "grafana/dashboards.yml").read_text(encoding="utf-8"))["providers"]
     goals = [volume.split(":")[1] for volume in SERVICES["grafana"]["volumes"]]

@@ -32,7 +32,10 @@ from shared.wire.v1 import target_pb2 as wire
 from tests.edge_client.server.serving import served
 
 VOCABULARY = byte_tokenizer().get_vocab_size()
-BASE, ADAPTERS = random_script(VOCABULARY), {"poet": random_script(VOCABULARY, 1), "clerk": random_script(VOCABULARY, 2)}
+BASE, ADAPTERS = (
+    random_script(VOCABULARY),
+    {"poet": random_script(VOCABULARY, 1), "clerk": random_script(VOCABULARY, 2)},
+)
 SCRIPTS = {"": BASE} | ADAPTERS
 # Modes in which texts are the target's own.
 MODES: dict[str, dict[str, Any]] = {"cloud": {}, "exact": {}, "sprint": {"budget": 0.0}}
@@ -117,7 +120,10 @@ def test_an_unknown_adapter_is_refused_with_those_that_there_are(mode):
             edge.generate(ids(1))
         assert edge.generate(ids(1), adapter="clerk").token_ids
         assert edge.generate(ids(1), mode="local").token_ids
-    with scripted_edge(adapter="pirate") as edge, pytest.raises(InputError, match="'pirate'; it has none; leave it out"):
+    with (
+        scripted_edge(adapter="pirate") as edge,
+        pytest.raises(InputError, match="'pirate'; it has none; leave it out"),
+    ):
         edge.generate(ids(1))
 
 

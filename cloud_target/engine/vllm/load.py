@@ -162,4 +162,3 @@ def _parameters(directory: Path) -> int:
         with safe_open(file, "np") as tensors:
             count += sum(int(np.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118
     return count
-

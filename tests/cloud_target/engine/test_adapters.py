@@ -67,7 +67,10 @@ def narrow(tensors: dict[str, torch.Tensor]) -> None:
         (narrow, "q_proj are of 4 x 32 and 32 x 2, which have no rank in common"),
         (lambda tensors: tensors.pop(f"{Q}.lora_B.weight"), "q_proj it holds one matrix, and there must be two"),
         (lambda tensors: tensors.clear(), "there is nothing in its adapter_model.safetensors"),
-        (lambda tensors: tensors.update({f"{Q}.lora_magnitude_vector": torch.ones(2)}), "holds .*magnitude_vector, and"),
+        (
+            lambda tensors: tensors.update({f"{Q}.lora_magnitude_vector": torch.ones(2)}),
+            "holds .*magnitude_vector, and",
+        ),
         (lambda tensors: tensors.update({"base_model.model.lm_head.lora_A.weight": torch.ones(2, 2)}), "lm_head"),
     ],
 )

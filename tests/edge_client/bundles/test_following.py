@@ -147,9 +147,9 @@ def test_an_updated_target_is_noticed_between_two_texts(world, tmp_path):
     with world.edge() as edge:
         edge.generate("Tom")
         world.target.offer(made(tmp_path / "two", "two", target_fingerprint="new"))
-        world.target._fingerprint = "new"
         edge.generate("Tom")
         assert edge.bundle.manifest.name == "one"  # what it said a moment ago is believed
+        world.target._fingerprint = "new"
         world.clock.sleep(FRESH + 1)
         edge.generate("Tom", mode="local")
         assert edge.bundle.manifest.name == "one"
@@ -169,6 +169,37 @@ def test_an_updated_target_is_noticed_between_two_texts(world, tmp_path):
         edge.generate("Tom")
         assert world.told == told
     assert len(world.store.kept()) == 2
+
+
+def test_a_replaced_target_is_noticed_at_once_where_it_refuses_what_means_the_other(world, tmp_path):
+    """What it said a moment ago is believed, until a text shows that it is not so."""
+    world.serve(made(tmp_path / "one"))
+    with world.edge(mode="cloud") as edge:
+        edge.generate("Tom")
+        world.target.offer(made(tmp_path / "two", "two", target_fingerprint="new"))
+        world.target._fingerprint = "new"
+        assert edge.generate("Tom").usage.tokens == 5
+        assert edge.bundle.manifest.name == "one"
+        edge.generate("Tom")
+        wait_for_errands()
+        edge.generate("Tom")
+        assert edge.bundle.manifest.name == "two"
+    assert world.told == [
+        f"the target at {ADDRESS} is scripted (new) now, and no longer scripted (scripted); it writes this text",
+        f"the target at {ADDRESS} offers another bundle, two (4.808 KiB): it is fetched while texts go on with one",
+        f"the target at {ADDRESS} is scripted (new) now; texts are written with the bundle two from here on",
+    ]
+
+
+def test_another_target_without_another_bundle_is_told_of_too(world, tmp_path):
+    world.serve(made(tmp_path / "one"))
+    with world.edge(mode="cloud") as edge:
+        edge.generate("Tom")
+        world.target._fingerprint = "new"
+        world.clock.sleep(FRESH + 1)
+        for _ in range(2):
+            assert edge.generate("Tom").usage.tokens == 5
+    assert world.told == [f"the target at {ADDRESS} is scripted (new) now, and no longer scripted (scripted)"]
 
 
 @pytest.mark.parametrize("name", ["two", None])

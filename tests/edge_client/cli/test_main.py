@@ -228,10 +228,9 @@ def test_a_bundle_for_another_target_is_worth_a_warning(edge, monkeypatch):
     assert "warning" not in edge("Tom", "--max-tokens", "5", "-q")[2]
 
 
-def test_a_targets_name_does_not_command_the_terminal(edge, transport, monkeypatch):
-    described = transport.describe(1.0)
-    described.name, described.fingerprint = "\033]0;mine\007", "another"
-    monkeypatch.setattr(transport, "describe", lambda timeout: described)
+def test_a_targets_name_does_not_command_the_terminal(edge, transport):
+    engine = transport.service.engine
+    engine.description = replace(engine.description, name="\033]0;mine\007", fingerprint="another")
     _, _, err = edge("Tom", "--max-tokens", "5")
     assert "this target is \ufffd]0;mine\ufffd (another)" in err
     assert "\033" not in err

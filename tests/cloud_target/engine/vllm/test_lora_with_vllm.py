@@ -144,4 +144,3 @@ def test_a_service_writes_what_those_of_the_merged_models_write(made, tmp_path):
                 for name in made.merged:
                     own = [text for (other, _), text in zip(jobs, found, strict=True) if other == name]
                     assert own == expected[name], (mode, name)
-
