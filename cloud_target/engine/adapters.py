@@ -120,7 +120,7 @@ def _check_fit(own: str, module: str, shape: Shape, base: Mapping[str, Shape], n
 
 
 def _base_shapes(directory: Path) -> dict[str, Shape]:
-    """The shapes of a model's weights by module, none where they are packed; of files that are not read here, nothing."""
+    """The shapes of a model's weights by module, none where they are packed; no files but safetensors are read."""
     found: dict[str, Shape] = {}
     is_packed = "quantization_config" in read_config(directory)
     for file in weight_files(directory):

@@ -184,8 +184,8 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
     )
     if engine.adapters and engine.engine != VLLM:
         raise InputError(
-            f"--engine {engine.engine} reads no adapters; add --engine {VLLM}, or merge the adapter into the model, with "
-            "peft's merge_and_unload, and serve that",
+            f"--engine {engine.engine} reads no adapters; add --engine {VLLM}, or merge the adapter into the model, "
+            "with peft's merge_and_unload, and serve that",
             options=("lora",),
         )
     if engine.vllm_options and engine.engine != VLLM:

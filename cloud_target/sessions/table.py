@@ -104,8 +104,8 @@ class SessionTable:
         return session
 
     def reuse_prefix(self, session: Session, ids: Sequence[int]) -> None:
-        """Let a session that is about to read `ids` from the start have what another of its tenant has read already, with
-        the same adapter; the session must have room for it."""
+        """Let a session that is about to read `ids` from the start have what another of its tenant has read already
+        with the same adapter; the session must have room for it."""
         if not self._prefix_caching:
             return
         recent = islice(reversed(self._tenants[session.tenant].values()), COMPARED)

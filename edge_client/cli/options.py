@@ -173,8 +173,8 @@ def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
             "--adapter",
             default=Settings.adapter,
             metavar="NAME",
-            help="which of the target's LoRA adapters it is to write and judge with; `edge-client doctor` lists them (default: "
-            "none)",
+            help="which of the target's LoRA adapters it is to write and judge with; `edge-client doctor` lists them "
+            "(default: none)",
         )
         group.add_argument(
             "--on-outage",

@@ -14,7 +14,6 @@ from shared.wire import codec
 from shared.wire.bundles import decode_contents
 from shared.wire.v1 import target_pb2 as wire
 
-
 # Fields that are not those of the message as they are.
 _MADE = {"step", "adapters", "bundle"}
 

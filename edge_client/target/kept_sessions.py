@@ -40,8 +40,8 @@ class KeptSessions:
         self._lock = Lock()
 
     def take(self, prompt: Sequence[int], target: str = "") -> Kept | None:
-        """That of a target which holds most of what `prompt` begins with, cut to that; the last token is left to be read
-        anew."""
+        """That of a target which holds most of what `prompt` begins with, cut to that; the last token is left to be
+        read anew."""
         with self._lock:
             most = len(prompt) - 1
             lengths = [min(common(kept.ids, prompt), most) * (kept.target == target) for kept in self._kept]

@@ -116,7 +116,7 @@ def test_the_bundle_was_not_calibrated_with_an_adapter_and_that_is_said():
 @pytest.mark.parametrize("mode", [*MODES, "auto"])
 def test_an_unknown_adapter_is_refused_with_those_that_there_are(mode):
     with edge_to(target(), mode=mode, adapter="pirate") as edge:
-        with pytest.raises(InputError, match="scripted at .* has no adapter 'pirate'; what it has is poet, clerk"):
+        with pytest.raises(InputError, match=r"scripted at .* has no adapter 'pirate'; what it has is poet, clerk"):
             edge.generate(ids(1))
         assert edge.generate(ids(1), adapter="clerk").token_ids
         assert edge.generate(ids(1), mode="local").token_ids

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from queue import SimpleQueue
 
 import numpy as np
@@ -66,8 +67,12 @@ def ask(engine: VllmEngine, feeds: Sequence[Feed]) -> list[Scores]:
         InputError: vLLM ended, or its answer is none.
     """
     answers: SimpleQueue[tuple[int, Scores | Exception]] = SimpleQueue()
+
+    def done(index: int, found: Scores | Exception) -> None:
+        answers.put((index, found))
+
     for index, feed in enumerate(feeds):
-        engine.start(feed, "", lambda found, index=index: answers.put((index, found)))
+        engine.start(feed, "", partial(done, index))
     found = dict(answers.get(timeout=_PATIENCE) for _ in feeds)
     if not engine.is_there:
         raise InputError("vLLM ended at its first text; its lines above say why")
@@ -76,8 +81,8 @@ def ask(engine: VllmEngine, feeds: Sequence[Feed]) -> list[Scores]:
         answer = found[index]
         if isinstance(answer, Exception):
             raise InputError(
-                f"this vLLM does not answer as Tandem's plug-in does ({first_line(answer)}); use a version that is known "
-                "to work, or --engine hf"
+                f"this vLLM does not answer as Tandem's plug-in does ({first_line(answer)}); use a version that is "
+                "known to work, or --engine hf"
             )
         scores.append(answer)
     return scores

@@ -6,8 +6,8 @@ It is left out where vLLM is not installed; `make test-vllm` has an environment 
 from __future__ import annotations
 
 import random
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -130,17 +130,16 @@ def test_a_service_writes_what_those_of_the_merged_models_write(made, tmp_path):
     bundle = Bundle.load(tmp_path / "bundle")
     expected: dict[str, list[list[int]]] = {}
     for name, path in made.merged.items():
-        with local_target("--target", str(path), "--dtype", "float32", *SERVE) as other:
-            with edge_on(other.address, bundle) as edge:
-                expected[name] = texts(edge, JOBS, 4, **MODES["cloud"])
+        with local_target("--target", str(path), *SERVE) as other, edge_on(other.address, bundle) as edge:
+            expected[name] = texts(edge, JOBS, 4, **MODES["cloud"])
     assert len({tuple(map(tuple, found)) for found in expected.values()}) == len(made.merged)
     loras = [word for name, path in made.adapters.items() for word in ("--lora", f"{name}={path}")]
-    with local_target("--target", str(made.base), "--engine", "vllm", *loras, *SERVE) as served:
-        with edge_on(served.address, bundle) as edge:
-            for mode, options in MODES.items():
-                jobs = [(name, job) for job in JOBS for name in made.merged]
-                with ThreadPoolExecutor(12) as pool:  # texts of all at once
-                    found = [*pool.map(partial(written, edge, options), jobs)]
-                for name in made.merged:
-                    own = [text for (other, _), text in zip(jobs, found, strict=True) if other == name]
-                    assert own == expected[name], (mode, name)
+    serve = ("--target", str(made.base), "--engine", "vllm", *loras, *SERVE)
+    with local_target(*serve) as served, edge_on(served.address, bundle) as edge:
+        for mode, options in MODES.items():
+            jobs = [(name, job) for job in JOBS for name in made.merged]
+            with ThreadPoolExecutor(12) as pool:  # texts of all at once
+                found = [*pool.map(partial(written, edge, options), jobs)]
+            for name in made.merged:
+                own = [text for (other, _), text in zip(jobs, found, strict=True) if other == name]
+                assert own == expected[name], (mode, name)
