@@ -26,11 +26,12 @@ def options(adapters: Sequence[LocalAdapter], is_cpu: bool) -> dict[str, Any]:
     """What vLLM is told of them, by the names of its `EngineArgs`.
 
     Raises:
-        InputError: one has a rank that is more than it takes.
+        InputError: it does not take one, of that rank or of that kind.
     """
     if not adapters:
         return {}
-    from vllm.config.lora import MaxLoRARanks
+    from vllm.config.lora import LoRAConfig, MaxLoRARanks
+    from vllm.lora.peft_helper import PEFTHelper
 
     ranks = sorted(get_args(MaxLoRARanks))
     largest = max(adapters, key=lambda one: one.rank)
@@ -40,12 +41,18 @@ def options(adapters: Sequence[LocalAdapter], is_cpu: bool) -> dict[str, Any]:
             f"{ranks[-1]}",
             options=_ABOUT,
         )
+    rank = next(rank for rank in ranks if rank >= largest.rank)
+    for one in adapters:  # as its workers do, but before they are there
+        try:
+            PEFTHelper.from_local_dir(str(one.directory), None).validate_legal(LoRAConfig(max_lora_rank=rank))
+        except Exception as error:
+            raise _not_taken(one.adapter.name, error) from error
     places = len(adapters) + is_cpu
     return {
         "enable_lora": True,
         "max_loras": places,
         "max_cpu_loras": places,
-        "max_lora_rank": next(rank for rank in ranks if rank >= largest.rank),
+        "max_lora_rank": rank,
         "lora_target_modules": sorted({layer for one in adapters for layer in one.layers}),
     }
 
@@ -67,9 +74,7 @@ def load(client: Any, adapters: Sequence[LocalAdapter]) -> dict[str, Any]:
         try:
             client.add_lora(requests[name])
         except Exception as error:  # of no common base, from another process
-            raise InputError(
-                f"the adapter {name} cannot be used: vLLM does not take it ({first_line(error)})", options=_ABOUT
-            ) from error
+            raise _not_taken(name, error) from error
     return requests
 
 
@@ -100,6 +105,10 @@ def check(engine: VllmEngine, tell: Callable[[str], None]) -> None:
     for name, one in zip(names, alone[1:], strict=True):
         if np.array_equal(one.given.nll, alone[0].given.nll):
             tell(f"the adapter {name} changes nothing in a text of {len(ids)} tokens; was it trained?")
+
+
+def _not_taken(name: str, error: Exception) -> InputError:
+    return InputError(f"the adapter {name} cannot be used: vLLM does not take it ({first_line(error)})", options=_ABOUT)
 
 
 def _is_near(one: Scores, other: Scores) -> bool:

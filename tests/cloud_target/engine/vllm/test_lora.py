@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal
@@ -25,15 +26,24 @@ SCRIPTS = {"poet": random_script(VOCABULARY, 1), "clerk": random_script(VOCABULA
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names of vLLM."""
+    """Names of vLLM, which takes no adapter that lies beside the others."""
+    taken = SimpleNamespace(validate_legal=lambda config: None)
+
+    def from_local_dir(directory: str, _: None) -> SimpleNamespace:
+        if not directory.startswith("/adapters/"):
+            raise ValueError("vLLM does not yet support DoRA.\nTraceback")
+        return taken
+
     for module, name, value in (
         ("vllm.config.lora", "MaxLoRARanks", Literal[1, 8, 16]),
+        ("vllm.config.lora", "LoRAConfig", lambda **_: None),
+        ("vllm.lora.peft_helper", "PEFTHelper", SimpleNamespace(from_local_dir=from_local_dir)),
         ("vllm.lora.request", "LoRARequest", lambda *values: values),
         ("vllm.distributed", "get_pp_group", lambda: SimpleNamespace(world_size=1)),
     ):
-        there = ModuleType(module)
-        setattr(there, name, value)
-        monkeypatch.setitem(sys.modules, module, there)
+        if module not in sys.modules:
+            monkeypatch.setitem(sys.modules, module, ModuleType(module))
+        monkeypatch.setattr(sys.modules[module], name, value, raising=False)
 
 
 def local(name: str, rank: int, *layers: str) -> LocalAdapter:
@@ -49,6 +59,8 @@ def test_vllm_is_told_how_many_there_are_and_what_they_change(known):
     assert lora.options([], is_cpu=True) == {}
     with pytest.raises(InputError, match="clerk cannot be used: its rank is 17, and vLLM takes at most 16"):
         lora.options([local("poet", 4), local("clerk", 17)], is_cpu=False)
+    with pytest.raises(InputError, match=r"poet cannot be used: vLLM does not take it .*DoRA"):
+        lora.options([replace(local("poet", 4), directory=Path("/elsewhere"))], is_cpu=False)
 
 
 def test_each_is_loaded_and_a_refusal_names_it(known):
@@ -60,9 +72,9 @@ def test_each_is_loaded_and_a_refusal_names_it(known):
     assert [request[0] for request in asked] == ["poet", "clerk"]
 
     def refuse(_: Any) -> None:
-        raise Exception("vLLM does not yet support DoRA.\nTraceback")
+        raise Exception("Call to add_lora failed: leave out\nTraceback")
 
-    with pytest.raises(InputError, match=r"poet cannot be used: vLLM does not take it .*DoRA"):
+    with pytest.raises(InputError, match=r"poet cannot be used: vLLM does not take it .*leave out"):
         lora.load(SimpleNamespace(add_lora=refuse), [local("poet", 4)])
 
 
