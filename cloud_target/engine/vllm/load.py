@@ -20,7 +20,7 @@ from cloud_target.engine.vllm import lora
 from cloud_target.engine.vllm.asking import probe
 from cloud_target.engine.vllm.ending import name_the_service
 from cloud_target.engine.vllm.engine import VllmEngine, end
-from cloud_target.engine.vllm.versions import check_version, set_up
+from cloud_target.engine.vllm.versions import check_version, set_up, share_threads
 from shared.errors import InputError, first_line
 from shared.identity import tokenizer_fingerprint
 
@@ -108,7 +108,7 @@ def _begin(source: str, settings: EngineSettings, adapters: list[LocalAdapter]) 
     kind = "cpu" if current_platform.is_cpu() else "cuda"
     if settings.device not in ("auto", kind):
         raise InputError(f"the vLLM that is installed here runs on {kind}; leave --device out, or use --engine hf")
-    given = {
+    given: dict[str, Any] = {
         "model": source,
         "dtype": settings.dtype or ("float32" if kind == "cpu" else "bfloat16"),
         # One more than a text may have: vLLM writes a token behind whatever it reads.
@@ -132,6 +132,10 @@ def _begin(source: str, settings: EngineSettings, adapters: list[LocalAdapter]) 
         raise InputError(
             f"vLLM does not take what stands behind -- ({words}); `vllm serve --help=all` lists what it takes"
         ) from error
+    ranks = arguments.tensor_parallel_size * arguments.pipeline_parallel_size
+    share_threads(settings.threads, ranks)
+    if (memory := given["kv_cache_memory_bytes"]) and arguments.kv_cache_memory_bytes == memory:
+        arguments.kv_cache_memory_bytes = memory // ranks  # which is each worker's
     config = arguments.create_engine_config()
     return EngineCoreClient.make_client(True, False, config, Executor.get_class(config), False), config
 
