@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.envoy import EnvoyProcess, binary, fetched, for_loopback, free_ports
 from benchmarks.local_target import TargetProcess, run_main
@@ -33,7 +34,6 @@ from benchmarks.tables import markdown_table
 from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
-from edge_client.settings import Options
 from edge_client.target.credentials import Credentials
 from shared.config import Criterion, Mode
 from shared.tokenizer import encode_prompt
@@ -44,7 +44,7 @@ BEHIND_PROXY = ("--connection-streams", "1000", "--connection-silence", "0")
 # By what they are called here, the kinds of answers in `tandem_answer_seconds`; a stale one has a text that is there.
 KINDS = {"served": ("verdict", "continuation", "stale"), "missed": ("resync",)}
 # Of the edges in turn. Where each token is asked about, `sprint` writes the target's own text, too.
-MODES: tuple[Options, ...] = (
+MODES: tuple[dict[str, Any], ...] = (
     {"mode": Mode.EXACT},
     {"mode": Mode.SPRINT, "criterion": Criterion.STRICT, "budget": 0.0},
 )

@@ -366,8 +366,8 @@ class Edge:
                         ending.warnings += map(LossWarning, memory.end(lesson.about(by), generation.promised))
                     if job.client is not None:
                         self._source.wrote(bundle, job.client, by, settings, generation.promised)
-                    if chooser is not None and job.client is not None:
-                        ending.warnings += job.kit.keep_pace(job.client)
+                    if pace is not None:
+                        ending.warnings += job.kit.keep_pace(pace)
                     if generation.summary.reconnects or generation.summary.alone:
                         self._source.doubt()
                     cost = None

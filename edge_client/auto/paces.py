@@ -55,10 +55,13 @@ class Paces:
             client.ping(pace.travelled)
             return pace, trouble
 
-    def keep(self, client: TargetClient) -> list[str]:
-        """Write down the pace of a target, beside those of others; returns what went wrong, a sentence, once."""
+    def keep(self, pace: Pace) -> list[str]:
+        """Write down a pace that `of` gave out, beside those of others; returns what went wrong, a sentence, once.
+
+        It is its target's, whoever is there by now.
+        """
         with self._lock:
-            target, pace = _target(client), self._known[_target(client)]
+            target = next(target for target, known in self._known.items() if known is pace)
             if self.path is None:
                 return []
             try:

@@ -60,9 +60,9 @@ class Kit:
                         self._paces = Paces.at(self.bundle.manifest, self._directory)
             return self._paces.of(client)
 
-    def keep_pace(self, client: TargetClient) -> list[str]:
+    def keep_pace(self, pace: Pace) -> list[str]:
         """Write down what was measured of a target; returns what went wrong, a sentence, once."""
-        return [] if self._paces is None else self._paces.keep(client)
+        return [] if self._paces is None else self._paces.keep(pace)
 
     @property
     def _directory(self) -> Path | None:

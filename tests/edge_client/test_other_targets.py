@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import accumulate
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_client import FinishReason, OtherTarget, TargetMismatch, Token
+from edge_client import FinishReason, Origin, OtherTarget, TargetMismatch, Token
 from edge_client.edge import Edge
 from edge_client.promise.memory import Memory
 from edge_client.target.author import MOST_REFUSALS
@@ -20,19 +22,24 @@ from tests.edge_client.cut import BUNDLE, PROMPT, TOKENS, Ticking
 
 MODES = ["cloud", "exact", "sprint", "auto"]
 SWAPPED = "the target at OneName is new (51c9adf4) now, and no longer old (1a9ebb55)"
-plans = st.lists(st.integers(0, 1), max_size=30)
-breaks = st.lists(st.booleans(), max_size=60)
 
 
-@given(plans, breaks, st.integers(0, 50), st.sampled_from(["cloud", "exact"]), st.booleans())
-@settings(max_examples=60)
-def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(plan, breaks, seed, mode, converses):
-    """A proxy that sends each call to either of two targets, over links that break at any answer."""
-    whole = list(own_texts(seed))
+@st.composite
+def proxies(draw) -> OneName:
+    """A proxy that sends each call to either of two targets, now and then another one, over links that break."""
+    chance = Random(draw(st.integers(0, 2**32)))
+    changes, breaks = draw(st.sampled_from([0.05, 0.5])), draw(st.sampled_from([0.0, 0.03, 0.2]))
+    plan = accumulate((chance.random() < changes for _ in range(500)), lambda who, moves: who ^ moves)
+    return OneName(*targets(), plan=plan, breaks=(chance.random() < breaks for _ in range(500)))
+
+
+@given(proxies(), st.integers(0, 7), st.sampled_from(["cloud", "exact"]), st.booleans())
+@settings(max_examples=40)
+def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(name, seed, mode, converses):
+    whole = own_texts(seed)
     assert whole[0] != whole[1]
-    name = OneName(*targets(), plan=plan, breaks=breaks)
     with edge_of(name, mode=mode, seed=seed, conversations=int(converses)) as edge:
-        for _ in range(3):
+        for _ in range(2):
             with edge.stream(PROMPT) as stream:
                 try:
                     ids = [token.id for token in stream]
@@ -44,18 +51,17 @@ def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(plan, b
                     assert ids in whole
 
 
-@given(plans, breaks, st.integers(0, 50))
+@given(proxies(), st.integers(0, 7))
 @settings(max_examples=30)
-def test_in_sprint_all_audits_of_a_text_are_one_targets(plan, breaks, seed):
+def test_in_sprint_all_audits_of_a_text_are_one_targets(name, seed):
     """With a budget of 0 each token is asked, so the text is its own, too."""
-    name = OneName(*targets(), plan=plan, breaks=breaks)
     with edge_of(name, mode="sprint", budget=0.0, criterion="strict", seed=seed) as edge:
         try:
             completion = edge.generate(PROMPT)
         except OtherTarget:
             return
     assert completion.usage.audit.off_strict == 0
-    assert completion.token_ids in list(own_texts(seed))
+    assert completion.token_ids in own_texts(seed)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -72,7 +78,7 @@ def test_one_that_is_replaced_between_two_texts_is_noticed_by_the_next(mode):
     assert told[0] not in third.warnings
     assert second.usage.tokens == third.usage.tokens == TOKENS
     if mode in ("cloud", "exact"):
-        assert second.token_ids == third.token_ids == list(own_texts())[1]
+        assert second.token_ids == third.token_ids == own_texts()[1]
     assert name.named[-1] == NEW
     assert name.named.count(OLD) == 2, "it is asked once who it is"
 
@@ -102,7 +108,7 @@ def test_one_that_is_replaced_in_the_middle_of_a_text_ends_it_and_what_there_is_
         assert completion.finish_reason is FinishReason.ERROR
         sentence = str(caught.value)
         assert "the target at OneName is another one than has written so far" in sentence
-        assert "a text of the target 1a9ebb55, and here is 51c9adf4" in sentence
+        assert "a text of 1a9ebb55, and here is 51c9adf4" in sentence
         assert "what is written stays, and the bundle may not fit" in sentence
         assert opened == 2, "it is no outage: nobody tries again"
         assert name.answered.keys() == {OLD}
@@ -110,8 +116,8 @@ def test_one_that_is_replaced_in_the_middle_of_a_text_ends_it_and_what_there_is_
         assert told == [SWAPPED]
         assert name.named[opened:] == [NEW], "the next text knows who is there"
         if mode in ("cloud", "exact"):
-            assert settled == list(own_texts())[0][: len(settled)]
-            assert after.token_ids == list(own_texts())[1]
+            assert settled == own_texts()[0][: len(settled)]
+            assert after.token_ids == own_texts()[1]
 
 
 class _Mending(Ticking):
@@ -130,12 +136,16 @@ class _Mending(Ticking):
 def test_so_does_one_that_is_there_after_an_outage_that_the_text_has_waited_out_or_written_through(mode, on_outage):
     clock, name = _Mending(), OneName(*targets())
     with edge_of(name, mode=mode, on_outage=on_outage, clock=clock, max_tokens=300) as edge:
-        with edge.stream(PROMPT) as stream, pytest.raises(OtherTarget, match="than has written so far"):
-            for number, _ in enumerate(stream, 1):
-                if number == 10:
-                    edge.switch.cut("cut")
-                    clock.edge, clock.time = edge, 0.0
-                    name.service = name.services[1]
+        with edge.stream(PROMPT) as stream:
+            for _ in range(10):
+                next(stream)
+            edge.switch.cut("cut")
+            clock.edge, clock.time = edge, 0.0
+            name.service = name.services[1]
+            with pytest.raises(OtherTarget, match="than has written so far"):
+                list(stream)
+        alone = Origin.ALONE in stream.completion.origins
+        assert alone == (mode in ("sprint", "auto") and on_outage == "local")
         assert name.answered.keys() == {OLD}
         assert stream.completion.finish_reason is FinishReason.ERROR
 

@@ -87,7 +87,7 @@ def test_each_target_and_each_way_to_it_has_its_own(tmp_path):
         assert pace.steps == {}
         assert kept.of(client)[0] is pace
         pace.passed(Mode.CLOUD, [0.01 * (number + 1)])
-        assert kept.keep(client) == []
+        assert kept.keep(pace) == []
     again = Paces.at(manifest(), tmp_path)
     assert [again.of(a_client(address))[0].step(Mode.CLOUD) for address in ("a:1", "b:1")] == [0.01, 0.02]
     other = a_client("a:1")
@@ -102,7 +102,7 @@ def test_the_file_stays_small(tmp_path):
         pace, _ = kept.of(client)
         for kind in range(MOST_KINDS + 5):
             pace.kind(("typical", kind), 0.1).looks[Mode.CLOUD] = 1.0
-        kept.keep(client)
+        kept.keep(pace)
     (file,) = tmp_path.glob("*.json")
     data = json.loads(file.read_text())["targets"]
     assert [one["address"] for one in data] == [f"host:{number}" for number in range(5, MOST_TARGETS + 5)]
@@ -144,17 +144,17 @@ def test_a_file_that_cannot_be_used_is_a_sentence_and_written_anew(tmp_path, dam
     assert str(kept.path) in sentence
     assert pace.steps == {}
     pace.passed(Mode.CLOUD, [0.01])
-    assert kept.keep(client) == []
+    assert kept.keep(pace) == []
     assert Paces.at(manifest(), tmp_path).of(a_client())[0].step(Mode.CLOUD) == 0.01
 
 
 def test_a_directory_that_cannot_be_written_is_told_of_once(tmp_path):
     (tmp_path / "file").write_text("in the way")
     kept, client = Paces(tmp_path / "file" / "x.json"), a_client()
-    kept.of(client)
-    (sentence,) = kept.keep(client)
+    pace, _ = kept.of(client)
+    (sentence,) = kept.keep(pace)
     assert "could not be kept" in sentence
-    assert kept.keep(client) == []
+    assert kept.keep(pace) == []
 
 
 def test_the_first_guess_of_the_way_is_no_longer_than_connecting_took(tmp_path):
@@ -167,7 +167,7 @@ def test_the_first_guess_of_the_way_is_no_longer_than_connecting_took(tmp_path):
         assert pace.round_trip == 0.2
         for trip in trips:
             pace.travelled(trip)
-        kept.keep(client)
+        kept.keep(pace)
         assert Paces(kept.path).of(client)[0].round_trip == guess
 
 
