@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.testing.in_process import InProcessTarget
+from edge_client.bundles.following import Following
 from edge_client.cli.main import main, parse_args
 from edge_client.edge import Edge
 from edge_client.settings import Settings
@@ -133,7 +135,7 @@ def test_an_adapter_that_is_gone_ends_its_texts_and_those_of_the_target_go_on():
         assert edge.generate(ids(1), adapter="poet").token_ids
         there._make_engine = lambda: ScriptedEngine(BASE, VOCABULARY, 16, 512)
         there.restart()
-        with pytest.raises(Exception, match="scripted"):
+        with pytest.raises(InputError, match="has no adapter 'poet'; it has none"):
             edge.generate(ids(1), adapter="poet")
         assert edge.generate(ids(1)).token_ids == expected("", ids(1))
 
@@ -178,3 +180,13 @@ def test_a_name_that_is_none_is_nonsense(name):
     told.adapters.append(wire.Adapter(name=name, fingerprint="f"))
     with pytest.raises(ProtocolError, match="a fingerprint or name that is longer than 64 characters"):
         Description.from_wire(told)
+
+
+@pytest.mark.parametrize(("adapter", "counts"), [("", 1), ("poet", 0)])
+def test_a_bundle_is_not_tried_by_what_an_adapter_needs(adapter, counts):
+    told: list[str] = []
+    bundle, client = object(), SimpleNamespace(adapter=adapter, address="there")
+    probation = SimpleNamespace(wrote=lambda *_: told.append(adapter))
+    source: Any = SimpleNamespace(_bundle=bundle, _probation=probation, _digest="", _is_settling=True)
+    Following.wrote(source, bundle, client, "f", Settings(), None)
+    assert len(told) == counts
