@@ -1,4 +1,4 @@
-"""Adapters in vLLM itself: with each of them its answers are those of the model that it was merged into by hand.
+"""Adapters in vLLM itself, in one worker and in two: with each its answers are those of the model it was merged into.
 
 It is left out where vLLM is not installed; `make test-vllm` has an environment with it.
 """
@@ -6,6 +6,7 @@ It is left out where vLLM is not installed; `make test-vllm` has an environment 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.local_target import local_target
+from benchmarks.local_target import TargetProcess, local_target
 from cloud_target.cli import main as cloud
 from cloud_target.engine.interface import Feed
 from cloud_target.engine.settings import VLLM, EngineSettings
@@ -124,7 +125,23 @@ def written(edge: Edge, options: Mapping[str, object], job: tuple[str, Job]) -> 
     return text_of(edge, job[1], adapter=job[0], **options)
 
 
-def test_a_service_writes_what_those_of_the_merged_models_write(made, tmp_path):
+def begun_by(pid: int) -> list[int]:
+    """The processes that one has begun, and those that these have."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text(encoding="ascii").split():
+            found += [int(child), *begun_by(int(child))]
+    return found
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_service_of_two_ranks_writes_what_the_merged_models_write_and_leaves_none_behind(made, tmp_path):
     words = ["export", "--draft", str(made.base), "--target", str(made.base), "--out", str(tmp_path / "bundle")]
     assert cloud(words) == 0
     bundle = Bundle.load(tmp_path / "bundle")
@@ -134,12 +151,23 @@ def test_a_service_writes_what_those_of_the_merged_models_write(made, tmp_path):
             expected[name] = texts(edge, JOBS, 4, **MODES["cloud"])
     assert len({tuple(map(tuple, found)) for found in expected.values()}) == len(made.merged)
     loras = [word for name, path in made.adapters.items() for word in ("--lora", f"{name}={path}")]
-    serve = ("--target", str(made.base), "--engine", "vllm", *loras, *SERVE)
-    with local_target(*serve) as served, edge_on(served.address, bundle) as edge:
-        for mode, options in MODES.items():
-            jobs = [(name, job) for job in JOBS for name in made.merged]
-            with ThreadPoolExecutor(12) as pool:  # texts of all at once
-                found = [*pool.map(partial(written, edge, options), jobs)]
-            for name in made.merged:
-                own = [text for (other, _), text in zip(jobs, found, strict=True) if other == name]
-                assert own == expected[name], (mode, name)
+    serve = ("--target", str(made.base), "--engine", "vllm", *loras, *SERVE, "--", "--tensor-parallel-size", "2")
+    served, begun = TargetProcess(serve), []
+    try:
+        begun = begun_by(served.pid)
+        names = [Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8") for pid in begun]
+        assert sum("Worker_TP" in name for name in names) == 2
+        with edge_on(served.address, bundle) as edge:
+            for mode, options in MODES.items():
+                jobs = [(name, job) for job in JOBS for name in made.merged]
+                with ThreadPoolExecutor(12) as pool:  # texts of all at once
+                    found = [*pool.map(partial(written, edge, options), jobs)]
+                for name in made.merged:
+                    own = [text for (other, _), text in zip(jobs, found, strict=True) if other == name]
+                    assert own == expected[name], (mode, name)
+    finally:
+        served.kill()
+    ends = time.monotonic() + 20
+    while any(map(is_there, begun)) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not any(map(is_there, begun))
