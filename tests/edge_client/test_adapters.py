@@ -17,6 +17,8 @@ from cloud_target.engine.scripted import ScriptedEngine
 from cloud_target.testing.in_process import InProcessTarget
 from edge_client.bundles.following import Following
 from edge_client.cli.main import main, parse_args
+from edge_client.doctor.deadline import Deadline
+from edge_client.doctor.remote import Remote
 from edge_client.edge import Edge
 from edge_client.settings import Settings
 from edge_client.target.description import Description
@@ -106,6 +108,8 @@ def test_what_is_learned_is_kept_by_adapter(tmp_path):
     known = {"scripted", "scripted with poet"}
     assert {one["fingerprint"] for one in json.loads(pace.read_text())["targets"]} == known
     assert {one["promise"]["target"] for one in json.loads(promises.read_text())["entries"]} == known
+    spent = "".join(path.read_text() for path in tmp_path.rglob("*.json") if path not in (pace, promises))
+    assert all(f'"{one}"' in spent for one in known)
 
 
 def test_the_bundle_was_not_calibrated_with_an_adapter_and_that_is_said():
@@ -190,3 +194,11 @@ def test_a_bundle_is_not_tried_by_what_an_adapter_needs(adapter, counts):
     source: Any = SimpleNamespace(_bundle=bundle, _probation=probation, _digest="", _is_settling=True)
     Following.wrote(source, bundle, client, "f", Settings(), None)
     assert len(told) == counts
+
+
+def test_the_doctor_lists_them():
+    transport: Any = SimpleNamespace(describe=lambda *_: target().describe())
+    remote = Remote(transport, "there", None, Settings(), Deadline(9.0))
+    [told] = [found for found in dict(remote.checks())["describe"]() if found.name == "describe"]
+    assert told.sentence.endswith("adapters poet, clerk")
+    assert told.values["adapters"] == {"poet": "scripted with poet", "clerk": "scripted with clerk"}
