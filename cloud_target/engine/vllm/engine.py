@@ -11,11 +11,14 @@ from typing import Any
 from cloud_target.engine.apart.messages import Features
 from cloud_target.engine.interface import Feed, Scores, Vitals, check_feeds
 from cloud_target.engine.scoring.feeds import of_feeds
+from cloud_target.engine.vllm.open_requests import OpenRequests
 from cloud_target.engine.vllm.travelling import NAME, packed, row_scores
 from shared.errors import TargetError
 
 log = logging.getLogger(__name__)
 Done = Callable[[Scores | Exception], None]
+# How vLLM ends its answer where the request waits for more text; otherwise it is gone.
+_STAYS_OPEN = ("stop", "length")
 _GONE = "the process that vLLM runs in is gone"
 
 
@@ -27,6 +30,7 @@ class VllmEngine(Features):
         client: of vLLM's `EngineCoreClient`, to another process.
         most_at_once: requests that it computes side by side.
         shares: whether texts of a tenant that begin alike share what was read.
+        goes_back: see `OpenRequests`.
         adapters: what vLLM knows those of the target by, by name.
 
     Attributes:
@@ -39,6 +43,7 @@ class VllmEngine(Features):
         client: Any,
         most_at_once: int,
         shares: bool = True,
+        goes_back: bool = False,
         adapters: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(**vars(features))
@@ -46,9 +51,10 @@ class VllmEngine(Features):
         self._client, self._shares, self._adapters = client, shares, {"": None, **(adapters or {})}
         self._texts: dict[int, list[int]] = {}
         self._asked: dict[str, tuple[Feed, Done]] = {}
-        self._number = self.cached = 0
+        self._open = OpenRequests(most_at_once, features.capacity, features.block, goes_back)
+        self.cached = 0
         self._is_gone = self._is_closed = False
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
         threading.Thread(target=self._listen, name="vllm", daemon=True).start()
 
     def start(self, feed: Feed, tenant: str, done: Done) -> None:
@@ -61,29 +67,26 @@ class VllmEngine(Features):
         if len(text) < feed.start:
             raise ValueError(f"slot {feed.slot} holds {len(text)} tokens, and {feed.start} come before the feed's")
         self._texts[feed.slot] = ids = [*text[: feed.start], *feed.tokens]
+        salt = f"tenant {tenant}" if self._shares else f"slot {feed.slot}"
+        with self._lock:
+            if self._is_gone:
+                raise RuntimeError(_GONE)
+            name, goes_on = self._open.take(feed.slot, feed.start, feed.end, f"{salt}, adapter {feed.adapter}")
+            self._asked[name] = feed, done
         # One token is written in any case, and thrown away: vLLM has no requests without.
         parameters = SamplingParams(
             max_tokens=1,
             temperature=0.0,
-            prompt_logprobs=1,
             skip_reading_prefix_cache=False,
             detokenize=False,
             extra_args={NAME: packed(feed, self.description.vocabulary)},
         )
-        with self._lock:
-            if self._is_gone:
-                raise RuntimeError(_GONE)
-            self._number += 1
-            name = str(self._number)
-            self._asked[name] = feed, done
-        salt = f"tenant {tenant}" if self._shares else f"slot {feed.slot}"
+        ids = [*feed.tokens] if goes_on else ids
         # Its cache tells adapters apart by itself.
         adapter = self._adapters[feed.adapter]
-        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), adapter, salt, None)
-        try:
-            self._client.add_request(request)
-        except Exception:
-            self._end()  # which is an answer to this one, too
+        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), adapter, salt, None, resumable=True)
+        self._let_go()
+        self._send(lambda: self._client.add_request(request))  # where that fails, all hear of it, this one too
 
     def trim(self, slot: int, tokens: int = 0) -> None:
         """See `Engine`."""
@@ -91,6 +94,7 @@ class VllmEngine(Features):
             del self._texts.get(slot, [])[tokens:]
         else:
             self._texts.pop(slot, None)
+            self._leave(slot)
 
     def copy(self, source: int, target: int, count: int) -> None:
         """See `Engine`."""
@@ -98,6 +102,7 @@ class VllmEngine(Features):
         if len(text) < count:
             raise ValueError(f"slot {source} holds {len(text)} tokens, not {count}")
         self._texts[target] = text[:count]
+        self._leave(target)
 
     def forward(self, feeds: Sequence[Feed]) -> Sequence[Scores | TargetError]:
         """A `FlowingEngine` makes no passes."""
@@ -128,6 +133,27 @@ class VllmEngine(Features):
         self._is_closed = True
         end(self._client)
 
+    def _leave(self, slot: int) -> None:
+        """Have vLLM keep nothing of a slot but whole pages, as long as it likes."""
+        with self._lock:
+            self._open.leave(slot)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Tell vLLM of requests that nobody goes on with."""
+        with self._lock:
+            ended = self._open.ended()
+        if ended and not self._is_gone:
+            self._send(lambda: self._client.abort_requests(ended))
+
+    def _send(self, what: Callable[[], None]) -> None:
+        """vLLM's client is not for several threads at once."""
+        try:
+            with self._sending:
+                what()
+        except Exception:
+            self._end()
+
     def _listen(self) -> None:
         """Give out what vLLM answers, until it is gone."""
         try:
@@ -135,6 +161,9 @@ class VllmEngine(Features):
                 for output in self._client.get_output().outputs:
                     with self._lock:
                         asked = self._asked.pop(output.request_id, None)
+                        self._open.rest(output.request_id, str(output.finish_reason) in _STAYS_OPEN)
+                    # Others may wait for the room of one that was left meanwhile.
+                    self._let_go()
                     if asked is not None:
                         feed, done = asked
                         if output.prefill_stats is not None:

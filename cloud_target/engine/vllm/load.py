@@ -77,7 +77,8 @@ def load_vllm(
                 adapters=tuple(one.adapter for one in adapters),
             ),
             config.model_config.max_model_len - 1,
-            config.cache_config.num_gpu_blocks * config.cache_config.block_size,
+            # vLLM keeps one page for itself.
+            (config.cache_config.num_gpu_blocks - 1) * config.cache_config.block_size,
             config.cache_config.block_size,
             _token_bytes(config),
             CHUNK,
@@ -85,8 +86,8 @@ def load_vllm(
             branches=False,
             tokenizer=tokenizer,
         )
-        requests = lora.load(client, adapters)
-        engine = VllmEngine(features, client, config.scheduler_config.max_num_seqs, shares, requests)
+        requests, most = lora.load(client, adapters), config.scheduler_config.max_num_seqs
+        engine = VllmEngine(features, client, most, shares, _keeps_all(config.model_config), requests)
         engine.step = probe(engine)
         lora.check(engine, tell)
         if settings.context and engine.context < settings.context:
@@ -146,6 +147,19 @@ def _longest(source: str) -> int:
 
     length = getattr(AutoConfig.from_pretrained(source).get_text_config(), "max_position_embeddings", None)
     return length if isinstance(length, int) else sys.maxsize
+
+
+def _keeps_all(model: Any) -> bool:
+    """Whether every layer has the keys and values of all tokens, so that a text may lose its end and go on. Where one
+    has those of a window only, or a state, what it needs then may be gone."""
+    kinds = getattr(model.hf_text_config, "layer_types", None) or []
+    return not (
+        model.is_hybrid
+        or model.is_attention_free
+        or model.get_sliding_window() is not None
+        or getattr(model.hf_text_config, "attention_chunk_size", None) is not None
+        or set(kinds) - {"full_attention"}
+    )
 
 
 def _token_bytes(config: Any) -> int:

@@ -1,7 +1,8 @@
 """How a feed travels to vLLM's workers, and its scores back, in what vLLM carries for anybody.
 
-There, in a request's `extra_args`, everything but the tokens, which are the request's prompt. Back, in the place of the
-prompt's log-probabilities, of which vLLM asks only that they are tensors.
+There, in a request's `extra_args`, all that scoring needs: the tokens that are scored, too, though they end the
+request's prompt, for not every runner of vLLM keeps that where it could be read. Back, in the place of the prompt's
+log-probabilities, of which vLLM asks only that they are tensors.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def packed(feed: Feed, vocabulary: int) -> dict[str, Any]:
     """All that the workers must know of a feed, as numbers, lists and bytes."""
     sampling = feed.sampling
     there: dict[str, Any] = {
+        "begin": feed.start,
         "first": feed.start + feed.score_from,
+        "tokens": [*feed.tokens[feed.score_from :]],
         "sampling": [sampling.temperature, sampling.top_k, sampling.top_p, str(sampling.seed)],  # of 64 bits
         "vocabulary": vocabulary,
         "spare": feed.spare,
@@ -38,9 +41,19 @@ def packed(feed: Feed, vocabulary: int) -> dict[str, Any]:
     return there
 
 
+def ours(parameters: Any) -> dict[str, Any] | None:
+    """What travels with a request of ours, by its `SamplingParams`; None with others."""
+    return (parameters.extra_args or {}).get(NAME) if parameters is not None else None
+
+
 def first_row(there: dict[str, Any]) -> int:
     """The position of the first token whose row is scored: a cache may be read up to there, and no further."""
     return int(there["first"])
+
+
+def begin_of(there: dict[str, Any]) -> int:
+    """The position of the first token that an open request goes on with."""
+    return int(there["begin"])
 
 
 def vocabulary_of(there: dict[str, Any]) -> int:
@@ -48,22 +61,18 @@ def vocabulary_of(there: dict[str, Any]) -> int:
     return int(there["vocabulary"])
 
 
-def unpacked(there: dict[str, Any], ids: list[int]) -> Feed:
-    """The scored end of a feed again.
-
-    Args:
-        ids: of the whole text, the feed's tokens among them.
-    """
-    first = first_row(there)
+def unpacked(there: dict[str, Any]) -> Feed:
+    """The scored end of a feed again."""
+    tokens = there["tokens"]
     temperature, top_k, top_p, seed = there["sampling"]
     masks = None
     if "masks" in there:
-        rows = np.frombuffer(there["masks"], np.uint8).reshape(len(ids) - first, -1)
-        masks = Masks(None, first, lambda: rows)
+        rows = np.frombuffer(there["masks"], np.uint8).reshape(len(tokens), -1)
+        masks = Masks(None, first_row(there), lambda: rows)
     return Feed(
         0,
-        first,
-        tuple(ids[first:]),
+        first_row(there),
+        tuple(tokens),
         0,
         Sampling(temperature, top_k, top_p, int(seed)),
         Coupling.RESIDUAL if "q" in there else Coupling.GUMBEL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.metadata import PackageNotFoundError, entry_points, version
 
@@ -51,8 +52,6 @@ def set_up(threads: int | None) -> None:
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_LEVEL": "ERROR",
-        # The plug-in is for the first runner; on GPUs vLLM would take the second one.
-        "VLLM_USE_V2_MODEL_RUNNER": "0",
         # Else it takes whole processors for itself, and edges and targets on one machine are in each other's way.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         _THREADS: str(_usual_threads(threads)),
@@ -62,6 +61,8 @@ def set_up(threads: int | None) -> None:
     }
     for name, value in usual.items():
         os.environ.setdefault(name, value)
+    # vLLM says some things before it has read how much it should say.
+    logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
 
 
 def share_threads(threads: int | None, ranks: int) -> None:

@@ -29,6 +29,7 @@ class Client:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.ended: list[str] = []
         self.outputs: Queue[Any] = Queue()
         self.resources = SimpleNamespace(engine_dead=False)
         self.ctx = SimpleNamespace(destroy=lambda linger: None)
@@ -38,6 +39,9 @@ class Client:
         if self.refuses:
             raise RuntimeError("dead")
         self.asked.append(request)
+
+    def abort_requests(self, names: list[str]) -> None:
+        self.ended += names
 
     def get_output(self) -> Any:
         output = self.outputs.get()
@@ -59,8 +63,8 @@ def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     return Client()
 
 
-def output(request: Any, **fields: Any) -> SimpleNamespace:
-    return SimpleNamespace(request_id=request.values[0], **fields)
+def output(request: Any, finish_reason: str = "length", **fields: Any) -> SimpleNamespace:
+    return SimpleNamespace(request_id=request.values[0], finish_reason=finish_reason, **fields)
 
 
 def tensors(answers: Answers) -> SimpleNamespace:
@@ -83,9 +87,59 @@ def test_a_feed_is_a_request_about_the_whole_text_and_its_answer_are_scores(clie
     assert (scores.own.tolist(), scores.own_unlikely.tolist()) == ([7, 8], [False, True])
     assert (scores.given.off_strict.tolist(), scores.given.nll.tolist()) == ([True], [0.5])
     assert engine.cached == 32
-    engine.start(Feed(3, 2, (9,), 0, Sampling(0.0)), "acme", found.put)
-    assert [request.values[1] for request in client.asked] == [[1, 2, 3], [1, 2, 9]]
     assert client.asked[0].values[3].extra_args[NAME]["first"] == 1
+    engine.close()
+
+
+def ask(engine: VllmEngine, client: Client, feed: Feed, finish_reason: str = "length") -> Any:
+    """A feed, and its answer; returns the request."""
+    found: Queue[Any] = Queue()
+    engine.start(feed, "acme", found.put)
+    given = tensors(Answers(len(feed.tokens) - feed.score_from, 0))
+    request = client.asked[-1]
+    client.outputs.put(output(request, finish_reason, new_prompt_logprobs_tensors=given, prefill_stats=None))
+    found.get(timeout=10)
+    return request
+
+
+def test_a_text_that_grows_is_one_request_and_is_not_sent_again(client):
+    engine = VllmEngine(FEATURES, client, 4, goes_back=True)
+    first = ask(engine, client, FEED)
+    second = ask(engine, client, Feed(3, 3, (4, 5), 0, Sampling(0.0)))
+    back = ask(engine, client, Feed(3, 4, (6,), 0, Sampling(0.0)))
+    assert [request.values[1] for request in (first, second, back)] == [[1, 2, 3], [4, 5], [6]]
+    assert {request.values[0] for request in (first, second, back)} == {first.values[0]}
+    assert back.values[3].extra_args[NAME]["begin"] == 4
+    assert all(request.resumable for request in client.asked)
+    # What vLLM has let go of by itself begins again, with all of its text.
+    gone = ask(engine, client, Feed(3, 5, (7,), 0, Sampling(0.0)), "error")
+    again = ask(engine, client, Feed(3, 6, (8,), 0, Sampling(0.0)))
+    assert again.values[0] != gone.values[0]
+    assert again.values[1] == [1, 2, 3, 4, 6, 7, 8]
+    assert client.ended == []
+    engine.trim(3)
+    assert client.ended == [again.values[0]]
+    engine.close()
+
+
+def test_a_request_that_was_left_while_it_was_busy_is_let_go_with_its_answer(client):
+    engine, found = VllmEngine(FEATURES, client, 4), Queue()
+    engine.start(FEED, "acme", found.put)
+    engine.trim(FEED.slot)
+    assert client.ended == []
+    client.outputs.put(output(client.asked[0], new_prompt_logprobs_tensors=tensors(answered()), prefill_stats=None))
+    found.get(timeout=10)
+    assert client.ended == [client.asked[0].values[0]]
+    engine.close()
+
+
+def test_a_place_that_becomes_another_text_leaves_its_request(client):
+    engine = VllmEngine(FEATURES, client, 4)
+    one = ask(engine, client, FEED)
+    ask(engine, client, Feed(5, 0, (7, 8, 9), 0, Sampling(0.0)))
+    engine.copy(5, 3, 2)
+    assert client.ended == [one.values[0]]
+    assert ask(engine, client, Feed(3, 2, (6,), 0, Sampling(0.0))).values[1] == [7, 8, 6]
     engine.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.scripted import ScriptedEngine
 from shared.config import Sampling
-from tests.cloud_target.engine.vllm.runner import Runner, outputs, scores
+from tests.cloud_target.engine.vllm.runner import FirstRunner, SecondRunner, outputs, scores
 
 __all__ = ["outputs"]
 VOCABULARY = 50
@@ -50,13 +51,13 @@ def by_the_rules(feed: Feed) -> Scores:
     return found
 
 
-def by_the_plugin(feed: Feed) -> Scores:
-    runner = Runner(waves, VOCABULARY)
+def by(runner_of: type[FirstRunner] | type[SecondRunner], feed: Feed) -> Scores:
+    runner = runner_of(waves, VOCABULARY)
     runner.ask("a", TEXT, feed)
     return scores(feed, runner.step({"a": len(TEXT)})["a"])
 
 
-@pytest.mark.parametrize("engine", [by_the_rules, by_the_plugin])
+@pytest.mark.parametrize("engine", [by_the_rules, partial(by, FirstRunner), partial(by, SecondRunner)])
 @pytest.mark.parametrize(("sampling", "own", "own_nll", "off"), GOLDEN)
 def test_answers_are_these(engine, sampling, own, own_nll, off, outputs):
     found = engine(Feed(0, 0, TEXT, 2, sampling))

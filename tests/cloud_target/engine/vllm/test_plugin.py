@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from cloud_target.engine.interface import Feed, Masks, Scores
 from cloud_target.engine.scripted import ScriptedEngine, random_script
-from cloud_target.engine.vllm.plugin import looking_up
+from cloud_target.engine.vllm.plugin import going_on, looking_up
 from cloud_target.engine.vllm.travelling import NAME, packed
 from shared.config import Coupling, Sampling
-from tests.cloud_target.engine.vllm.runner import Runner, outputs, scores
+from tests.cloud_target.engine.vllm.runner import FirstRunner, SecondRunner, outputs, scores
 
 __all__ = ["outputs"]
+RUNNERS = pytest.mark.parametrize("runner_of", [FirstRunner, SecondRunner])
 VOCABULARY, CONTEXT = 50, 64
 SCRIPT = random_script(VOCABULARY, 5)
 
@@ -74,43 +75,43 @@ def feeds(draw) -> tuple[list[int], Feed]:
     return text, Feed(0, start, tuple(text[start:]), score_from, sampling, spare=spare, masks=masks)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@RUNNERS
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_scores_are_those_of_the_rules_however_texts_are_read(data, outputs):
-    runner = Runner(SCRIPT, VOCABULARY)
+def test_scores_are_those_of_the_rules_however_texts_are_read(data, outputs, runner_of):
+    runner = runner_of(SCRIPT, VOCABULARY)
     asked = {str(i): data.draw(feeds()) for i in range(data.draw(st.integers(1, 4)))}
     for name, (text, feed) in asked.items():
         runner.ask(name, text, feed, cached=data.draw(st.integers(0, feed.start + feed.score_from)))
     found = {}
     while len(found) < len(asked):
-        left = {n: len(asked[n][0]) - runner.requests[n].num_computed_tokens for n in asked if n not in found}
+        left = {name: len(asked[name][0]) - runner.read[name] for name in asked if name not in found}
         some = data.draw(st.lists(st.sampled_from(sorted(left)), min_size=1, unique=True))
         found |= runner.step({name: data.draw(st.integers(1, left[name])) for name in some})
-    assert not runner.num_prompt_logprobs
     for name, (text, feed) in asked.items():
         assert_same(scores(feed, found[name]), by_the_rules(text, feed))
 
 
-def test_others_requests_are_answered_by_vllm(outputs):
-    runner = Runner(SCRIPT, VOCABULARY)
+@RUNNERS
+def test_others_requests_are_answered_by_vllm(outputs, runner_of):
+    runner = runner_of(SCRIPT, VOCABULARY)
     feed = Feed(0, 0, (1, 2, 3), 0, Sampling(0.0))
     runner.ask("a", [1, 2, 3], feed)
     runner.ask("b", [4, 5], None)
-    runner.ask("c", [4, 5], None)
     found = runner.step({"a": 2, "b": 2})
     assert found == {"b": "theirs"}
-    assert runner.passed_on == [["b", "c"]]
-    assert set(runner.num_prompt_logprobs) == {"a", "c"}
+    assert runner.passed_on == [["b"]]
     assert_same(scores(feed, runner.step({"a": 1})["a"]), by_the_rules([1, 2, 3], feed))
 
 
-def test_whoever_gave_way_is_read_anew(outputs):
-    runner = Runner(SCRIPT, VOCABULARY)
+@RUNNERS
+def test_whoever_gave_way_is_read_anew(outputs, runner_of):
+    runner = runner_of(SCRIPT, VOCABULARY)
     text = [*range(10)]
     feed = Feed(0, 0, tuple(text), 2, Sampling(0.7, 0, 0.9, 1))
     runner.ask("a", text, feed)
     runner.step({"a": 6})
-    runner.requests["a"].num_computed_tokens = 0  # vLLM took its room
+    runner.give_way("a")
     runner.ask("b", text, None)
     runner.step({"b": 10})
     assert_same(scores(feed, runner.step({"a": 10})["a"]), by_the_rules(text, feed))
@@ -127,3 +128,16 @@ def test_a_cache_is_read_up_to_the_first_scored_row(score_from):
     lookup(None, SimpleNamespace(sampling_params=None, num_tokens=10, name="pooled"))
     # vLLM never finds the last token of what it looks up.
     assert ends == [(5 + score_from + 1, "ours"), (10, "theirs"), (10, "pooled")]
+
+
+def test_an_open_request_goes_on_where_its_feed_begins():
+    taken = []
+    update = going_on(lambda _, session, __: taken.append((session.num_computed_tokens, [*session.prompt_token_ids])))
+    feed = Feed(0, 5, (1, 2), 0, Sampling(0.0))
+    ours = SimpleNamespace(sampling_params=SimpleNamespace(extra_args={NAME: packed(feed, VOCABULARY)}))
+    theirs = SimpleNamespace(sampling_params=SimpleNamespace(extra_args=None))
+    for changed in (ours, theirs):
+        update(None, SimpleNamespace(num_computed_tokens=7, prompt_token_ids=[*range(7)]), changed)
+    assert taken == [(5, [*range(5)]), (7, [*range(7)])]
+    with pytest.raises(ValueError, match="4 tokens cannot go on at 5"):
+        update(None, SimpleNamespace(num_computed_tokens=4, prompt_token_ids=[*range(4)]), ours)

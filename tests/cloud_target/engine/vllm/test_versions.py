@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
@@ -62,6 +63,7 @@ def test_what_somebody_has_set_stays(monkeypatch):
     set_up(3)
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1"
+    assert logging.getLogger("vllm").level == logging.ERROR
 
 
 def test_several_workers_share_the_threads(monkeypatch):

@@ -5,6 +5,7 @@ It is left out where vLLM is not installed; `make test-vllm` has an environment 
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +29,11 @@ pytestmark = [
 CONTEXT = 79  # the family's context less the one that vLLM keeps
 
 
-@pytest.fixture(scope="module", params=["pocket", "llama"])
+# What Python reads there as it starts lets vLLM's second runner run without a GPU.
+INTERPRETED = Path(__file__).parent / "interpreted"
+
+
+@pytest.fixture(scope="module", params=["pocket", "llama", "llama, second runner"])
 def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:
     """The same target in both: vLLM's, and ours."""
     from cloud_target.engine.load import load_engine
@@ -36,10 +41,16 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
     target, notes = "pocket", []
     if request.param != "pocket":
-        family = FAMILIES[request.param]
+        family = FAMILIES["llama"]
         family = replace(family, options=family.options | {"head_dim": 32})  # its kernels know no narrower ones
-        target = str(family.write(tmp_path_factory.mktemp("checkpoint") / request.param))
-    theirs = load_vllm(EngineSettings(target, "cpu", "float32", 1 << 28, CONTEXT, 1, VLLM), tell=notes.append)
+        target = str(family.write(tmp_path_factory.mktemp("checkpoint") / "llama"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("VLLM_USE_V2_MODEL_RUNNER", "0")
+        if "second" in request.param:
+            environment.setenv("VLLM_USE_V2_MODEL_RUNNER", "1")
+            environment.setenv("PYTHONPATH", str(INTERPRETED), prepend=os.pathsep)
+            environment.setattr("vllm.config.vllm.HAS_TRITON", True)  # here it has none, and runs nothing
+        theirs = load_vllm(EngineSettings(target, "cpu", "float32", 1 << 28, CONTEXT, 1, VLLM), tell=notes.append)
     try:
         assert notes == []
         yield theirs, load_engine(EngineSettings(target, "cpu", "float32", 1 << 26, CONTEXT, 1))
@@ -161,6 +172,50 @@ def test_a_feed_that_does_not_fit_is_refused_and_costs_nothing(engines):
         with pytest.raises(ValueError, match=r"positions|slot"):
             asked(one, [Feed(11, start, tuple(range(count)), 0, Sampling(0.0))])
     assert len(asked(one, [Feed(11, 0, (1,), 0, Sampling(0.0))])) == 1
+
+
+def test_texts_that_take_turns_in_a_small_cache_are_all_answered_as_by_the_other_engine():
+    """Sixteen texts where six have room; some are thrown away while their answer is awaited."""
+    from cloud_target.engine.load import load_engine
+    from cloud_target.engine.vllm.load import load_vllm
+
+    context, chance = 290, random.Random(4)
+    one = load_vllm(EngineSettings("pocket", "cpu", "float32", 6 << 20, context, 1, VLLM))
+    other = load_engine(EngineSettings("pocket", "cpu", "float32", 1 << 24, context, 1))
+    texts: dict[int, list[int]] = {}
+    waiting: dict[int, int] = {}
+    asked: dict[int, tuple[list[int], Feed]] = {}
+    answers: SimpleQueue = SimpleQueue()
+
+    def held() -> int:
+        return sum(-(-len(text) // one.block) for text in texts.values()) * one.block
+
+    try:
+        while len(asked) < 400 or waiting:
+            slot = chance.randrange(16)
+            if slot in waiting or len(waiting) == 8 or len(asked) == 400:
+                number, found = answers.get(timeout=120)
+                assert isinstance(found, Scores)
+                text, feed = asked[number]
+                again = other.forward([Feed(0, 0, tuple(text), feed.start, feed.sampling)])[0]
+                assert found.own.tolist() == again.own.tolist()
+                waiting = {slot: awaited for slot, awaited in waiting.items() if awaited != number}
+                continue
+            start = max(len(texts.get(slot, ())) - chance.choice([0, 0, 0, 1, 2, 5, 40]), 0)
+            tokens = [chance.randrange(4000) for _ in range(min(chance.choice([1, 1, 3, 8, 60]), context - start))]
+            if tokens:
+                texts[slot] = texts.get(slot, [])[:start] + tokens
+                while held() > one.capacity:
+                    victim = chance.choice([held_by for held_by in texts if held_by != slot])
+                    one.trim(victim)
+                    waiting.pop(victim, None)
+                    del texts[victim]
+                feed = Feed(slot, start, tuple(tokens), 0, Sampling(0.7, 0, 0.9, 1))
+                number = len(asked)
+                asked[number], waiting[slot] = (texts[slot], feed), number
+                one.start(feed, "", lambda found, number=number: answers.put((number, found)))
+    finally:
+        one.close()
 
 
 def test_vllm_says_what_it_cannot_serve(tmp_path: Path):
