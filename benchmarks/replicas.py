@@ -4,10 +4,10 @@
     python -m benchmarks.replicas --edges 8 --tokens 16
 
 Two targets stand behind deploy/envoy/envoy.yaml, with TLS and tokens. The edges write two turns, every second one in
-`exact`, with a request a turn, and the others in `sprint`, where each token is asked about (`strict`, budget 0); in the
-third turn one target is killed (SIGKILL), then one is added, and in the fourth the survivor is drained (SIGTERM).
-The same conversations, written before with one target and nothing between, say what every text must be. Needs the extra
-`deploy`, and openssl.
+`exact`, with a request a turn, and the others in `sprint`, where each token is asked about (`strict`, and next to no
+budget); in the third turn one target is killed (SIGKILL), then one is added, and in the fourth the survivor is drained
+(SIGTERM). The same conversations, written before with one target and nothing between, say what every text must be.
+Needs the extra `deploy`, and openssl.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.counted import CountedTransport
 from benchmarks.envoy import EnvoyProcess, binary, fetched, for_loopback, free_ports
 from benchmarks.local_target import TargetProcess, run_main
 from benchmarks.prompts import EVERY
@@ -35,18 +36,17 @@ from cloud_target.options.values import count
 from edge_client.bundles.bundle import Bundle
 from edge_client.edge import Edge
 from edge_client.target.credentials import Credentials
+from edge_client.target.grpc_transport import GrpcTransport
 from shared.config import Criterion, Mode
 from shared.tokenizer import encode_prompt
 
 CREDENTIALS = Path(__file__).resolve().parents[1] / "deploy" / "credentials.py"
 # What a target behind a proxy is told: few connections, each everybody's (docs/operations.md).
 BEHIND_PROXY = ("--connection-streams", "1000", "--connection-silence", "0")
-# By what they are called here, the kinds of answers in `tandem_answer_seconds`; a stale one has a text that is there.
-KINDS = {"served": ("verdict", "continuation", "stale"), "missed": ("resync",)}
-# Of the edges in turn. Where each token is asked about, `sprint` writes the target's own text, too.
+# Of the edges in turn. With next to no budget each token is asked about, so that `sprint` writes the target's own text.
 MODES: tuple[dict[str, Any], ...] = (
     {"mode": Mode.EXACT},
-    {"mode": Mode.SPRINT, "criterion": Criterion.STRICT, "budget": 0.0},
+    {"mode": Mode.SPRINT, "criterion": Criterion.STRICT, "budget": 1e-9},
 )
 MORE = "\nUser: Tell me more about that, please.\nAssistant:"
 # Part of a turn's tokens that are written when something happens to a target.
@@ -68,13 +68,13 @@ class Writers:
         self.texts = [encode_prompt(bundle.tokenizer, EVERY[number % len(EVERY)]) for number in range(edges)]
         self.reconnects = self.resumed = 0
         self._written, self._lock = 0, threading.Lock()
+        self._ways = [CountedTransport(GrpcTransport(address, credentials)) for _ in range(edges)]
         self._resources = ExitStack()
         self._edges = [
             self._resources.enter_context(
                 Edge(
-                    address,
+                    transport=way,
                     bundle=bundle,
-                    credentials=credentials,
                     memory=False,
                     conversations=1,
                     seed=number,
@@ -83,9 +83,13 @@ class Writers:
                     **MODES[number % len(MODES)],
                 )
             )
-            for number in range(edges)
+            for number, way in enumerate(self._ways)
         ]
         self._pool = self._resources.enter_context(ThreadPoolExecutor(edges))
+
+    def met(self) -> tuple[int, int]:
+        """So many requests met their text, and so many a target that has nothing of it."""
+        return sum(way.met for way in self._ways), sum(way.missed for way in self._ways)
 
     def turn(self, happens: Callable[[], object] | None = None) -> None:
         """Everyone writes one more turn; `happens` is called in the middle of it."""
@@ -131,12 +135,13 @@ class Replica:
         self.process = TargetProcess((*files, *words, "--kv-memory", "128MiB", *BEHIND_PROXY), port)
         self._is_over = False
 
-    def answers(self) -> dict[str, int]:
-        """How many requests it has answered so far: those that were served, and those that came without their text."""
+    def served(self) -> int:
+        """How many requests it has judged so far; those that have it write on are counted apart there."""
         page = fetched(f"127.0.0.1:{self._metrics}", "/metrics")
-        found = re.findall(r'^tandem_answer_seconds_count\{kind="(\w+)"\} (\S+)$', page, re.MULTILINE)
-        counts = {kind: round(float(value)) for kind, value in found}
-        return {kind: sum(counts.get(each, 0) for each in kinds) for kind, kinds in KINDS.items()}
+        found = re.findall(
+            r'^tandem_answer_seconds_count\{kind="(?:verdict|continuation)"\} (\S+)$', page, re.MULTILINE
+        )
+        return sum(round(float(count)) for count in found)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -209,9 +214,9 @@ class Outcome:
     Attributes:
         edges: that wrote.
         different: of their conversations, those that are not the undisturbed ones.
-        shares: requests that each replica served before anything happened to one.
-        requests: answered before that, by all replicas.
-        missed: of them, those that came to a replica which lacked what they build on.
+        shares: requests that each replica has judged before anything happened to one.
+        requests: before that, which were judged, or met a replica that had nothing of their text.
+        missed: of them, the latter.
         resumed: second turns whose replica held the first.
         killed, drained: outages that edges mended after each.
         exit_status: of the drained target.
@@ -252,7 +257,7 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
         first, second = fleet.start(0), fleet.start(1)
         tell("the conversations without a proxy, for comparison")
         expected = _undisturbed(edges, tokens, bundle, fleet.direct, fleet.credentials)
-        before = [first.answers(), second.answers()]
+        before = [first.served(), second.served()]
         envoy = fleet.proxy(hashed)
         envoy.wait_for_replicas(2)
         writers = stack.enter_context(Writers(edges, tokens, bundle, envoy.address, fleet.credentials))
@@ -265,10 +270,9 @@ def measure(edges: int, tokens: int, tell: Callable[[str], None], hashed: bool =
 
         turn("turn 1")
         turn("turn 2, which goes on from the caches of turn 1")
-        after = [first.answers(), second.answers()]
-        found.shares = [new["served"] - old["served"] for old, new in zip(before, after, strict=True)]
-        found.missed = sum(new["missed"] - old["missed"] for old, new in zip(before, after, strict=True))
-        found.requests, found.resumed = sum(found.shares) + found.missed, writers.resumed
+        found.shares = [first.served() - before[0], second.served() - before[1]]
+        met, found.missed = writers.met()
+        found.requests, found.resumed = met + found.missed, writers.resumed
         # The busier one, so that its end is felt.
         victim, survivor = (first, second) if found.shares[0] > found.shares[1] else (second, first)
         turn("turn 3, in which one target is killed", victim.kill)
@@ -301,7 +305,7 @@ def words(found: Outcome) -> str:
     rows = (
         ("edges", str(found.edges)),
         ("conversations that differ from the undisturbed ones", str(found.different)),
-        ("before the kill: requests that each replica served", " and ".join(map(str, found.shares))),
+        ("before the kill: requests that each replica judged", " and ".join(map(str, found.shares))),
         ("before the kill: requests that met their cache", f"{found.hits:.1%} of {found.requests - found.edges}"),
         ("second turns that met the cache of the first", f"{found.resumed} of {found.edges}"),
         ("outages mended after SIGKILL", str(found.killed)),

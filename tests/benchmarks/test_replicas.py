@@ -19,7 +19,7 @@ from tests.deploy.envoys import needs_envoy
 def test_no_token_changes_while_targets_die_come_and_drain_and_sessions_meet_their_cache() -> None:
     found = measure(8, 16, lambda _: None)
     assert found.different == 0
-    assert found.requests >= 2 * (4 + 4 * 8), "sprint asks about every token, a few at a time"
+    assert found.requests > 3 * 2 * 8, "in sprint it takes more than one a turn"
     assert found.hits >= 0.95
     assert found.resumed == 8
     assert found.killed > 0

@@ -54,8 +54,8 @@ def test_whoever_answers_which_call_a_text_is_one_targets_own_to_its_end(name, s
 @given(proxies(), st.integers(0, 7))
 @settings(max_examples=30)
 def test_in_sprint_all_audits_of_a_text_are_one_targets(name, seed):
-    """With a budget of 0 each token is asked, so the text is its own, too."""
-    with edge_of(name, mode="sprint", budget=0.0, criterion="strict", seed=seed) as edge:
+    """With next to no budget each token is asked, so the text is its own, too."""
+    with edge_of(name, mode="sprint", budget=1e-9, criterion="strict", seed=seed) as edge:
         try:
             completion = edge.generate(PROMPT)
         except OtherTarget:
