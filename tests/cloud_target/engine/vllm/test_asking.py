@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import astuple, replace
+from dataclasses import replace
 from queue import Queue
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -192,12 +192,15 @@ def test_where_vllm_is_gone_everyone_hears_it_once(client, how):
     engine.close()
 
 
-def test_a_feed_carries_what_vllm_knows_its_adapter_by(client):
+def test_a_feed_carries_what_vllm_knows_its_adapter_by_and_goes_on_with_no_request_of_another(client):
     known = replace(FEATURES.description, adapters=(Adapter("poet", "g"),))
-    engine = VllmEngine(Features(known, *astuple(FEATURES)[1:]), client, 4, adapters={"poet": "request of poet"})
-    for adapter in ("", "poet"):
-        engine.start(replace(FEED, adapter=adapter), "", lambda _: None)
-    assert [request.values[6] for request in client.asked] == [None, "request of poet"]
+    features = Features(**vars(FEATURES) | {"description": known})
+    engine = VllmEngine(features, client, 4, goes_back=True, adapters={"poet": "request of poet"})
+    asked = [ask(engine, client, replace(FEED, adapter=adapter)) for adapter in ("", "poet", "poet", "")]
+    assert [request.values[6] for request in asked] == [None, "request of poet", "request of poet", None]
+    names = [request.values[0] for request in asked]
+    assert names[1] == names[2]
+    assert len(set(names)) == 3
     with pytest.raises(ValueError, match="no adapter pirate"):
         engine.start(replace(FEED, adapter="pirate"), "", lambda _: None)
     engine.close()
