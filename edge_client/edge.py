@@ -160,7 +160,7 @@ class Edge:
         Raises:
             InputError: no prompt, an unknown option, or a value out of range.
             ContextLengthError: a prompt that leaves no room for a token.
-            TargetError: the target cannot be asked: it is not reached, refuses, has another tokenizer, or is another one by now.
+            TargetError: the target is not reached, refuses, has another tokenizer, or is another one by now.
             BundleError: the bundle that comes with the target cannot be kept or used.
         """
         return self.stream(prompt, **options).finish()
