@@ -26,7 +26,7 @@ from shared.config import Sampling
 from shared.errors import InputError
 from tests.cloud_target.engine.adapters import ATTENTION, FEEDING, merged, write_adapter
 from tests.cloud_target.engine.vllm.test_served import MODES, SERVE, Job, edge_on, text_of, texts
-from tests.cloud_target.engine.vllm.test_with_vllm import CONTEXT, asked, assert_same, random_feed
+from tests.cloud_target.engine.vllm.test_with_vllm import CONTEXT, asked, assert_same, model_runner, random_feed
 from tests.end_to_end.families import FAMILIES
 
 pytestmark = [
@@ -62,14 +62,15 @@ def settings_of(made: Made, **changes: object) -> EngineSettings:
     return replace(usual, **changes)
 
 
-@pytest.fixture(scope="module")
-def engines(made: Made) -> Iterator[tuple]:
+@pytest.fixture(scope="module", params=["first runner", "second runner"])
+def engines(request: pytest.FixtureRequest, made: Made) -> Iterator[tuple]:
     """vLLM with the adapters, and of ours one for each."""
     from cloud_target.engine.load import load_engine
     from cloud_target.engine.vllm.load import load_vllm
 
     notes: list[str] = []
-    theirs = load_vllm(settings_of(made), tell=notes.append)
+    with model_runner(is_second="second" in request.param):
+        theirs = load_vllm(settings_of(made), tell=notes.append)
     try:
         assert notes == []
         assert [one.name for one in theirs.description.adapters] == [*made.adapters]
