@@ -38,6 +38,11 @@ def card(
             "the others were left out one by one, each time the one whose absence moved the output least (KL, nats a "
             f"token, {choice.costs[-1]:.2f} in the end, before training)"
         )
+    if settings.hidden:
+        made += (
+            f", its residual stream narrowed to the {settings.hidden} directions that carried most, with the heads and "
+            "neurons that added most to those"
+        )
     files = [f"- {name} (SHA-256 {digest})" for name, digest in corpora.items()]
     named = [f"- `{option}`: fingerprint {digest}" for option, digest in identity.items()]
     wrote = "in conversations that it made up" if settings.chat else "after openings of a corpus"

@@ -11,9 +11,10 @@ from shared.errors import InputError
 from shared.paths import typed_path, typed_place
 
 _DESCRIPTION = """\
-Make a draft for any target: the target itself with fewer layers, those that its output can best do without, or a
-smaller model with the same tokens (--from). It then learns to write what the target would, from text that the target
-writes after openings of the corpus, and from the corpus; or from conversations that the target makes up (--chat).
+Make a draft for any target: the target itself with fewer layers, those that its output can best do without; or with a
+narrower residual stream (--hidden), of the directions that carry most; or with both; or a smaller model with the same
+tokens (--from). It then learns to write what the target would, from text that the target writes after openings of the
+corpus, and from the corpus; or from conversations that the target makes up (--chat).
 
 While it learns, a table shows how often it agrees with the target on held-out text, beside the time that it takes; the
 best draft so far is always in the directory, with the table and a card. What is there can be given to `cloud-target
@@ -34,6 +35,9 @@ examples:
   # a third of the target's layers, an hour of training
   cloud-target distil --target HuggingFaceTB/SmolLM2-135M-Instruct --out runs/draft texts.txt.xz
 
+  # two thirds of the target's width and half of its layers
+  cloud-target distil --target pocket --hidden 256 --layers 2 --out runs/draft texts.txt.xz
+
   # ten layers, a night of it, with held-out text of your own; then a bundle of it
   cloud-target distil --target runs/target --layers 10 --minutes 480 --own-tokens 2000000 --dev dev.txt \\
       --out runs/draft stories.txt dialogues.txt
@@ -50,7 +54,7 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
     """Add `distil` to the commands of `cloud-target`."""
     parser = subparsers.add_parser(
         "distil",
-        help="make a draft for a target, of fewer of its layers or of a smaller model",
+        help="make a draft for a target, of fewer of its layers, narrower, or of a smaller model",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -68,7 +72,14 @@ def add_commands(subparsers: argparse._SubParsersAction) -> None:
         "--layers",
         type=values.count,
         metavar="N",
-        help="that are kept (default: a third of the target's, or all of the model that is given with --from)",
+        help="that are kept (default: a third of the target's, or all with --from or --hidden)",
+    )
+    parser.add_argument(
+        "--hidden",
+        type=values.count,
+        metavar="N",
+        help="width of its residual stream, below the target's: the directions that carry most are kept, and heads and "
+        "neurons in proportion (default: all; with it, --layers keeps all unless it is given)",
     )
     parser.add_argument(
         "--from",

@@ -10,8 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
+from cloud_target.distil.anatomy import check_hidden
 from cloud_target.distil.layers import Layers
 from cloud_target.distil.settings import Settings
+from cloud_target.distil.width import Width, narrow
 from cloud_target.engine.files import (
     POCKET,
     POCKET_DIRECTORY,
@@ -42,7 +44,7 @@ class Models:
     Attributes:
         tokens: of the target.
         vocabulary: number of token ids.
-        layers: of the draft; None if it keeps all.
+        layers, hidden: of the draft; None if it keeps all.
         context: longest text of both, tokens.
 
     Raises:
@@ -50,7 +52,7 @@ class Models:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._device = settings, _device(settings.device)
+        self._settings, self._device, self.hidden = settings, _device(settings.device), settings.hidden
         self._target = str(POCKET_DIRECTORY) if settings.target == POCKET else settings.target
         self._start = settings.start or self._target
         self.tokens: Tokens = load_checkpoint_tokens(self._target)
@@ -60,6 +62,8 @@ class Models:
         with one_sentence(f"the configuration of {self._start} cannot be read"):
             configs = [read_configuration(source) for source in (self._target, self._start)]
         self.layers = _kept(settings, getattr(configs[1].get_text_config(), "num_hidden_layers", None))
+        if settings.hidden is not None:
+            check_hidden(configs[1], settings.hidden, self._start)
         self.context = min(longest_text(config) or self.vocabulary for config in configs)
 
     @property
@@ -87,16 +91,25 @@ class Models:
         """What the draft is made from, whole, float32, with eager attention."""
         return self._read(self._start)
 
-    def draft(self, kept: tuple[int, ...] | None) -> PreTrainedModel:
-        """The draft before it learns: these layers of what it is made from, or all; in evaluation mode, and so without
-        dropout, for what it knows already."""
+    def cut(self, kept: tuple[int, ...] | None) -> PreTrainedModel:
+        """What the draft is made from with these layers only, or all.
+
+        Raises:
+            InputError: it has no logit for some tokens, or cannot be cut.
+        """
         model = self.start()
         if (rows := model.get_output_embeddings().weight.shape[0]) < self.vocabulary:
             raise InputError(
                 f"{self._start} knows {rows} tokens, and its tokenizer has {self.vocabulary}; get both from one place"
             )
-        if kept is not None:
-            model = Layers(model).keep(kept)
+        return model if kept is None else Layers(model).keep(kept)
+
+    def draft(self, kept: tuple[int, ...] | None, width: Width | None = None) -> PreTrainedModel:
+        """The draft before it learns: these layers of what it is made from, or all, so narrow, or as wide as it is; in
+        evaluation mode, and so without dropout, for what it knows already."""
+        model = self.cut(kept)
+        if width:
+            model = narrow(model, width)
         with one_sentence(f"{self._start} cannot be a draft"):
             fuse(model)
         return model
@@ -140,7 +153,7 @@ def _kept(settings: Settings, count: int | None) -> int | None:
     Raises:
         InputError: there are no so many, or it would be the target itself.
     """
-    if settings.layers is None and settings.start:
+    if settings.layers is None and (settings.start or settings.hidden):
         return None
     source = settings.start or settings.target
     if count is None:

@@ -16,6 +16,7 @@ from cloud_target.distil import documents, held_out, texts
 from cloud_target.distil.card import card
 from cloud_target.distil.checkpoint import TABLE, as_json, check_place, saving, write, write_pages
 from cloud_target.distil.choice import Choice, choose_layers
+from cloud_target.distil.directions import find_width
 from cloud_target.distil.held_out import SAMPLINGS, HeldOut
 from cloud_target.distil.layers import Layers
 from cloud_target.distil.models import Models
@@ -24,6 +25,7 @@ from cloud_target.distil.settings import Settings, check_same_run
 from cloud_target.distil.table import Line, Measured, as_markdown, head
 from cloud_target.distil.table import as_json as table_for_programs
 from cloud_target.distil.training import Training
+from cloud_target.distil.width import Width
 from cloud_target.distil.writing import FromDocuments, FromNothing, Writer
 from cloud_target.engine.hf.context import USUAL
 from cloud_target.export.draft import foresee
@@ -35,8 +37,11 @@ from shared.errors import InputError
 STEPS = 5
 # What determines the run that was begun in a directory.
 _RUN = "run.json"
-# Held-out text that layers are chosen on: rows, and tokens of a row.
-_ROWS, _ROW = 3, 96
+# Held-out text that layers are chosen on: rows, and tokens of a row; and rows of text to learn from that directions,
+# heads and neurons are.
+_ROWS, _ROW, _WIDE_ROWS = 3, 96, 48
+# Texts that the target makes up at once for that.
+_AT_ONCE = 12
 # Of held-out text, so that none of it is drawn as what is learned from.
 _SEED = 1 << 40
 # Where no graph can be made of what the draft would be.
@@ -83,16 +88,18 @@ def _distil(work: Work, settings: Settings, corpora: dict[str, list[str]], tell:
         tell("  a run that was begun earlier goes on")
     tell(f"  {models.vocabulary} tokens, texts of up to {models.context}")
 
-    work.begin("documents and layers")
+    work.begin("documents, layers and width")
     found = documents.read(settings, models.tokenizer)
     if found.train:
         tell(f"  {len(found.train)} documents to learn from, {len(found.held)} held out")
     made_up = FromNothing(models) if settings.chat else None
     choice = _choose(work, models, made_up or FromDocuments(models, found.held), found.held, tell)
-    draft = models.draft(choice.kept if choice else None)
+    width = _find_width(work, models, choice, made_up or FromDocuments(models, found.train), found.train, tell)
+    draft = models.draft(choice.kept if choice else None, width)
     parameters = draft.num_parameters()
     _check_room(settings, parameters, work.directory)
-    tell(f"  a draft of {parameters / 1e6:.1f} M parameters" + (f", layers {_listed(choice)}" if choice else ""))
+    told = (f", layers {_listed(choice)}" if choice else "") + (f", {settings.hidden} wide" if width else "")
+    tell(f"  a draft of {parameters / 1e6:.1f} M parameters{told}")
 
     work.begin("text to learn from: the target's own, the corpus, and what the target expects there")
     stages = texts.make(work, models, made_up or FromDocuments(models, found.train), found.train, settings, tell)
@@ -174,19 +181,48 @@ def _choose(
         return None
 
     def make(directory: Path) -> None:
-        width = min(_ROW, models.context)
-        texts = (
-            documents
-            or writer.write([SAMPLINGS[-1]], 2 * _ROW, 2 * _ROW * _ROWS, models.context, _ROWS, _SEED).documents
-        )
-        long = [text[:width] if documents else text[-width:] for text in texts if len(text) >= width][:_ROWS]
-        rows = np.stack(long or [np.resize(np.concatenate(texts), width)]).astype(np.int64)
+        rows = _texts(models, writer, documents, _ROWS, _SEED)
         chosen = choose_layers(Layers(models.start()), rows, count, lambda words: tell(f"  choosing layers: {words}"))
         (directory / "choice.json").write_text(json.dumps(asdict(chosen)), encoding="utf-8")
 
     stage = work.stage("layers", {"layers": count, "rows": [_ROWS, _ROW]}, make)
     read = json.loads((stage / "choice.json").read_text(encoding="utf-8"))
     return Choice(*(tuple(read[name]) for name in ("kept", "gone", "costs")))
+
+
+def _find_width(
+    work: Work,
+    models: Models,
+    choice: Choice | None,
+    writer: Writer,
+    documents: Sequence[np.ndarray],
+    tell: Callable[[str], None],
+) -> Width | None:
+    """What the draft keeps of the width of the model that it begins as, without the layers that went; None if all.
+    Found on `documents`, or on what the target writes."""
+    hidden = models.hidden
+    if hidden is None:
+        return None
+
+    def make(directory: Path) -> None:
+        rows = _texts(models, writer, documents, _WIDE_ROWS, _SEED - 1)
+        model = models.cut(choice.kept if choice else None)
+        width = find_width(model, rows, hidden, lambda words: tell(f"  finding directions: {words}"))
+        width.save(directory / "width.npz")
+
+    kept = choice.kept if choice else None
+    stage = work.stage("width", {"hidden": hidden, "rows": [_WIDE_ROWS, _ROW], "layers": kept}, make)
+    return Width.load(stage / "width.npz")
+
+
+def _texts(models: Models, writer: Writer, documents: Sequence[np.ndarray], count: int, seed: int) -> np.ndarray:
+    """Up to `count` of the `documents`, or of texts that the target makes up, ``int64 [b, n]``."""
+    width, at_once = min(_ROW, models.context), min(count, _AT_ONCE)
+    texts = (
+        documents or writer.write([SAMPLINGS[-1]], 2 * _ROW, 2 * _ROW * count, models.context, at_once, seed).documents
+    )
+    long = [text[:width] if documents else text[-width:] for text in texts if len(text) >= width][:count]
+    return np.stack(long or [np.resize(np.concatenate(texts), width)]).astype(np.int64)
 
 
 def _hold_out(

@@ -32,7 +32,9 @@ class Settings:
         corpus: text files.
         out: the directory for the draft.
         start: what is trained: a directory or id of a smaller model with the target's tokens; None for the target.
-        layers: of it that are kept; None for all of another model, or for a third of the target's.
+        layers: of it that are kept; None for all of another model or of a narrower one, or for a third of the
+            target's.
+        hidden: numbers that its residual stream keeps; None for all.
         dev: held-out text files; without any, the table is measured on documents of the corpus's last fifth.
         minutes: of training, at most; None for `MINUTES`, or for no limit where `tokens` has one.
         tokens: to train on, at most, read again as often as needed; None for no limit.
@@ -52,6 +54,7 @@ class Settings:
     out: Path
     start: str | None = None
     layers: int | None = None
+    hidden: int | None = None
     dev: tuple[Path, ...] = ()
     minutes: float | None = None
     tokens: int | None = None

@@ -107,6 +107,35 @@ def test_a_run_that_is_cut_anywhere_goes_on_and_ends_the_same(settings: Settings
     assert {path.name: path.read_bytes() for path in settings.out.iterdir()} == before
 
 
+def test_a_narrower_draft_is_a_checkpoint_too_and_its_run_goes_on(settings: Settings, tmp_path: Path) -> None:
+    whole = replace(settings, layers=None, hidden=32, out=tmp_path / "whole")
+    distil(whole)
+    config = load_checkpoint(whole.out).model.config
+    assert (config.hidden_size, config.num_hidden_layers, config.head_dim) == (32, LAYERS, 64)
+    bundle = make_bundle(whole.out, tmp_path / "bundle", target=identify_target(settings.target))
+    assert bundle.manifest.draft.hidden == 32
+    assert "narrowed to the 32 directions that carried most" in (whole.out / "README.md").read_text()
+    cut = replace(whole, out=tmp_path / "cut")
+    for module, name in ((pipeline, "find_width"), (texts, "ask_teacher"), (pipeline, "step_seconds")):
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt_call(patch, module, name, 1)
+            if module is texts:
+                patch.setattr(pipeline, "choose_layers", None)  # all are kept
+            with pytest.raises(KeyboardInterrupt):
+                distil(cut)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "find_width", None)  # this was done
+        distil(cut)
+    ours, theirs = weights(cut.out), weights(whole.out)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    with pytest.raises(InputError, match="begun with --hidden 32, not 48"):
+        distil(replace(cut, hidden=48))
+    both = replace(settings, hidden=32, tokens=300, evaluations=1, out=tmp_path / "both")
+    distil(both)
+    config = load_checkpoint(both.out).model.config
+    assert (config.hidden_size, config.num_hidden_layers) == (32, 2)
+
+
 def test_a_target_that_chats_needs_no_corpus(settings: Settings, checkpoints: Path, tmp_path: Path) -> None:
     target = with_template(checkpoints / "target", tmp_path / "chatting")
     whole = replace(settings, target=str(target), corpus=(), chat=True, out=tmp_path / "whole")
@@ -154,6 +183,7 @@ def test_weights_are_kept_in_the_type_of_the_target(settings: Settings, checkpoi
     [
         ({"layers": LAYERS}, f"has {LAYERS} layers, of which a draft can keep from 1 to {LAYERS - 1}, not {LAYERS}"),
         ({"layers": 99}, "not 99"),
+        ({"hidden": 64}, "is 64 numbers wide, of which a draft can keep from 1 to 63, not 64"),
         ({"target": "nowhere/at/all"}, "there is no directory"),
         ({"corpus": (Path("nowhere.txt"),)}, "cannot read the corpus nowhere.txt"),
         ({"device": "cuda:99"}, "there is no device cuda:99 here"),

@@ -25,6 +25,7 @@ SETTINGS = st.builds(
     out=PATHS,
     start=st.none() | st.just("runs/small"),
     layers=st.none() | st.integers(1, 99),
+    hidden=st.none() | st.integers(1, 9999),
     dev=st.lists(PATHS, max_size=2).map(tuple),
     minutes=st.none() | st.integers(1, 999).map(float),
     tokens=st.none() | COUNTS,
@@ -65,7 +66,11 @@ def test_examples_are_taken_by_the_parser(line: str) -> None:
     assert found.corpus or found.chat
 
 
-@given(settings=SETTINGS, other=SETTINGS, name=st.sampled_from(["layers", "tokens", "minutes", "own_tokens", "seed"]))
+@given(
+    settings=SETTINGS,
+    other=SETTINGS,
+    name=st.sampled_from(["layers", "hidden", "tokens", "minutes", "own_tokens", "seed"]),
+)
 def test_a_run_with_another_setting_is_refused_by_its_name(settings: Settings, other: Settings, name: str) -> None:
     old, changed = settings.determining(), replace(settings, **{name: getattr(other, name)})
     if changed == settings:
