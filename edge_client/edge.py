@@ -245,7 +245,7 @@ class Edge:
                 client = self._connection.client(kit.bundle.manifest, settings.timeout, not settings.begins_alone)
             except TargetAway as away:
                 alone = _alone(away, settings)
-        return kit, ids, client, alone
+        return kit, ids, client and client.adapted(settings.adapter), alone
 
     def connect(self) -> TargetClient:
         """The connection to the target, made now if there is none yet: for programs that ask it something themselves.

@@ -85,6 +85,7 @@ class Options(TypedDict, total=False):
     timeout: float | None
     on_outage: OnOutage | str
     domain: str
+    adapter: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,8 @@ class Settings:
             is away for longer than `timeout`.
         domain: which of the bundle's verifiers doubts: general, or one by the name of its domain; auto for the one that
             the audits bear out.
+        adapter: the name of that one of the target's adapters which it is to write and judge with; "" for none. What is
+            learned with it is kept apart. Nothing hangs on it where no target is asked.
 
     Raises:
         InputError: a value out of range.
@@ -145,6 +148,7 @@ class Settings:
     timeout: float | None = None
     on_outage: OnOutage = OnOutage.LOCAL
     domain: str = AUTO
+    adapter: str = ""
 
     def __post_init__(self) -> None:
         for name, convert in _CONVERSIONS.items():
@@ -271,4 +275,5 @@ _CONVERSIONS: dict[str, Callable[[str, Any], object]] = {
     "timeout": lambda name, value: None if value is None else values.seconds(name, value),
     "on_outage": partial(values.choice, OnOutage),
     "domain": values.string,
+    "adapter": values.string,
 }

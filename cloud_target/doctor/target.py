@@ -9,7 +9,7 @@ from time import perf_counter
 from cloud_target.engine.interface import Engine, Feed, all_scores
 from cloud_target.engine.settings import EngineSettings
 from shared.config import Sampling
-from shared.findings import Finding, fail, ok
+from shared.findings import Finding, fail, ok, warn
 from shared.machine import available_memory
 from shared.sizes import show_size
 
@@ -60,9 +60,14 @@ def in_vllm(settings: EngineSettings) -> Iterator[Finding]:
     from cloud_target.engine.vllm.load import load_vllm
 
     begun = perf_counter()
-    with closing(load_vllm(settings)) as engine:
+    notes: list[str] = []
+    with closing(load_vllm(settings, tell=notes.append)) as engine:
         yield from _loaded(engine, perf_counter() - begun)
         yield ok("forward pass", f"one token in {1e3 * engine.step:.1f} ms")
+        for note in notes:
+            yield warn("target", note)
+        for one in engine.description.adapters:
+            yield ok("adapter", f"{one.name} (fingerprint {one.fingerprint})")
 
 
 def _loaded(engine: Engine, seconds: float) -> Iterator[Finding]:

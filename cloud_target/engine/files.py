@@ -88,7 +88,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         InputError: damaged.
     """
-    return _read_json(directory / "config.json")
+    return read_json(directory / "config.json")
 
 
 def vocabulary_size(tokenizer: Tokenizer) -> int:
@@ -106,14 +106,19 @@ def weight_files(directory: Path) -> list[Path]:
         if (directory / name).is_file():
             return [directory / name]
         if (index := directory / f"{name}.index.json").is_file():
-            parts = _read_json(index).get("weight_map")
+            parts = read_json(index).get("weight_map")
             if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
                 raise InputError(f"{index} does not say which files the weights are in; get the model again")
             return [directory / part for part in sorted(set(parts.values()))]
     raise InputError(f"{directory} has no weights (model.safetensors); get the model again")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """An object that stands in a file of a model.
+
+    Raises:
+        InputError: damaged.
+    """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:

@@ -83,6 +83,8 @@ class Feed:
             what they leave.
         text: ids of the text up to `start` at least, for answers that are so close that it must be read again; empty
             where it need not be.
+        adapter: the name of that which the target reads it with, and has read all before it in the slot with; "" for
+            none.
     """
 
     slot: int
@@ -98,6 +100,7 @@ class Feed:
     kept: tuple[int, ...] = ()
     masks: Masks | None = field(default=None, compare=False)
     text: Sequence[int] = field(default=(), compare=False, repr=False)
+    adapter: str = ""
 
     @property
     def end(self) -> int:
@@ -160,6 +163,19 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """What turns the target into another one, with the same tokens: a LoRA adapter.
+
+    Attributes:
+        name: for people, and unlike those of the others.
+        fingerprint: over that of the target and the adapter.
+    """
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Description:
     """Who the target is.
 
@@ -172,6 +188,7 @@ class Description:
         device: what it runs on, for people: "cpu" or "cuda".
         parameters: how many its model has; 0 where there is no model.
         repeatable: its own tokens hang on the text alone, and not on how it was cut, batched and read before.
+        adapters: what a text may be read with.
     """
 
     name: str
@@ -182,6 +199,11 @@ class Description:
     device: str = "cpu"
     parameters: int = 0
     repeatable: bool = False
+    adapters: tuple[Adapter, ...] = ()
+
+    def adapter_of(self, fingerprint: str) -> str:
+        """The name of the adapter with this fingerprint; "" where none has it."""
+        return next((one.name for one in self.adapters if one.fingerprint == fingerprint), "")
 
 
 @dataclass(frozen=True)
@@ -319,6 +341,8 @@ def check_feeds(engine: Engine, feeds: Sequence[Feed]) -> None:
             raise ValueError(f"places {feed.kept} are none that {len(feed.kept)} tokens before {feed.start} can be at")
         if len(feed.q) > len(feed.tokens) - 1 - feed.score_from:
             raise ValueError(f"{len(feed.q)} distributions of the draft for fewer scored tokens")
+        if feed.adapter and feed.adapter not in [one.name for one in engine.description.adapters]:
+            raise ValueError(f"there is no adapter {feed.adapter}")
         if not 0 <= min(feed.tokens) <= max(feed.tokens) < engine.description.vocabulary:
             raise ValueError("a token id is outside the vocabulary")
 

@@ -7,12 +7,12 @@ feeding it wrongly gives wrong text or an error, never silent luck.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from tokenizers import Tokenizer
 
-from cloud_target.engine.interface import FORBIDDEN, Description, Feed, Scores, Vitals, check_feeds
+from cloud_target.engine.interface import FORBIDDEN, Adapter, Description, Feed, Scores, Vitals, check_feeds
 from shared.config import TYPICAL_DELTA, TYPICAL_EPS, Coupling
 from shared.coupling import judge_residual
 from shared.sampling import Sampler
@@ -41,6 +41,7 @@ class ScriptedEngine:
         slots: so many texts of full length have room.
         context: longest text in tokens.
         block, step, tokenizer: see `Engine`.
+        adapters: what it thinks with each of them, by name.
 
     Attributes:
         passes: how often `forward` ran.
@@ -60,13 +61,18 @@ class ScriptedEngine:
         block: int = 8,
         step: float = 0.0,
         tokenizer: Tokenizer | None = None,
+        adapters: Mapping[str, Script] | None = None,
     ) -> None:
-        self.description = Description("scripted", "scripted", "scripted", vocabulary, "float32", repeatable=True)
+        self._adapted = adapters or {}
+        known = tuple(Adapter(name, f"scripted with {name}") for name in self._adapted)
+        who = Description("scripted", "scripted", "scripted", vocabulary, "float32", repeatable=True, adapters=known)
+        self.description = who
         self.context, self.block, self.step, self.tokenizer = context, block, step, tokenizer
         self.capacity = slots * self._blocks(context)
         self.passes = self.fed = 0
         self._script = script
         self._held: dict[int, list[int]] = {}
+        self._read_with: dict[int, str] = {}
 
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self.block) * self.block
@@ -82,6 +88,9 @@ class ScriptedEngine:
             held = self._held.setdefault(feed.slot, [])
             if feed.start > len(held):
                 raise ValueError(f"slot {feed.slot} holds {len(held)} tokens, fed from {feed.start}")
+            if feed.start and self._read_with[feed.slot] != feed.adapter:
+                raise ValueError(f"slot {feed.slot} was read with another adapter")
+            self._read_with[feed.slot] = feed.adapter
             held[feed.start - len(feed.kept) : feed.start] = [held[place] for place in feed.kept]
             held[feed.start :] = feed.tokens
         if (used := sum(map(self._blocks, map(len, self._held.values())))) > self.capacity:
@@ -105,6 +114,7 @@ class ScriptedEngine:
         if len(self._held.get(source, ())) < count:
             raise ValueError(f"slot {source} cannot lend {count} tokens")
         self._held[target] = self._held[source][:count]
+        self._read_with[target] = self._read_with.get(source, "")
 
     def vitals(self) -> Vitals:
         """See `Engine.vitals`."""
@@ -126,7 +136,8 @@ class ScriptedEngine:
         for token, parent in zip(feed.tokens, follows, strict=True):
             paths.append([*(paths[parent] if parent >= 0 else before), token])
         indices = range(feed.score_from, len(feed.tokens))
-        logits = [self._script(paths[index]) for index in indices]
+        script = self._adapted.get(feed.adapter, self._script)
+        logits = [script(paths[index]) for index in indices]
         if feed.masks is not None:
             for row, bits in enumerate(feed.masks.rows(feed)):
                 allowed = np.unpackbits(bits, count=len(logits[row]), bitorder="little") > 0

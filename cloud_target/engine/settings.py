@@ -25,6 +25,7 @@ class EngineSettings:
         threads: of the CPU; None for one a core.
         engine: `HF` or `VLLM`.
         vllm_options: vLLM's own, as on its command line.
+        adapters: of the target, name and directory of each; with `VLLM` only.
     """
 
     target: str = POCKET
@@ -35,3 +36,4 @@ class EngineSettings:
     threads: int | None = None
     engine: str = HF
     vllm_options: tuple[str, ...] = ()
+    adapters: tuple[tuple[str, str], ...] = ()

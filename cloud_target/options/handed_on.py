@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from shared.configuration.options import takes_several
+
 
 def flags(options: argparse.Namespace, add_options: Callable[[argparse.ArgumentParser], None]) -> list[str]:
     """Those of these options that stand on the command line, by their flags.
@@ -30,6 +32,10 @@ def given(options: argparse.Namespace, add_options: Callable[[argparse.ArgumentP
     words: list[str] = []
     for action in parser._actions:
         name, value = action.option_strings[-1], getattr(options, action.dest)
-        if value != action.default:
-            words += [name] if action.nargs == 0 else [name, str(value)]
+        if value == action.default:
+            continue
+        if action.nargs == 0:
+            words.append(name)
+        for each in () if action.nargs == 0 else value if takes_several(action) else (value,):
+            words += [name, str(each)]
     return words

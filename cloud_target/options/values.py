@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 from shared.errors import InputError
+from shared.paths import typed_path
 from shared.sizes import parse_size
+
+# What things may be called that others name.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def count(text: str) -> int:
@@ -51,6 +56,16 @@ def size(text: str) -> int:
         return parse_size(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def named_directory(text: str) -> str:
+    """A directory and what it is called, "NAME=DIR"; the home that `~` stands for is put in its place."""
+    name, _, path = text.partition("=")
+    if not (path and _NAME.fullmatch(name)):
+        raise argparse.ArgumentTypeError(
+            "must be NAME=DIR, the name of at most 64 letters, digits, dots, dashes and underscores, not " + repr(text)
+        )
+    return f"{name}={typed_path(path)}"
 
 
 def span(text: str) -> tuple[int, int]:

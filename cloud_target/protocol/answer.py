@@ -140,6 +140,7 @@ def _feed(session: Session, first_row: int, request: Request, picked: Picked, q:
         parents=() if is_line else parents,
         kept=kept,
         text=session.ids[:],
+        adapter=terms.adapter,
     )
     return replace(feed, masks=terms.constraint.masks(session.ids, feed)) if terms.constraint else feed
 

@@ -18,7 +18,8 @@ def begin(table: SessionTable, request: Request, context: int, more: int = 0, as
     Raises:
         TargetBusy: there is no room now.
     """
-    session = table.take(request.terms.key, needed(table, request, context), request.terms.tenant, aside)
+    terms = request.terms
+    session = table.take(terms.key, needed(table, request, context), terms.tenant, aside, terms.adapter)
     if more:
         table.widen(session, min(request.end + request.write_on + more, context))
     if request.position == 0:
@@ -28,6 +29,6 @@ def begin(table: SessionTable, request: Request, context: int, more: int = 0, as
 
 def needed(table: SessionTable, request: Request, context: int) -> int:
     """Room that the answer may take, tokens; none where it will be stale or a resync."""
-    known = table.get(request.terms.key)
+    known = table.get(request.terms.key, request.terms.adapter)
     builds_on = request.position == 0 or (known and known.matches(request.position, request.prefix_hash))
     return min(request.end + request.write_on, context) if builds_on else 0

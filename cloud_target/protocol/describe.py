@@ -31,5 +31,6 @@ def describe(engine: Engine, limits: Limits, bundle: wire.OfferedBundle | None =
         step_us=min(round(1e6 * engine.step), _LONGEST),
         grammar_engine=library.version() if engine.tokenizer is not None else "",
         repeatable=who.repeatable,
+        adapters=[wire.Adapter(name=one.name, fingerprint=one.fingerprint) for one in who.adapters],
         bundle=bundle,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from cloud_target.engine.interface import Description, Engine
 from shared.errors import OtherTarget, ProtocolError
@@ -13,8 +14,13 @@ _LONGEST_NAME = 64
 
 
 def targets_of(engine: Engine) -> tuple[Description, ...]:
-    """The targets that an engine serves; the first is meant where a session names none."""
-    return (engine.description,)
+    """The targets that an engine serves; the first is meant where a session names none. Each adapter makes one more."""
+    base = engine.description
+    adapted = [
+        replace(base, name=f"{base.name} with {one.name}", fingerprint=one.fingerprint, adapters=())
+        for one in base.adapters
+    ]
+    return base, *adapted
 
 
 def meant(wanted: str, here: Sequence[Description]) -> Description:

@@ -51,6 +51,7 @@ class Terms:
     Attributes:
         reading: seconds between two words to the edge about how far a long text is read; 0 for none.
         target: fingerprint of the target that is meant; "" where nobody looked.
+        adapter: the name of that which the text is read with; "" for none.
     """
 
     session_id: bytes
@@ -61,6 +62,7 @@ class Terms:
     constraint: Constraint | None = field(default=None, compare=False)
     reading: float = field(default=0.0, compare=False)
     target: str = ""
+    adapter: str = ""
 
     @property
     def key(self) -> bytes:
@@ -133,6 +135,7 @@ def parse_terms(
         Constraint.of(session, grammars, end_ids, tenant),
         codec.decode_reading(session.reading_ms),
         target,
+        targets[0].adapter_of(target) if targets else "",
     )
 
 

@@ -16,6 +16,7 @@ examples:
   cloud-target serve --target ./my-model --device cuda
   cloud-target serve --target openai-community/gpt2-xl --dtype bfloat16 --kv-memory 8GiB --context 1024
   cloud-target serve --target ./my-model --engine vllm
+  cloud-target serve --target ./my-model --engine vllm --lora poet=./poet   texts may name this adapter
   cloud-target serve --target ./my-model-awq --engine vllm -- --quantization awq --tensor-parallel-size 2
   cloud-target serve --target ./my-model --bundle ./my-bundle   edges without a bundle fetch this one
   cloud-target serve --host 0.0.0.0 --tls-cert server.pem --tls-key server.key --tokens tokens.txt

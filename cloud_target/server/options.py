@@ -34,6 +34,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "installed, with all that it can load (default: %(default)s)",
     )
     parser.add_argument(
+        "--lora",
+        type=values.named_directory,
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="with --engine vllm, a LoRA adapter of the model, as PEFT writes it, that texts may name; may be given "
+        "several times (default: none)",
+    )
+    parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default=usual.engine.device,
@@ -171,7 +180,14 @@ def read_settings(arguments: argparse.Namespace) -> ServeSettings:
         arguments.threads,
         arguments.engine,
         tuple(getattr(arguments, "vllm_options", ())),
+        tuple((name, path) for name, _, path in (word.partition("=") for word in arguments.lora)),
     )
+    if engine.adapters and engine.engine != VLLM:
+        raise InputError(
+            f"--engine {engine.engine} reads no adapters; add --engine {VLLM}, or merge the adapter into the model, "
+            "with peft's merge_and_unload, and serve that",
+            options=("lora",),
+        )
     if engine.vllm_options and engine.engine != VLLM:
         raise InputError(f"what stands behind -- is for vLLM ({' '.join(engine.vllm_options)}); add --engine {VLLM}")
     return ServeSettings(

@@ -22,14 +22,15 @@ class Session:
     Attributes:
         slot: its slot in the engine.
         tenant: whose it is.
+        adapter: the name of that which the target reads it with; "" for none.
         ids: the text as far as it is known, the target's own last token included.
         cached: how many of them the slot holds, from the first on, where they belong; an own last token is not fed
             until something follows it.
         allocated: tokens that the slot may hold.
     """
 
-    def __init__(self, slot: int, tenant: str = "") -> None:
-        self.slot, self.tenant = slot, tenant
+    def __init__(self, slot: int, tenant: str = "", adapter: str = "") -> None:
+        self.slot, self.tenant, self.adapter = slot, tenant, adapter
         self.ids = array("I")
         self.cached = self.allocated = 0
         self._hashes = array("Q", [0])

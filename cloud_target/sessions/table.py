@@ -53,9 +53,14 @@ class SessionTable:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def get(self, session_id: bytes) -> Session | None:
-        """The session, if it is known."""
-        return self._sessions.get(session_id)
+    def get(self, session_id: bytes, adapter: str | None = None) -> Session | None:
+        """The session, if it is known.
+
+        Args:
+            adapter: if it is given, only one that is read with that.
+        """
+        session = self._sessions.get(session_id)
+        return session if session and adapter in (None, session.adapter) else None
 
     def grows(self, session_id: bytes, tokens: int) -> bool:
         """Whether the session needs more room than it has for a text of so many tokens."""
@@ -73,20 +78,23 @@ class SessionTable:
         known = self._sessions.get(session_id)
         self._evict(self._lacking(known, tokens), known)
 
-    def take(self, session_id: bytes, tokens: int = 0, tenant: str = "", aside: int = 0) -> Session:
+    def take(self, session_id: bytes, tokens: int = 0, tenant: str = "", aside: int = 0, adapter: str = "") -> Session:
         """The session, made if unknown, kept from eviction until `put_back`.
 
         Args:
             tokens: so long may its text become meanwhile; there will be room for that.
             tenant: whose it is.
             aside: tokens for which there must be room afterwards, if all idle sessions went.
+            adapter: the name of that which its text is read with; if it was another one, all of it is forgotten.
 
         Raises:
             TargetBusy: sessions in use at this moment leave too little room.
         """
         if session_id in self._in_use:
             raise ValueError("the session is taken already")
-        session = self._sessions.get(session_id) or Session(next(self._slots), tenant)
+        if self.get(session_id, adapter) is None:
+            self.release(session_id)
+        session = self._sessions.get(session_id) or Session(next(self._slots), tenant, adapter)
         self._allocate(session_id, session, tokens, aside)
         self._sessions[session_id] = self._in_use[session_id] = session
         recent = self._tenants.setdefault(tenant, OrderedDict())
@@ -96,12 +104,13 @@ class SessionTable:
         return session
 
     def reuse_prefix(self, session: Session, ids: Sequence[int]) -> None:
-        """Let a session that is about to read `ids` from the start have what another of its tenant has read already;
-        the session must have room for it."""
+        """Let a session that is about to read `ids` from the start have what another of its tenant has read already
+        with the same adapter; the session must have room for it."""
         if not self._prefix_caching:
             return
         recent = islice(reversed(self._tenants[session.tenant].values()), COMPARED)
-        found = longest_prefix(session, ids, recent, self._engine.block)
+        alike = (other for other in recent if other.adapter == session.adapter)
+        found = longest_prefix(session, ids, alike, self._engine.block)
         if found is not None:
             self._do(found.copy(self._engine), lambda: self._forget(session, found.source))
             session.forget_ahead()

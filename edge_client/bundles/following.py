@@ -116,7 +116,7 @@ class Following:
 
     def wrote(self, bundle: Bundle, client: TargetClient, target: str, settings: Settings, counts: AuditCounts) -> None:
         """See `Source.wrote`. Waits for no other text, which may be fetching something."""
-        if bundle is not self._bundle:
+        if bundle is not self._bundle or client.adapter:  # what an adapter needs says nothing of the target
             return
         self._probation.wrote(client.address, self._digest, target, settings, counts)
         if (

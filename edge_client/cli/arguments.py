@@ -37,6 +37,7 @@ examples:
   edge-client --mode exact --temperature 0 "Tom"       the target's own text, token for token
   edge-client --mode auto --explain "Tom"              whichever mode is fastest over this link, and why
   edge-client --target gpu.example:50051 --bundle my-bundle "Once upon a time"
+  edge-client --adapter poet "Once upon a time"        with a LoRA adapter of the target
   edge-client --target gpu.example:50051 --tls --token-file my.token "Once upon a time"
   edge-client --json "Once upon a time" | python -m json.tool
   edge-client --json-schema booking.json "A table"     JSON that keeps to a schema

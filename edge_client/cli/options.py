@@ -170,6 +170,13 @@ def add_target(parser: argparse.ArgumentParser, writes: bool = True) -> None:
     )
     if writes:
         group.add_argument(
+            "--adapter",
+            default=Settings.adapter,
+            metavar="NAME",
+            help="which of the target's LoRA adapters it is to write and judge with; `edge-client doctor` lists them "
+            "(default: none)",
+        )
+        group.add_argument(
             "--on-outage",
             choices=[str(choice) for choice in OnOutage],
             default=str(Settings.on_outage),
@@ -221,6 +228,7 @@ def read_options(options: argparse.Namespace) -> Options:
         "timeout": options.timeout,
         "on_outage": options.on_outage,
         "domain": options.domain,
+        "adapter": options.adapter,
     }
 
 

@@ -91,7 +91,7 @@ class Remote:
         yield ok(
             "describe",
             f"{found.name}, {found.dtype}, {step}{found.context} tokens of context, vocabulary {found.vocabulary}, "
-            f"fingerprint {found.fingerprint}",
+            f"fingerprint {found.fingerprint}" + (f", adapters {', '.join(found.adapters)}" if found.adapters else ""),
             name=found.name,
             dtype=found.dtype,
             step=found.step or None,
@@ -99,6 +99,7 @@ class Remote:
             vocabulary=found.vocabulary,
             fingerprint=found.fingerprint,
             tokenizer_fingerprint=found.tokenizer_fingerprint,
+            adapters=dict(found.adapters),
         )
         same = "for a seed, exact writes the very text of cloud"
         close = f"near-ties turn in {found.dtype}: exact writes as the target does, not always the very text of cloud"

@@ -33,6 +33,7 @@ _TANDEM: dict[str, Callable[[str, Any], object]] = {
     "timeout": values.seconds,
     "on_outage": partial(values.choice, OnOutage),
     "domain": values.string,
+    "adapter": values.string,
 }
 
 # Makes the ids of a prompt; whoever writes calls it, for that may take a while, or fail.

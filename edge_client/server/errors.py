@@ -47,6 +47,7 @@ _INSIDE = {
     "timeout",
     "on_outage",
     "domain",
+    "adapter",
 }
 
 # Of `logprobs` and the like; the field, and what to set it to.

@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from threading import Thread
@@ -57,6 +58,7 @@ class TargetClient:
 
     Attributes:
         description: what is served.
+        adapter: with which; "" for none.
         round_trip: of the link, as far as connecting to it tells, seconds.
         is_doubted: a text has met another target than that.
 
@@ -77,7 +79,7 @@ class TargetClient:
         kept: int = 0,
         holds_on: bool = True,
     ) -> None:
-        self.address = address
+        self.address, self.adapter, self._origin = address, "", self
         self._kept = KeptSessions(kept, transport.release) if kept else None
         self._transport = transport
         self._retry = retry or Retry()
@@ -141,6 +143,16 @@ class TargetClient:
             except PASSING as error:
                 outage.failed(error, patience)
                 patience.after(error)
+
+    def adapted(self, adapter: str) -> TargetClient:
+        """The same connection, to the target with one of its adapters; for one text, as it is described now.
+
+        Raises:
+            InputError: it has no such adapter.
+        """
+        found = copy(self)
+        found.description, found.adapter = self.description.adapted(adapter, self.address), adapter
+        return found
 
     def look_again(self) -> bool:
         """Ask once more what is served: the target may have been updated. Where it is away just now, nothing changes.
@@ -219,8 +231,9 @@ class TargetClient:
         if grammar is not None:
             kept_to = wire.Grammar(source=grammar, begin=prompt_length, engine=library.version())
         described = self.description
+        author = Author(described, self._who_is_there, self.address, notify, self._doubt, grammar is not None)
         reader = Reader(described.vocabulary, described.context, frozenset(end_ids))
-        found = self._kept.take(prompt) if self._kept else None
+        found = self._kept.take(prompt, described.fingerprint) if self._kept else None
         kept = found or Kept(os.urandom(codec.SESSION_ID_BYTES), ())
         limit, retry = described.max_request_tokens, _within(self._retry, timeout)
         header = codec.encode_session(
@@ -229,7 +242,6 @@ class TargetClient:
 
         def make_link(meter: Meter) -> ReliableLink:
             outage = Outage(self._clock, notify, self._presence)
-            author = Author(described, self._who_is_there, self.address, notify, self._doubt, grammar is not None)
             return ReliableLink(
                 self._transport,
                 header,
@@ -245,7 +257,7 @@ class TargetClient:
 
         def keep(ids: Sequence[int]) -> bool:
             if self._kept is not None:
-                self._kept.give(Kept(kept.session_id, ids))
+                self._kept.give(Kept(kept.session_id, ids, author.fingerprint))
             return self._kept is not None
 
         def patience(retry: Retry, tells: bool) -> Patience:
@@ -272,11 +284,11 @@ class TargetClient:
         self.close()
 
     def _who_is_there(self) -> Description:
-        self.look_again()
-        return self.description
+        self._origin.look_again()
+        return self._origin.description.adapted(self.adapter, self.address)
 
     def _doubt(self) -> None:
-        self.is_doubted = True
+        self._origin.is_doubted = True
 
     def _patience(self, retry: Retry, tells: bool = True, grace: float = math.inf) -> Patience:
         return Patience(retry, self.address, self._clock, self._chance, tells, grace)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from edge_client.target.verdict import nonsense
 from shared.contents import Contents
@@ -11,6 +13,9 @@ from shared.manifest import Manifest
 from shared.wire import codec
 from shared.wire.bundles import decode_contents
 from shared.wire.v1 import target_pb2 as wire
+
+# Fields that are not those of the message as they are.
+_MADE = {"step", "adapters", "bundle"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Description:
         step: what a pass over one token took when the target started, seconds; 0 where it does not say.
         grammar_engine: what it keeps texts to grammars with, and its version; "" where it does not.
         repeatable: its own tokens hang on the text alone, so that `exact` is `cloud`, token for token.
+        adapters: what else can write texts there, by the name of an adapter: the fingerprint of the target with it.
         bundle: what it offers to edges, as it was sent; None where it offers nothing.
     """
 
@@ -41,6 +47,7 @@ class Description:
     step: float = 0.0
     grammar_engine: str = ""
     repeatable: bool = False
+    adapters: Mapping[str, str] = field(default_factory=dict)
     bundle: wire.OfferedBundle | None = None
 
     @classmethod
@@ -48,18 +55,35 @@ class Description:
         """Read it from its message.
 
         Raises:
-            ProtocolError: another revision of the protocol, a limit of 0, or a fingerprint or the name of an engine
-                that is too long or not ASCII.
+            ProtocolError: another revision of the protocol, a limit of 0, or a fingerprint or the name of an engine or
+                adapter that is too long or not ASCII.
         """
         codec.check_revision(message)
-        names = (message.fingerprint, message.tokenizer_fingerprint, message.grammar_engine)
-        if not all(len(one) <= codec.LONGEST_FINGERPRINT and one.isascii() and one.isprintable() for one in names):
-            raise nonsense("a fingerprint or an engine's name that is longer than 64 characters or not plain ASCII")
+        adapters = {one.name: one.fingerprint for one in message.adapters}
+        words = (message.fingerprint, message.tokenizer_fingerprint, message.grammar_engine, *chain(*adapters.items()))
+        if not all(len(one) <= codec.LONGEST_FINGERPRINT and one.isascii() and one.isprintable() for one in words):
+            raise nonsense("a fingerprint or name that is longer than 64 characters or not plain ASCII")
         if not (message.vocabulary and message.context and message.max_request_tokens):
             raise nonsense("a description without its vocabulary, its context or its longest request")
-        same = {name: getattr(message, name) for name in cls.__dataclass_fields__ if name not in ("step", "bundle")}
+        same = {name: getattr(message, name) for name in cls.__dataclass_fields__ if name not in _MADE}
         bundle = message.bundle if message.HasField("bundle") else None
-        return cls(**same, step=message.step_us / 1e6, bundle=bundle)
+        return cls(**same, step=message.step_us / 1e6, adapters=adapters, bundle=bundle)
+
+    def adapted(self, adapter: str, address: str) -> Description:
+        """The target with one of its adapters; as it is, where `adapter` is "".
+
+        Args:
+            address: of the target, for the message.
+
+        Raises:
+            InputError: it has no such adapter.
+        """
+        if not adapter:
+            return self
+        if adapter not in self.adapters:
+            known = f"what it has is {', '.join(self.adapters)}" if self.adapters else "it has none; leave it out"
+            raise InputError(f"{self.name} at {address} has no adapter {adapter!r}; {known}", options=("adapter",))
+        return replace(self, name=f"{self.name} with {adapter}", fingerprint=self.adapters[adapter])
 
     @property
     def offered(self) -> Contents:

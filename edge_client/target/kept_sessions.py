@@ -17,10 +17,12 @@ class Kept:
     Attributes:
         session_id: by which the target knows it.
         ids: what it holds, as far as the edge was told.
+        target: fingerprint of who reads it.
     """
 
     session_id: bytes
     ids: Sequence[int]
+    target: str = ""
 
 
 class KeptSessions:
@@ -37,14 +39,16 @@ class KeptSessions:
         self._kept: list[Kept] = []
         self._lock = Lock()
 
-    def take(self, prompt: Sequence[int]) -> Kept | None:
-        """That which holds most of what `prompt` begins with, cut to that; the last token is left to be read anew."""
+    def take(self, prompt: Sequence[int], target: str = "") -> Kept | None:
+        """That of a target which holds most of what `prompt` begins with, cut to that; the last token is left to be
+        read anew."""
         with self._lock:
-            lengths = [min(common(kept.ids, prompt), len(prompt) - 1) for kept in self._kept]
+            most = len(prompt) - 1
+            lengths = [min(common(kept.ids, prompt), most) * (kept.target == target) for kept in self._kept]
             longest = max(lengths, default=0)
             if longest < SHORTEST_KEPT:
                 return None
-            return Kept(self._kept.pop(lengths.index(longest)).session_id, prompt[:longest])
+            return Kept(self._kept.pop(lengths.index(longest)).session_id, prompt[:longest], target)
 
     def give(self, kept: Kept) -> None:
         """Keep one; if those are too many, that goes which nobody has wanted for longest."""

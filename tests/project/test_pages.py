@@ -26,7 +26,10 @@ FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "proto", "tests")
 FOREIGN = {
     "docker": {"--build", "--no-deps", "--profile", "--rm", "--volumes"},
     "kubectl": {"--from-file"},
-    "vllm": {"--max-num-seqs", "--quantization", "--tensor-parallel-size"},
+    "vllm": {
+        *("--block-size", "--generation-config", "--headless", "--master-addr", "--max-model-len", "--max-num-seqs"),
+        *("--nnodes", "--node-rank", "--pipeline-parallel-size", "--quantization", "--tensor-parallel-size"),
+    },
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cloud_target.engine.apart.messages import Features
@@ -31,17 +31,24 @@ class VllmEngine(Features):
         most_at_once: requests that it computes side by side.
         shares: whether texts of a tenant that begin alike share what was read.
         goes_back: see `OpenRequests`.
+        adapters: what vLLM knows those of the target by, by name.
 
     Attributes:
         cached: tokens so far that vLLM found in its cache.
     """
 
     def __init__(
-        self, features: Features, client: Any, most_at_once: int, shares: bool = True, goes_back: bool = False
+        self,
+        features: Features,
+        client: Any,
+        most_at_once: int,
+        shares: bool = True,
+        goes_back: bool = False,
+        adapters: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(**vars(features))
         self.most_at_once = most_at_once
-        self._client, self._shares = client, shares
+        self._client, self._shares, self._adapters = client, shares, {"": None, **(adapters or {})}
         self._texts: dict[int, list[int]] = {}
         self._asked: dict[str, tuple[Feed, Done]] = {}
         self._open = OpenRequests(most_at_once, features.capacity, features.block, goes_back)
@@ -64,7 +71,7 @@ class VllmEngine(Features):
         with self._lock:
             if self._is_gone:
                 raise RuntimeError(_GONE)
-            name, goes_on = self._open.take(feed.slot, feed.start, feed.end, salt)
+            name, goes_on = self._open.take(feed.slot, feed.start, feed.end, f"{salt}, adapter {feed.adapter}")
             self._asked[name] = feed, done
         # One token is written in any case, and thrown away: vLLM has no requests without.
         parameters = SamplingParams(
@@ -75,7 +82,9 @@ class VllmEngine(Features):
             extra_args={NAME: packed(feed, self.description.vocabulary)},
         )
         ids = [*feed.tokens] if goes_on else ids
-        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), None, salt, None, resumable=True)
+        # Its cache tells adapters apart by itself.
+        adapter = self._adapters[feed.adapter]
+        request = EngineCoreRequest(name, ids, None, parameters, None, time.time(), adapter, salt, None, resumable=True)
         self._let_go()
         self._send(lambda: self._client.add_request(request))  # where that fails, all hear of it, this one too
 

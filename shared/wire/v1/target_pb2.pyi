@@ -23,7 +23,7 @@ class DescribeRequest(_message.Message):
     def __init__(self, padding: _Optional[bytes] = ...) -> None: ...
 
 class DescribeResponse(_message.Message):
-    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine", "repeatable", "bundle")
+    __slots__ = ("name", "fingerprint", "tokenizer_fingerprint", "vocabulary", "context", "max_request_tokens", "dtype", "protocol", "step_us", "grammar_engine", "repeatable", "adapters", "bundle")
     NAME_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class DescribeResponse(_message.Message):
     STEP_US_FIELD_NUMBER: _ClassVar[int]
     GRAMMAR_ENGINE_FIELD_NUMBER: _ClassVar[int]
     REPEATABLE_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
     BUNDLE_FIELD_NUMBER: _ClassVar[int]
     name: str
     fingerprint: str
@@ -47,8 +48,17 @@ class DescribeResponse(_message.Message):
     step_us: int
     grammar_engine: str
     repeatable: bool
+    adapters: _containers.RepeatedCompositeFieldContainer[Adapter]
     bundle: OfferedBundle
-    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ..., repeatable: _Optional[bool] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ..., tokenizer_fingerprint: _Optional[str] = ..., vocabulary: _Optional[int] = ..., context: _Optional[int] = ..., max_request_tokens: _Optional[int] = ..., dtype: _Optional[str] = ..., protocol: _Optional[int] = ..., step_us: _Optional[int] = ..., grammar_engine: _Optional[str] = ..., repeatable: _Optional[bool] = ..., adapters: _Optional[_Iterable[_Union[Adapter, _Mapping]]] = ..., bundle: _Optional[_Union[OfferedBundle, _Mapping]] = ...) -> None: ...
+
+class Adapter(_message.Message):
+    __slots__ = ("name", "fingerprint")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    fingerprint: str
+    def __init__(self, name: _Optional[str] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
 class OfferedBundle(_message.Message):
     __slots__ = ("name", "digest", "files")

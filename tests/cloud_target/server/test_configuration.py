@@ -15,14 +15,29 @@ import pytest
 from cloud_target import cli
 from cloud_target.server.configuration import CLOUD, COMMANDS, configure
 from cloud_target.server.options import read_settings
-from shared.configuration.options import key_of
+from shared.configuration.options import key_of, takes_several
 from shared.configuration.origin import Source
 from shared.errors import InputError
 from tests.project.tree import ROOT
 
 OPTIONS = [action for action in COMMANDS.parsers["serve"]()._actions]
 # What options take, as text: of each as many as fit.
-CANDIDATES = ("3", "7", "5", "2MiB", "4MiB", "a", "b", "c", "http://a:1", "http://b:1", "http://c:1")
+CANDIDATES = (
+    "3",
+    "7",
+    "5",
+    "2MiB",
+    "4MiB",
+    "a",
+    "b",
+    "c",
+    "http://a:1",
+    "http://b:1",
+    "http://c:1",
+    "a=b",
+    "a=c",
+    "a=d",
+)
 
 
 @pytest.fixture
@@ -62,7 +77,10 @@ def as_flag(action: argparse.Action, text: str) -> list[str]:
 
 
 def expected(action: argparse.Action, text: str) -> object:
-    return text == "1" if action.nargs == 0 else COMMANDS.parsers["serve"]()._get_value(action, text)
+    if action.nargs == 0:
+        return text == "1"
+    value: object = COMMANDS.parsers["serve"]()._get_value(action, text)
+    return [value] if takes_several(action) else value
 
 
 def test_no_option_is_left_out():

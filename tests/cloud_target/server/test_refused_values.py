@@ -39,6 +39,7 @@ USELESS: dict[str, tuple[str, str]] = {
     "tokens": ('"nothing.txt"', ""),
     "limits": ('"calls=many"', ""),
     "bundle": ('"nothing"', ""),
+    "lora": ('"poet=nothing"', ""),
 }
 # These are seen where the model is loaded.
 LOADED: dict[str, tuple[str, str]] = {

@@ -30,7 +30,7 @@ def test_without_options_all_is_as_the_settings_say():
 
 def test_every_option_arrives():
     engine = ["--target", "m", "--device", "cpu", "--dtype", "float16", "--kv-memory", "1KiB", "--context", "9"]
-    engine += ["--engine", "vllm"]
+    engine += ["--engine", "vllm", "--lora", "poet=/p"]
     server = ["--threads", "2", "--host", "0.0.0.0", "--port", "0", "--no-prefix-caching", "--drain-seconds", "1.5"]
     access = ["--tls-cert", "c", "--tls-key", "k", "--client-ca", "a", "--tokens", "t", "--limits", "calls=1"]
     seen = ["--metrics-port", "1", "--metrics-host", "::1", "--log-format", "json", "--log-level", "info"]
@@ -41,7 +41,7 @@ def test_every_option_arrives():
     bundle = ["--bundle", "b", "--bundle-fetches", "3"]
     words = [*engine, *server, *passes, *connections, *more, *access, "--insecure-bind", *seen, *bundle]
     assert read(*words) == ServeSettings(
-        EngineSettings("m", "cpu", "float16", 1024, 9, 2, "vllm"),
+        EngineSettings("m", "cpu", "float16", 1024, 9, 2, "vllm", adapters=(("poet", "/p"),)),
         "0.0.0.0",
         0,
         prefix_caching=False,
@@ -62,6 +62,18 @@ def test_what_stands_behind_two_dashes_is_for_vllm():
     assert read_settings(parser.parse_args(words)).engine.vllm_options == ("--quantization", "awq")
     with pytest.raises(InputError, match=r"is for vLLM .--quantization awq.; add --engine vllm"):
         read_settings(parser.parse_args(["serve", "--", "--quantization", "awq"]))
+
+
+def test_adapters_are_named_and_for_vllm(monkeypatch, capsys):
+    monkeypatch.setenv("HOME", "/somebody")
+    found = read("--engine", "vllm", "--lora", "poet=/a=b", "--lora", "clerk.2=~/c").engine.adapters
+    assert found == (("poet", "/a=b"), ("clerk.2", "/somebody/c"))
+    with pytest.raises(InputError, match="--engine hf reads no adapters; add --engine vllm, or merge the adapter"):
+        read("--lora", "poet=/a")
+    for words in ("poet", "=/a", "a b=/c", "poet=", "x" * 65 + "=/a"):
+        with pytest.raises(SystemExit):
+            read("--engine", "vllm", "--lora", words)
+        assert "must be NAME=DIR" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan"])

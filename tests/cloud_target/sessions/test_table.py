@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloud_target.engine.interface import Feed
 from cloud_target.engine.scripted import ScriptedEngine, random_script
 from cloud_target.sessions.session import Session
 from cloud_target.sessions.table import SessionTable
 from cloud_target.telemetry.observer import Observer
 from shared import prefix_hash as prefix
+from shared.config import Sampling
 from shared.errors import TargetBusy
 
 NAMES = [bytes([65 + i]) * 16 for i in range(5)]
@@ -204,4 +206,24 @@ def test_a_session_whose_cache_could_not_be_changed_is_forgotten():
     table.take(b"b")
     failed()
     assert table.get(b"b") is not None  # another session with that id
+    table.check_integrity()
+
+
+def test_what_was_read_with_one_adapter_is_nothing_to_another():
+    engine = ScriptedEngine(random_script(10), 10, 8, 64, 4, adapters={"a": random_script(10, 1)})
+    table, text = SessionTable(engine), list(range(9))
+    for name, adapter in zip(NAMES, ("", "a", "a", ""), strict=False):
+        session = table.take(name, 12, adapter=adapter)
+        table.reuse_prefix(session, text)
+        found = session.holds(text)
+        # Only the second with an adapter, and the second without, can have what another one has read.
+        assert found == (9 if name in NAMES[2:4] else 0)
+        if not found:
+            engine.forward([Feed(session.slot, 0, tuple(text), 8, Sampling(0.0), adapter=adapter)])
+            session.rewrite(0, text, cached=9)
+        table.put_back(name)
+    assert table.get(NAMES[0], "a") is None
+    other = table.take(NAMES[0], 12, adapter="a")
+    assert (other.cached, len(other.ids)) == (0, 0)
+    table.put_back(NAMES[0])
     table.check_integrity()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from queue import Queue
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from cloud_target.engine.apart.messages import Features
-from cloud_target.engine.interface import Description, Feed
+from cloud_target.engine.interface import Adapter, Description, Feed
 from cloud_target.engine.vllm.engine import VllmEngine
 from cloud_target.engine.vllm.travelling import NAME, Answers
 from shared.config import Sampling
@@ -188,6 +189,20 @@ def test_where_vllm_is_gone_everyone_hears_it_once(client, how):
     assert [type(one) for one in found] == [RuntimeError] * (2 if how == "refuses" else 1)
     with pytest.raises(RuntimeError, match="gone"):
         engine.start(FEED, "", found.append)
+    engine.close()
+
+
+def test_a_feed_carries_what_vllm_knows_its_adapter_by_and_goes_on_with_no_request_of_another(client):
+    known = replace(FEATURES.description, adapters=(Adapter("poet", "g"),))
+    features = Features(**vars(FEATURES) | {"description": known})
+    engine = VllmEngine(features, client, 4, goes_back=True, adapters={"poet": "request of poet"})
+    asked = [ask(engine, client, replace(FEED, adapter=adapter)) for adapter in ("", "poet", "poet", "")]
+    assert [request.values[6] for request in asked] == [None, "request of poet", "request of poet", None]
+    names = [request.values[0] for request in asked]
+    assert names[1] == names[2]
+    assert len(set(names)) == 3
+    with pytest.raises(ValueError, match="no adapter pirate"):
+        engine.start(replace(FEED, adapter="pirate"), "", lambda _: None)
     engine.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cloud_target.engine.vllm import ending, versions
 from cloud_target.engine.vllm.ending import end_with_the_service, name_the_service
-from cloud_target.engine.vllm.versions import TRIED, check_version, set_up
+from cloud_target.engine.vllm.versions import TRIED, check_version, set_up, share_threads
 from shared.errors import InputError
 
 OURS = SimpleNamespace(value="cloud_target.engine.vllm.plugin:register")
@@ -64,6 +64,16 @@ def test_what_somebody_has_set_stays(monkeypatch):
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1"
     assert logging.getLogger("vllm").level == logging.ERROR
+
+
+def test_several_workers_share_the_threads(monkeypatch):
+    monkeypatch.setattr(os, "environ", {})
+    set_up(6)
+    share_threads(6, 4)
+    assert os.environ["OMP_NUM_THREADS"] == "1"
+    os.environ["OMP_NUM_THREADS"] = "7"
+    share_threads(6, 2)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
 
 
 def test_only_processes_that_were_begun_for_a_service_end_with_their_parent(monkeypatch):

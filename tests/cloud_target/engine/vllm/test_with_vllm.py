@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +34,17 @@ CONTEXT = 79  # the family's context less the one that vLLM keeps
 INTERPRETED = Path(__file__).parent / "interpreted"
 
 
+@contextmanager
+def model_runner(is_second: bool) -> Iterator[None]:
+    """What vLLM loads has its first, or its second runner."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("VLLM_USE_V2_MODEL_RUNNER", "1" if is_second else "0")
+        if is_second:
+            environment.setenv("PYTHONPATH", str(INTERPRETED), prepend=os.pathsep)
+            environment.setattr("vllm.config.vllm.HAS_TRITON", True)  # here it has none, and runs nothing
+        yield
+
+
 @pytest.fixture(scope="module", params=["pocket", "llama", "llama, second runner"])
 def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple]:
     """The same target in both: vLLM's, and ours."""
@@ -44,12 +56,7 @@ def engines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         family = FAMILIES["llama"]
         family = replace(family, options=family.options | {"head_dim": 32})  # its kernels know no narrower ones
         target = str(family.write(tmp_path_factory.mktemp("checkpoint") / "llama"))
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("VLLM_USE_V2_MODEL_RUNNER", "0")
-        if "second" in request.param:
-            environment.setenv("VLLM_USE_V2_MODEL_RUNNER", "1")
-            environment.setenv("PYTHONPATH", str(INTERPRETED), prepend=os.pathsep)
-            environment.setattr("vllm.config.vllm.HAS_TRITON", True)  # here it has none, and runs nothing
+    with model_runner(is_second="second" in request.param):
         theirs = load_vllm(EngineSettings(target, "cpu", "float32", 1 << 28, CONTEXT, 1, VLLM), tell=notes.append)
     try:
         assert notes == []
