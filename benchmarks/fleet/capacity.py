@@ -17,12 +17,13 @@ from benchmarks.fleet.traces import Pass, Trace
 
 # Seconds that a token may be late: what a reader's first glance takes.
 GRACE = 0.5
-# Of the devices, so many must keep the speed.
+# Of the texts, so many must keep the speed.
 SHARE = 0.95
 # More devices are not tried.
 MOST = 50_000
-# Texts of each device; what the first takes is not looked at, for it begins on an idle target.
-TEXTS = 3
+# Texts of each device, and of all together, at least; what a device's first takes is not looked at, for it begins on an
+# idle target.
+TEXTS, ALL = 3, 600
 # How exactly the number of devices is found.
 _WITHIN = 0.02
 
@@ -33,7 +34,7 @@ class Load:
 
     Attributes:
         devices: that write.
-        kept: share of them that keep the speed.
+        kept: share of their texts that keep the speed.
         passes: of the target, a token.
         joined: passes in which a text took part, a token: what it would take alone.
         read: tokens that the target read, guesses among them, a token.
@@ -55,15 +56,15 @@ class Load:
 class _Writer:
     """A device with its texts."""
 
-    def __init__(self, number: int, traces: Sequence[Trace], speed: float, chance: Random) -> None:
+    def __init__(self, number: int, traces: Sequence[Trace], texts: int, speed: float, chance: Random) -> None:
         self.number = number
-        self._texts = [chance.choice(traces) for _ in range(TEXTS)]
+        self._texts = [chance.choice(traces) for _ in range(texts)]
         self._speed = speed
         self.begin = chance.random() * self._texts[0].tokens / speed
         self.passes = deque(self._texts[0].passes)
         self._written = 0
         self._next = 1  # token that the user waits for
-        self.kept, self.tokens = True, 0
+        self._keeps, self.kept, self.tokens = True, 0, 0
 
     @property
     def first(self) -> float:
@@ -87,18 +88,20 @@ class _Writer:
         if self.passes:
             return end + self.passes[0].gap
         self._see(end, self._next)
+        self.kept += self._keeps and self._written > 0
+        self._keeps = True
         text = self._texts[self._written]
         self.tokens += text.tokens
         self._written += 1
-        if self._written == TEXTS:
+        if self._written == len(self._texts):
             return None
         self.begin = max(self.begin + text.tokens / self._speed, end)
         self.passes, self._next = deque(self._texts[self._written].passes), 1
         return self.first
 
     def _see(self, at: float, token: int) -> None:
-        if self._written and at > self.begin + GRACE + token / self._speed:
-            self.kept = False
+        if at > self.begin + GRACE + token / self._speed:
+            self._keeps = False
 
 
 def load(traces: Sequence[Trace], devices: int, speed: float, device: Device, seed: int = 0) -> Load:
@@ -110,7 +113,8 @@ def load(traces: Sequence[Trace], devices: int, speed: float, device: Device, se
         device: of the target.
     """
     chance = Random(f"{seed} {devices}")
-    writers = [_Writer(number, traces, speed, chance) for number in range(devices)]
+    texts = max(TEXTS, 1 + ALL // devices)
+    writers = [_Writer(number, traces, texts, speed, chance) for number in range(devices)]
     coming = [(writer.first, number) for number, writer in enumerate(writers)]
     heapq.heapify(coming)
     waiting: deque[_Writer] = deque()
@@ -131,7 +135,7 @@ def load(traces: Sequence[Trace], devices: int, speed: float, device: Device, se
             if (at_next := writer.served(again, now)) is not None:
                 heapq.heappush(coming, (at_next, writer.number))
     tokens = sum(writer.tokens for writer in writers)
-    kept = sum(writer.kept for writer in writers) / devices
+    kept = sum(writer.kept for writer in writers) / (devices * (texts - 1))
     return Load(
         devices, kept, passes / tokens, joined / tokens, read / tokens, busy / tokens, drafting / busy, busy / now
     )
@@ -140,7 +144,7 @@ def load(traces: Sequence[Trace], devices: int, speed: float, device: Device, se
 def most_devices(
     traces: Sequence[Trace], speed: float, device: Device, tell: Callable[[Load], None] = lambda _: None
 ) -> Load | None:
-    """The most devices of which `SHARE` keep the speed, to `_WITHIN`; None where not even one does.
+    """The most devices of whose texts `SHARE` keep the speed, to `_WITHIN`; None where not even one's do.
 
     Args:
         tell: hears of each number that was tried.

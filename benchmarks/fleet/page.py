@@ -62,8 +62,8 @@ def devices_limit(found: Sequence[Served]) -> str:
     drafts = [one.most.drafting for one in known if one.most and one.system.startswith(COLOCATED)]
     drafting = f" Beside the target the draft takes {_range(drafts)} of the device's time." if drafts else ""
     return (
-        f"A device is served where no token comes more than {GRACE:g} s after its reader wants it; {SHARE:.0%} of the "
-        "devices must be. Who share a pass share the reading of the weights: of the target's time at these loads that "
+        f"A text is in time where no token comes more than {GRACE:g} s after its reader wants it; {SHARE:.0%} of the "
+        "texts must be. Who share a pass share the reading of the weights: of the target's time at these loads that "
         f"is {_range(shares)}, and the rest is spent on tokens, which every system has read, "
         "judged ones and wrong guesses included. So few passes a token save less, the fuller the target is." + drafting
     )

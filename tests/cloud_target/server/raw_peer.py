@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -15,6 +17,15 @@ from h2.settings import SettingCodes, Settings
 from shared.addresses import parse_address
 
 PATIENCE = 20.0
+
+
+def own_port() -> int:
+    """A port that the system gives to nobody by itself, so that it stays free where its connection was closed."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as there, suppress(OSError):
+            there.bind(("127.0.0.1", port))
+            return port
 
 
 class RawPeer:
@@ -37,9 +48,13 @@ class RawPeer:
         self._socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self._socket.settimeout(PATIENCE)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if port:
-            self._socket.bind(("127.0.0.1", port))
-        self._socket.connect((host, there))
+        try:
+            if port:
+                self._socket.bind(("127.0.0.1", port))
+            self._socket.connect((host, there))
+        except OSError:
+            self._socket.close()
+            raise
         self._http = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self._http.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self._http.initiate_connection()

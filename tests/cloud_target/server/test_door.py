@@ -30,7 +30,7 @@ from cloud_target.server.strangers import StrangerLimits, Strangers
 from cloud_target.telemetry.calls import present_call
 from cloud_target.telemetry.observer import Observer
 from shared.addresses import parse_address
-from tests.cloud_target.server.raw_peer import RawPeer
+from tests.cloud_target.server.raw_peer import RawPeer, own_port
 
 PATIENCE = 20.0
 DESCRIBE, UNKNOWN = f"/{SERVICE}/Describe", "/nobody.knows/This"
@@ -264,7 +264,7 @@ def test_of_one_connection_few_questions_are_answered_at_once(address):
 def test_who_has_the_name_of_a_stranger_is_not_closed_for_him(everywhere, token):
     """From one port to two addresses of a machine there are two connections, and the library has one name for both."""
     here, there = everywhere
-    with RawPeer(here) as honest, RawPeer(there, port=honest.port) as stranger:
+    with RawPeer(here, port=own_port()) as honest, RawPeer(there, port=honest.port) as stranger:
         assert told(honest, CHECK) == "0"
         tries(stranger, DECODE, 2 * IN_VAIN)
         assert told(honest, CHECK) == "0"
@@ -272,7 +272,7 @@ def test_who_has_the_name_of_a_stranger_is_not_closed_for_him(everywhere, token)
 
 
 def test_who_has_the_name_of_one_that_was_closed_is_heard_at_once(address, token):
-    with RawPeer(address) as stranger:
+    with RawPeer(address, port=own_port()) as stranger:
         assert tries(stranger, DECODE, 2 * IN_VAIN) < 2 * IN_VAIN
         stranger.vanish()
         with RawPeer(address, port=stranger.port) as honest:
@@ -283,7 +283,7 @@ def test_who_has_the_name_of_one_that_was_closed_is_heard_at_once(address, token
 
 def test_who_has_the_name_of_a_device_that_is_gone_is_a_stranger(everywhere, token):
     address = everywhere[0]
-    with RawPeer(address) as device:
+    with RawPeer(address, port=own_port()) as device:
         assert told(device, DESCRIBE, token[0]) == "0"
         time.sleep(0.5)  # as long as a look at all connections takes, and more
         assert tries(device, DECODE, 2 * IN_VAIN) == 2 * IN_VAIN  # it is known
