@@ -34,7 +34,7 @@ from benchmarks.fleet.recording import SPRINT, record
 from benchmarks.fleet.serving import draft_share, served
 from benchmarks.local_target import run_main
 from benchmarks.tables import provenance
-from cloud_target.options.values import count
+from cloud_target.options.values import above_zero, count, zero_or_more
 from shared.paths import typed_path
 
 USUAL = Device()
@@ -59,22 +59,22 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", choices=("devices", "envoy"), help="one half of it")
     parser.add_argument("--texts", type=count, default=24, help="recorded of each system (default: %(default)s)")
     parser.add_argument("--tokens", type=count, default=128, help="of each text, at most (default: %(default)s)")
-    parser.add_argument("--base-ms", type=float, default=1e3 * USUAL.base, help="of a pass (default: %(default)g)")
+    parser.add_argument("--base-ms", type=above_zero, default=1e3 * USUAL.base, help="of a pass (default: %(default)g)")
     parser.add_argument(
         "--per-token-ms",
-        type=float,
+        type=zero_or_more,
         default=1e3 * USUAL.per_token,
         help="more for a token in it (default: %(default)g)",
     )
     parser.add_argument(
         "--per-text-ms",
-        type=float,
+        type=zero_or_more,
         nargs="+",
         default=[0.0, 0.1],
         help="more for a text in it, of the first half (default: 0 0.1)",
     )
     parser.add_argument(
-        "--speeds", type=float, nargs="+", default=[10.0, 30.0], help="of readers, tokens/s (default: 10 30)"
+        "--speeds", type=above_zero, nargs="+", default=[10.0, 30.0], help="of readers, tokens/s (default: 10 30)"
     )
     parser.add_argument("--devices", type=count, default=10_000, help="behind Envoy (default: %(default)s)")
     parser.add_argument(
@@ -85,11 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--rate",
-        type=float,
+        type=above_zero,
         default=0.25,
         help="of all devices, tokens/s for each replica: with four it is four times this (default: %(default)g)",
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement (default: %(default)g)")
+    parser.add_argument("--seconds", type=above_zero, default=20.0, help="of each measurement (default: %(default)g)")
     parser.add_argument("--json", type=typed_path, metavar="FILE", help="also write the figures to this file")
     return parser
 

@@ -33,7 +33,7 @@ class Part:
 
     Args:
         asked: the request.
-        begin, end: positions of what was read.
+        begin, end: positions of what was read; guesses of vLLM's own behind the text do not count.
         place: of the first of these among all that the pass has read.
 
     Attributes:
@@ -45,7 +45,8 @@ class Part:
 
     def __init__(self, asked: Asked, begin: int, end: int, place: int) -> None:
         self.asked, feed = asked, asked.feed
-        self.is_last = end >= feed.end
+        end = min(end, feed.end)
+        self.is_last = end == feed.end
         first = max(begin, feed.start)
         self.rows = slice(first - feed.start, max(end, first) - feed.start)
         self.states = range(place + first - begin, place + max(end, first) - begin)

@@ -87,7 +87,8 @@ def test_scores_are_those_of_the_rules_however_texts_are_read(data, outputs, run
     while len(found) < len(asked):
         left = {name: len(asked[name][0]) - runner.read[name] for name in asked if name not in found}
         some = data.draw(st.lists(st.sampled_from(sorted(left)), min_size=1, unique=True))
-        found |= runner.step({name: data.draw(st.integers(1, left[name])) for name in some})
+        # Behind the end of a text vLLM may try guesses of its own.
+        found |= runner.step({name: data.draw(st.integers(1, left[name] + 3)) for name in some})
     for name, (text, feed) in asked.items():
         assert_same(scores(feed, found[name]), by_the_rules(text, feed))
 
