@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cloud_target.engine.files import read_config, read_json, weight_files
 from cloud_target.engine.interface import Adapter
@@ -71,16 +72,30 @@ def _find(own: str, directory: Path, base: Mapping[str, Shape], fingerprint: str
     config = read_json(directory / _CONFIG)
     if (kind := config.get("peft_type", "LORA")) != "LORA":
         raise _unfit(own, f"it is of the kind {kind}, and only LORA is read here")
+    said_rank = _check_scale(own, config)
+    is_turned = config.get("fan_in_fan_out") is True
     rank, layers = 0, set()
     for module, (a, b) in _pairs(own, directory):
-        rank = max(rank, _check_pair(own, module, a, b))
+        if (rank := _check_pair(own, module, a, b)) != said_rank:
+            raise _unfit(own, f"its matrices of {module} are of rank {rank}, and its {_CONFIG} says r = {said_rank}")
         layers.add(module.rpartition(".")[2])
-        _check_fit(own, module, (b[0], a[1]), base, name)
+        _check_fit(own, module, (b[0], a[1]), base, name, is_turned)
     if not rank:
         raise _unfit(own, f"there is nothing in its {_WEIGHTS}")
     said = json.dumps({key: value for key, value in config.items() if key not in _INCIDENTAL}, sort_keys=True)
     parts = [("base", fingerprint.encode()), (_WEIGHTS, file_digest(directory / _WEIGHTS).encode())]
     return LocalAdapter(Adapter(own, weights_fingerprint(said, parts)), directory.resolve(), rank, frozenset(layers))
+
+
+def _check_scale(own: str, config: Mapping[str, Any]) -> int:
+    """The rank that an adapter says it has: with `lora_alpha` it is what vLLM scales all of its matrices by."""
+    for key in ("rank_pattern", "alpha_pattern"):
+        if config.get(key):
+            raise _unfit(own, f"its {_CONFIG} says {key}, and one scale for all of its matrices is read here")
+    rank, alpha = config.get("r"), config.get("lora_alpha")
+    if not isinstance(rank, int) or isinstance(alpha, bool) or not isinstance(alpha, int | float):
+        raise _unfit(own, f"r and lora_alpha in its {_CONFIG} must be numbers, not {rank!r} and {alpha!r}")
+    return rank
 
 
 def _pairs(own: str, directory: Path) -> Iterator[tuple[str, tuple[Shape, Shape]]]:
@@ -103,7 +118,7 @@ def _check_pair(own: str, module: str, a: Shape, b: Shape) -> int:
     return a[0]
 
 
-def _check_fit(own: str, module: str, shape: Shape, base: Mapping[str, Shape], name: str) -> None:
+def _check_fit(own: str, module: str, shape: Shape, base: Mapping[str, Shape], name: str, is_turned: bool) -> None:
     # Experts are packed by some models and not by others, and a model whose files are not read here has no shapes.
     if not base or ".experts" in module:
         return
@@ -112,8 +127,8 @@ def _check_fit(own: str, module: str, shape: Shape, base: Mapping[str, Shape], n
     there = next((base[each] for each in candidates if each in base), None)
     if there is None:
         raise _unfit(own, f"it changes {module}, which {name} does not have; it is for another model")
-    # Some models keep their weights the other way round, and quantised ones pack them.
-    if there and shape != there and shape != there[::-1]:
+    # Some models keep their weights the other way round, as PEFT then says, and quantised ones pack them.
+    if there and shape != (there[::-1] if is_turned else there):
         raise _unfit(
             own, f"it changes {module} as one of {_by(shape)}, which is {_by(there)} in {name}; it is for another model"
         )

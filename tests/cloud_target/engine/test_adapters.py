@@ -55,6 +55,12 @@ def move(tensors: dict[str, torch.Tensor]) -> None:
         tensors[name.replace("layers.1", "layers.7")] = tensors.pop(name)
 
 
+def turn(tensors: dict[str, torch.Tensor]) -> None:
+    for name in [name for name in tensors if ".lora_A." in name]:
+        other = name.replace(".lora_A.", ".lora_B.")
+        tensors[name], tensors[other] = tensors[other].T.contiguous(), tensors[name].T.contiguous()
+
+
 def narrow(tensors: dict[str, torch.Tensor]) -> None:
     tensors[f"{Q}.lora_B.weight"] = tensors[f"{Q}.lora_B.weight"][:, :2].clone()
 
@@ -78,6 +84,31 @@ def test_one_that_does_not_fit_is_refused_by_name(base, tmp_path, change: Callab
     directory = write_adapter(tmp_path / "one", base, change=change)
     with pytest.raises(InputError, match=f"the adapter poet cannot be used: .*{sentence}"):
         find(base, ("poet", directory))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"r": 8}, "self_attn.[a-z]_proj are of rank 4, and its adapter_config.json says r = 8"),
+        ({"r": None}, "r and lora_alpha in its adapter_config.json must be numbers, not None and 8"),
+        ({"lora_alpha": "8"}, "must be numbers, not 4 and '8'"),
+        ({"lora_alpha": None}, "must be numbers, not 4 and None"),
+        ({"rank_pattern": {"q_proj": 4}}, "says rank_pattern, and one scale"),
+        ({"alpha_pattern": {"q_proj": 4}}, "alpha_pattern, and one scale"),
+    ],
+)
+def test_one_that_would_be_scaled_otherwise_is_refused(base, tmp_path, config, sentence):
+    directory = write_adapter(tmp_path / "one", base, **config)
+    with pytest.raises(InputError, match=f"the adapter poet cannot be used: .*({sentence})"):
+        find(base, ("poet", directory))
+
+
+def test_only_one_that_says_so_is_the_other_way_round(base, tmp_path):
+    feeding = write_adapter(tmp_path / "one", base, FEEDING, change=turn)
+    with pytest.raises(InputError, match=r"which is .* in llama; it is for another model"):
+        find(base, ("poet", feeding))
+    said = write_adapter(tmp_path / "two", base, FEEDING, change=turn, fan_in_fan_out=True)
+    assert find(base, ("poet", said))
 
 
 @pytest.mark.parametrize("file", ["adapter_config.json", "adapter_model.safetensors"])
