@@ -12,7 +12,7 @@ import numpy as np
 from cloud_target.engine.interface import Feed, Scores
 from cloud_target.engine.vllm.engine import VllmEngine
 from shared.config import Sampling
-from shared.errors import InputError, first_line
+from shared.errors import InputError, TargetError, first_line
 
 # Tokens of the text.
 _LENGTH = 48
@@ -79,6 +79,9 @@ def ask(engine: VllmEngine, feeds: Sequence[Feed]) -> list[Scores]:
     scores = []
     for index in range(len(feeds)):
         answer = found[index]
+        if isinstance(answer, TargetError):  # which speaks of the model, or of what was put upon it
+            adapter = feeds[index].adapter
+            raise InputError(f"with the adapter {adapter}, {answer}" if adapter else str(answer))
         if isinstance(answer, Exception):
             raise InputError(
                 f"this vLLM does not answer as Tandem's plug-in does ({first_line(answer)}); use a version that is "

@@ -15,10 +15,11 @@ import torch
 
 from cloud_target.engine.apart.messages import Features
 from cloud_target.engine.interface import Adapter, Description, Feed
+from cloud_target.engine.vllm import asking
 from cloud_target.engine.vllm.engine import VllmEngine
 from cloud_target.engine.vllm.travelling import NAME, Answers
 from shared.config import Sampling
-from shared.errors import TargetError
+from shared.errors import InputError, TargetError
 
 FEATURES = Features(Description("m", "f", "t", 50, "float32"), 64, 640, 32, 8, 16, 0.01, False, None)
 FEED = Feed(3, 0, (1, 2, 3), 1, Sampling(0.0))
@@ -204,6 +205,20 @@ def test_a_feed_carries_what_vllm_knows_its_adapter_by_and_goes_on_with_no_reque
     with pytest.raises(ValueError, match="no adapter pirate"):
         engine.start(replace(FEED, adapter="pirate"), "", lambda _: None)
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "adapter", "sentence"),
+    [
+        (TargetError("it gave no numbers"), "", "it gave no numbers$"),
+        (TargetError("it gave no numbers"), "poet", "with the adapter poet, it gave no numbers$"),
+        (RuntimeError("another form"), "poet", "this vLLM does not answer as Tandem's plug-in does .another form"),
+    ],
+)
+def test_at_the_start_it_is_told_whose_fault_it_is(error, adapter, sentence):
+    engine = SimpleNamespace(is_there=True, start=lambda feed, tenant, done: done(error))
+    with pytest.raises(InputError, match=f"^{sentence}"):
+        asking.ask(engine, [replace(FEED, adapter=adapter)])
 
 
 def test_texts_are_cut_and_copied(client):
